@@ -1,0 +1,1 @@
+"""A nightly batch pipeline that computes customer-retention KPIs people can trust."""
