@@ -1,0 +1,68 @@
+# make run    fresh clone to figures: environment, a made-up company, its whole history, last month's KPIs
+# make test   everything that CI runs
+# make bench SIZE=10m   measure the pipeline (1m, 10m or 100m orders) against two baselines
+# make clean  remove what the other targets made (not the environment; `make distclean` removes that too)
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+HOME_FOLDER ?= demo
+SIZE ?= 1m
+PYTEST_WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint types bench clean distclean
+
+help:
+	@sed -n 's/^# \(make.*\)/  \1/p' Makefile
+
+install: $(INSTALLED)
+
+# The stamp is newer than what it was installed from, or the packages are installed again. A half-made environment
+# (an interrupted first run) has no stamp and is simply completed.
+$(INSTALLED): pyproject.toml constraints.txt
+	@set -e; \
+	if command -v uv >/dev/null 2>&1; then \
+	    echo "Installing into $(VENV) with uv ..."; \
+	    [ -x $(BIN)/python ] || uv venv --quiet --python '>=3.11,<3.13' $(VENV); \
+	    VIRTUAL_ENV="$(CURDIR)/$(VENV)" uv pip install --quiet -c constraints.txt -e '.[dev]'; \
+	else \
+	    if [ ! -x $(BIN)/pip ]; then \
+	        for name in python3.11 python3.12 python3 python; do \
+	            if $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' >/dev/null 2>&1; then \
+	                python=$$name; break; \
+	            fi; \
+	        done; \
+	        if [ -z "$$python" ]; then echo "Python 3.11 or 3.12 is needed and none was found on the PATH." >&2; exit 1; fi; \
+	        $$python -m venv $(VENV) \
+	            || { echo "python3 -m venv failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
+	    fi; \
+	    echo "Installing into $(VENV) with pip (about a minute, once) ..."; \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
+	fi
+	@touch $@
+
+run: $(INSTALLED)
+	@$(BIN)/retention demo --home $(HOME_FOLDER)
+
+test: lint types $(INSTALLED)
+	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/sqlfluff lint --disable-progress-bar dbt_project
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks.run --size $(SIZE)
+
+clean:
+	rm -rf $(HOME_FOLDER) bench build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis \
+	    dbt_project/target dbt_project/logs
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV) *.egg-info
