@@ -1,0 +1,126 @@
+"""dbt's parsed project, made once per state of `dbt_project/` and shared by Dagster's definitions and the build.
+
+Parsing takes seconds and its result depends only on the project's files (settings reach the models as vars at run time),
+so it is kept under a folder named after their fingerprint and never written twice. What is run with it is not decided here.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
+PARSED_FILES = ("manifest.json", "partial_parse.msgpack")
+KEPT_STATES = 8
+WAREHOUSE_VARIABLES = ("RETENTION_WAREHOUSE_FILE", "RETENTION_RAW_FILE", "RETENTION_PREVIOUS_FILE")
+
+
+class ManifestError(Exception):
+    """The dbt project does not parse; the text is dbt's."""
+
+
+def project_fingerprint(project: Path = PROJECT) -> str:
+    """16 hex digits over dbt's version and every file of the project that parsing reads."""
+    digest = hashlib.sha256(f"{version('dbt-core')} {version('dbt-duckdb')}".encode())
+    for path in sorted(project.rglob("*")):
+        inside = path.relative_to(project)
+        if path.suffix in {".sql", ".yml", ".csv"} and inside.parts[0] not in {"target", "logs", "dbt_packages"}:
+            digest.update(f"\n{inside.as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def parsed_project(project: Path = PROJECT) -> Path:
+    """The folder that holds `manifest.json` and `partial_parse.msgpack` of the project as it stands; parses if there is none."""
+    fingerprint = project_fingerprint(project)
+    for store in (project / "target" / "parsed", _cache_folder()):
+        if all((store / fingerprint / name).exists() for name in PARSED_FILES):
+            return store / fingerprint
+    store = project / "target" / "parsed"
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=".parsing-", dir=store))
+    except OSError:  # an installation that may not be written to
+        store = _cache_folder()
+        store.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=".parsing-", dir=store))
+    try:
+        _parse(project, building)
+        for path in building.iterdir():
+            if path.name not in PARSED_FILES:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        building.chmod(0o755)
+        try:
+            building.rename(store / fingerprint)
+        except OSError:  # another process was faster; both parsed the same files
+            shutil.rmtree(building)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    _forget_old_states(store)
+    return store / fingerprint
+
+
+def manifest_json() -> dict[str, Any]:
+    """dbt's manifest as Dagster reads it: nodes, sources, tests and what depends on what."""
+    return _read_manifest_json(parsed_project() / "manifest.json")
+
+
+def manifest_object() -> Any:
+    """A fresh `dbt.contracts.graph.manifest.Manifest` for `dbtRunner(manifest=…)`, which then parses nothing.
+
+    Values of vars given to the run reach the SQL of models and tests; what a var decides while parsing (`enabled`, arguments
+    of tests in YAML) keeps the default of `dbt_project.yml`.
+    """
+    from dbt.contracts.graph.manifest import Manifest
+
+    return Manifest.from_msgpack((parsed_project() / "partial_parse.msgpack").read_bytes())
+
+
+@lru_cache(maxsize=2)
+def _read_manifest_json(path: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads(path.read_text())
+    return manifest
+
+
+def _forget_old_states(store: Path) -> None:
+    for folder in sorted(store.glob("[0-9a-f]*"), key=lambda path: path.stat().st_mtime)[:-KEPT_STATES]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cache_folder() -> Path:
+    return Path(tempfile.gettempdir()) / f"retention-pipeline-{os.getuid()}" / "parsed"
+
+
+def _parse(project: Path, target: Path) -> None:
+    """`dbt parse` in this process; opens no database, so the names of its files only have to exist as variables."""
+    from dbt.cli.main import dbtRunner
+
+    placeholders = {name: "not-opened-while-parsing" for name in WAREHOUSE_VARIABLES if name not in os.environ}
+    os.environ.update(placeholders)
+    try:
+        result = dbtRunner().invoke(
+            [
+                "--quiet",
+                "--no-use-colors",
+                "parse",
+                "--no-partial-parse",
+                "--project-dir",
+                str(project),
+                "--profiles-dir",
+                str(project),
+                "--target-path",
+                str(target),
+                "--log-path",
+                str(target / "logs"),
+            ]
+        )
+    finally:
+        for name in placeholders:
+            os.environ.pop(name, None)
+    if not result.success:
+        raise ManifestError(f"The dbt project in {project} does not parse: {result.exception or result.result}")
