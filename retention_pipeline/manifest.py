@@ -1,7 +1,7 @@
 """dbt's parsed project, made once per state of `dbt_project/` and shared by Dagster's definitions and the build.
 
-Parsing takes seconds and its result depends only on the project's files (settings reach the models as vars at run time),
-so it is kept under a folder named after their fingerprint and never written twice. What is run with it is not decided here.
+Parsing takes seconds and its result depends only on the project's files (settings reach the models as vars when they
+run), so it is kept in a folder named after their fingerprint and never written twice. Nothing is run here.
 """
 
 import hashlib
@@ -35,19 +35,13 @@ def project_fingerprint(project: Path = PROJECT) -> str:
 
 
 def parsed_project(project: Path = PROJECT) -> Path:
-    """The folder that holds `manifest.json` and `partial_parse.msgpack` of the project as it stands; parses if there is none."""
+    """The folder with `manifest.json` and `partial_parse.msgpack` of the project as it stands; parses if there is none."""
     fingerprint = project_fingerprint(project)
-    for store in (project / "target" / "parsed", _cache_folder()):
+    stores = _stores(project)
+    for store in stores:
         if all((store / fingerprint / name).exists() for name in PARSED_FILES):
             return store / fingerprint
-    store = project / "target" / "parsed"
-    try:
-        store.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=".parsing-", dir=store))
-    except OSError:  # an installation that may not be written to
-        store = _cache_folder()
-        store.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=".parsing-", dir=store))
+    store, building = _writable_folder(stores)
     try:
         _parse(project, building)
         for path in building.iterdir():
@@ -73,8 +67,8 @@ def manifest_json() -> dict[str, Any]:
 def manifest_object() -> Any:
     """A fresh `dbt.contracts.graph.manifest.Manifest` for `dbtRunner(manifest=…)`, which then parses nothing.
 
-    Values of vars given to the run reach the SQL of models and tests; what a var decides while parsing (`enabled`, arguments
-    of tests in YAML) keeps the default of `dbt_project.yml`.
+    Values of vars given to the run reach the SQL of models and tests; what a var decides while parsing (`enabled`,
+    arguments of tests in YAML) keeps the default of `dbt_project.yml`.
     """
     from dbt.contracts.graph.manifest import Manifest
 
@@ -87,13 +81,29 @@ def _read_manifest_json(path: Path) -> dict[str, Any]:
     return manifest
 
 
+def _stores(project: Path) -> list[Path]:
+    """Beside the project; for an installation that may not be written to, the user's cache, else the temporary folder."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return [
+        project / "target" / "parsed",
+        cache / "retention-pipeline" / "parsed",
+        Path(tempfile.gettempdir()) / f"retention-pipeline-{os.getuid()}" / "parsed",
+    ]
+
+
+def _writable_folder(stores: list[Path]) -> tuple[Path, Path]:
+    for store in stores:
+        try:
+            store.mkdir(parents=True, exist_ok=True)
+            return store, Path(tempfile.mkdtemp(prefix=".parsing-", dir=store))
+        except OSError:
+            continue
+    raise ManifestError(f"Nowhere to keep the parsed dbt project: none of {', '.join(map(str, stores))} is writable")
+
+
 def _forget_old_states(store: Path) -> None:
     for folder in sorted(store.glob("[0-9a-f]*"), key=lambda path: path.stat().st_mtime)[:-KEPT_STATES]:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _cache_folder() -> Path:
-    return Path(tempfile.gettempdir()) / f"retention-pipeline-{os.getuid()}" / "parsed"
 
 
 def _parse(project: Path, target: Path) -> None:
@@ -102,22 +112,11 @@ def _parse(project: Path, target: Path) -> None:
 
     placeholders = {name: "not-opened-while-parsing" for name in WAREHOUSE_VARIABLES if name not in os.environ}
     os.environ.update(placeholders)
+    arguments = ["--quiet", "--no-use-colors", "parse", "--no-partial-parse"]
+    folders = {"project-dir": project, "profiles-dir": project, "target-path": target, "log-path": target / "logs"}
     try:
         result = dbtRunner().invoke(
-            [
-                "--quiet",
-                "--no-use-colors",
-                "parse",
-                "--no-partial-parse",
-                "--project-dir",
-                str(project),
-                "--profiles-dir",
-                str(project),
-                "--target-path",
-                str(target),
-                "--log-path",
-                str(target / "logs"),
-            ]
+            [*arguments, *(part for name, path in folders.items() for part in (f"--{name}", str(path)))]
         )
     finally:
         for name in placeholders:
