@@ -1,0 +1,37 @@
+"""What a raw dataset must look like: one declaration per dataset, and the list of them all."""
+
+from retention_pipeline.contracts.columns import Column, Contract, Rule
+from retention_pipeline.contracts.customer_aliases import CUSTOMER_ALIASES
+from retention_pipeline.contracts.customers import CUSTOMERS
+from retention_pipeline.contracts.emails import EMAILS
+from retention_pipeline.contracts.events import EVENTS
+from retention_pipeline.contracts.fx_rates import FX_RATES
+from retention_pipeline.contracts.goals import ACQUISITION_COSTS, KPI_BENCHMARKS, KPI_TARGETS
+from retention_pipeline.contracts.memberships import MEMBERSHIPS
+from retention_pipeline.contracts.orders import ORDERS
+from retention_pipeline.contracts.payments import PAYMENTS
+from retention_pipeline.contracts.subscriptions import SUBSCRIPTIONS
+from retention_pipeline.contracts.surveys import SURVEYS
+from retention_pipeline.contracts.tickets import TICKETS
+
+CONTRACTS: dict[str, Contract] = {
+    contract.dataset: contract
+    for contract in (
+        ORDERS,
+        SUBSCRIPTIONS,
+        CUSTOMERS,
+        CUSTOMER_ALIASES,
+        FX_RATES,
+        PAYMENTS,
+        EVENTS,
+        SURVEYS,
+        EMAILS,
+        TICKETS,
+        MEMBERSHIPS,
+        KPI_TARGETS,
+        KPI_BENCHMARKS,
+        ACQUISITION_COSTS,
+    )
+}
+
+__all__ = ["CONTRACTS", "Column", "Contract", "Rule"]

@@ -1,0 +1,26 @@
+"""One row per order, in its current state. `customer_id` may be null: a guest, loaded and counted as unattributed."""
+
+from retention_pipeline.contracts.columns import Column, Contract, Rule
+
+ORDERS = Contract(
+    dataset="orders",
+    grain="One row per order",
+    key=("order_id",),
+    columns=(
+        Column("order_id", "text", required=True),
+        Column("customer_id", "text"),
+        Column("ordered_at", "instant", required=True),
+        Column("amount", "decimal", required=True),
+        Column("currency", "currency", required=True),
+        Column("status", "enum", required=True, accept=("paid", "pending", "cancelled", "refunded")),
+        Column("refunded_amount", "decimal"),
+        Column("refunded_at", "instant"),
+        Column("is_test", "boolean"),
+        Column("channel", "text"),
+        Column("updated_at", "version"),
+    ),
+    rules=(
+        Rule("refunded_amount < 0", "refunded_amount is negative"),
+        Rule("refunded_amount > greatest(amount, 0)", "refunded_amount is greater than amount"),
+    ),
+)

@@ -1,0 +1,42 @@
+"""One row per phase of a subscription: a stretch of time with unchanged terms. Phases of one subscription that overlap
+are no business of a single row: staging ends a phase where the next begins, and counts it."""
+
+from retention_pipeline.contracts.columns import Column, Contract, Rule
+
+SUBSCRIPTIONS = Contract(
+    dataset="subscriptions",
+    grain="One row per phase of a subscription with unchanged terms",
+    key=("subscription_id", "started_at"),
+    columns=(
+        Column("subscription_id", "text", required=True),
+        Column("customer_id", "text", required=True),
+        Column("plan", "text", required=True),
+        Column("amount", "decimal", required=True, scale=6),
+        Column("quantity", "integer", default="1"),
+        Column("recurring_discount", "decimal", scale=6, default="0"),
+        Column("currency", "currency", required=True),
+        Column("interval", "enum", required=True, accept=("day", "week", "month", "quarter", "year")),
+        Column("interval_count", "integer", default="1"),
+        Column(
+            "status",
+            "enum",
+            required=True,
+            accept=("trialing", "active", "past_due", "paused", "unpaid", "cancelled"),
+        ),
+        Column("started_at", "instant", required=True),
+        Column("ended_at", "instant"),
+        Column("term_ends_at", "instant"),
+        Column("cancel_requested_at", "instant"),
+        Column("end_reason", "text"),
+        Column("updated_at", "version"),
+    ),
+    rules=(
+        Rule("quantity <= 0", "quantity is not positive"),
+        Rule("interval_count <= 0", "interval_count is not positive"),
+        Rule(
+            "cast(amount as decimal(38,6)) * quantity < recurring_discount",
+            "recurring revenue is negative: amount × quantity is less than recurring_discount",
+        ),
+        Rule("{before:ended_at,started_at}", "ended_at is before started_at"),
+    ),
+)

@@ -1,0 +1,57 @@
+"""What a run of ingestion reports: one `LoadResult` per file or pull, together an `IngestResult`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+LoadStatus = Literal["loaded", "already_loaded", "refused", "too_many_bad", "failed"]
+
+
+class IngestError(Exception):
+    """Ingestion cannot be trusted as it stands; the text says why in words for a user."""
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How a file's columns differ from the contract: `added` went to `_extra`, `missing` optional ones became null."""
+
+    added: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass
+class LoadResult:
+    """One file or pull. lines − header − blank = good + bad, and good = new + changed + unchanged + stale.
+
+    `new`: keys that were not there; `changed`: rows that replaced another version; `unchanged`: the same content was
+    there; `stale`: a newer version was there or came with them. `load_id` is None for a file that was loaded before.
+    """
+
+    dataset: str
+    source: str
+    file_name: str
+    status: LoadStatus
+    load_id: int | None = None
+    lines: int = 0
+    good: int = 0
+    bad: int = 0
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    error: str | None = None
+    drift: Drift = field(default_factory=Drift)
+
+
+@dataclass
+class IngestResult:
+    """All loads of a run, in order; `max_load_id` is the highest load in raw.duckdb afterwards (0: none)."""
+
+    loads: list[LoadResult] = field(default_factory=list)
+    max_load_id: int = 0
+
+    @property
+    def refused(self) -> list[LoadResult]:
+        """Files that were not loaded at all."""
+        return [load for load in self.loads if load.status in ("refused", "too_many_bad", "failed")]
