@@ -44,12 +44,25 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def open_raw(raw_file: Path) -> duckdb.DuckDBPyConnection:
-    """Open raw.duckdb for writing, with every table there; instants are naive UTC."""
+def open_raw(raw_file: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """A connection whose `raw.<dataset>` are the tables of raw.duckdb, all of them there; instants are naive UTC.
+
+    The file is attached under the name `raw_store`: opened directly its catalog would be called `raw`, like the
+    schema, and DuckDB would take every `raw.orders` for ambiguous.
+    """
     raw_file.parent.mkdir(parents=True, exist_ok=True)
-    connection = duckdb.connect(str(raw_file))
-    connection.execute("set TimeZone = 'UTC'")
-    create_tables(connection)
+    connection = duckdb.connect()
+    try:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute(f"set temp_directory = {literal(str(raw_file.parent / 'raw.spill'))}")
+        mode = " (read_only)" if read_only else ""
+        connection.execute(f"attach {literal(str(raw_file))} as raw_store{mode}")
+        connection.execute("use raw_store")
+        if not read_only:
+            create_tables(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
