@@ -1,0 +1,196 @@
+"""Every KPI row and cohort cell of a company: which rows exist, and what stands in them (kpis.md section 1, Rows)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date
+from typing import Any, NamedTuple
+
+from oracle.business_days import GRAINS, Period, add_months
+from oracle.cohort_cells import cohort_cells
+from oracle.company import Company
+from oracle.customer_figures import customer_figures
+from oracle.figures import Figure
+from oracle.lifetime_figures import Lifetimes
+from oracle.order_figures import order_figures
+from oracle.rules import read_rules
+from oracle.segments import UNKNOWN
+from oracle.subscription_figures import Subscriptions
+
+
+class Key(NamedTuple):
+    """What a row of retention_kpis is about."""
+
+    kpi: str
+    grain: str
+    period_start: date
+    basis: str
+    segment_dimension: str
+    segment_value: str
+
+
+class Answer(NamedTuple):
+    """The figure of a key, and whether its period is complete."""
+
+    figure: Figure
+    is_complete: bool
+
+
+class Group(NamedTuple):
+    """Customers who have a segment value in a period; movers are None for `all`."""
+
+    dimension: str
+    value: str
+    members: list[str]
+    moved_in: list[str] | None
+    moved_out: list[str] | None
+
+
+def read_company(rows: dict[str, list[dict]], settings: dict[str, Any], as_of: date) -> Company:
+    return Company(rows, read_rules(settings), as_of)
+
+
+def expected_cohorts(company: Company) -> dict[tuple, dict[str, Any]]:
+    return cohort_cells(company)
+
+
+def expected_kpis(company: Company) -> dict[Key, Answer]:
+    """Every row of every family, for every grain, period, basis and segment value."""
+    answers: dict[Key, Answer] = {}
+    lifetimes, subscriptions = Lifetimes(company), Subscriptions(company)
+    connected = company.rules.connected
+    for basis in company.rules.bases:
+
+        def of_customers(period: Period, group: Group, basis: str = basis) -> dict[str, Figure]:
+            figures = customer_figures(company, basis, period, *group[2:])
+            return figures | lifetimes.lifespan(basis, group.dimension, group.value, period)
+
+        begun = first_facts(company.first_day[basis].items())
+        answers |= family(company, basis, begun, of_customers, counted_under=movers_of(company, basis))
+
+    def of_orders(period: Period, group: Group) -> dict[str, Figure]:
+        with_guests = group.value in ("all", UNKNOWN)
+        figures = order_figures(company, period, group.members, with_guests=with_guests)
+        return figures | lifetimes.of_orders(group.dimension, group.value, period, group.members)
+
+    def of_subscriptions(period: Period, group: Group) -> dict[str, Figure]:
+        earlier = [
+            c for c in company.customers if value_of_twelve_months(company, group.dimension, c, period) == group.value
+        ]
+        figures = subscriptions.figures(period, group.members, earlier, group.moved_in, group.moved_out)
+        return figures | lifetimes.of_subscriptions(group.dimension, group.value, period, figures["arpc"])
+
+    if "orders" in connected:
+        facts = [(order.customer, order.day) for order in company.orders]
+        facts += [(refund.customer, refund.day) for refund in company.refunds]
+        guests = [refund.day for refund in company.refunds if refund.customer is None]
+        answers |= family(company, "order", first_facts(facts), of_orders, guest_days=guests)
+    if "subscriptions" in connected:
+        facts = list(company.first_day["subscription"].items())
+        facts += [(customer, day) for customer, _, day in company.requests]
+        answers |= family(
+            company, "subscription", first_facts(facts), of_subscriptions, counted_under=twelve_months_of(company)
+        )
+    return answers
+
+
+def first_facts(facts: Iterable[tuple[str | None, date]]) -> dict[str | None, date]:
+    """Each customer's first day with a fact of the family."""
+    found: dict[str | None, date] = {}
+    for customer, day in facts:
+        found[customer] = min(day, found.get(customer, day))
+    return found
+
+
+def family(
+    company: Company,
+    basis: str,
+    begun: dict[str | None, date],
+    figures: Callable[[Period, Group], dict[str, Figure]],
+    *,
+    counted_under: Callable[[str, Period], set[str]] = lambda dimension, period: set(),
+    guest_days: Iterable[date] = (),
+) -> dict[Key, Answer]:
+    """Rows of a family: `all` in every period since its first fact, a segment value where somebody stands behind it.
+
+    begun: first fact per customer; counted_under: values under which customers are counted who have another one in
+    the period; guest_days: days of facts without a customer, which make a row in their own period only.
+    """
+    answers: dict[Key, Answer] = {}
+    if not begun:
+        return answers
+    for grain in GRAINS:
+        for period in company.periods(grain, min(begun.values())):
+            if company.rules.history_start and period.end <= company.rules.history_start:
+                continue
+            has_guests = any(period.start <= day < period.close for day in guest_days)
+            known = [customer for customer, day in begun.items() if customer is not None and day < period.close]
+            for group in groups(company, period, known, counted_under, has_guests):
+                for kpi, figure in figures(period, group).items():
+                    key = Key(kpi, grain, period.start, basis, group.dimension, group.value)
+                    answers[key] = Answer(figure, period.is_complete)
+    return answers
+
+
+def groups(
+    company: Company, period: Period, known: list[str], counted_under: Callable, has_guests: bool
+) -> Iterable[Group]:
+    """`all`, then per dimension each value that has a row."""
+    yield Group("all", "all", company.customers, None, None)
+    for dimension in company.rules.dimensions:
+        now = {customer: company.value_in_period(dimension, customer, period) for customer in company.customers}
+        before = {
+            customer: company.value_in_period(dimension, customer, previous_period(company, period))
+            for customer in company.customers
+        }
+        values = {now[customer] for customer in known} | counted_under(dimension, period)
+        if has_guests:
+            values.add(UNKNOWN)
+        for value in sorted(values):
+            yield Group(
+                dimension,
+                value,
+                [customer for customer in now if now[customer] == value],
+                [customer for customer in now if now[customer] == value != before[customer]],
+                [customer for customer in now if before[customer] == value != now[customer]],
+            )
+
+
+def previous_period(company: Company, period: Period) -> Period:
+    return company.period_holding(period.grain, date.fromordinal(period.start.toordinal() - 1))
+
+
+def movers_of(company: Company, basis: str) -> Callable[[str, Period], set[str]]:
+    """Values that customers left at the opening while they were active: they are counted there as moved out."""
+
+    def left(dimension: str, period: Period) -> set[str]:
+        before = previous_period(company, period)
+        return {
+            company.value_in_period(dimension, customer, before)
+            for customer in company.active_days[basis]
+            if company.is_active(basis, customer, period.start)
+        }
+
+    return left
+
+
+def twelve_months_of(company: Company) -> Callable[[str, Period], set[str]]:
+    """Values under which MRR moved out, or stands as the earlier moment of a 12-month figure."""
+    left = movers_of(company, "subscription")
+
+    def counted(dimension: str, period: Period) -> set[str]:
+        earlier = add_months(period.close, -12)
+        return left(dimension, period) | {
+            value_of_twelve_months(company, dimension, customer, period)
+            for customer in company.first_day["subscription"]
+            if company.mrr(customer, earlier) > 0
+        }
+
+    return counted
+
+
+def value_of_twelve_months(company: Company, dimension: str, customer: str, period: Period) -> str:
+    """The value by the rule of periods, for the 12 months before the close."""
+    if dimension == "all":
+        return "all"
+    return company.values[dimension].in_period(customer, add_months(period.close, -12), period.close)

@@ -1,0 +1,102 @@
+"""Which value of a dimension a customer has, in a period or on a day."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import NamedTuple
+
+from oracle.business_days import DAY, Moment, moment
+from oracle.money import Rates
+from oracle.orders import Order
+from oracle.phases import Phase
+from oracle.rules import Rules
+
+UNKNOWN = "(unknown)"
+BEGINNING = Moment(date.min, datetime.min.replace(tzinfo=UTC))
+
+
+class Change(NamedTuple):
+    """A value came into force on a day."""
+
+    day: date
+    value: str
+
+
+class Values:
+    """The values of one dimension, per customer in the order in which they came into force."""
+
+    def __init__(self, changes: dict[str, list[Change]]) -> None:
+        # Of two on one day the later holds.
+        self.changes = {
+            customer: [
+                change
+                for change, later in zip(found, [*found[1:], None], strict=True)
+                if later is None or later.day != change.day
+            ]
+            for customer, found in changes.items()
+        }
+        self.days = {customer: [change.day for change in found] for customer, found in self.changes.items()}
+
+    def in_period(self, customer: str | None, start: date, close: date) -> str:
+        """The last that came into force before the period opens, else the first before the close, else unknown."""
+        found = self.changes.get(customer, [])
+        before = bisect_left(self.days.get(customer, []), start)
+        if before:
+            return found[before - 1].value
+        return found[0].value if found and found[0].day < close else UNKNOWN
+
+    def on_day(self, customer: str | None, day: date) -> str:
+        """The value in force at the end of a day, else unknown."""
+        before = bisect_right(self.days.get(customer, []), day)
+        return self.changes[customer][before - 1].value if before else UNKNOWN
+
+
+def attributes_in_order(rows: list[dict], rules: Rules) -> list[tuple[Moment, dict]]:
+    """The rows of `customers` by the moment from which they hold."""
+    source_zone = rules.source_zones.get("customers", rules.zone)
+    dated = [(moment(row.get("valid_from"), rules.zone, source_zone) or BEGINNING, row) for row in rows]
+    return sorted(dated, key=lambda pair: pair[0].instant)
+
+
+def attribute_values(dimension: str, dated_rows: list[tuple[Moment, dict]]) -> Values:
+    """A column of `customers`; an empty one is no value. Rows of ids that were merged away are nobody's: facts
+    carry the surviving id."""
+    changes = defaultdict(list)
+    for valid_from, row in dated_rows:
+        if row.get(dimension):
+            changes[row["customer_id"]].append(Change(valid_from.day, row[dimension]))
+    return Values(changes)
+
+
+def channel_values(orders: list[Order]) -> Values:
+    """`first_order_channel`: the channel of the earliest counted order, in force from its day."""
+    changes: dict[str, list[Change]] = {}
+    for order in orders:
+        if order.customer not in changes:
+            changes[order.customer] = [Change(order.day, order.channel)] if order.channel else []
+    return Values(changes)
+
+
+def plan_values(phases_of: dict[str, list[Phase]], counted_on: Callable, rates: Rates) -> Values:
+    """`plan`: that of the highest counted phase, looked at on the days on which the counted phases change."""
+    changes = defaultdict(list)
+    for customer, phases in phases_of.items():
+        for day in sorted({day for phase in phases for day in phase.counted_days}):
+            counted = counted_on(customer, day)
+            if set(counted) != set(counted_on(customer, day - DAY)):
+                changes[customer].append(Change(day, leading_plan(counted, day, rates)))
+    return Values(changes)
+
+
+def leading_plan(counted: list[Phase], day: date, rates: Rates) -> str:
+    """Highest MRR, ties by earliest start day, then subscription_id; rates only where currencies differ."""
+    one_currency = len({phase.currency for phase in counted}) == 1
+
+    def rank(phase: Phase) -> tuple:
+        rate = 1 if one_currency else rates.rate(phase.currency, day)
+        return (-phase.mrr * rate, phase.start, phase.subscription)
+
+    return min(counted, key=rank).plan
