@@ -1,0 +1,43 @@
+"""The made-up company as a home folder: settings.yaml and what its systems deliver into landing/.
+
+Assembly only: people.py invents the customers, shop.py their orders and plans.py their
+subscriptions; order_files.py, billing.py and delivery.py the files in which those arrive: late, corrected, some broken.
+"""
+
+from datetime import date
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from retention_pipeline.demo.billing import deliver_phases, make_phases
+from retention_pipeline.demo.delivery import Landing
+from retention_pipeline.demo.order_files import deliver_orders
+from retention_pipeline.demo.people import deliver_people, make_people
+from retention_pipeline.demo.rates import deliver_rates, make_rates
+from retention_pipeline.demo.shop import make_orders
+
+
+def make_company(home: Path, *, customers: int = 20_000, months: int = 36, as_of: date, seed: int = 7) -> None:
+    """Write settings.yaml and landing/ of a made-up company into `home`; the same arguments give the same bytes.
+
+    The company has `customers` customers, opened `months` months before the month of `as_of`, and nothing happened on
+    or after `as_of` (a business day in Europe/Amsterdam). What its systems will deliver next is in arrives_later/.
+    Raises FileExistsError where `home` already has a settings.yaml.
+    """
+    settings_file = home / "settings.yaml"
+    if settings_file.exists():
+        raise FileExistsError(f"{settings_file} is already there; the sample company is only made in an empty folder")
+    home.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(seed)
+    first_month = (np.datetime64(as_of, "M") - months).astype("datetime64[D]")
+    until = np.datetime64(as_of, "D")
+    landing = Landing(home)
+    people = make_people(generator, customers, first_month, until)
+    deliver_people(generator, landing, people, until)
+    deliver_orders(landing, make_orders(generator, people, until), first_month, until)
+    deliver_phases(landing, make_phases(seed, people, until), first_month, until)
+    deliver_rates(landing, make_rates(generator, first_month, until))
+    # Last: a home with settings is complete, so an interrupted start is simply made again.
+    text = resources.files("retention_pipeline.demo").joinpath("company_settings.yaml").read_text(encoding="utf-8")
+    settings_file.write_text(text, encoding="utf-8")
