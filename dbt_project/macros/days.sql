@@ -1,0 +1,108 @@
+{# Dates: the only macros that know a time zone, a grain's name or a calendar rule. #}
+
+{% macro local_time(instant) -%}
+  {{ return(adapter.dispatch('local_time', 'retention')(instant)) }}
+{%- endmacro %}
+
+{% macro duckdb__local_time(instant) -%}
+  {%- if var('timezone') == 'UTC' -%} {{ instant }}
+  {%- else -%} timezone('{{ var("timezone") }}', timezone('UTC', {{ instant }}))
+  {%- endif -%}
+{%- endmacro %}
+
+{% macro spark__local_time(instant) -%}
+  from_utc_timestamp({{ instant }}, '{{ var("timezone") }}')
+{%- endmacro %}
+
+{# The business day of a raw instant; a bare date is a business day as it stands. #}
+{% macro business_day(column) -%}
+  case when {{ column }}_is_date then cast({{ column }} as date) else cast({{ local_time(column) }} as date) end
+{%- endmacro %}
+
+{% macro utc_time(local) -%}
+  {{ return(adapter.dispatch('utc_time', 'retention')(local)) }}
+{%- endmacro %}
+
+{% macro duckdb__utc_time(local) -%}
+  {%- if var('timezone') == 'UTC' -%} {{ local }}
+  {%- else -%} timezone('UTC', timezone('{{ var("timezone") }}', {{ local }}))
+  {%- endif -%}
+{%- endmacro %}
+
+{% macro spark__utc_time(local) -%}
+  to_utc_timestamp({{ local }}, '{{ var("timezone") }}')
+{%- endmacro %}
+
+{# The instant (UTC) by which rows are ordered; a bare date stands at its 00:00. #}
+{% macro instant(column) -%}
+  case when {{ column }}_is_date then {{ utc_time(column) }} else {{ column }} end
+{%- endmacro %}
+
+{% macro as_of() -%} cast('{{ var("as_of") }}' as date) {%- endmacro %}
+
+{% macro first_day() -%} cast('0001-01-01' as date) {%- endmacro %}
+
+{% macro last_day() -%} cast('9999-12-31' as date) {%- endmacro %}
+
+{# Days before data_start do not count. #}
+{% macro data_start() -%}
+  {%- if var('data_start') -%} cast('{{ var("data_start") }}' as date) {%- else -%} {{ first_day() }} {%- endif -%}
+{%- endmacro %}
+
+{% macro add_days(day, count) -%}
+  cast({{ dbt.dateadd('day', count, day) }} as date)
+{%- endmacro %}
+
+{% macro add_months(day, count) -%}
+  cast({{ dbt.dateadd('month', count, day) }} as date)
+{%- endmacro %}
+
+{% macro days_between(earlier, later) -%}
+  ({{ dbt.datediff(earlier, later, 'day') }})
+{%- endmacro %}
+
+{% macro months_between(earlier, later) -%}
+  cast((extract(year from {{ later }}) - extract(year from {{ earlier }})) * 12
+    + extract(month from {{ later }}) - extract(month from {{ earlier }}) as integer)
+{%- endmacro %}
+
+{% macro truncated(unit, day) -%}
+  cast({{ dbt.date_trunc(unit, day) }} as date)
+{%- endmacro %}
+
+{# First day of the period of a grain that holds a day. #}
+{% macro period_start(grain, day) -%}
+  {%- set weekdays = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'] -%}
+  {%- set week_offset = weekdays.index(var('week_start')) -%}
+  {%- set month_offset = var('fiscal_year_start') - 1 -%}
+  {%- if grain == 'week' -%}
+    {{ add_days(truncated('week', add_days(day, -week_offset)), week_offset) }}
+  {%- elif grain == 'month' -%}
+    {{ truncated('month', day) }}
+  {%- else -%}
+    {{ add_months(truncated(grain, add_months(truncated('month', day), -month_offset)), month_offset) }}
+  {%- endif -%}
+{%- endmacro %}
+
+{% macro period_end(grain, start) -%}
+  {%- if grain == 'week' -%} {{ add_days(start, 7) }}
+  {%- else -%} {{ add_months(start, {'month': 1, 'quarter': 3, 'year': 12}[grain]) }}
+  {%- endif -%}
+{%- endmacro %}
+
+{# Whole numbers 0 … count - 1 as column n: the one spine of the project. #}
+{% macro numbers(count) -%}
+  (select cast(n as integer) as n from range(0, {{ count }}) as numbers(n))
+{%- endmacro %}
+
+{# Days from 1900-01-01 to the eve of as_of. #}
+{% macro calendar_days() -%}
+  {%- set from_day = modules.datetime.date(1900, 1, 1) -%}
+  {%- set to_day = modules.datetime.date.fromisoformat(var('as_of')) -%}
+  {{ return((to_day - from_day).days) }}
+{%- endmacro %}
+
+{# The day on which something of `day` reaches the look-back of 12 months: state at B - 12 months changes for boundaries B after it. #}
+{% macro twelve_months_after(day) -%}
+  greatest({{ add_months(day, 12) }}, {{ add_days(add_months(add_days(day, 1), 12), -1) }})
+{%- endmacro %}

@@ -1,0 +1,148 @@
+{# Flows: sums over customers of what their facts contribute to a period, rolled up from profiles to segment values. #}
+
+{# Sums per profile → sums per segment dimension and value, `all` included. `keys` and `measures` are column names of `sums`, which has profile_key. #}
+{% macro by_segment(sums, keys, measures, type='bigint') -%}
+  select
+{%- for key in keys %}
+      {{ sums }}.{{ key }},
+{%- endfor %}
+      profile_values.segment_dimension,
+      profile_values.segment_value,
+{%- for measure in measures %}
+      cast(sum({{ sums }}.{{ measure }}) as {{ type if type is string else type[measure] }}) as {{ measure }}{{ ',' if not loop.last }}
+{%- endfor %}
+  from {{ sums }}
+  inner join profile_values
+      on {{ sums }}.profile_key = profile_values.profile_key
+  group by
+{%- for key in keys %}
+      {{ sums }}.{{ key }},
+{%- endfor %}
+      profile_values.segment_dimension,
+      profile_values.segment_value
+{%- endmacro %}
+
+{# What leaves and enters each segment value when customers change profile at an opening. `moves` has the keys, profile_before, profile_key and the measures.
+   Gives keys, segment_dimension, segment_value, <measure>_in and <measure>_out; only dimensions whose value differs; never `all`. #}
+{% macro moves_by_segment(moves, keys, measures, type='bigint') -%}
+  select
+{%- for key in keys %}
+      {{ key }},
+{%- endfor %}
+      segment_dimension,
+      segment_value,
+{%- for measure in measures %}
+      cast(sum({{ measure }} * is_in) as {{ type if type is string else type[measure] }}) as {{ measure }}_in,
+      cast(sum({{ measure }} * (1 - is_in)) as {{ type if type is string else type[measure] }}) as {{ measure }}_out{{ ',' if not loop.last }}
+{%- endfor %}
+  from (
+{%- for side in ['in', 'out'] %}
+      select
+{%- for key in keys %}
+          {{ moves }}.{{ key }},
+{%- endfor %}
+          after_move.segment_dimension,
+          {{ 'after_move' if side == 'in' else 'before_move' }}.segment_value,
+          {{ 1 if side == 'in' else 0 }} as is_in,
+{%- for measure in measures %}
+          {{ moves }}.{{ measure }}{{ ',' if not loop.last }}
+{%- endfor %}
+      from {{ moves }}
+      inner join profile_values as after_move
+          on {{ moves }}.profile_key = after_move.profile_key
+      inner join profile_values as before_move
+          on {{ moves }}.profile_before = before_move.profile_key
+          and after_move.segment_dimension = before_move.segment_dimension
+          and after_move.segment_value <> before_move.segment_value
+      {% if side == 'in' %}union all{% endif %}
+{%- endfor %}
+  ) as sides
+  group by
+{%- for key in keys %}
+      {{ key }},
+{%- endfor %}
+      segment_dimension,
+      segment_value
+{%- endmacro %}
+
+{# Changes of profile at the opening of a period: customer_key, period_start, profile_before, profile_key. #}
+{% macro profile_changes(generation='current', rule='period') -%}
+  select
+      customer_key,
+      from_period as period_start,
+      profile_before,
+      profile_key
+  from (
+      select
+          customer_key,
+          from_period,
+          profile_key,
+          lag(profile_key, 1, cast(0 as bigint)) over (partition by customer_key order by from_period nulls last) as profile_before
+      from {{ fact('int_profile_spans', generation) }}
+      where rule = '{{ rule }}'
+          and grain = {{ this_grain() }}
+  ) as changes
+  where profile_before <> profile_key
+{%- endmacro %}
+
+{# Sums of a basis and, where a customer has only that basis, of `any` too. `sums` has basis, is_only_basis and `columns`. #}
+{% macro and_any(sums, columns) -%}
+  select basis, {{ columns | join(', ') }} from {{ sums }}
+  union all
+  select 'any' as basis, {{ columns | join(', ') }} from {{ sums }} where is_only_basis and basis <> 'any'
+{%- endmacro %}
+
+{# CTE cells: every period of a (grain, keys, segment) from the first one in which it has a flow. Expects the CTEs flows and periods. #}
+{% macro running_cells(keys) -%}
+  first_periods as (
+      select
+          grain,
+{%- for key in keys %}
+          {{ key }},
+{%- endfor %}
+          segment_dimension,
+          segment_value,
+          min(period_start) as first_period_start
+      from flows
+      group by
+          grain,
+{%- for key in keys %}
+          {{ key }},
+{%- endfor %}
+          segment_dimension,
+          segment_value
+  ),
+
+  cells as (
+      select
+          first_periods.grain,
+{%- for key in keys %}
+          first_periods.{{ key }},
+{%- endfor %}
+          first_periods.segment_dimension,
+          first_periods.segment_value,
+          periods.period_start,
+          periods.period_end,
+          periods.close_date
+      from first_periods
+      inner join periods
+          on first_periods.grain = periods.grain
+          and first_periods.first_period_start <= periods.period_start
+  )
+{%- endmacro %}
+
+{# No figures for periods that end at or before history_start. #}
+{% macro after_history_start(period_end='period_end') -%}
+  {%- if var('history_start') -%} {{ period_end }} > cast('{{ var("history_start") }}' as date) {%- else -%} true {%- endif -%}
+{%- endmacro %}
+
+{# The columns of a contribution, named ones from their expression, the others 0. #}
+{% macro only(columns, expressions) -%}
+{%- for column, type in columns.items() -%}
+  cast({{ expressions.get(column, 0) }} as {{ type }}) as {{ column }}{{ ', ' if not loop.last }}
+{%- endfor -%}
+{%- endmacro %}
+
+{% macro ratio(numerator, denominator) -%}
+  case when {{ denominator }} = 0 then null else cast({{ numerator }} as double) / cast({{ denominator }} as double) end
+{%- endmacro %}

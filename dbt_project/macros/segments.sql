@@ -1,0 +1,32 @@
+{# Segment dimensions: which there are, how values become numbers and a customer's values one profile key. #}
+
+{% macro extra_dimensions() -%}
+  {%- set known = ['country', 'acquisition_channel', 'plan', 'first_order_channel', 'engagement_group', 'nps_class'] -%}
+  {{ return(var('segments') | reject('in', known) | list) }}
+{%- endmacro %}
+
+{% macro json_text(column, key) -%}
+  {{ return(adapter.dispatch('json_text', 'retention')(column, key)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_text(column, key) -%} nullif(json_extract_string({{ column }}, '$."{{ key }}"'), '') {%- endmacro %}
+
+{% macro spark__json_text(column, key) -%} nullif(get_json_object({{ column }}, '$.{{ key }}'), '') {%- endmacro %}
+
+{# A profile key holds one value number per dimension, in base `profile_base`: key = sum of number × base^position. #}
+{% macro profile_base() -%} {{ return(var('max_segment_values') + 2) }} {%- endmacro %}
+
+{# The profile intervals that figures of a period use: from_period <= period_start < to_period. #}
+{% macro profiles_of_periods(generation='current', rule='period') -%}
+  select customer_key, from_period, to_period, profile_key
+  from {{ fact('int_profile_spans', generation) }}
+  where rule = 'any' or (rule = '{{ rule }}' and grain = {{ this_grain() }})
+{%- endmacro %}
+
+{# The join that gives alias.customer_key its profile in alias.period_start; missing = all unknown, key 0. #}
+{% macro join_profile(alias, profiles='profiles') -%}
+  left join {{ profiles }}
+    on {{ profiles }}.customer_key = {{ alias }}.customer_key
+    and {{ profiles }}.from_period <= {{ alias }}.period_start
+    and {{ alias }}.period_start < {{ profiles }}.to_period
+{%- endmacro %}

@@ -1,0 +1,33 @@
+with purchase_days as (
+    select * from {{ ref('int_purchase_days') }}
+),
+
+refunds as (
+    select * from {{ ref('int_refunds') }}
+),
+
+spans as (
+    select * from {{ ref('int_active_spans') }}
+),
+
+cancel_requests as (
+    select * from {{ ref('int_cancel_requests') }}
+),
+
+facts as (
+    select 'purchase' as fact, customer_key, purchase_date as fact_date from purchase_days where day_number = 1
+    union all
+    select 'refund' as fact, customer_key, refunded_date as fact_date from refunds where customer_key <> 0
+    union all
+    select 'counted_phase' as fact, customer_key, start_date as fact_date from spans where basis = 'subscription' and span_number = 1
+    union all
+    select 'cancel_request' as fact, customer_key, request_date as fact_date from cancel_requests
+)
+
+select
+    customer_key,
+    min(fact_date) as first_fact_date,
+    min(case when fact in ('purchase', 'refund') then fact_date end) as first_order_fact_date,
+    min(case when fact in ('counted_phase', 'cancel_request') then fact_date end) as first_subscription_fact_date
+from facts
+group by customer_key

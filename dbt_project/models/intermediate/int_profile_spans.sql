@@ -1,0 +1,174 @@
+{%- set dimensions = var('segments') -%}
+with segment_spans as (
+    select * from {{ ref('int_segment_spans') }}
+),
+
+segment_values as (
+    select * from {{ ref('int_segment_values') }}
+),
+
+first_facts as (
+    select * from {{ ref('int_first_facts') }}
+),
+
+calendar as (
+    select * from {{ ref('int_calendar') }}
+),
+
+periods as (
+    select * from {{ ref('int_periods') }}
+),
+
+{# Values of customers that have facts; the share of each value in the profile key. #}
+weighted as (
+    select
+        segment_spans.dimension,
+        segment_spans.customer_key,
+        segment_spans.start_date,
+        segment_spans.is_first_value,
+        first_facts.first_fact_date,
+        cast(segment_values.value_number as bigint) * case segment_spans.dimension
+{%- for dimension in dimensions %}
+            when '{{ dimension }}' then cast({{ profile_base() ** loop.index0 }} as bigint)
+{%- endfor %}
+        end as weight
+    from segment_spans
+    inner join segment_values
+        on segment_spans.dimension = segment_values.dimension
+        and segment_spans.segment_value = segment_values.segment_value
+    inner join first_facts
+        on segment_spans.customer_key = first_facts.customer_key
+),
+
+{# One profile for ever: no dimension changes, and every value was there at the customer's first fact. #}
+summed as (
+    select
+        customer_key,
+        cast(sum(weight) as bigint) as profile_key,
+        max(case when not is_first_value or start_date > first_fact_date then 1 else 0 end) as is_moving
+    from weighted
+    group by customer_key
+),
+
+moving as (
+    select weighted.*
+    from weighted
+    inner join summed
+        on weighted.customer_key = summed.customer_key
+    where summed.is_moving = 1
+),
+
+{# From which period on a value is used. A first value: in the period in which it comes; a later one: in the period that opens after its day. The 12-month figures
+   look at [close - 12 months, close): there a later value is used from the first close whose start of the look-back lies after its day. #}
+dated as (
+    select
+        'period' as rule,
+        dimension,
+        customer_key,
+        weight,
+        start_date,
+        is_first_value,
+        start_date as first_use_date
+    from moving
+    union all
+    select
+        '12m' as rule,
+        dimension,
+        customer_key,
+        weight,
+        start_date,
+        is_first_value,
+        case when is_first_value then start_date else {{ twelve_months_after('start_date') }} end as first_use_date
+    from moving
+),
+
+used_from as (
+    select
+        dated.rule,
+        calendar.grain,
+        dated.dimension,
+        dated.customer_key,
+        dated.weight,
+        dated.start_date,
+        case when dated.rule = 'period' and not dated.is_first_value then calendar.period_end else calendar.period_start end as from_period
+    from dated
+    inner join calendar
+        on greatest(dated.first_use_date, cast('1900-01-01' as date)) = calendar.calendar_date
+),
+
+{# Of several values first used in one period the last one is. #}
+last_used as (
+    select
+        rule,
+        grain,
+        dimension,
+        customer_key,
+        weight,
+        from_period,
+        row_number() over (partition by rule, grain, dimension, customer_key, from_period order by start_date desc nulls last) as place
+    from used_from
+),
+
+steps as (
+    select
+        rule,
+        grain,
+        customer_key,
+        from_period,
+        weight - lag(weight, 1, cast(0 as bigint)) over (
+            partition by rule, grain, dimension, customer_key order by from_period nulls last
+        ) as step
+    from last_used
+    where place = 1
+),
+
+period_steps as (
+    select
+        steps.rule,
+        steps.grain,
+        steps.customer_key,
+        steps.from_period,
+        cast(sum(steps.step) as bigint) as step
+    from steps
+    inner join periods
+        on steps.grain = periods.grain
+        and steps.from_period = periods.period_start
+    group by
+        steps.rule,
+        steps.grain,
+        steps.customer_key,
+        steps.from_period
+),
+
+moving_spans as (
+    select
+        rule,
+        grain,
+        customer_key,
+        from_period,
+        lead(from_period, 1, {{ last_day() }}) over (partition by rule, grain, customer_key order by from_period nulls last) as to_period,
+        cast(sum(step) over (
+            partition by rule, grain, customer_key order by from_period nulls last rows unbounded preceding
+        ) as bigint) as profile_key
+    from period_steps
+    where step <> 0
+)
+
+select
+    'any' as rule,
+    'any' as grain,
+    customer_key,
+    {{ first_day() }} as from_period,
+    {{ last_day() }} as to_period,
+    profile_key
+from summed
+where is_moving = 0
+union all
+select
+    rule,
+    grain,
+    customer_key,
+    from_period,
+    to_period,
+    profile_key
+from moving_spans

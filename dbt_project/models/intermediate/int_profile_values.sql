@@ -1,0 +1,47 @@
+{%- set dimensions = var('segments') -%}
+with profile_spans as (
+    select * from {{ ref('int_profile_spans') }}
+),
+
+segment_values as (
+    select distinct
+        dimension,
+        value_number,
+        shown_value
+    from {{ ref('int_segment_values') }}
+),
+
+profiles as (
+    select profile_key from profile_spans
+    union
+    select cast(0 as bigint) as profile_key
+),
+
+numbers_of_values as (
+{%- for dimension in dimensions %}
+    select
+        profile_key,
+        '{{ dimension }}' as segment_dimension,
+        cast({{ int_div('profile_key', profile_base() ** loop.index0) }} % {{ profile_base() }} as integer) as value_number
+    from profiles
+    union all
+{%- endfor %}
+    select
+        profile_key,
+        'all' as segment_dimension,
+        -1 as value_number
+    from profiles
+)
+
+select
+    numbers_of_values.profile_key,
+    numbers_of_values.segment_dimension,
+    case
+        when numbers_of_values.value_number = -1 then 'all'
+        when numbers_of_values.value_number = 0 then '(unknown)'
+        else segment_values.shown_value
+    end as segment_value
+from numbers_of_values
+left join segment_values
+    on numbers_of_values.segment_dimension = segment_values.dimension
+    and numbers_of_values.value_number = segment_values.value_number

@@ -1,0 +1,56 @@
+{{ config(materialized='by_grain') }}
+with purchase_days as (
+    select * from {{ fact('int_purchase_days') }}
+    where previous_date is not null
+),
+
+calendar as (
+    select * from {{ ref('int_calendar') }}
+    where grain = {{ this_grain() }}
+),
+
+profiles as (
+    {{ profiles_of_periods() }}
+),
+
+profile_values as (
+    select * from {{ ref('int_profile_values') }}
+),
+
+gaps as (
+    select
+        purchase_days.customer_key,
+        calendar.period_start,
+        cast({{ days_between('purchase_days.previous_date', 'purchase_days.purchase_date') }} as integer) as gap_days
+    from purchase_days
+    inner join calendar
+        on purchase_days.purchase_date = calendar.calendar_date
+),
+
+sums as (
+    select
+        gaps.period_start,
+        gaps.gap_days,
+        coalesce(profiles.profile_key, 0) as profile_key,
+        count(*) as purchase_gaps
+    from gaps
+    {{ join_profile('gaps') }}
+    group by
+        gaps.period_start,
+        gaps.gap_days,
+        coalesce(profiles.profile_key, 0)
+),
+
+flows as (
+    {{ by_segment('sums', ['period_start', 'gap_days'], ['purchase_gaps']) }}
+)
+
+select
+    {{ this_grain() }} as grain,
+    period_start,
+    'order' as basis,
+    segment_dimension,
+    segment_value,
+    gap_days,
+    purchase_gaps
+from flows

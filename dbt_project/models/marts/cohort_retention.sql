@@ -1,0 +1,101 @@
+with flows as (
+    select * from {{ ref('int_cohort_flows') }}
+),
+
+periods as (
+    select * from {{ ref('int_periods') }}
+),
+
+cohorts as (
+    select
+        grain,
+        basis,
+        segment_dimension,
+        segment_value,
+        cohort_number,
+        members as cohort_size
+    from flows
+    where members > 0
+),
+
+cells as (
+    select
+        cohorts.grain,
+        cohorts.basis,
+        cohorts.segment_dimension,
+        cohorts.segment_value,
+        cohorts.cohort_number,
+        cohorts.cohort_size,
+        cell_periods.period_number,
+        cell_periods.is_complete
+    from cohorts
+    inner join periods as cell_periods
+        on cohorts.grain = cell_periods.grain
+        and cohorts.cohort_number <= cell_periods.period_number
+        and cell_periods.period_number - cohorts.cohort_number <= {{ cohort_max_age('cohorts.grain') }}
+),
+
+summed as (
+    select
+        cells.grain,
+        cells.basis,
+        cells.segment_dimension,
+        cells.segment_value,
+        cells.cohort_number,
+        cells.cohort_size,
+        cells.period_number,
+        cells.is_complete,
+        cast(sum(coalesce(flows.active_change, 0)) over running as bigint) as active,
+        cast(sum(coalesce(flows.later_change, 0)) over running as bigint) as active_or_later,
+        coalesce(flows.order_revenue, 0) as order_revenue,
+        cast(sum(coalesce(flows.order_revenue, 0)) over running as decimal(38, 2)) as cumulative_order_revenue,
+        cast(sum(coalesce(flows.mrr_change, 0)) over running as decimal(38, 6)) + coalesce(flows.foreign_mrr, 0) as mrr
+    from cells
+    left join flows
+        on cells.grain = flows.grain
+        and cells.basis = flows.basis
+        and cells.segment_dimension = flows.segment_dimension
+        and cells.segment_value = flows.segment_value
+        and cells.cohort_number = flows.cohort_number
+        and cells.period_number = flows.period_number
+    window running as (
+        partition by cells.grain, cells.basis, cells.segment_dimension, cells.segment_value, cells.cohort_number
+        order by cells.period_number nulls last rows unbounded preceding
+    )
+),
+
+valued as (
+    select
+        *,
+        case basis
+            when 'order' then cast(order_revenue as decimal(38, 6))
+            when 'subscription' then cast(mrr as decimal(38, 6))
+        end as revenue,
+        first_value(case basis
+            when 'order' then cast(order_revenue as decimal(38, 6))
+            when 'subscription' then cast(mrr as decimal(38, 6))
+        end) over (
+            partition by grain, basis, segment_dimension, segment_value, cohort_number order by period_number nulls last
+        ) as first_revenue
+    from summed
+)
+
+select
+    valued.basis,
+    valued.grain,
+    valued.segment_dimension,
+    valued.segment_value,
+    periods.period_start as cohort_start,
+    cast(valued.period_number - valued.cohort_number as integer) as age,
+    valued.cohort_size,
+    valued.active,
+    valued.active_or_later,
+    valued.revenue,
+    case when valued.basis = 'order' then cast(valued.cumulative_order_revenue as decimal(38, 6)) end as cumulative_revenue,
+    {{ ratio('valued.active', 'valued.cohort_size') }} as retention_rate,
+    {{ ratio('valued.revenue', 'valued.first_revenue') }} as revenue_retention_rate,
+    valued.is_complete
+from valued
+inner join periods
+    on valued.grain = periods.grain
+    and valued.cohort_number = periods.period_number

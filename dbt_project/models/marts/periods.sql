@@ -1,0 +1,19 @@
+with periods as (
+    select * from {{ ref('int_periods') }}
+),
+
+first_facts as (
+    select min(first_fact_date) as first_fact_date
+    from {{ ref('int_first_facts') }}
+)
+
+select
+    periods.grain,
+    periods.period_start,
+    periods.period_end,
+    periods.close_date,
+    periods.is_complete
+from periods
+cross join first_facts
+where periods.period_end > first_facts.first_fact_date
+    and {{ after_history_start('periods.period_end') }}

@@ -1,0 +1,10 @@
+with fx_rates as (
+    select * from {{ source('raw', 'fx_rates') }}
+)
+
+select
+    "date" as rate_date,
+    currency,
+    rate_to_reporting,
+    _load_id as load_id
+from fx_rates
