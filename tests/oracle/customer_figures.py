@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from oracle.business_days import DAY, Period
 from oracle.company import Company
 from oracle.figures import Figure, count, nulled, ratio
