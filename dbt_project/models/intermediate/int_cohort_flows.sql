@@ -54,7 +54,6 @@ members as (
     from cohort_members
     inner join calendar
         on cohort_members.cohort_date = calendar.calendar_date
-    where {{ cohort_is_whole('cohort_members.basis', 'calendar.period_start') }}
 ),
 
 sizes as (

@@ -56,6 +56,9 @@ levels as (
         sum(list_step) over (
             partition by customer_key, currency order by change_date nulls last rows unbounded preceding
         ) as list_after,
+        lag(change_date, 1, {{ first_day() }}) over (
+            partition by customer_key, currency order by change_date nulls last
+        ) as previous_change_date,
         lead(change_date, 1, {{ last_day() }}) over (
             partition by customer_key, currency order by change_date nulls last
         ) as next_change_date,
@@ -75,6 +78,7 @@ select
     cast(mrr_after as decimal(18, 6)) as mrr_after,
     cast(list_after - list_step as decimal(18, 6)) as list_before,
     cast(list_after as decimal(18, 6)) as list_after,
+    previous_change_date,
     next_change_date,
     total_after - total_step > 0 as is_paying_before,
     total_after > 0 as is_paying_after,

@@ -8,14 +8,19 @@ periods as (
 
 cohorts as (
     select
-        grain,
-        basis,
-        segment_dimension,
-        segment_value,
-        cohort_number,
-        members as cohort_size
+        flows.grain,
+        flows.basis,
+        flows.segment_dimension,
+        flows.segment_value,
+        flows.cohort_number,
+        periods.period_start as cohort_start,
+        flows.members as cohort_size
     from flows
-    where members > 0
+    inner join periods
+        on flows.grain = periods.grain
+        and flows.cohort_number = periods.period_number
+    where flows.members > 0
+        and {{ cohort_is_whole('flows.basis', 'periods.period_start') }}
 ),
 
 cells as (
@@ -25,6 +30,7 @@ cells as (
         cohorts.segment_dimension,
         cohorts.segment_value,
         cohorts.cohort_number,
+        cohorts.cohort_start,
         cohorts.cohort_size,
         cell_periods.period_number,
         cell_periods.is_complete
@@ -42,6 +48,7 @@ summed as (
         cells.segment_dimension,
         cells.segment_value,
         cells.cohort_number,
+        cells.cohort_start,
         cells.cohort_size,
         cells.period_number,
         cells.is_complete,
@@ -81,21 +88,18 @@ valued as (
 )
 
 select
-    valued.basis,
-    valued.grain,
-    valued.segment_dimension,
-    valued.segment_value,
-    periods.period_start as cohort_start,
-    cast(valued.period_number - valued.cohort_number as integer) as age,
-    valued.cohort_size,
-    valued.active,
-    valued.active_or_later,
-    valued.revenue,
-    case when valued.basis = 'order' then cast(valued.cumulative_order_revenue as decimal(38, 6)) end as cumulative_revenue,
-    {{ ratio('valued.active', 'valued.cohort_size') }} as retention_rate,
-    {{ ratio('valued.revenue', 'valued.first_revenue') }} as revenue_retention_rate,
-    valued.is_complete
+    basis,
+    grain,
+    segment_dimension,
+    segment_value,
+    cohort_start,
+    cast(period_number - cohort_number as integer) as age,
+    cohort_size,
+    active,
+    active_or_later,
+    revenue,
+    case when basis = 'order' then cast(cumulative_order_revenue as decimal(38, 6)) end as cumulative_revenue,
+    {{ ratio('active', 'cohort_size') }} as retention_rate,
+    {{ ratio('revenue', 'first_revenue') }} as revenue_retention_rate,
+    is_complete
 from valued
-inner join periods
-    on valued.grain = periods.grain
-    and valued.cohort_number = periods.period_number
