@@ -1,0 +1,382 @@
+"""The steps of a run as plain functions, and `run()` that does them in order. No Dagster here; Dagster's assets call the steps.
+
+Every step takes (home, settings, run), asks for the writer lock (which counts within a process), and keeps its timing and
+outcome in the run's record. A step that fails leaves the published generation as it was and removes `next.duckdb`.
+What a step needs from the one before stands in `next.duckdb` or in the record, so steps may run in different calls.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from retention_pipeline.headline import Headline, read_headline
+from retention_pipeline.manifest import PROJECT
+from retention_pipeline.publish import exports, generations
+from retention_pipeline.publish.audit import AuditError, AuditResult, audit
+from retention_pipeline.publish.mode import Mode, decide_mode
+from retention_pipeline.publish.quality import write_data_quality
+from retention_pipeline.publish.runs import (
+    Run,
+    StepTiming,
+    new_run_id,
+    peak_memory_mb,
+    read_record,
+    recorded,
+    start_run,
+    timings,
+    write_pipeline_runs,
+)
+from retention_pipeline.publish.state import PipelineState, read_state, write_state
+from retention_pipeline.publish.testing import stop_for_test
+from retention_pipeline.publish.writer_lock import writer_lock
+from retention_pipeline.settings import Home, Settings
+from retention_pipeline.transform import BuildResult, build, code_fingerprint, settings_fingerprint
+from retention_pipeline.transform.build import row_counts
+from retention_pipeline.warehouse import opened, opened_raw, tables_in
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """The parts of other packages that a run is put together from; a test swaps one by argument."""
+
+    project_dir: Path = PROJECT
+    ingest: Callable[..., Any] | None = None
+    compute_kpis: Callable[..., Any] | None = None
+    validate_kpis: Callable[..., list[Any]] | None = None
+
+
+PRODUCTION = Assembly()
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the build step did: how, on top of which generation, and dbt's results."""
+
+    mode: Mode
+    generation: int
+    dbt: BuildResult
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the figures step did. changed_months: first days of the months in which a figure changed."""
+
+    rows: int
+    changed: int
+    changed_months: list[date]
+
+
+@dataclass(frozen=True)
+class Published:
+    """The new current generation."""
+
+    generation: int
+    path: Path
+    row_counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run did, for a terminal or for Dagster. loads: ingest's LoadResult per file or pull; problems: of the exports."""
+
+    run_id: str
+    as_of: date
+    mode: Mode
+    generation: int
+    path: Path
+    loads: list[Any]
+    refused: list[Any]
+    row_counts: dict[str, int]
+    figures: Figures
+    audited_rules: int
+    exported: list[Path]
+    problems: list[str]
+    timings: list[StepTiming]
+    headline: Headline | None
+    peak_memory_mb: int
+    build: BuildResult = field(repr=False)
+
+
+def begin_run(
+    home: Home,
+    as_of: date,
+    *,
+    now: datetime,
+    full_refresh: bool = False,
+    command: str = "run",
+    run_id: str | None = None,
+) -> Run:
+    """A run with its record; `now` in naive UTC. Call under the writer lock when other steps follow in this process."""
+    return start_run(home, Run(run_id or new_run_id(now), as_of, now, full_refresh, command))
+
+
+def ingest_step(
+    home: Home,
+    settings: Settings,
+    run: Run,
+    *,
+    datasets: list[str] | None = None,
+    progress: Progress | None = None,
+    assembly: Assembly = PRODUCTION,
+) -> Any:
+    """Load what was delivered (all datasets unless some are named); returns ingest's IngestResult."""
+    if assembly.ingest is None:
+        from retention_pipeline.ingest import ingest
+    else:
+        ingest = assembly.ingest
+    step = "ingest" if datasets is None else f"ingest {', '.join(datasets)}"
+    with _step(home, run, step, keeps_next=True) as notes:
+        result = ingest(home, settings, datasets=datasets, now=run.started_at, progress=progress)
+        before = read_record(home, run)
+        notes.update(_ingest_notes(before, result))
+    stop_for_test("ingest")
+    return result
+
+
+def build_step(
+    home: Home,
+    settings: Settings,
+    run: Run,
+    *,
+    progress: Progress | None = None,
+    on_event: Callable[[Any], None] | None = None,
+    assembly: Assembly = PRODUCTION,
+) -> Built:
+    """Copy the published generation and bring it up to date with dbt, tests included; a retry starts from a fresh copy.
+
+    Raises InputError, BuildError, NotEnoughSpace.
+    """
+    say = progress or _silent
+    with _step(home, run, "build") as notes:
+        previous = read_state(home.current)
+        fingerprints = _fingerprints(settings, assembly)
+        mode = decide_mode(
+            previous,
+            as_of=run.as_of,
+            settings_fingerprint=fingerprints["settings_fingerprint"],
+            code_fingerprint=fingerprints["code_fingerprint"],
+            asked=run.full_refresh,
+        )
+        say(f"{mode.name}: {mode.reason}")
+        notes.update(mode=mode.name, reason=mode.reason, **fingerprints)
+        generations.begin(home, full_refresh=mode.full_refresh)
+        number = generations.next_number(home)
+        result = build(
+            home,
+            settings,
+            as_of=run.as_of,
+            full_refresh=mode.full_refresh,
+            run_id=run.run_id,
+            previous_as_of=previous.as_of if previous else None,
+            applied_load_id=previous.applied_load_id if previous else -1,
+            previous_file=None if mode.full_refresh else home.current,
+            on_event=on_event,
+            project_dir=assembly.project_dir,
+        )
+        notes.update(generation=number, applied_load_id=max_load_id(home))
+    stop_for_test("build")
+    return Built(mode, number, result)
+
+
+def figures_step(
+    home: Home,
+    settings: Settings,
+    run: Run,
+    *,
+    progress: Progress | None = None,
+    assembly: Assembly = PRODUCTION,
+) -> Figures:
+    """Compute `retention_kpis` and `kpi_definitions` in `next.duckdb` from the period tables."""
+    if assembly.compute_kpis is None:
+        from retention_pipeline.kpis import compute_kpis
+    else:
+        compute_kpis = assembly.compute_kpis
+    with _step(home, run, "figures") as notes, opened(home.next_file) as connection:
+        computed = compute_kpis(
+            connection,
+            settings,
+            as_of=run.as_of,
+            run_id=run.run_id,
+            computed_at=run.started_at,
+            connected_datasets=settings.connected_datasets,
+        )
+        figures = Figures(computed.rows, computed.changed, list(computed.changed_months))
+        notes.update(kpi_rows=figures.rows, kpi_rows_changed=figures.changed)
+        (progress or _silent)(f"figures: {figures.rows:,} rows, {figures.changed:,} changed")
+    stop_for_test("figures")
+    return figures
+
+
+def audit_step(
+    home: Home,
+    settings: Settings,
+    run: Run,
+    *,
+    progress: Progress | None = None,
+    assembly: Assembly = PRODUCTION,
+) -> AuditResult:
+    """Every reconciliation over all periods, and the contract of the KPI rows. Raises AuditError; then nothing is published."""
+    if assembly.validate_kpis is None:
+        from retention_pipeline.kpis import validate_kpis
+    else:
+        validate_kpis = assembly.validate_kpis
+    with _step(home, run, "audit"), opened(home.next_file) as connection:
+        result = audit(connection, settings)
+        violations = [*result.violations, *validate_kpis(connection, settings)]
+        if violations:
+            raise AuditError(violations)
+        (progress or _silent)(f"audit: {len(result.rules)} rules hold")
+    stop_for_test("audit")
+    return result
+
+
+def publish_step(home: Home, settings: Settings, run: Run, *, progress: Progress | None = None) -> Published:
+    """Write the tables about the run and its data, and make `next.duckdb` the current generation."""
+    with _step(home, run, "publish") as notes:
+        record = read_record(home, run)
+        number = int(record["generation"])
+        with opened(home.next_file) as connection:
+            write_data_quality(connection, home, settings, as_of=run.as_of)
+            write_state(
+                connection,
+                PipelineState(
+                    generation=number,
+                    applied_load_id=int(record["applied_load_id"]),
+                    as_of=run.as_of,
+                    settings_fingerprint=record["settings_fingerprint"],
+                    code_fingerprint=record["code_fingerprint"],
+                    kpi_fingerprint=record["kpi_fingerprint"],
+                    run_id=run.run_id,
+                    built_at=run.started_at,
+                ),
+            )
+            write_pipeline_runs(connection, home, run)
+        path = generations.publish(home, number, keep=settings.publish.keep_generations)
+        counts = row_counts(path)
+        notes.update(status="succeeded", finished_at=_now(), failed_step=None, error=None, row_counts=counts)
+        (progress or _silent)(f"published generation {number}: {path}")
+    return Published(number, path, counts)
+
+
+def export_step(
+    home: Home, settings: Settings, run: Run, *, progress: Progress | None = None
+) -> tuple[list[Path], list[str]]:
+    """Parquet copies of the published KPI and period tables. Returns (files, problems); a problem withdraws nothing."""
+    with _step(home, run, "exports", keeps_next=True) as notes:
+        files, problems = exports.export_tables(home)
+        notes.update(exported=len(files), export_problems=problems)
+        for problem in problems:
+            (progress or _silent)(f"not exported: {problem}")
+    stop_for_test("exports")
+    return files, problems
+
+
+def run(
+    home: Home,
+    settings: Settings,
+    as_of: date,
+    *,
+    full_refresh: bool = False,
+    now: datetime,
+    progress: Progress | None = None,
+    with_ingest: bool = True,
+    command: str = "run",
+    run_id: str | None = None,
+    assembly: Assembly = PRODUCTION,
+) -> RunResult:
+    """One run from sources to published generation under the writer lock; `now` in naive UTC.
+
+    Raises HomeIsBusy, IngestError, InputError, BuildError, AuditError, NotEnoughSpace: each with a message for users.
+    """
+    with writer_lock(home):
+        this = begin_run(home, as_of, now=now, full_refresh=full_refresh, command=command, run_id=run_id)
+        ingested = ingest_step(home, settings, this, progress=progress, assembly=assembly) if with_ingest else None
+        built = build_step(home, settings, this, progress=progress, assembly=assembly)
+        figures = figures_step(home, settings, this, progress=progress, assembly=assembly)
+        audited = audit_step(home, settings, this, progress=progress, assembly=assembly)
+        published = publish_step(home, settings, this, progress=progress)
+        exported, problems = export_step(home, settings, this, progress=progress)
+        return RunResult(
+            run_id=this.run_id,
+            as_of=as_of,
+            mode=built.mode,
+            generation=published.generation,
+            path=published.path,
+            loads=list(ingested.loads) if ingested else [],
+            refused=list(ingested.refused) if ingested else [],
+            row_counts=published.row_counts,
+            figures=figures,
+            audited_rules=len(audited.rules),
+            exported=exported,
+            problems=problems,
+            timings=timings(home, this),
+            headline=_headline(home, as_of),
+            peak_memory_mb=peak_memory_mb(),
+            build=built.dbt,
+        )
+
+
+@contextmanager
+def _step(home: Home, run: Run, name: str, *, keeps_next: bool = False) -> Iterator[dict[str, Any]]:
+    """The lock, the record, and on failure the end of `next.duckdb`."""
+    with writer_lock(home):
+        start_run(home, run)
+        try:
+            with recorded(home, run, name) as notes:
+                yield notes
+        except BaseException:
+            if not keeps_next:
+                generations.discard(home)
+            raise
+
+
+def _fingerprints(settings: Settings, assembly: Assembly) -> dict[str, str]:
+    from retention_pipeline.kpis.registry import registry_fingerprint
+
+    return {
+        "settings_fingerprint": settings_fingerprint(settings, settings.connected_datasets),
+        "code_fingerprint": code_fingerprint(assembly.project_dir),
+        "kpi_fingerprint": registry_fingerprint(),
+    }
+
+
+def _ingest_notes(before: dict[str, Any], result: Any) -> dict[str, Any]:
+    """Sums over the loads, added to those of earlier ingest steps of the same run (one per dataset in Dagster)."""
+    loaded = [load for load in result.loads if load.status == "loaded"]
+    sums = {
+        "files_loaded": len(loaded),
+        "files_refused": len(result.refused),
+        "rows_new": sum(load.new for load in loaded),
+        "rows_changed": sum(load.changed for load in loaded),
+        "rows_quarantined": sum(load.bad for load in loaded),
+    }
+    added = {name: int(before.get(name) or 0) + value for name, value in sums.items()}
+    return added | {"loads": [*before.get("loads", []), *(asdict(load) for load in result.loads)]}
+
+
+def max_load_id(home: Home) -> int:
+    """The highest load in raw, -1 if nothing was ever loaded."""
+    if not home.raw_file.exists():
+        return -1
+    with opened_raw(home) as connection:
+        row = connection.execute("select coalesce(max(load_id), -1) from raw.ledger").fetchone()
+    return int(row[0]) if row else -1
+
+
+def _headline(home: Home, as_of: date) -> Headline | None:
+    with opened(home.current.resolve(), read_only=True) as connection:
+        tables = tables_in(connection)
+        return read_headline(connection, as_of=as_of) if {"retention_kpis", "kpi_definitions"} <= tables else None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""

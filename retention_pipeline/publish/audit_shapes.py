@@ -1,0 +1,181 @@
+"""Shapes of reconciliations: functions from table and column names to a Rule. Which tables must fulfil which: audit_rules.py.
+
+Every rule's SQL is set-based over all periods and gives one row per cell that breaks the rule. Absent rows read as 0.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+CELL = ("grain", "period_start", "basis", "segment_dimension", "segment_value")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """name and sentence as a user reads them; sql gives one row per broken cell; tables: without all of them it does not apply."""
+
+    name: str
+    sentence: str
+    sql: str
+    tables: tuple[str, ...]
+
+
+def rows_hold(
+    name: str, sentence: str, table: str, condition: str, show: Sequence[str], source: str | None = None
+) -> Rule:
+    """Each row of a table fulfils a condition (null counts as broken)."""
+    columns = ", ".join((*CELL, *show))
+    return Rule(name, sentence, f"select {columns} from {source or table} where ({condition}) is not true", (table,))
+
+
+def never_negative(table: str, measures: Sequence[str], source: str | None = None) -> Rule:
+    """Counts and balances are 0 or more."""
+    return rows_hold(
+        f"{table}_not_negative",
+        f"no measure of {table} is negative",
+        table,
+        f"least({', '.join(measures)}) >= 0",
+        measures,
+        source,
+    )
+
+
+def values_add_up(table: str, measures: Sequence[str], source: str | None = None) -> Rule:
+    """The values of a dimension add up to `all`, measure by measure."""
+    place = ("grain", "period_start", "basis")
+    same_place = " and ".join(f"total.{name} = parts.{name}" for name in place)
+    different = [f"coalesce(total.{name}, 0) <> coalesce(parts.{name}, 0)" for name in measures]
+    named = ",\n            ".join(
+        f"case when {condition} then concat('{name}: all ', coalesce(total.{name}, 0), ', values ', coalesce(parts.{name}, 0)) end"
+        for name, condition in zip(measures, different, strict=True)
+    )
+    sums = ", ".join(f"sum({name}) as {name}" for name in measures)
+    sql = f"""
+    with cells as (select * from {source or table}),
+    totals as (
+        select cells.*, dimensions.dimension
+        from cells
+        inner join (select distinct basis, segment_dimension as dimension from cells where segment_dimension <> 'all') as dimensions
+            on cells.basis = dimensions.basis
+        where cells.segment_dimension = 'all'
+    ),
+    parts as (
+        select {", ".join(place)}, segment_dimension as dimension, {sums}
+        from cells where segment_dimension <> 'all' group by all
+    )
+    select
+        {", ".join(f"coalesce(total.{name}, parts.{name}) as {name}" for name in place)},
+        coalesce(total.dimension, parts.dimension) as segment_dimension,
+        concat_ws('; ', {named}) as difference
+    from totals as total
+    full join parts on {same_place} and total.dimension = parts.dimension
+    where {" or ".join(different)}
+    """
+    return Rule(f"{table}_segments_add_up", f"in {table} the values of each dimension add up to all", sql, (table,))
+
+
+def moves_cancel(table: str, moved_in: str, moved_out: str, source: str | None = None) -> Rule:
+    """Within a dimension as many move in as out."""
+    sql = f"""
+    select grain, period_start, basis, segment_dimension, sum({moved_in}) as moved_in, sum({moved_out}) as moved_out
+    from {source or table} where segment_dimension <> 'all'
+    group by all having sum({moved_in}) <> sum({moved_out})
+    """
+    return Rule(f"{table}_moves_cancel", f"in {table} what moves between values of a dimension cancels", sql, (table,))
+
+
+def close_is_next_opening(
+    name: str,
+    table: str,
+    opening: str,
+    closing: str,
+    *,
+    moved: str = "0",
+    source: str | None = None,
+    only: str = "true",
+) -> Rule:
+    """A period's close plus what moved is the opening of the next; checked at each boundary inside the rows of `all`."""
+    sql = f"""
+    with cells as (select * from {source or table} where {only}),
+    span as (
+        select grain, basis, min(period_start) as first_period, max(period_start) as last_period
+        from cells where segment_dimension = 'all' group by grain, basis
+    ),
+    ends as (
+        select cells.grain, cells.basis, cells.segment_dimension, cells.segment_value, periods.period_end as period_start,
+            coalesce({closing}, 0) as closing, 0 as opening
+        from cells inner join periods on cells.grain = periods.grain and cells.period_start = periods.period_start
+        union all
+        select grain, basis, segment_dimension, segment_value, period_start, 0, coalesce({opening}, 0) - coalesce({moved}, 0)
+        from cells
+    )
+    select ends.grain, ends.period_start, ends.basis, ends.segment_dimension, ends.segment_value,
+        sum(ends.closing) as close_before, sum(ends.opening) as opening_without_moves
+    from ends
+    inner join span on ends.grain = span.grain and ends.basis = span.basis
+    where ends.period_start > span.first_period and ends.period_start <= span.last_period
+    group by all
+    having sum(ends.closing) <> sum(ends.opening)
+    """
+    return Rule(
+        name, f"in {table} {closing} of a period is {opening} of the next, but for moves", sql, (table, "periods")
+    )
+
+
+def no_period_is_missing(table: str, source: str | None = None) -> Rule:
+    """`all` has a row in every period from its first to the last."""
+    sql = f"""
+    with cells as (select grain, basis, period_start from {source or table} where segment_dimension = 'all'),
+    span as (select grain, basis, min(period_start) as first_period from cells group by grain, basis)
+    select periods.grain, periods.period_start, span.basis
+    from span
+    inner join periods on span.grain = periods.grain and periods.period_start >= span.first_period
+    anti join cells on periods.grain = cells.grain and periods.period_start = cells.period_start and span.basis = cells.basis
+    """
+    return Rule(
+        f"{table}_no_gaps", f"{table} has a row of all in every period since its first", sql, (table, "periods")
+    )
+
+
+def key_is_unique(table: str, key: Sequence[str]) -> Rule:
+    """One row per key."""
+    columns = ", ".join(key)
+    sql = f"select {columns}, count(*) as rows_of_key from {table} group by {columns} having count(*) > 1"
+    return Rule(f"{table}_unique", f"{table} has one row per {columns}", sql, (table,))
+
+
+def grains_nest(table: str, measures: Sequence[str], source: str | None = None) -> Rule:
+    """Flows of the months of a quarter or year add up to it (`all`, periods whose months all have rows)."""
+    different = [f"months.{name} <> outer_cells.{name}" for name in measures]
+    named = ", ".join(
+        f"case when {condition} then concat('{name}: ', outer_cells.{name}, ', months ', months.{name}) end"
+        for name, condition in zip(measures, different, strict=True)
+    )
+    sql = f"""
+    with cells as (
+        select cells.*, periods.period_end
+        from {source or table} as cells
+        inner join periods on cells.grain = periods.grain and cells.period_start = periods.period_start
+        where cells.segment_dimension = 'all'
+    ),
+    first_months as (select basis, min(period_start) as first_month from cells where grain = 'month' group by basis),
+    months as (
+        select outer_cells.grain, outer_cells.period_start, outer_cells.basis, {", ".join(f"sum(cells.{m}) as {m}" for m in measures)}
+        from cells as outer_cells
+        inner join first_months on outer_cells.basis = first_months.basis and outer_cells.period_start >= first_months.first_month
+        inner join cells on cells.grain = 'month' and cells.basis = outer_cells.basis
+            and cells.period_start >= outer_cells.period_start and cells.period_start < outer_cells.period_end
+        where outer_cells.grain in ('quarter', 'year')
+        group by all
+    )
+    select outer_cells.grain, outer_cells.period_start, outer_cells.basis, concat_ws('; ', {named}) as difference
+    from months
+    inner join cells as outer_cells on months.grain = outer_cells.grain
+        and months.period_start = outer_cells.period_start and months.basis = outer_cells.basis
+    where {" or ".join(different)}
+    """
+    return Rule(
+        f"{table}_grains_nest",
+        f"flows of months add up to those of quarters and years in {table}",
+        sql,
+        (table, "periods"),
+    )

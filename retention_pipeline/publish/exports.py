@@ -1,0 +1,67 @@
+"""Parquet copies of the published KPI and period tables, for tools that do not open DuckDB files.
+
+Made after publication: a copy that fails is reported and made again by the next run, it never withdraws a generation.
+"""
+
+import os
+from pathlib import Path
+
+import duckdb
+
+from retention_pipeline.settings import Home
+from retention_pipeline.warehouse import opened, sql_text, tables_in
+
+EXPORTED = (
+    "retention_kpis",
+    "kpi_definitions",
+    "cohort_retention",
+    "periods",
+    "lost_by_reason",
+    "mrr_by_plan",
+    "mrr_by_currency",
+    "order_exclusions",
+    "data_quality",
+    "pipeline_runs",
+    "pipeline_state",
+)
+
+
+def export_folder(home: Home) -> Path:
+    """Where the copies are: one file per table, replaced by each run."""
+    return home.published / "parquet"
+
+
+def export_tables(home: Home) -> tuple[list[Path], list[str]]:
+    """Copy the tables of the current generation; returns the files written and, in words, what could not be."""
+    files: list[Path] = []
+    problems: list[str] = []
+    try:
+        folder = export_folder(home)
+        folder.mkdir(parents=True, exist_ok=True)
+        with opened(home.current, read_only=True) as connection:
+            for table in exported_tables(connection):
+                try:
+                    files.append(_export(connection, table, folder))
+                except (OSError, duckdb.Error) as error:
+                    problems.append(f"{table}: {error}")
+    except (OSError, duckdb.Error) as error:
+        problems.append(str(error))
+    return files, problems
+
+
+def exported_tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The tables that are copied: the named ones and every `period_*` that exist."""
+    present = tables_in(connection)
+    periods = sorted(name for name in present if name.startswith("period_"))
+    return [name for name in EXPORTED if name in present] + periods
+
+
+def _export(connection: duckdb.DuckDBPyConnection, table: str, folder: Path) -> Path:
+    path = folder / f"{table}.parquet"
+    temporary = folder / f".{table}.parquet"
+    try:
+        connection.execute(f"copy (from {table}) to {sql_text(str(temporary))} (format parquet, compression zstd)")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,264 @@
+"""Generations of the warehouse: the working file next.duckdb, the published files and the link current.duckdb.
+
+Nothing ever writes to a published file. What becomes of a run is decided by one rename, that of the link; before it
+the last good generation is current, whatever happened, and after it the new one is.
+"""
+
+import errno
+import fcntl
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from retention_pipeline.publish.testing import stop_for_test
+from retention_pipeline.settings import Home
+from retention_pipeline.warehouse import attach, create_database, opened, sql_text, tables_in
+
+# Tables that are no function of raw and as_of: they go from generation to generation, also through a full refresh.
+CARRIED_TABLES = (
+    "retention_kpis",
+    "retention_kpi_history",
+    "restatements",
+    "restatement_rows",
+    "rfm_cut_points",
+)
+CARRIED_PREFIX = "kpi_cells_"  # the cells from which retention_kpis was computed, one table per family
+_FICLONE = 0x40049409  # Linux: let two files share their blocks until one of them changes
+_GENERATION = re.compile(r"g(\d+)\.duckdb")
+_SPARE_BYTES = 64 * 1024 * 1024
+
+
+class NotEnoughSpace(Exception):
+    """The disk is too full to build a generation; str() says how much is needed."""
+
+
+class NoSuchGeneration(Exception):
+    """A generation that is not among the kept ones was asked for."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A published file."""
+
+    number: int
+    path: Path
+    is_current: bool
+    bytes: int
+
+
+def generations(home: Home) -> list[Generation]:
+    """The kept generations, oldest first."""
+    current = current_number(home)
+    found = []
+    for path in home.published.glob("g*.duckdb") if home.published.exists() else ():
+        match = _GENERATION.fullmatch(path.name)
+        if match:
+            number = int(match.group(1))
+            found.append(Generation(number, path, number == current, path.stat().st_size))
+    return sorted(found, key=lambda generation: generation.number)
+
+
+def current_number(home: Home) -> int | None:
+    """The generation that current.duckdb points to, None before the first one."""
+    if not home.current.exists():
+        return None
+    match = _GENERATION.fullmatch(home.current.resolve().name)
+    return int(match.group(1)) if match else None
+
+
+def next_number(home: Home) -> int:
+    """The number of the generation that is built now: one above every number that was ever published and kept."""
+    return max([generation.number for generation in generations(home)], default=0) + 1
+
+
+def sweep(home: Home) -> list[Path]:
+    """Remove what a killed run left: the working file, temporary links and files, a generation that never became current.
+
+    A generation above the current one is an orphan unless `restore` went back behind it (it leaves a note of the highest).
+    """
+    orphans = [path for path in home.warehouse.glob("next.duckdb*") if home.warehouse.exists()]
+    if home.published.exists():
+        orphans += [path for path in home.published.iterdir() if path.name.startswith(".")]
+        highest = max(current_number(home) or 0, _restored_from(home))
+        orphans += [generation.path for generation in generations(home) if generation.number > highest]
+        orphans = [path for path in orphans if path.name != _RESTORED]
+    for path in orphans:
+        _remove(path)
+    return orphans
+
+
+def check_space(home: Home) -> None:
+    """Raise NotEnoughSpace unless a second copy of the generation, what the build rewrites and some spare room fit."""
+    base = home.current if home.current.exists() else home.raw_file
+    size = base.stat().st_size if base.exists() else 0
+    needed = 2 * size + _SPARE_BYTES
+    free = shutil.disk_usage(home.warehouse).free
+    if free < needed:
+        raise NotEnoughSpace(
+            f"{home.warehouse} has {free / 1e9:.1f} GB free; building a generation needs {needed / 1e9:.1f} GB"
+            " (twice the published file). Free some space or lower publish.keep_generations."
+        )
+
+
+def begin(home: Home, *, full_refresh: bool) -> Path:
+    """Make `next.duckdb`: a copy of the published generation; for a full refresh an empty file with the carried tables only.
+
+    Sweeps orphans and checks for space first. Returns the path.
+    """
+    home.warehouse.mkdir(parents=True, exist_ok=True)
+    home.published.mkdir(parents=True, exist_ok=True)
+    sweep(home)
+    check_space(home)
+    stop_for_test("begin")
+    if home.current.exists() and not full_refresh:
+        copy_file(home.current.resolve(), home.next_file)
+        home.next_file.chmod(0o644)
+    else:
+        create_database(home.next_file)
+        if home.current.exists():
+            _carry(home.current.resolve(), home.next_file)
+    stop_for_test("copy")
+    return home.next_file
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, sharing blocks where the file system can (reflink), else inside the kernel (sendfile)."""
+    with open(source, "rb") as reading, open(target, "wb") as writing:
+        try:
+            fcntl.ioctl(writing.fileno(), _FICLONE, reading.fileno())
+            return
+        except OSError as error:
+            if error.errno not in {
+                errno.EOPNOTSUPP,
+                errno.EXDEV,
+                errno.EINVAL,
+                errno.ENOTTY,
+                errno.ENOSYS,
+                errno.EPERM,
+            }:
+                raise
+        offset, size = 0, os.fstat(reading.fileno()).st_size
+        while offset < size:
+            offset += os.sendfile(writing.fileno(), reading.fileno(), offset, size - offset)
+
+
+def publish(home: Home, number: int, *, keep: int) -> Path:
+    """Turn the audited `next.duckdb` into generation `number` and make it current; returns the published path.
+
+    Only schema main is published; other schemas hold views over raw, which no reader can open. In this order, so that a kill
+    in between leaves either the old or the new generation current and complete: checkpoint, fsync, rename, swap the link, prune.
+    """
+    with opened(home.next_file) as connection:
+        _drop_unpublished_schemas(connection)
+        connection.execute("checkpoint")
+    _fsync(home.next_file)
+    stop_for_test("checkpoint")
+    home.next_file.chmod(0o444)
+    path = home.published / f"g{number}.duckdb"
+    os.rename(home.next_file, path)
+    _fsync(home.published)
+    stop_for_test("rename")
+    point_current_at(home, path)
+    (home.published / _RESTORED).unlink(missing_ok=True)
+    stop_for_test("link")
+    prune(home, keep)
+    return path
+
+
+def point_current_at(home: Home, path: Path) -> None:
+    """Swap the link current.duckdb in one step; connections to the file it pointed to go on reading that file."""
+    link = home.published / ".current"
+    link.unlink(missing_ok=True)
+    link.symlink_to(path.name)
+    os.rename(link, home.current)
+    _fsync(home.published)
+
+
+def prune(home: Home, keep: int) -> list[Path]:
+    """Remove the oldest generations until `keep` are left, never the current one."""
+    old = [generation.path for generation in generations(home)[:-keep] if not generation.is_current]
+    for path in old:
+        _remove(path)
+    return old
+
+
+def discard(home: Home) -> None:
+    """Delete the working file: what a failed run built."""
+    for path in home.warehouse.glob("next.duckdb*"):
+        _remove(path)
+
+
+def restore(home: Home, number: int | None = None) -> Generation:
+    """Make an earlier kept generation current (default: the one before the current); the next run starts from it.
+
+    Call under the writer lock. Raises NoSuchGeneration.
+    """
+    kept = generations(home)
+    current = current_number(home)
+    if current is None:
+        raise NoSuchGeneration(f"nothing has been published in {home.published} yet")
+    if number is None:
+        number = max((generation.number for generation in kept if generation.number < current), default=None)
+        if number is None:
+            raise NoSuchGeneration(f"generation {current} is the oldest that is kept")
+    chosen = next((generation for generation in kept if generation.number == number), None)
+    if chosen is None:
+        raise NoSuchGeneration(
+            f"generation {number} is not kept; kept are {', '.join(str(generation.number) for generation in kept)}"
+        )
+    note = home.published / _RESTORED
+    note.write_text(str(max(current, _restored_from(home))))
+    _fsync(note)
+    point_current_at(home, chosen.path)
+    return Generation(chosen.number, chosen.path, True, chosen.bytes)
+
+
+_RESTORED = ".restored"
+
+
+def _restored_from(home: Home) -> int:
+    note = home.published / _RESTORED
+    text = note.read_text().strip() if note.exists() else ""
+    return int(text) if text.isdigit() else 0
+
+
+def _carry(previous: Path, target: Path) -> None:
+    with opened(target) as connection:
+        attach(connection, previous, "previous")
+        for table in sorted(tables_in(connection, database="previous")):
+            if table not in CARRIED_TABLES and not table.startswith(CARRIED_PREFIX):
+                continue
+            definition = connection.execute(
+                f"select sql from duckdb_tables() where database_name = 'previous' and table_name = {sql_text(table)}"
+            ).fetchone()
+            if definition:
+                connection.execute(definition[0])
+                connection.execute(f"insert into {table} by name select * from previous.{table}")
+
+
+def _drop_unpublished_schemas(connection: duckdb.DuckDBPyConnection) -> None:
+    schemas = connection.execute(
+        "select schema_name from duckdb_schemas() "
+        "where database_name = current_database() and not internal and schema_name <> 'main'"
+    ).fetchall()
+    for (schema,) in schemas:
+        connection.execute(f'drop schema "{schema}" cascade')
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,211 @@
+"""The table `data_quality`. One row per dataset, measure and detail: how fresh, how complete and how clean the input is.
+
+dataset    a dataset of the contracts, or 'all'
+measure    see MEASURES
+detail     the reason, column or file that the row is about; '' where there is none
+value      a count, or a share where the measure says so; null where only the instant matters
+moment     an instant (naive UTC) or a day, where the measure has one
+note       words for people
+"""
+
+from datetime import date, datetime
+from typing import Any
+
+import duckdb
+
+from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.settings import Home, Settings
+from retention_pipeline.warehouse import opened_raw, tables_in
+
+MEASURES = {
+    "missing_dataset": "the dataset has no source; what depends on it is absent from the results",
+    "rows": "current rows in raw",
+    "last_load": "when the last file or pull was loaded that brought rows",
+    "latest_fact": "the latest instant in the data, before as_of or not",
+    "earliest_fact": "the earliest instant in the data",
+    "quarantined": "refused rows that were not resolved, per reason",
+    "refused_file": "files and pulls that were not loaded, and why",
+    "drift_added": "columns of the source that the contract does not know, kept in _extra",
+    "drift_missing": "optional columns that the last load did not have",
+    "without_customer": "rows that name no customer",
+    "not_in_customers": "share of customers with an order or a subscription that have no row in customers",
+    "excluded_orders": "orders that do not count, per reason",
+    "overlapping_phases": "phases of a subscription that were ended where the next begins",
+}
+FACT_COLUMNS = {
+    "orders": "ordered_at",
+    "subscriptions": "started_at",
+    "payments": "attempted_at",
+    "events": "occurred_at",
+    "surveys": "responded_at",
+    "emails": "occurred_at",
+    "tickets": "opened_at",
+    "memberships": "joined_at",
+    "fx_rates": "date",
+}
+LISTED_FILES = 200
+
+CREATE = """
+create or replace table data_quality (
+    dataset varchar not null,
+    measure varchar not null,
+    detail varchar not null,
+    value double,
+    moment timestamp,
+    note varchar
+)
+"""
+Row = tuple[str, str, str, float | None, datetime | None, str | None]
+
+
+def write_data_quality(connection: duckdb.DuckDBPyConnection, home: Home, settings: Settings, *, as_of: date) -> int:
+    """Create `data_quality` in the open warehouse from raw and from its own tables; returns the number of rows."""
+    connected = settings.connected_datasets
+    rows: list[Row] = [
+        (dataset, "missing_dataset", "", 1.0, None, MEASURES["missing_dataset"])
+        for dataset in CONTRACTS
+        if dataset not in connected
+    ]
+    if home.raw_file.exists():
+        with opened_raw(home) as raw:
+            present = tables_in(raw, schema="raw")
+            for dataset in connected:
+                if dataset in present:
+                    rows += _about_rows(raw, dataset)
+            if "ledger" in present:
+                rows += _about_loads(raw)
+            if "quarantine" in present:
+                rows += _about_quarantine(raw)
+            if {"customers"} <= set(connected) & present:
+                rows += _about_customers(raw, [name for name in ("orders", "subscriptions") if name in present])
+    rows += _about_exclusions(connection)
+    connection.execute(CREATE)
+    if rows:
+        connection.executemany("insert into data_quality values (?, ?, ?, ?, ?, ?)", rows)
+    return len(rows)
+
+
+def _about_rows(raw: duckdb.DuckDBPyConnection, dataset: str) -> list[Row]:
+    columns = {name for (name,) in raw.execute(f"select column_name from (describe raw.{dataset})").fetchall()}
+    fact = FACT_COLUMNS.get(dataset)
+    if fact not in columns:
+        fact = None
+    customerless = "count(*) filter (where customer_id is null)" if "customer_id" in columns else "0"
+    extent = f"cast(min({fact}) as timestamp), cast(max({fact}) as timestamp)" if fact else "null, null"
+    count, without, earliest, latest = _one(raw, f"select count(*), {customerless}, {extent} from raw.{dataset}")
+    rows: list[Row] = [(dataset, "rows", "", float(count), None, None)]
+    if earliest is not None:
+        rows.append((dataset, "earliest_fact", fact or "", None, earliest, None))
+        rows.append((dataset, "latest_fact", fact or "", None, latest, None))
+    if without:
+        rows.append((dataset, "without_customer", "", float(without), None, None))
+    return rows
+
+
+def _about_loads(raw: duckdb.DuckDBPyConnection) -> list[Row]:
+    rows: list[Row] = [
+        (dataset, "last_load", "", None, finished, None)
+        for dataset, finished in raw.execute(
+            "select dataset, max(finished_at) from raw.ledger where status = 'loaded' group by dataset order by dataset"
+        ).fetchall()
+    ]
+    refused = raw.execute(
+        f"""
+        select dataset, file_name, max(finished_at), max_by(error, load_id)
+        from raw.ledger as refused
+        where status <> 'loaded' and not exists (
+            select 1 from raw.ledger as later
+            where later.dataset = refused.dataset and later.file_name = refused.file_name
+                and later.status = 'loaded' and later.load_id > refused.load_id
+        )
+        group by dataset, file_name
+        order by max(load_id) desc
+        limit {LISTED_FILES}
+        """
+    ).fetchall()
+    rows += [(dataset, "refused_file", name or "", 1.0, finished, error) for dataset, name, finished, error in refused]
+    drifts = raw.execute(
+        """
+        select dataset, kind, column_name, any_value(finished_at)
+        from (
+            select dataset, finished_at, unnest(['added', 'missing']) as kind,
+                unnest([json_extract(drift, '$.added'), json_extract(drift, '$.missing')]) as columns
+            from (
+                select dataset, source, drift, finished_at from raw.ledger
+                where status = 'loaded'
+                qualify row_number() over (partition by dataset, source order by load_id desc) = 1
+            )
+        ), unnest(cast(columns as varchar[])) as listed (column_name)
+        group by dataset, kind, column_name
+        order by dataset, kind, column_name
+        """
+    ).fetchall()
+    rows += [(dataset, f"drift_{kind}", column, 1.0, finished, None) for dataset, kind, column, finished in drifts]
+    return rows
+
+
+def _about_quarantine(raw: duckdb.DuckDBPyConnection) -> list[Row]:
+    found = raw.execute(
+        """
+        select dataset, reason, count(*), max(loaded_at),
+            max_by(file_name || coalesce(' line ' || line, ''), loaded_at)
+        from raw.quarantine
+        where resolved_by is null
+        group by dataset, reason
+        order by dataset, reason
+        """
+    ).fetchall()
+    return [
+        (dataset, "quarantined", reason, float(count), loaded, f"for example {example}")
+        for dataset, reason, count, loaded, example in found
+    ]
+
+
+def _about_customers(raw: duckdb.DuckDBPyConnection, datasets: list[str]) -> list[Row]:
+    rows: list[Row] = []
+    for dataset in datasets:
+        known, missing = _one(
+            raw,
+            f"""
+            select count(*), count(*) filter (where not listed)
+            from (
+                select _customer_key in (select _customer_key from raw.customers) as listed
+                from raw.{dataset} where _customer_key is not null group by _customer_key
+            )
+            """,
+        )
+        if known:
+            rows.append((dataset, "not_in_customers", "", missing / known, None, f"{missing:,} of {known:,} customers"))
+    return rows
+
+
+def _about_exclusions(connection: duckdb.DuckDBPyConnection) -> list[Row]:
+    tables = tables_in(connection)
+    rows: list[Row] = []
+    if "order_exclusions" in tables:
+        columns = {
+            name for (name,) in connection.execute("select column_name from (describe order_exclusions)").fetchall()
+        }
+        counted = "sum(orders)" if "orders" in columns else "count(*)"
+        only = (
+            "where grain = 'month' and segment_dimension = 'all'" if {"grain", "segment_dimension"} <= columns else ""
+        )
+        if "grain" in columns and not only:
+            only = "where grain = 'month'"
+        rows += [
+            ("orders", "excluded_orders", reason, float(count), None, None)
+            for reason, count in connection.execute(
+                f"select reason, {counted} from order_exclusions {only} group by reason order by reason"
+            ).fetchall()
+        ]
+    if "phase_overlaps" in tables:
+        (count,) = _one(connection, "select coalesce(sum(phases), 0) from phase_overlaps")
+        rows.append(("subscriptions", "overlapping_phases", "", float(count), None, None))
+    return rows
+
+
+def _one(connection: duckdb.DuckDBPyConnection, statement: str) -> tuple[Any, ...]:
+    row = connection.execute(statement).fetchone()
+    if row is None:
+        raise LookupError(statement)
+    return row

@@ -1,0 +1,125 @@
+"""What dbt is told: its vars, its command line and its environment, as pure functions of settings and the run.
+
+Nothing is run here, so that what dbt is told is tested as data.
+"""
+
+import json
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from retention_pipeline.settings import Home, Settings
+
+WAREHOUSE_VARIABLE = "RETENTION_WAREHOUSE_FILE"
+RAW_VARIABLE = "RETENTION_RAW_FILE"
+PREVIOUS_VARIABLE = "RETENTION_PREVIOUS_FILE"
+
+# The default dimensions, and the dataset without which a dimension has no values.
+DIMENSION_DATASETS = {
+    "country": "customers",
+    "acquisition_channel": "customers",
+    "plan": "subscriptions",
+    "first_order_channel": "orders",
+    "engagement_group": "events",
+    "nps_class": "surveys",
+}
+DEFAULT_DIMENSIONS = ("country", "acquisition_channel", "plan", "first_order_channel")
+
+BUSINESS_VARS = (
+    "timezone",
+    "reporting_currency",
+    "week_start",
+    "fiscal_year_start",
+    "activity_window_days",
+    "count_zero_value",
+    "count_past_due_days",
+    "fx_max_age_days",
+    "data_start",
+    "cohort_event",
+    "renewal_min_term_months",
+    "renewal_grace_days",
+    "churn_reason_classes",
+)
+
+
+def resolved_segments(segments: Iterable[str] | None, datasets: Iterable[str]) -> list[str]:
+    """The segment dimensions of a run: those asked for (None: the defaults), without those whose dataset is not connected.
+
+    A name that is no built-in dimension is a further column of `customers`.
+    """
+    connected = set(datasets)
+    asked = DEFAULT_DIMENSIONS if segments is None else tuple(dict.fromkeys(segments))
+    return [name for name in asked if DIMENSION_DATASETS.get(name, "customers") in connected]
+
+
+def dbt_vars(
+    settings: Settings,
+    *,
+    as_of: date,
+    previous_as_of: date | None,
+    applied_load_id: int,
+    full_refresh: bool,
+    run_id: str,
+    connected_datasets: Iterable[str],
+) -> dict[str, Any]:
+    """dbt's vars as JSON-able values: dates as YYYY-MM-DD, absent ones null.
+
+    On a full refresh nothing of a previous generation is told: `night` is false, `applied_load_id` -1, `previous_as_of` null.
+    """
+    values = settings.model_dump(mode="json")
+    business = values["business"]
+    datasets = sorted(connected_datasets)
+    return {
+        "as_of": as_of.isoformat(),
+        "previous_as_of": None if full_refresh or previous_as_of is None else previous_as_of.isoformat(),
+        "applied_load_id": -1 if full_refresh else applied_load_id,
+        "night": not full_refresh,
+        "run_id": run_id,
+        **{name: business[name] for name in BUSINESS_VARS},
+        "history_start": values["history_start"],
+        "cohort_max_age": dict(values["cohort_max_age"]),
+        "datasets": datasets,
+        "segments": resolved_segments(settings.segments, datasets),
+        "max_segment_values": values["max_segment_values"],
+    }
+
+
+def dbt_arguments(project_dir: Path, variables: dict[str, Any], *, target_path: Path, log_path: Path) -> list[str]:
+    """The command line of the one dbt invocation of a run: models, seeds and data tests, in order of dependence.
+
+    dbt's unit tests check models against made-up rows; they belong to the test suite, not to a night. `--full-refresh` is not
+    used: the var `night` says what a model does.
+    """
+    return [
+        "build",
+        "--project-dir",
+        str(project_dir),
+        "--profiles-dir",
+        str(project_dir),
+        "--target-path",
+        str(target_path),
+        "--log-path",
+        str(log_path),
+        "--vars",
+        json.dumps(variables, sort_keys=True),
+        "--exclude-resource-type",
+        "unit_test",
+        "--log-level",
+        "none",
+        "--log-level-file",
+        "info",
+        "--no-use-colors",
+        "--no-use-colors-file",
+        "--no-version-check",
+        "--no-send-anonymous-usage-stats",
+    ]
+
+
+def dbt_environment(home: Home, previous_file: Path) -> dict[str, str]:
+    """The files that profiles.yml names; without them dbt refuses to start."""
+    return {
+        WAREHOUSE_VARIABLE: str(home.next_file),
+        RAW_VARIABLE: str(home.raw_file),
+        PREVIOUS_VARIABLE: str(previous_file),
+    }

@@ -1,0 +1,207 @@
+"""One dbt invocation in this process: models and data tests on `next.duckdb`; its outcome in plain words and numbers."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from retention_pipeline.manifest import PROJECT, parsed_project
+from retention_pipeline.settings import Home, Settings
+from retention_pipeline.transform.arguments import dbt_arguments, dbt_environment, dbt_vars
+from retention_pipeline.transform.input_checks import check_aliases, check_rates
+from retention_pipeline.warehouse import attach, create_database, opened
+
+NAMED_AT_MOST = 5
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """One dbt node. status: 'success', 'pass', 'warn', 'error', 'fail', 'skipped'. failures: rows that broke a test."""
+
+    unique_id: str
+    name: str
+    kind: str
+    status: str
+    seconds: float
+    message: str | None = None
+    failures: int | None = None
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What dbt built: nodes in order of completion, rows per table of schema main."""
+
+    nodes: list[NodeResult]
+    row_counts: dict[str, int]
+    variables: dict[str, Any] = field(repr=False)
+
+    def count(self, kind: str) -> int:
+        """How many nodes of a kind ('model', 'test', 'seed') were run."""
+        return sum(node.kind == kind for node in self.nodes)
+
+
+class BuildError(Exception):
+    """dbt could not build; str() names each failing node and what it said. nodes: the results of all nodes, if any ran."""
+
+    def __init__(self, message: str, nodes: list[NodeResult] | None = None) -> None:
+        super().__init__(message)
+        self.nodes = nodes or []
+
+
+def build(
+    home: Home,
+    settings: Settings,
+    *,
+    as_of: date,
+    full_refresh: bool,
+    run_id: str,
+    previous_as_of: date | None = None,
+    applied_load_id: int = -1,
+    previous_file: Path | None = None,
+    on_event: Callable[[Any], None] | None = None,
+    project_dir: Path = PROJECT,
+) -> BuildResult:
+    """Bring `next.duckdb` up to date from raw with dbt, tests included.
+
+    Needs `next.duckdb` and `raw.duckdb`, open nowhere else in this process. `previous_file` is the generation that a night adds to.
+    `on_event` gets dbt's own events (EventMsg) while it runs. All connections are closed afterwards, whatever happens.
+    Raises InputError (an alias cycle, a missing rate) and BuildError, both with a message for users.
+    """
+    check_aliases(home, timezone=settings.business.timezone, as_of=as_of)
+    variables = dbt_vars(
+        settings,
+        as_of=as_of,
+        previous_as_of=previous_as_of,
+        applied_load_id=applied_load_id,
+        full_refresh=full_refresh,
+        run_id=run_id,
+        connected_datasets=settings.connected_datasets,
+    )
+    target_path = home.runs / run_id / "dbt"
+    arguments = dbt_arguments(project_dir, variables, target_path=target_path, log_path=target_path)
+    previous = previous_file.resolve() if previous_file else _empty_database(home)
+    try:
+        with environment(dbt_environment(home, previous)):
+            result = _invoke(project_dir, arguments, on_event)
+    finally:
+        close_connections()
+    nodes = _nodes(result)
+    failed = [node for node in nodes if node.status in {"error", "fail", "runtime error"}]
+    if result.exception is None:
+        check_rates(home.next_file, as_of=as_of)
+    if failed or not result.success:
+        raise BuildError(_explain(home, result, nodes, failed, target_path / "dbt.log"), nodes)
+    return BuildResult(nodes, row_counts(home.next_file), variables)
+
+
+@contextmanager
+def environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set environment variables and put back what was there."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def close_connections() -> None:
+    """Let go of the warehouse: dbt-duckdb keeps its connection, and the lock of the file, until it is told otherwise."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    open_environment = DuckDBConnectionManager._ENV
+    DuckDBConnectionManager.close_all_connections()
+    if open_environment is not None:
+        with suppress(duckdb.Error):
+            open_environment.close()
+
+
+def row_counts(warehouse_file: Path) -> dict[str, int]:
+    """Rows per table of schema main."""
+    with opened(warehouse_file, read_only=True) as connection:
+        tables = connection.execute(
+            "select table_name from duckdb_tables() where schema_name = 'main' and not temporary order by table_name"
+        ).fetchall()
+        counts = {}
+        for (table,) in tables:
+            row = connection.execute(f'select count(*) from "{table}"').fetchone()
+            counts[table] = int(row[0]) if row else 0
+    return counts
+
+
+def _invoke(project_dir: Path, arguments: list[str], on_event: Callable[[Any], None] | None) -> Any:
+    from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
+
+    manifest = Manifest.from_msgpack((parsed_project(project_dir) / "partial_parse.msgpack").read_bytes())
+    return dbtRunner(manifest=manifest, callbacks=[on_event] if on_event else []).invoke(arguments)
+
+
+def _nodes(result: Any) -> list[NodeResult]:
+    results = getattr(result.result, "results", None) or []
+    return [
+        NodeResult(
+            unique_id=one.node.unique_id,
+            name=one.node.name,
+            kind=str(one.node.resource_type.value),
+            status=str(one.status.value),
+            seconds=one.execution_time,
+            message=one.message,
+            failures=one.failures,
+        )
+        for one in results
+    ]
+
+
+def _explain(home: Home, result: Any, nodes: list[NodeResult], failed: list[NodeResult], log_file: Path) -> str:
+    if not nodes:
+        return f"dbt could not start: {_first_lines(str(result.exception or result.result))}\n  Log: {log_file}"
+    skipped = sum(node.status == "skipped" for node in nodes)
+    lines = [
+        f"dbt: {len(failed)} of {len(nodes)} steps failed" + (f", {skipped} were skipped after them" if skipped else "")
+    ]
+    compiled = {one.node.unique_id: getattr(one.node, "compiled_code", None) for one in result.result.results}
+    for node in failed[:NAMED_AT_MOST]:
+        lines.append(f"  {node.kind} {node.name}: {_first_lines(node.message or 'no message')}")
+        if node.kind == "test" and node.status == "fail":
+            lines += [f"    {example}" for example in _example_rows(home, compiled.get(node.unique_id))]
+    if len(failed) > NAMED_AT_MOST:
+        lines.append(f"  and {len(failed) - NAMED_AT_MOST} more")
+    return "\n".join([*lines, f"  Log: {log_file}"])
+
+
+def _first_lines(message: str, count: int = 6) -> str:
+    lines = [line.rstrip() for line in message.strip().splitlines() if line.strip()]
+    return "\n    ".join(lines[:count])
+
+
+def _example_rows(home: Home, sql: str | None, count: int = 3) -> list[str]:
+    """Rows that broke a test, as `column=value` lines; none if they cannot be had."""
+    if not sql:
+        return []
+    try:
+        with opened(home.next_file) as connection:
+            attach(connection, home.raw_file, "raw_store")
+            cursor = connection.execute(f"select * from ({sql}) as broken limit {count}")
+            names = [column[0] for column in cursor.description or []]
+            rows = cursor.fetchall()
+    except duckdb.Error:
+        return []
+    return [", ".join(f"{name}={value}" for name, value in zip(names, row, strict=True)) for row in rows]
+
+
+def _empty_database(home: Home) -> Path:
+    """What stands where there is no previous generation to read."""
+    path = home.warehouse / "empty.duckdb"
+    if not path.exists():
+        create_database(path)
+    return path
