@@ -17,7 +17,12 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
 PARSED_FILES = ("manifest.json", "partial_parse.msgpack")
 KEPT_STATES = 8
-WAREHOUSE_VARIABLES = ("RETENTION_WAREHOUSE_FILE", "RETENTION_RAW_FILE", "RETENTION_PREVIOUS_FILE")
+# Parsing opens none of them, but the database's name, that of the file, becomes part of every relation.
+FILES = {
+    "RETENTION_WAREHOUSE_FILE": "next.duckdb",
+    "RETENTION_RAW_FILE": "raw.duckdb",
+    "RETENTION_PREVIOUS_FILE": "empty.duckdb",
+}
 
 
 class ManifestError(Exception):
@@ -26,7 +31,7 @@ class ManifestError(Exception):
 
 def project_fingerprint(project: Path = PROJECT) -> str:
     """16 hex digits over dbt's version and every file of the project that parsing reads."""
-    digest = hashlib.sha256(f"{version('dbt-core')} {version('dbt-duckdb')}".encode())
+    digest = hashlib.sha256(f"{version('dbt-core')} {version('dbt-duckdb')} {FILES}".encode())
     for path in sorted(project.rglob("*")):
         inside = path.relative_to(project)
         if path.suffix in {".sql", ".yml", ".csv"} and inside.parts[0] not in {"target", "logs", "dbt_packages"}:
@@ -35,7 +40,7 @@ def project_fingerprint(project: Path = PROJECT) -> str:
 
 
 def parsed_project(project: Path = PROJECT) -> Path:
-    """The folder with `manifest.json` and `partial_parse.msgpack` of the project as it stands; parses if there is none."""
+    """The folder with `manifest.json` and `partial_parse.msgpack` of the project as it stands; parses if need be."""
     fingerprint = project_fingerprint(project)
     stores = _stores(project)
     for store in stores:
@@ -82,7 +87,7 @@ def _read_manifest_json(path: Path) -> dict[str, Any]:
 
 
 def _stores(project: Path) -> list[Path]:
-    """Beside the project; for an installation that may not be written to, the user's cache, else the temporary folder."""
+    """Beside the project; for an installation that may not be written to, the user's cache, else a temporary folder."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return [
         project / "target" / "parsed",
@@ -107,19 +112,22 @@ def _forget_old_states(store: Path) -> None:
 
 
 def _parse(project: Path, target: Path) -> None:
-    """`dbt parse` in this process; opens no database, so the names of its files only have to exist as variables."""
+    """`dbt parse` in this process."""
     from dbt.cli.main import dbtRunner
 
-    placeholders = {name: "not-opened-while-parsing" for name in WAREHOUSE_VARIABLES if name not in os.environ}
-    os.environ.update(placeholders)
     arguments = ["--quiet", "--no-use-colors", "parse", "--no-partial-parse"]
     folders = {"project-dir": project, "profiles-dir": project, "target-path": target, "log-path": target / "logs"}
+    for name, path in folders.items():
+        arguments += [f"--{name}", str(path)]
+    before = {name: os.environ.get(name) for name in FILES}
+    os.environ.update(FILES)
     try:
-        result = dbtRunner().invoke(
-            [*arguments, *(part for name, path in folders.items() for part in (f"--{name}", str(path)))]
-        )
+        result = dbtRunner().invoke(arguments)
     finally:
-        for name in placeholders:
-            os.environ.pop(name, None)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value
     if not result.success:
         raise ManifestError(f"The dbt project in {project} does not parse: {result.exception or result.result}")
