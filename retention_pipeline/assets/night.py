@@ -1,0 +1,228 @@
+"""What the assets of one Dagster run share: the day it is for, the writer lock, the run's record, and its progress.
+
+Only the meeting of Dagster and a run belongs here: which selections may run, which errors are tried again, and what a
+failure says.
+"""
+
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import duckdb
+
+from retention_pipeline import pipeline
+from retention_pipeline.pipeline import Assembly
+from retention_pipeline.publish.runs import Run
+from retention_pipeline.publish.state import read_state
+from retention_pipeline.publish.writer_lock import HomeIsBusy, writer_lock
+from retention_pipeline.settings import Home, Settings, SettingsError
+
+JOB = "nightly"
+RESOURCE = "night"
+POOL = "warehouse"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+PARTITION = "dagster/partition"
+RETRIES, SECONDS_BEFORE_RETRY = 2, 15.0
+# What can pass by itself. A full disk, a missing file or a refused permission does not.
+PASSING = frozenset(
+    {
+        errno.EAGAIN,
+        errno.EINTR,
+        errno.EIO,
+        errno.ETIMEDOUT,
+        errno.ECONNRESET,
+        errno.ECONNREFUSED,
+        errno.ECONNABORTED,
+        errno.EHOSTUNREACH,
+        errno.ENETUNREACH,
+        errno.ENETDOWN,
+        errno.ESTALE,
+        errno.EPIPE,
+    }
+)
+
+
+class SelectionError(Exception):
+    """The assets chosen for a run do not end in a published generation."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run tells what it does: `say` for lines that stay, `moment` for what is under way right now."""
+
+    say: Callable[[str], None]
+    moment: Callable[[str], None] = lambda text: None
+
+
+@dataclass
+class Night:
+    """One run. `months`: the keys (YYYY-MM) of the partitions that Dagster was asked for, empty for none."""
+
+    home: Home
+    settings: Settings
+    as_of: date
+    full_refresh: bool
+    months: list[str]
+    dagster_run: dg.DagsterRun
+    needed: frozenset[dg.AssetKey]
+    assembly: Assembly
+    command: str
+    settings_problem: SettingsError | None = None
+    progress: Progress | None = None
+    run: Run | None = None
+    held: ExitStack = field(default_factory=ExitStack)
+
+    def reporter(self, context: dg.AssetExecutionContext) -> Progress:
+        """Who started the run reads along in the terminal; else Dagster's log does."""
+        return self.progress or Progress(say=context.log.info)
+
+    @contextmanager
+    def step(self, context: dg.AssetExecutionContext, *, may_retry: bool = False) -> Iterator[Run]:
+        """The body of an asset: refuses a selection that cannot publish, takes the lock, and turns errors into failures
+        of one message. What can pass by itself is tried again where `may_retry`; bad data never is.
+        """
+        try:
+            if self.run is None:
+                self._open()
+            assert self.run is not None
+            yield self.run
+        except dg.Failure:
+            raise
+        except Exception as error:
+            if may_retry and passes_by_itself(error):
+                raise dg.RetryRequested(RETRIES, SECONDS_BEFORE_RETRY) from error
+            if type(error).__module__.startswith("retention_pipeline."):
+                raise failure(error) from error
+            raise
+
+    def _open(self) -> None:
+        if self.settings_problem is not None:
+            raise self.settings_problem
+        check_selection(self.dagster_run, self.needed)
+        self.held.enter_context(writer_lock(self.home))
+        now = datetime.now(UTC).replace(tzinfo=None)
+        self.run = pipeline.begin_run(
+            self.home,
+            self.as_of,
+            now=now,
+            full_refresh=self.full_refresh,
+            command=self.command,
+            run_id=self._run_id(now),
+        )
+
+    def _run_id(self, now: datetime) -> str:
+        """Sorts by time and names Dagster's run."""
+        return f"{now:%Y%m%dT%H%M%S}-{self.dagster_run.run_id[:8]}"
+
+
+def failure(error: Exception) -> dg.Failure:
+    """A step's end because of the data or of what was asked for: one message, and no second try."""
+    return dg.Failure(str(error), metadata={"kind": type(error).__name__}, allow_retries=False)
+
+
+def night_resource(
+    home: Home,
+    settings: Settings,
+    *,
+    needed: frozenset[dg.AssetKey],
+    assembly: Assembly,
+    settings_problem: SettingsError | None,
+    progress: Progress | None,
+    clock: Callable[[], datetime],
+) -> dg.ResourceDefinition:
+    """The resource `night`. Its configuration is what `retention run` takes: as_of and full_refresh."""
+
+    @dg.resource(
+        description="The run: its day, the writer lock of the home and the run's record.",
+        config_schema={
+            "as_of": dg.Field(
+                str,
+                is_required=False,
+                description="The business day before which things count, YYYY-MM-DD; default: today",
+            ),
+            "full_refresh": dg.Field(bool, default_value=False, description="Compute every sum anew from raw"),
+        },
+    )
+    def night(context: dg.InitResourceContext) -> Iterator[Night]:
+        dagster_run = context.run
+        assert dagster_run is not None
+        months = asked_months(dagster_run.tags)
+        given = context.resource_config.get("as_of")
+        as_of = date.fromisoformat(given) if given else as_of_for(home, settings, months, now=clock())
+        opened = Night(
+            home=home,
+            settings=settings,
+            as_of=as_of,
+            full_refresh=context.resource_config["full_refresh"],
+            months=months,
+            dagster_run=dagster_run,
+            needed=needed,
+            assembly=assembly,
+            command=dagster_run.tags.get("retention/command", "dagster"),
+            settings_problem=settings_problem,
+            progress=progress,
+        )
+        with opened.held:
+            yield opened
+
+    return night
+
+
+def business_day(settings: Settings, now: datetime) -> date:
+    """The day that has begun in the business time zone; `now` with a zone."""
+    return now.astimezone(ZoneInfo(settings.business.timezone)).date()
+
+
+def as_of_for(home: Home, settings: Settings, months: list[str], *, now: datetime) -> date:
+    """The day a run is for when none is given: today; for a backfill of past months the published day, so that
+    nothing but the past can change.
+    """
+    today = business_day(settings, now)
+    if not months or months == [f"{today:%Y-%m}"]:
+        return today
+    published = read_state(home.current)
+    return published.as_of if published else today
+
+
+def asked_months(tags: dict[str, str]) -> list[str]:
+    """First and last month (YYYY-MM) of the partitions in a run's tags; one if both are the same, none without them."""
+    bounds = [tags.get(RANGE_START) or tags.get(PARTITION), tags.get(RANGE_END) or tags.get(PARTITION)]
+    return list(dict.fromkeys(month for month in bounds if month))
+
+
+def check_selection(dagster_run: dg.DagsterRun, needed: frozenset[dg.AssetKey]) -> None:
+    """Raise SelectionError if the run leaves out a step between raw and the published snapshot."""
+    chosen = dagster_run.asset_selection
+    if chosen and not needed <= chosen:
+        missing = "published_snapshot" if dg.AssetKey("published_snapshot") not in chosen else "steps before it"
+        raise SelectionError(
+            f"This selection leaves out {missing}, so nothing would come of it: launch the whole job '{JOB}' instead"
+            " (Jobs → nightly, or: retention run)."
+        )
+    if dagster_run.step_keys_to_execute and dagster_run.parent_run_id:
+        raise SelectionError(
+            f"A failed run leaves nothing to continue from: launch the whole job '{JOB}' again"
+            " (Re-execute all, or: retention run)."
+        )
+
+
+def passes_by_itself(error: BaseException) -> bool:
+    """Whether an error may be gone in a minute: a database, a network or a disk that does not answer."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, HomeIsBusy):
+            return False
+        if isinstance(seen, ConnectionError | TimeoutError):
+            return True
+        if isinstance(seen, OSError) and seen.errno in PASSING:
+            return True
+        if isinstance(seen, duckdb.IOException) and "space" not in str(seen):
+            return True
+        if type(seen).__module__.startswith("psycopg") and type(seen).__name__ == "OperationalError":
+            return True
+        seen = seen.__cause__
+    return False

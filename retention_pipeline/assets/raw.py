@@ -1,0 +1,95 @@
+"""raw/<dataset>: one asset per dataset that has a source. One current row per key in raw.duckdb, history beside it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from retention_pipeline import pipeline
+from retention_pipeline.assets.night import POOL, RESOURCE, Night
+from retention_pipeline.assets.previews import markdown_table
+from retention_pipeline.contracts import CONTRACTS
+
+SHOWN_LOADS = 20
+ACCEPTED = "every_file_accepted"
+
+
+def raw_key(dataset: str) -> dg.AssetKey:
+    """The asset of a dataset's raw table."""
+    return dg.AssetKey(["raw", dataset])
+
+
+def raw_assets(datasets: list[str]) -> list[dg.AssetsDefinition]:
+    """One asset per dataset; each loads what was delivered for it since the last run."""
+    return [_raw_asset(dataset) for dataset in datasets]
+
+
+def customer_keys_spec(datasets: list[str]) -> dg.AssetSpec:
+    """raw/customer_keys, which every load adds to: shown in the graph, made by the datasets' loads."""
+    return dg.AssetSpec(
+        raw_key("customer_keys"),
+        deps=[raw_key(dataset) for dataset in datasets],
+        description="One row per customer id ever seen, with the integer key that joins use. Written by the loads.",
+        group_name="raw",
+    )
+
+
+def _raw_asset(dataset: str) -> dg.AssetsDefinition:
+    key = raw_key(dataset)
+
+    @dg.multi_asset(
+        name=f"load_{dataset}",
+        specs=[
+            dg.AssetSpec(
+                key,
+                description=f"One row per {', '.join(CONTRACTS[dataset].key)}: its current version.",
+                group_name="raw",
+                kinds={"duckdb"},
+            )
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(ACCEPTED, asset=key, description="No file or pull of the night was refused as a whole.")
+        ],
+        required_resource_keys={RESOURCE},
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=POOL,
+        op_tags={"stage": "ingest", "dataset": dataset},
+    )
+    def load(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        night: Night = getattr(context.resources, RESOURCE)
+        report = night.reporter(context)
+        with night.step(context, may_retry=True) as run:
+            result = pipeline.ingest_step(
+                night.home, night.settings, run, datasets=[dataset], progress=report.say, assembly=night.assembly
+            )
+        yield dg.AssetCheckResult(
+            check_name=ACCEPTED,
+            asset_key=key,
+            passed=not result.refused,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={
+                "refused": dg.MetadataValue.md(
+                    markdown_table(["file", "why"], [[load.file_name, load.error] for load in result.refused])
+                )
+            }
+            if result.refused
+            else {},
+        )
+        yield dg.MaterializeResult(asset_key=key, metadata=_loads_metadata(result))
+
+    return load
+
+
+def _loads_metadata(result: Any) -> dict[str, Any]:
+    loads = [load for load in result.loads if load.status != "already_loaded"]
+    sums = {
+        name: sum(getattr(load, name) for load in loads)
+        for name in ("lines", "new", "changed", "unchanged", "stale", "bad")
+    }
+    metadata: dict[str, Any] = {"files": len(loads), **sums, "quarantined": sums["bad"]}
+    del metadata["bad"]
+    if loads:
+        columns = ["file_name", "status", "lines", "good", "bad", "new", "changed", "unchanged", "stale", "error"]
+        rows = [[getattr(load, column) for column in columns] for load in loads[:SHOWN_LOADS]]
+        metadata["loads"] = dg.MetadataValue.md(markdown_table(columns, rows))
+    return metadata

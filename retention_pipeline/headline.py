@@ -1,0 +1,241 @@
+"""The headline: the last complete month's figures with the customer bridge and the MRR bridge, as data.
+
+`retention kpis`, the end of a run and the assets' metadata show the same one; terminal.py and `as_markdown` write it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+
+from retention_pipeline import wording
+from retention_pipeline.published import Row, figures_until, last_complete_period, rows_of
+
+# What a reader asks first, in this order. A KPI that the data do not give is left out, and so is a section without any.
+SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    (
+        "Customers",
+        (
+            ("customers_end", "any"),
+            ("customer_retention_rate", "subscription"),
+            ("customer_retention_rate", "order"),
+            ("customer_churn_rate", "any"),
+        ),
+    ),
+    (
+        "Subscriptions",
+        (
+            ("mrr_end", "subscription"),
+            ("paying_customers_end", "subscription"),
+            ("arpc", "subscription"),
+            ("net_revenue_retention", "subscription"),
+            ("gross_revenue_retention", "subscription"),
+            ("mrr_churn_rate", "subscription"),
+            ("quick_ratio", "subscription"),
+            ("renewal_rate", "subscription"),
+        ),
+    ),
+    (
+        "Orders",
+        (
+            ("order_revenue", "order"),
+            ("orders", "order"),
+            ("average_order_value", "order"),
+            ("purchase_frequency", "order"),
+            ("repeat_purchase_rate", "order"),
+            ("returning_customer_rate", "order"),
+            ("repeat_customer_rate", "order"),
+            ("time_between_purchases_median", "order"),
+        ),
+    ),
+    (
+        "Lifetime",
+        (
+            ("customer_lifespan_years", "subscription"),
+            ("customer_lifespan_years", "order"),
+            ("clv_subscription", "subscription"),
+            ("clv", "order"),
+            ("clv_historic", "order"),
+        ),
+    ),
+)
+CUSTOMER_BRIDGE = (
+    ("", "customers_start", "At the start"),
+    ("+", "customers_new", "New"),
+    ("+", "customers_reactivated", "Reactivated"),
+    ("−", "customers_lost", "Lost"),
+    ("=", "customers_end", "At the end"),
+)
+MRR_BRIDGE = (
+    ("", "mrr_start", "At the start"),
+    ("+", "mrr_new", "New"),
+    ("+", "mrr_reactivation", "Reactivation"),
+    ("+", "mrr_expansion", "Expansion"),
+    ("−", "mrr_contraction", "Contraction"),
+    ("−", "mrr_churn", "Churn"),
+    ("±", "mrr_fx", "Exchange rates"),
+    ("=", "mrr_end", "At the end"),
+)
+BASES = ("subscription", "order", "any")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One KPI of one basis: `history` holds its values of the last 13 months, oldest first, None where not given."""
+
+    section: str
+    kpi: str
+    basis: str
+    label: str
+    unit: str
+    currency: str | None
+    history: list[float | None]
+    null_reason: str | None
+
+    @property
+    def value(self) -> float | None:
+        return self.history[-1]
+
+    @property
+    def before(self) -> float | None:
+        """The value of the month before."""
+        return self.history[-2] if len(self.history) > 1 else None
+
+
+@dataclass(frozen=True)
+class BridgeRow:
+    """One step of a bridge: its sign, its name and one value per column (None: not given)."""
+
+    sign: str
+    label: str
+    values: list[float | None]
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What there is to say about one month. Bridges are empty where the data do not give them."""
+
+    as_of: date
+    grain: str
+    period_start: date
+    period_end: date
+    is_complete: bool
+    currency: str | None
+    lines: list[Line]
+    customer_columns: list[str]
+    customer_bridge: list[BridgeRow]
+    mrr_bridge: list[BridgeRow]
+
+    @property
+    def period(self) -> str:
+        return wording.period(self.grain, self.period_start, self.period_end)
+
+
+def read_headline(connection: duckdb.DuckDBPyConnection, *, as_of: date, grain: str = "month") -> Headline | None:
+    """The headline of an open warehouse; None if it has no figures of this grain."""
+    period = last_complete_period(connection, grain)
+    if period is None:
+        return None
+    start: date = period["period_start"]
+    asked = {kpi for _, members in SECTIONS for kpi, _ in members} | {
+        kpi for bridge in (CUSTOMER_BRIDGE, MRR_BRIDGE) for _, kpi, _ in bridge
+    }
+    found = figures_until(connection, grain, start, kpis=sorted(asked))
+    months = sorted({row["period_start"] for row in found})
+    by_key: dict[tuple[str, str], dict[date, Row]] = {}
+    for row in found:
+        by_key.setdefault((row["kpi"], row["basis"]), {})[row["period_start"]] = row
+    labels = {row["kpi"]: row["label"] for row in rows_of(connection, "select kpi, label from kpi_definitions")}
+    bases = [basis for basis in BASES if start in by_key.get(("customers_end", basis), {})]
+    if len(bases) == 2:  # only one kind of data, so `any` says the same again
+        bases = bases[:1]
+    wanted = [
+        (section, kpi, bases[0] if basis == "any" and len(bases) == 1 else basis)
+        for section, members in SECTIONS
+        for kpi, basis in members
+    ]
+    lines = [
+        _line(section, kpi, basis, labels.get(kpi, kpi), by_key[kpi, basis], start, months)
+        for section, kpi, basis in dict.fromkeys(wanted)
+        if start in by_key.get((kpi, basis), {})
+    ]
+    return Headline(
+        as_of=as_of,
+        grain=grain,
+        period_start=start,
+        period_end=period["period_end"],
+        is_complete=period["is_complete"],
+        currency=next((row["currency"] for row in found if row["currency"]), None),
+        lines=lines,
+        customer_columns=bases,
+        customer_bridge=_bridge(CUSTOMER_BRIDGE, bases, by_key, start),
+        mrr_bridge=_bridge(MRR_BRIDGE, ["subscription"], by_key, start),
+    )
+
+
+def as_markdown(headline: Headline) -> str:
+    """The headline as Markdown tables, for the metadata of assets."""
+    so_far = "" if headline.is_complete else " so far"
+    parts = [
+        f"**{headline.period}{so_far}**, as of {headline.as_of}",
+        "",
+        "| KPI | of | value | month before | change |",
+        "|---|---|---:|---:|---:|",
+    ]
+    for line in headline.lines:
+        now, before = (
+            wording.figure(value, line.unit, line.currency, kpi=line.kpi) for value in (line.value, line.before)
+        )
+        if line.value is None:
+            now = wording.reason(line.null_reason)
+        step = wording.change(line.value, line.before, line.unit)
+        parts.append(f"| {line.label} | {wording.BASES[line.basis]} | {now} | {before} | {step} |")
+    if headline.customer_bridge:
+        names = " | ".join(wording.BASES[basis] for basis in headline.customer_columns)
+        parts += ["", f"| Customers | {names} |", "|---|" + "---:|" * len(headline.customer_columns)]
+        for row in headline.customer_bridge:
+            values = " | ".join("–" if value is None else wording.number(value) for value in row.values)
+            parts.append(f"| {row.sign} {row.label} | {values} |")
+    if headline.mrr_bridge:
+        parts += ["", "| MRR | amount |", "|---|---:|"]
+        for row in headline.mrr_bridge:
+            parts.append(
+                f"| {row.sign} {row.label} | {wording.figure(row.values[0], 'money', headline.currency, cents=True)} |"
+            )
+    return "\n".join(parts)
+
+
+def _line(
+    section: str, kpi: str, basis: str, label: str, by_month: dict[date, Row], start: date, months: list[date]
+) -> Line:
+    row = by_month[start]
+    return Line(
+        section=section,
+        kpi=kpi,
+        basis=basis,
+        label=label,
+        unit=row["unit"],
+        currency=row["currency"],
+        history=[by_month[month]["value"] if month in by_month else None for month in months],
+        null_reason=row["null_reason"],
+    )
+
+
+def _bridge(
+    steps: tuple[tuple[str, str, str], ...],
+    bases: list[str],
+    by_key: dict[tuple[str, str], dict[date, Row]],
+    start: date,
+) -> list[BridgeRow]:
+    """The steps of a bridge with a column per basis; empty if the month has no such figures at all.
+
+    A step that is zero everywhere and whose sign is `±` (exchange rates of a company with one currency) is left out.
+    """
+    rows = []
+    for sign, kpi, label in steps:
+        values = [by_key.get((kpi, basis), {}).get(start, {}).get("value") for basis in bases]
+        if sign != "±" or any(values):
+            rows.append(BridgeRow(sign, label, values))
+    return rows if any(value is not None for row in rows for value in row.values) else []

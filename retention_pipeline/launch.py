@@ -1,0 +1,131 @@
+"""The job `nightly` in this process on the home's Dagster storage, so that runs from cron show in the UI.
+
+What the command line needs of Dagster stands here and is imported by no command that does without it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+from retention_pipeline.settings import Home, Settings
+
+
+class RunFailed(Exception):
+    """The run ended without a new generation; the text is the reason, `kind` the name of the error behind it."""
+
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class NoSuchMonths(Exception):
+    """A range of months that a backfill cannot cover."""
+
+
+@dataclass(frozen=True)
+class Launched:
+    """What came of a run. record: the run's own record (runs/<run_id>.json). seconds: where the time of the whole
+    process went, by name, in order.
+    """
+
+    dagster_run_id: str
+    record: dict[str, Any]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def launch(
+    home: Home,
+    settings: Settings,
+    *,
+    as_of: date | None = None,
+    full_refresh: bool = False,
+    months: tuple[str, str] | None = None,
+    command: str = "run",
+    say: Callable[[str], None],
+    moment: Callable[[str], None] = lambda text: None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Launched:
+    """Run the job. `as_of` None: today in the business time zone, for a backfill the published day. `months`: first and
+    last month (YYYY-MM) of a backfill, which is one run.
+
+    Raises RunFailed, HomeIsBusy, SettingsError, NoSuchMonths.
+    """
+    started = time.perf_counter()
+    seconds: dict[str, float] = {}
+
+    def lap(name: str) -> None:
+        nonlocal started
+        now = time.perf_counter()
+        seconds[name] = seconds.get(name, 0.0) + now - started
+        started = now
+
+    moment("starting Dagster")
+    warnings.filterwarnings("ignore", module=r"dagster")
+    import dagster as dg
+
+    from retention_pipeline import instance as storage
+    from retention_pipeline.assets.night import JOB, RANGE_END, RANGE_START, Progress, as_of_for
+    from retention_pipeline.definitions import build_definitions
+    from retention_pipeline.publish.writer_lock import writer_lock
+    from retention_pipeline.schedules import partition_of, run_config
+
+    lap("imports")
+    with writer_lock(home):
+        day = as_of or as_of_for(home, settings, list(months or ()), now=clock())
+        definitions = build_definitions(
+            home, settings=settings, progress=Progress(say, moment), clock=clock, no_month_after=day.replace(day=1)
+        )
+        job = definitions.resolve_job_def(JOB)
+        partitions = job.partitions_def
+        assert partitions is not None
+        lap("definitions")
+        tags = storage.run_tags(command) | {"retention/as_of": day.isoformat()}
+        if months is not None:
+            _check_months(months, partitions.get_partition_keys())
+            tags |= {RANGE_START: months[0], RANGE_END: months[1]}
+        with storage.open_instance(home) as instance:
+            storage.end_dead_runs(instance)
+            lap("Dagster's storage")
+            logging.getLogger("dagster").setLevel(logging.CRITICAL)
+            try:
+                result = job.execute_in_process(
+                    instance=instance,
+                    run_config={
+                        **run_config(day, full_refresh=full_refresh),
+                        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                    },
+                    tags=tags,
+                    partition_key=None if months else partition_of(day, partitions),
+                )
+            except dg.Failure as failure:
+                kind = failure.metadata["kind"].value if "kind" in failure.metadata else "Failure"
+                raise RunFailed(failure.description or "the run failed", str(kind)) from failure
+            lap("run")
+    record = _record(home, result.run_id)
+    steps = {step["step"]: step["wall"] for step in record.get("steps", [])}
+    seconds["Dagster's events"] = max(seconds.pop("run") - sum(steps.values()), 0.0)
+    return Launched(result.run_id, record, {**seconds, **steps})
+
+
+def _check_months(months: tuple[str, str], known: Any) -> None:
+    first, last = months
+    if first > last:
+        raise NoSuchMonths(f"--from {first} is later than --to {last}")
+    outside = [month for month in months if month not in known]
+    if outside:
+        raise NoSuchMonths(
+            f"{' and '.join(outside)} cannot be backfilled: there are figures from {known[0]} to {known[-1]}"
+        )
+
+
+def _record(home: Home, dagster_run_id: str) -> dict[str, Any]:
+    from retention_pipeline.publish.runs import all_records
+
+    suffix = f"-{dagster_run_id[:8]}"
+    return next((record for record in reversed(all_records(home)) if record["run_id"].endswith(suffix)), {})

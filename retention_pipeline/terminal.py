@@ -1,0 +1,275 @@
+"""What the commands print for people: tables made with rich from the data of headline.py and published.py.
+
+Nothing is read or computed here. Printing goes to the console that is passed in, so tests can read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from retention_pipeline import wording
+from retention_pipeline.headline import BridgeRow, Headline
+from retention_pipeline.published import Row
+
+GOOD, BAD, QUIET, STRONG = "green", "red", "dim", "bold"
+# KPIs of which less is better; of the others more is, or neither.
+LESS_IS_BETTER = frozenset({"customer_churn_rate", "mrr_churn_rate", "time_between_purchases_median"})
+BAR_WIDTH = 18
+PIVOT_COLUMNS = 8
+
+
+def print_headline(console: Console, headline: Headline) -> None:
+    """The last complete month: bridges side by side where the terminal is wide enough, then the figures by section."""
+    so_far = "" if headline.is_complete else " so far"
+    title = Text.assemble(
+        (f" {headline.period}{so_far} ", "bold reverse"), (f"  figures as of {headline.as_of}", QUIET)
+    )
+    console.print()
+    console.print(title)
+    bridges: list[RenderableType] = []
+    if headline.customer_bridge:
+        bridges.append(_customer_bridge(headline))
+    if headline.mrr_bridge:
+        bridges.append(_mrr_bridge(headline.mrr_bridge, headline.currency))
+    console.print(Padding(_side_by_side(console, bridges), (1, 0, 0, 0)))
+    console.print(Padding(_figures(headline), (1, 0, 0, 0)))
+
+
+def print_places(console: Console, places: Sequence[tuple[str, str]], tries: Sequence[tuple[str, str]]) -> None:
+    """Where things are, and commands to try next with what they show."""
+    for title, entries, styles in (
+        ("Where things are", places, (QUIET, "")),
+        ("What to try next", tries, ("cyan", QUIET)),
+    ):
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+        table.add_column(style=styles[0], no_wrap=True)
+        table.add_column(style=styles[1], overflow="fold")
+        for name, what in entries:
+            table.add_row(Text(name), Text(what))
+        console.print()
+        console.print(Text(title, STRONG))
+        console.print(Padding(table, (0, 0, 0, 2)))
+
+
+def print_series(
+    console: Console, definition: Row, rows: Sequence[Row], *, basis: str, segment: str, title: str | None = None
+) -> None:
+    """One KPI over time, a row per period: value, step, what was divided, interval and why a value is missing."""
+    unit, currency = definition["unit"], next((row["currency"] for row in rows if row["currency"]), None)
+    has_parts = any(row["denominator"] is not None for row in rows)
+    has_interval = any(row["ci_low"] is not None for row in rows)
+    table = Table(box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table.add_column("Period")
+    table.add_column("Value", justify="right", style=STRONG)
+    table.add_column("Step", justify="right")
+    if has_parts:
+        table.add_column("Numerator / denominator", justify="right", style=QUIET)
+        table.add_column("n", justify="right", style=QUIET)
+    if has_interval:
+        table.add_column("95 % interval", justify="right", style=QUIET)
+    table.add_column("", style=QUIET)
+    before: float | None = None
+    for row in rows:
+        name = wording.period(row["grain"], row["period_start"], row["period_end"])
+        cells: list[Any] = [
+            name,
+            wording.figure(row["value"], unit, currency, kpi=row["kpi"]),
+            _step(row["kpi"], row["value"], before, unit),
+        ]
+        if has_parts:
+            cells += [_parts(row), "" if row["n"] is None else wording.number(row["n"])]
+        if has_interval:
+            cells.append(_interval(row, unit))
+        note = wording.reason(row["null_reason"]) if row["value"] is None else ""
+        cells.append(note or ("" if row["is_complete"] else "so far"))
+        table.add_row(*cells)
+        before = row["value"]
+    _print_kpi_title(console, definition, title or f"{wording.BASES.get(basis, basis)}, {segment}")
+    console.print(table)
+
+
+def print_pivot(console: Console, definition: Row, rows: Sequence[Row], *, by: str, subject: str) -> None:
+    """One KPI over time with a column per basis or segment value (`by`); at most eight, those with most behind them."""
+    unit, currency = definition["unit"], next((row["currency"] for row in rows if row["currency"]), None)
+    latest = max(row["period_start"] for row in rows)
+    weight = {row[by]: row["n"] or row["value"] or 0 for row in rows if row["period_start"] == latest}
+    names = sorted({row[by] for row in rows}, key=lambda name: (-weight.get(name, 0), name))
+    shown, hidden = names[:PIVOT_COLUMNS], names[PIVOT_COLUMNS:]
+    by_period: dict[date, dict[str, Row]] = {}
+    for row in rows:
+        by_period.setdefault(row["period_start"], {})[row[by]] = row
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Period")
+    for name in shown:
+        table.add_column(wording.BASES.get(name, name) if by == "basis" else name, justify="right")
+    table.add_column("", style=QUIET)
+    for start in sorted(by_period):
+        members = by_period[start]
+        one = next(iter(members.values()))
+        cells: list[Any] = [wording.period(one["grain"], start, one["period_end"])]
+        for name in shown:
+            row = members.get(name)
+            if row is not None and row["value"] is None:
+                cells.append(Text(wording.reason(row["null_reason"]), QUIET))
+            else:
+                cells.append(wording.figure(row["value"] if row else None, unit, currency, kpi=one["kpi"]))
+        table.add_row(*cells, "" if one["is_complete"] else "so far")
+    _print_kpi_title(console, definition, subject)
+    console.print(table)
+    if hidden:
+        console.print(Text(f"not shown: {', '.join(hidden)} (ask for one with --segment dimension=value)", QUIET))
+
+
+def print_rows(console: Console, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, more: bool = False) -> None:
+    """The answer of a query: numbers to the right, everything as it is stored."""
+    numeric = [all(isinstance(row[i], int | float) or row[i] is None for row in rows) for i in range(len(columns))]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, is_numeric in zip(columns, numeric, strict=True):
+        table.add_column(Text(name), justify="right" if is_numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(wording.cell(value)) for value in row))
+    console.print(table)
+    count = f"{len(rows):,} row{'' if len(rows) == 1 else 's'}"
+    console.print(Text(f"the first {count}; --limit shows more" if more else count, QUIET))
+
+
+def print_message(console: Console, message: str, *, title: str) -> None:
+    """A problem that a person can act on, framed, without a traceback."""
+    console.print(Panel(Text(message), title=Text(title), title_align="left", border_style=BAD, box=box.ROUNDED))
+
+
+def _figures(headline: Headline) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("")
+    table.add_column("", style=QUIET)
+    table.add_column(headline.period, justify="right", style=STRONG)
+    table.add_column("month before", justify="right")
+    table.add_column("change", justify="right")
+    table.add_column("13 months", no_wrap=True)
+    section = ""
+    for line in headline.lines:
+        if line.section != section:
+            if section:
+                table.add_row()
+            section = line.section
+            table.add_row(Text(section, "bold cyan"))
+        now = wording.figure(line.value, line.unit, line.currency, kpi=line.kpi)
+        table.add_row(
+            f"  {line.label}",
+            wording.BASES[line.basis],
+            now if line.value is not None else Text(wording.reason(line.null_reason), QUIET),
+            wording.figure(line.before, line.unit, line.currency, kpi=line.kpi),
+            _step(line.kpi, line.value, line.before, line.unit),
+            Text(wording.sparkline(line.history), "cyan"),
+        )
+    return table
+
+
+def _customer_bridge(headline: Headline) -> Table:
+    table = Table(
+        title="Customers",
+        title_justify="left",
+        title_style=STRONG,
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+    )
+    table.add_column("")
+    for basis in headline.customer_columns:
+        table.add_column(wording.BASES[basis], justify="right")
+    for row in headline.customer_bridge:
+        _bridge_row(table, row, ["–" if value is None else wording.number(value) for value in row.values])
+    return table
+
+
+def _mrr_bridge(rows: Sequence[BridgeRow], currency: str | None) -> Table:
+    greatest = max((abs(row.values[0]) for row in rows if row.sign not in {"", "="} and row.values[0]), default=0)
+    table = Table(
+        title="Monthly recurring revenue",
+        title_justify="left",
+        title_style=STRONG,
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+    )
+    table.add_column("")
+    table.add_column(currency or "", justify="right")
+    table.add_column("", no_wrap=True)
+    for row in rows:
+        value = row.values[0]
+        gains = row.sign == "+" or (row.sign == "±" and (value or 0) > 0)
+        width = round(abs(value or 0) / greatest * BAR_WIDTH) if greatest and row.sign not in {"", "="} else 0
+        bar = Text("█" * width, GOOD if gains else BAD)
+        _bridge_row(table, row, [wording.figure(value, "money", None, cents=True)], bar)
+    return table
+
+
+def _bridge_row(table: Table, row: BridgeRow, cells: list[str], *more: Text) -> None:
+    sums = row.sign in {"", "="}
+    table.add_row(
+        Text(f"{row.sign or ' '} {row.label}", STRONG if sums else ""),
+        *(Text(cell, STRONG if sums else "") for cell in cells),
+        *more,
+    )
+
+
+def _side_by_side(console: Console, tables: Sequence[RenderableType]) -> RenderableType:
+    widths = [console.measure(table).maximum for table in tables]
+    if sum(widths) + 6 * len(widths) > console.width:
+        return Group(*(Padding(table, (0, 0, 1, 2)) for table in tables))
+    grid = Table.grid(padding=(0, 6, 0, 0))
+    grid.add_row(*tables)
+    return Padding(grid, (0, 0, 0, 2))
+
+
+def _step(kpi: str, now: float | None, before: float | None, unit: str) -> Text:
+    step = wording.change(now, before, unit)
+    if not step or step == "=" or now is None or before is None:
+        return Text(step, QUIET)
+    better = (now > before) != (kpi in LESS_IS_BETTER)
+    return Text(step, GOOD if better else BAD)
+
+
+def _parts(row: Row) -> str:
+    if row["denominator"] is None:
+        return ""
+    return f"{_plain(row['numerator'])} / {_plain(row['denominator'])}"
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
+
+
+def _interval(row: Row, unit: str) -> str:
+    if row["ci_low"] is None:
+        return ""
+    low, high = (wording.figure(row[name], unit, kpi=row["kpi"]) for name in ("ci_low", "ci_high"))
+    return f"{low} – {high}"
+
+
+def _print_kpi_title(console: Console, definition: Row, subject: str) -> None:
+    console.print()
+    console.print(Text.assemble((definition["label"], STRONG), (f"  {definition['kpi']}", "cyan"), f"  {subject}"))
+    console.print(Text(definition["definition"], QUIET))
+
+
+def print_names(console: Console, title: str, entries: Iterable[tuple[str, str]]) -> None:
+    """A list of names with what they mean."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, meaning in entries:
+        table.add_row(Text(name), Text(meaning))
+    console.print(Text(title, STRONG))
+    console.print(table)

@@ -1,0 +1,110 @@
+"""How a figure is written for people: by its unit, its currency and its period. Nothing is printed or computed here."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
+# Ratios that are no shares: "1.4 orders per customer" is not 140 %.
+FACTORS = frozenset({"purchase_frequency", "quick_ratio", "ltv_to_cac", "lness_mean"})
+BASES = {"subscription": "subscribers", "order": "buyers", "any": "all customers", "all": "all"}
+REASONS = {
+    "left_truncated": "before the data begin",
+    "immature": "too early to tell",
+    "small_n": "too few",
+    "gate_failed": "not enough data",
+    "zero_denominator": "nothing to divide by",
+    "not_reached": "not reached",
+}
+BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+def figure(
+    value: float | None, unit: str, currency: str | None = None, *, kpi: str = "", cents: bool | None = None
+) -> str:
+    """A value in its unit: `5.2 %`, `€ 1,234.50`, `1,204`, `41.0 days`; `–` where there is none.
+
+    `cents`: decimals of money; None shows them below 10,000 only.
+    """
+    if value is None:
+        return "–"
+    if unit == "ratio":
+        return f"{value:,.2f}" if kpi in FACTORS else f"{value * 100:.1f} %".replace("-", "−")
+    if unit == "money":
+        return money(value, currency, cents=cents)
+    if unit == "count":
+        return number(value)
+    if unit in {"days", "hours", "minutes", "years"}:
+        return f"{value:,.1f} {unit}"
+    return f"{value:,.1f}"
+
+
+def number(value: float) -> str:
+    """A count with thousands separated: `1,204`."""
+    return f"{value:,.0f}".replace("-", "−")
+
+
+def money(value: float, currency: str | None, *, cents: bool | None = None) -> str:
+    """An amount with its currency before it: `€ 1,234.50`, `CHF 12,345`."""
+    decimals = 2 if (abs(value) < 10_000 if cents is None else cents) else 0
+    sign = "−" if round(value, decimals) < 0 else ""
+    name = SYMBOLS.get(currency or "", currency or "")
+    return f"{sign}{name} {abs(value):,.{decimals}f}".replace("  ", " ").strip()
+
+
+def change(now: float | None, before: float | None, unit: str) -> str:
+    """The step from one value to the next: points for ratios and scores, the difference for durations, else percent."""
+    if now is None or before is None:
+        return ""
+    if unit == "ratio":
+        points = round((now - before) * 100, 1)
+        return "=" if points == 0 else f"{points:+.1f} pp".replace("-", "−")
+    if unit in {"days", "hours", "minutes", "years", "score", "per_100"}:
+        step = round(now - before, 1)
+        return "=" if step == 0 else f"{step:+.1f}".replace("-", "−")
+    if before == 0:
+        return "=" if now == 0 else "new"
+    percent = round((now - before) / abs(before) * 100, 1)
+    return "=" if percent == 0 else f"{percent:+,.1f} %".replace("-", "−")
+
+
+def sparkline(values: list[float | None]) -> str:
+    """One block per value between the smallest and the greatest; a dot where there is no value."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "·" * len(values)
+    low, high = min(known), max(known)
+    steps = len(BLOCKS) - 1
+    return "".join(
+        "·" if value is None else BLOCKS[round((value - low) / (high - low) * steps) if high > low else steps // 2]
+        for value in values
+    )
+
+
+def period(grain: str, start: date, end: date) -> str:
+    """The name of a period: `Oct 2026`, `week of 5 Oct 2026`, `Jul–Sep 2026`, `2026`, `Apr 2025–Mar 2026`."""
+    if grain == "month":
+        return f"{start:%b %Y}"
+    if grain == "week":
+        return f"week of {start.day} {start:%b %Y}"
+    last = end - timedelta(days=1)
+    if grain == "year" and (start.month, start.day) == (1, 1):
+        return f"{start:%Y}"
+    return f"{start:%b}–{last:%b %Y}" if start.year == last.year else f"{start:%b %Y}–{last:%b %Y}"
+
+
+def reason(null_reason: str | None) -> str:
+    """Why a figure is not given, in words."""
+    return REASONS.get(null_reason or "", null_reason or "")
+
+
+def cell(value: Any) -> str:
+    """Any value of a query's answer."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.6g}" if abs(value) < 1e6 or value != int(value) else f"{value:.0f}"
+    return str(value)
