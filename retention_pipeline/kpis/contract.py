@@ -1,0 +1,149 @@
+"""What a row of `retention_kpis` must look like, and the rules that hold between rows.
+
+Three layers: the pandera contract on rows of the last run that wrote any; ranges and rules within a row, in SQL on
+every row; identities between KPIs (identities.py) and agreement with the cells of the period tables, in SQL on every
+row.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import duckdb
+
+from retention_pipeline.kpis.cells import KEY
+from retention_pipeline.kpis.identities import IDENTITIES, TOLERANCE, Identity
+from retention_pipeline.kpis.registry import FAMILIES, KPIS, family_kpis
+from retention_pipeline.kpis.rules import text_literal
+from retention_pipeline.kpis.store import ROW_KEY, TABLE
+from retention_pipeline.kpis.violation import Violation
+
+EXAMPLES = 5
+CONTRACT_ROWS = 200_000
+SHOWN = f"{', '.join(ROW_KEY)}, value, numerator, denominator, n, null_reason"
+
+
+def validate_kpis(connection: duckdb.DuckDBPyConnection, settings: Any) -> list[Violation]:
+    """Every rule about KPI rows that does not hold; empty = all hold. `settings` is the typed Settings of the home."""
+    money = text_literal(settings.business.reporting_currency)
+    found = [broken_rows(connection, sentence, broken) for sentence, broken in row_rules(money)]
+    found += [broken_identity(connection, identity) for identity in IDENTITIES]
+    found.append(rows_without_cells(connection))
+    return [violation for violation in found if violation.cells] + contract_violations(connection)
+
+
+def row_rules(money: str) -> list[tuple[str, str]]:
+    """Sentences about one row, each with the SQL condition of a row that breaks it."""
+    withheld = "null_reason in ('left_truncated', 'immature')"
+    return [
+        (
+            "every value lies in the valid range of its KPI",
+            f"not isfinite(value) or value < valid_min - {TOLERANCE} or value > valid_max + {TOLERANCE}",
+        ),
+        ("a value is NULL with a reason, or there without one", "(value is null) <> (null_reason is not null)"),
+        (
+            "a ratio keeps numerator, denominator and n unless it is left-truncated or immature",
+            f"is_ratio and (({withheld}) is true) <> (numerator is null and denominator is null and n is null)",
+        ),
+        (
+            "counts, sums and percentiles have no numerator and no denominator",
+            "not is_ratio and coalesce(numerator, denominator) is not null",
+        ),
+        (
+            "a share's numerator counts a subset of its denominator",
+            "has_interval and (numerator < 0 or numerator > denominator)",
+        ),
+        (
+            "an interval contains its value",
+            f"has_interval and value is not null and not coalesce("
+            f"ci_low <= value + {TOLERANCE} and value <= ci_high + {TOLERANCE} and ci_low >= 0 and ci_high <= 1, "
+            f"false)",
+        ),
+        ("only shares have an interval", "not has_interval and coalesce(ci_low, ci_high) is not null"),
+        (
+            "the unit is the KPI's, and money is in the reporting currency",
+            f"unit <> kpi_unit or (currency is not null) <> (unit = 'money') or currency <> {money}",
+        ),
+    ]
+
+
+def broken_rows(connection: duckdb.DuckDBPyConnection, sentence: str, broken: str) -> Violation:
+    """The rows for which `broken` is true."""
+    known = ", ".join(
+        f"({text_literal(kpi.id)}, {text_literal(kpi.unit)}, {number(kpi.valid_range[0])}, "
+        f"{number(kpi.valid_range[1])}, "
+        f"{str(kpi.is_ratio).lower()}, {str(kpi.is_proportion).lower()})"
+        for kpi in KPIS
+    )
+    relation = (
+        f"{TABLE} as kpis inner join (values {known}) as known (known_kpi, kpi_unit, valid_min, valid_max, "
+        f"is_ratio, has_interval) "
+        "on kpis.kpi = known_kpi"
+    )
+    return counted(connection, sentence, f"select {SHOWN} from {relation} where {broken}")
+
+
+def number(limit: float | None) -> str:
+    """SQL: a limit of a range; none = NULL, which nothing exceeds."""
+    return "cast(null as double)" if limit is None else f"{limit!r}e0"
+
+
+def broken_identity(connection: duckdb.DuckDBPyConnection, identity: Identity) -> Violation:
+    """The cells in which an identity between KPIs does not hold."""
+    named = re.findall(r"(value|numerator)\((\w+)\)", identity.condition)
+    columns = dict.fromkeys(
+        f"max({what}) filter (where kpi = {text_literal(kpi)}) as {what}_{kpi}" for what, kpi in named
+    )
+    condition = re.sub(r"(value|numerator)\((\w+)\)", r"\1_\2", identity.condition)
+    kpis = ", ".join(dict.fromkeys(text_literal(kpi) for _, kpi in named))
+    statement = (
+        f"select * from (select {', '.join(KEY)}, {', '.join(columns)} from {TABLE} where kpi in ({kpis}) group by "
+        f"{', '.join(KEY)}) "
+        f"where not ({condition})"
+    )
+    return counted(connection, identity.sentence, statement)
+
+
+def rows_without_cells(connection: duckdb.DuckDBPyConnection) -> Violation:
+    """KPIs whose rows are not exactly the cells of their period table (none missing, none more, none twice)."""
+    cell = f"bit_xor(hash({', '.join(KEY)}))"
+    sides = []
+    for family in FAMILIES:
+        ids = ", ".join(f"({text_literal(kpi.id)}, {str(kpi.segments_only).lower()})" for kpi in family_kpis(family))
+        rows = f" where {family.rows}" if family.rows else ""
+        sides.append(
+            f"select kpi, count(*) as cells, {cell} as mark from (select * from {family.period_table}{rows}) as cells "
+            f"inner join (values {ids}) as ids (kpi, segments_only) on not segments_only or segment_dimension <> "
+            f"'all' group by kpi"
+        )
+    statement = f"""
+        select
+            coalesce(actual.kpi, expected.kpi) as kpi,
+            expected.cells as cells_in_period_table,
+            actual.cells as rows_in_{TABLE}
+        from ({" union all ".join(sides)}) as expected
+        full join (select kpi, count(*) as cells, {cell} as mark from {TABLE} group by kpi) as actual
+            on actual.kpi = expected.kpi
+        where actual.cells is distinct from expected.cells or actual.mark is distinct from expected.mark"""
+    return counted(connection, "the rows of retention_kpis are the cells of the period tables", statement)
+
+
+def counted(connection: duckdb.DuckDBPyConnection, sentence: str, statement: str) -> Violation:
+    """How many rows a statement that selects broken cells gives, and the first few."""
+    cells = connection.execute(f"select count(*) from ({statement})").fetchall()[0][0]
+    if not cells:
+        return Violation(sentence, 0)
+    cursor = connection.execute(f"select * from ({statement}) order by all limit {EXAMPLES}")
+    names = [column[0] for column in cursor.description or []]
+    return Violation(sentence, cells, [dict(zip(names, row, strict=True)) for row in cursor.fetchall()])
+
+
+def contract_violations(connection: duckdb.DuckDBPyConnection) -> list[Violation]:
+    """The pandera contract on the rows that the last run wrote; of more than CONTRACT_ROWS, every so many-th."""
+    from retention_pipeline.kpis.row_model import failures
+
+    last = f"from {TABLE} where computed_at = (select max(computed_at) from {TABLE})"
+    rows = connection.execute(f"select count(*) {last}").fetchall()[0][0]
+    step = -(-rows // CONTRACT_ROWS) or 1
+    return failures(connection.execute(f"select * {last} and rowid % {step} = 0").df(), EXAMPLES)

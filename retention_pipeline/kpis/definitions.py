@@ -1,0 +1,80 @@
+"""The published table `kpi_definitions`: the registry as data."""
+
+from __future__ import annotations
+
+import duckdb
+
+from retention_pipeline.kpis.declaration import Kpi
+from retention_pipeline.kpis.registry import KPIS
+
+COLUMNS = {
+    "kpi": "varchar",
+    "label": "varchar",
+    "definition": "varchar",
+    "family": "varchar",
+    "bases": "varchar",
+    "unit": "varchar",
+    "period_table": "varchar",
+    "value": "varchar",
+    "numerator": "varchar",
+    "denominator": "varchar",
+    "n": "varchar",
+    "factor": "varchar",
+    "valid_min": "double",
+    "valid_max": "double",
+    "has_interval": "boolean",
+    "segments_only": "boolean",
+    "immature_when": "varchar",
+    "minimum_sample": "varchar",
+    "look_back": "varchar",
+    "settings": "varchar",
+    "definition_version": "integer",
+}
+
+
+def factor(kpi: Kpi) -> str | None:
+    """What the division is multiplied with, in words of the cells; None where it is 1."""
+    if (kpi.factor_numerator, kpi.factor_denominator) == ("1", "1"):
+        return None
+    return f"{kpi.factor_numerator} / ({kpi.factor_denominator})".replace("{gross_margin}", "gross_margin")
+
+
+def immature_when(kpi: Kpi) -> str | None:
+    """The condition under which the KPI is not given yet."""
+    if kpi.horizon_days:
+        return f"period_end + {kpi.horizon_days} days > as_of"
+    return kpi.immature_when
+
+
+def definition_row(kpi: Kpi) -> tuple:
+    """One row of kpi_definitions, in the order of COLUMNS."""
+    return (
+        kpi.id,
+        kpi.label,
+        kpi.definition,
+        kpi.family.name,
+        ", ".join(kpi.family.bases),
+        kpi.unit,
+        kpi.family.period_table,
+        kpi.value,
+        kpi.numerator,
+        kpi.denominator,
+        kpi.n,
+        factor(kpi),
+        kpi.valid_range[0],
+        kpi.valid_range[1],
+        kpi.is_proportion,
+        kpi.segments_only,
+        immature_when(kpi),
+        kpi.sample and f"{kpi.sample} >= min_n",
+        ", ".join(look_back.name.lower() for look_back in kpi.look_back) or None,
+        ", ".join(kpi.settings) or None,
+        kpi.version,
+    )
+
+
+def write_definitions(connection: duckdb.DuckDBPyConnection) -> None:
+    """Write `kpi_definitions`: one row per KPI, in the registry's order."""
+    connection.execute(f"create or replace table kpi_definitions ({', '.join(f'{n} {t}' for n, t in COLUMNS.items())})")
+    rows = [definition_row(kpi) for kpi in KPIS]
+    connection.executemany(f"insert into kpi_definitions values ({', '.join('?' * len(COLUMNS))})", rows)

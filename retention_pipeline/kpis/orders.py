@@ -1,0 +1,230 @@
+"""KPIs of the family `orders`: what was ordered, how often, by whom again, after how long, and what was paid back.
+
+Orders, purchase days and net amounts are those of vocabulary.py. Lifetime value, which also needs churn, is in
+lifetime_value.py.
+"""
+
+from typing import Any
+
+from retention_pipeline.kpis.declaration import (
+    NOT_NEGATIVE,
+    SHARE,
+    Family,
+    Kpi,
+    LookBack,
+    count,
+    money,
+    proportion,
+    ratio,
+)
+
+FAMILY = Family(
+    name="orders",
+    label="Orders",
+    period_table="period_orders",
+    bases=("order",),
+    datasets=("orders",),
+    measures=(
+        "orders",
+        "order_revenue",
+        "ordering_customers",
+        "new_customer_orders",
+        "new_customer_revenue",
+        "repeat_customers",
+        "returning_customers",
+        "buyers_to_date",
+        "repeat_buyers_to_date",
+        "revenue_to_date",
+        "first_time_buyers",
+        "repurchased_30d",
+        "repurchased_60d",
+        "repurchased_90d",
+        "repurchased_180d",
+        "repurchased_365d",
+        "purchase_gaps",
+        "purchase_gap_days",
+        "refunds_by_refund_date",
+        "ordering_customers_365d",
+        "order_revenue_365d",
+    ),
+    first_row="the first counted order or refund",
+)
+
+COUNTED: dict[str, Any] = {"settings": ("count_zero_value",)}
+MONEY: dict[str, Any] = {"settings": ("count_zero_value", "reporting_currency", "fx_max_age_days")}
+FIRSTS: dict[str, Any] = {"look_back": (LookBack.OPENING,)}
+BEFORE_WINDOW: dict[str, Any] = {"settings": ("count_zero_value", "activity_window_days")} | FIRSTS
+MONEY_BEFORE_WINDOW: dict[str, Any] = {"settings": (*MONEY["settings"], "activity_window_days")} | FIRSTS
+
+
+def repurchase_within(days: int) -> Kpi:
+    """The share of first-time buyers who bought again within `days` days, given once all had that long."""
+    return proportion(
+        f"repurchase_within_{days}d",
+        f"Repurchase within {days} days",
+        f"Of the customers whose first purchase day lies in the period, the share with a second purchase day at "
+        f"most {days} days "
+        f"after it; not given until {days} days have passed since the period's end.",
+        FAMILY,
+        f"repurchased_{days}d",
+        "first_time_buyers",
+        horizon_days=days,
+        **BEFORE_WINDOW,
+    )
+
+
+def time_between_purchases(statistic: str, label: str, fraction: str) -> Kpi:
+    """A percentile of the days between consecutive purchase days, taken from the histogram period_purchase_gaps."""
+    return Kpi(
+        f"time_between_purchases_{statistic}",
+        f"Time between purchases, {label}",
+        f"The {label} (type 7: linear between neighbours, at {fraction} of the way through the sorted values) of "
+        f"the days "
+        "between consecutive purchase days of a customer; a gap belongs to the period and segment of its later day.",
+        FAMILY,
+        unit="days",
+        value=f"gap_days_{statistic}",
+        n="purchase_gaps",
+        **COUNTED,
+    )
+
+
+KPIS: tuple[Kpi, ...] = (
+    count("orders", "Orders", "Counted orders of the period.", FAMILY, **COUNTED),
+    money("order_revenue", "Order revenue", "Net amount of the counted orders of the period.", FAMILY, **MONEY),
+    count(
+        "ordering_customers",
+        "Ordering customers",
+        "Distinct customers with a counted order in the period.",
+        FAMILY,
+        **COUNTED,
+    ),
+    ratio(
+        "average_order_value",
+        "Average order value",
+        "Net amount of the counted orders of the period / number of counted orders.",
+        FAMILY,
+        "order_revenue",
+        "orders",
+        n="orders",
+        unit="money",
+        **MONEY,
+    ),
+    ratio(
+        "average_order_value_new",
+        "Average order value, first purchase day",
+        "Net amount / number of the period's counted orders that lie on their customer's first purchase day ever.",
+        FAMILY,
+        "new_customer_revenue",
+        "new_customer_orders",
+        n="new_customer_orders",
+        unit="money",
+        **MONEY_BEFORE_WINDOW,
+    ),
+    ratio(
+        "average_order_value_returning",
+        "Average order value, later purchase days",
+        "Net amount / number of the period's counted orders that lie after their customer's first purchase day ever.",
+        FAMILY,
+        "order_revenue - new_customer_revenue",
+        "orders - new_customer_orders",
+        n="orders - new_customer_orders",
+        unit="money",
+        **MONEY_BEFORE_WINDOW,
+    ),
+    ratio(
+        "purchase_frequency",
+        "Purchase frequency",
+        "Counted orders of the period / distinct customers who placed them (orders, not days; per period, not per "
+        "year).",
+        FAMILY,
+        "orders",
+        "ordering_customers",
+        n="ordering_customers",
+        **COUNTED,
+    ),
+    proportion(
+        "repeat_purchase_rate",
+        "Repeat purchase rate",
+        "Customers with at least two purchase days in the period / customers with a counted order in the period.",
+        FAMILY,
+        "repeat_customers",
+        "ordering_customers",
+        **COUNTED,
+    ),
+    proportion(
+        "repeat_purchase_rate_base",
+        "Repeat purchase rate of the whole base",
+        "Customers with at least two purchase days in the period / customers with a purchase day ever before the "
+        "close.",
+        FAMILY,
+        "repeat_customers",
+        "buyers_to_date",
+        **COUNTED,
+    ),
+    proportion(
+        "returning_customer_rate",
+        "Returning customer rate",
+        "Ordering customers whose first purchase day ever is before their last one in the period / ordering customers.",
+        FAMILY,
+        "returning_customers",
+        "ordering_customers",
+        **BEFORE_WINDOW,
+    ),
+    proportion(
+        "repeat_customer_rate",
+        "Repeat customer rate",
+        "Customers with at least two purchase days before the close / customers with at least one.",
+        FAMILY,
+        "repeat_buyers_to_date",
+        "buyers_to_date",
+        **COUNTED,
+    ),
+    proportion(
+        "one_time_customer_rate",
+        "One-time customer rate",
+        "Customers with exactly one purchase day before the close / customers with at least one.",
+        FAMILY,
+        "buyers_to_date - repeat_buyers_to_date",
+        "buyers_to_date",
+        **COUNTED,
+    ),
+    *(repurchase_within(days) for days in (30, 60, 90, 180, 365)),
+    ratio(
+        "returning_revenue_share",
+        "Returning revenue share",
+        "Net amount of the period's counted orders after their customer's first purchase day ever / net amount of all.",
+        FAMILY,
+        "order_revenue - new_customer_revenue",
+        "order_revenue",
+        n="orders",
+        valid_range=SHARE,
+        **MONEY_BEFORE_WINDOW,
+    ),
+    ratio(
+        "time_between_purchases_mean",
+        "Time between purchases, mean",
+        "Mean of the days between consecutive purchase days of a customer; a gap belongs to the period and segment "
+        "of its "
+        "later day.",
+        FAMILY,
+        "purchase_gap_days",
+        "purchase_gaps",
+        n="purchase_gaps",
+        unit="days",
+        **COUNTED,
+    ),
+    time_between_purchases("median", "median", "0.5"),
+    time_between_purchases("p25", "lower quartile", "0.25"),
+    time_between_purchases("p75", "upper quartile", "0.75"),
+    money(
+        "refunds_by_refund_date",
+        "Refunds by refund date",
+        "Refunded amounts of every order but test ones, whatever its status, dated on the refund's day (without "
+        "one on the "
+        "order's day), at the rate of the order's day.",
+        FAMILY,
+        valid_range=NOT_NEGATIVE,
+        settings=("reporting_currency", "fx_max_age_days"),
+    ),
+)

@@ -1,0 +1,78 @@
+"""The pandera contract of `retention_kpis`: one row per kpi, grain, period_start, basis, segment_dimension,
+segment_value.
+
+Column names, types and the values that a column may take. Ranges per KPI and rules between rows are in contract.py. A
+module of its own because importing pandera takes longer than computing the KPIs of a small company.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pandas as pd
+import pandera.pandas as pa
+from pandera.typing import Series
+
+from retention_pipeline.kpis.declaration import BASES, UNITS
+from retention_pipeline.kpis.registry import BY_ID
+from retention_pipeline.kpis.store import ROW_KEY
+from retention_pipeline.kpis.violation import Violation
+from retention_pipeline.kpis.vocabulary import NULL_REASONS
+
+
+class KpiRows(pa.DataFrameModel):
+    """One row per kpi, grain, period_start, basis, segment_dimension, segment_value."""
+
+    kpi: Series[str] = pa.Field(isin=list(BY_ID))
+    grain: Series[str] = pa.Field(isin=["week", "month", "quarter", "year"])
+    period_start: Series[pa.DateTime] = pa.Field(coerce=True)
+    period_end: Series[pa.DateTime] = pa.Field(coerce=True)
+    basis: Series[str] = pa.Field(isin=list(BASES))
+    segment_dimension: Series[str] = pa.Field(str_length={"min_value": 1})
+    segment_value: Series[str] = pa.Field(str_length={"min_value": 1})
+    value: Series[float] = pa.Field(nullable=True)
+    numerator: Series[float] = pa.Field(nullable=True)
+    denominator: Series[float] = pa.Field(nullable=True)
+    n: Series[float] = pa.Field(nullable=True, ge=0, coerce=True)
+    ci_low: Series[float] = pa.Field(nullable=True)
+    ci_high: Series[float] = pa.Field(nullable=True)
+    unit: Series[str] = pa.Field(isin=list(UNITS))
+    currency: Series[str] = pa.Field(nullable=True, str_matches="^[A-Z]{3}$")
+    is_complete: Series[bool]
+    null_reason: Series[str] = pa.Field(nullable=True, isin=list(NULL_REASONS))
+    definition_version: Series[int] = pa.Field(ge=1, coerce=True)
+    as_of: Series[pa.DateTime] = pa.Field(coerce=True)
+    computed_at: Series[pa.DateTime] = pa.Field(coerce=True)
+    run_id: Series[str] = pa.Field(str_length={"min_value": 1})
+
+    class Config:
+        """No column more, none less, in this order, and each key once."""
+
+        strict = True
+        ordered = True
+        unique: ClassVar[list[str]] = list(ROW_KEY)
+
+    @pa.dataframe_check(name="a period begins before it ends and before as_of")
+    def _period_is_open_or_over(cls, rows: pd.DataFrame) -> pd.Series:
+        return (rows["period_start"] < rows["period_end"]) & (rows["period_start"] < rows["as_of"])
+
+    @pa.dataframe_check(name="the whole has dimension all and value all")
+    def _all_is_all(cls, rows: pd.DataFrame) -> pd.Series:
+        return (rows["segment_dimension"] == "all") == (rows["segment_value"] == "all")
+
+
+def failures(rows: pd.DataFrame, examples: int) -> list[Violation]:
+    """The contract's checks that the rows break, one Violation per column and check."""
+    try:
+        KpiRows.validate(rows, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        broken = errors.failure_cases.groupby(["column", "check"], dropna=False)
+        return [
+            Violation(
+                f"contract of retention_kpis, {column}: {check}",
+                len(cases),
+                [rows.loc[index, list(ROW_KEY)].to_dict() for index in cases["index"].dropna().unique()[:examples]],
+            )
+            for (column, check), cases in broken
+        ]
+    return []

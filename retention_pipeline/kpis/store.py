@@ -1,0 +1,232 @@
+"""Writing `retention_kpis`: only rows that changed are written; the others keep as_of, computed_at and run_id.
+
+Cells that are the same as those of the last run (tables kpi_cells_<family>) are not computed again: a KPI row is a
+function of its cell. Rows of changed cells are computed, compared with what is stored, and only differing rows
+replaced; when that is much of the table, the table is written anew, because rows deleted in place leave their room
+behind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import duckdb
+
+from retention_pipeline.kpis.cells import KEY, cells_statement, same_key
+from retention_pipeline.kpis.declaration import Family
+from retention_pipeline.kpis.definitions import write_definitions
+from retention_pipeline.kpis.figures import FIGURES, figures_statement
+from retention_pipeline.kpis.registry import FAMILIES, KPIS
+from retention_pipeline.kpis.rules import Rules, date_literal, text_literal
+
+TABLE = "retention_kpis"
+ROW_KEY = ("kpi", *KEY)
+DOUBLES = ("value", "numerator", "denominator", "ci_low", "ci_high")
+RELATIVE_TOLERANCE = "1e-12"
+REWRITE_SHARE = 0.2
+COLUMNS = {
+    "kpi": "varchar",
+    "grain": "varchar",
+    "period_start": "date",
+    "period_end": "date",
+    "basis": "varchar",
+    "segment_dimension": "varchar",
+    "segment_value": "varchar",
+    "value": "double",
+    "numerator": "double",
+    "denominator": "double",
+    "n": "bigint",
+    "ci_low": "double",
+    "ci_high": "double",
+    "unit": "varchar",
+    "currency": "varchar",
+    "is_complete": "boolean",
+    "null_reason": "varchar",
+    "definition_version": "integer",
+    "as_of": "date",
+    "computed_at": "timestamp",
+    "run_id": "varchar",
+}
+
+
+@dataclass(frozen=True)
+class KpiResult:
+    """What a computation did: rows in the table, rows written and removed, months in which a figure changed."""
+
+    rows: int
+    changed: int
+    removed: int
+    changed_months: tuple[date, ...]
+
+
+def differs(old: str, new: str) -> str:
+    """SQL: two rows of the same key do not say the same (doubles to 1e-12 relative)."""
+    conditions = []
+    for column in FIGURES:
+        a, b = f"{old}.{column}", f"{new}.{column}"
+        if column in ROW_KEY:
+            continue
+        if column in DOUBLES:
+            same = f"abs({a} - {b}) <= {RELATIVE_TOLERANCE} * greatest(abs({a}), abs({b}))"
+            conditions.append(f"({a} is distinct from {b} and not coalesce({same}, false))")
+        else:
+            conditions.append(f"{a} is distinct from {b}")
+    return "\n    or ".join(conditions)
+
+
+def write_kpis(
+    connection: duckdb.DuckDBPyConnection,
+    rules: Rules,
+    families: tuple[Family, ...],
+    *,
+    run_id: str,
+    computed_at: datetime,
+    customer_months: str = "period_customers",
+) -> KpiResult:
+    """Bring `retention_kpis` and `kpi_definitions` up to date with the period tables; returns what changed."""
+    connection.execute(f"create table if not exists {TABLE} ({', '.join(f'{n} {t}' for n, t in COLUMNS.items())})")
+    before = count_rows(connection, TABLE)
+    for family in families:
+        statement = cells_statement(family, rules, customer_months)
+        connection.execute(f"create or replace temp table {new_cells(family)} as {statement}")
+    if before:
+        find_changed_cells(connection, families)
+        changed, removed = find_changed_rows(connection, rules, families, run_id, computed_at)
+        replace_rows(connection, before, changed, removed)
+    else:
+        every_cell = {family: new_cells(family) for family in families}
+        stamped = stamp(figures_statement(every_cell, rules), rules, run_id, computed_at)
+        connection.execute(f"insert into {TABLE} by name {stamped}")
+        connection.execute(
+            f"create or replace temp table kpi_rows_changed as select distinct grain, period_start from {TABLE}"
+        )
+        changed, removed = count_rows(connection, TABLE), 0
+    months = changed_months(connection, removed)
+    keep_cells(connection, families)
+    write_definitions(connection)
+    return KpiResult(count_rows(connection, TABLE), changed, removed, months)
+
+
+def new_cells(family: Family) -> str:
+    """The temporary table with this run's cells."""
+    return f"new_cells_{family.name}"
+
+
+def kept_cells(family: Family) -> str:
+    """The table with the cells from which the rows of `retention_kpis` were computed."""
+    return f"kpi_cells_{family.name}"
+
+
+def count_rows(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
+    """Rows of a relation."""
+    return connection.execute(f"select count(*) from {relation}").fetchall()[0][0]
+
+
+def columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple]:
+    """Names and types of a relation's columns; empty if it does not exist."""
+    try:
+        return [row[:2] for row in connection.execute(f"describe {relation}").fetchall()]
+    except duckdb.CatalogException:
+        return []
+
+
+def find_changed_cells(connection: duckdb.DuckDBPyConnection, families: tuple[Family, ...]) -> None:
+    """changed_cells_<family>: this run's cells that are not as kept; gone_cells: keys of cells that are no more."""
+    connection.execute(
+        "create or replace temp table gone_cells (family varchar, grain varchar, period_start date, basis varchar, "
+        "segment_dimension varchar, segment_value varchar)"
+    )
+    for family in FAMILIES:
+        old, new = kept_cells(family), new_cells(family)
+        old_columns = columns_of(connection, old)
+        if family not in families:
+            if old_columns:
+                connection.execute(f"insert into gone_cells select '{family.name}', {', '.join(KEY)} from {old}")
+            continue
+        same_shape = old_columns == columns_of(connection, new)
+        unchanged = f" except select * from {old}" if same_shape else ""
+        connection.execute(
+            f"create or replace temp table changed_cells_{family.name} as select * from {new}{unchanged}"
+        )
+        if old_columns:
+            connection.execute(
+                f"insert into gone_cells select '{family.name}', {', '.join(KEY)} from {old} as old "
+                f"anti join {new} as new on {same_key('old', 'new')}"
+            )
+
+
+def find_changed_rows(
+    connection: duckdb.DuckDBPyConnection,
+    rules: Rules,
+    families: tuple[Family, ...],
+    run_id: str,
+    computed_at: datetime,
+) -> tuple[int, int]:
+    """kpi_rows_changed: rows to write; kpi_rows_removed: keys of rows whose cell or KPI is gone. Returns both counts."""
+    cells = {family: f"changed_cells_{family.name}" for family in families}
+    connection.execute(f"create or replace temp table kpi_rows_new as {figures_statement(cells, rules)}")
+    new_and_different = f"""
+        select new.* from kpi_rows_new as new
+        left join {TABLE} as old on {same_key("old", "new", ROW_KEY)}
+        where old.kpi is null or {differs("old", "new")}"""
+    connection.execute(
+        f"create or replace temp table kpi_rows_changed as {stamp(new_and_different, rules, run_id, computed_at)}"
+    )
+    known = ", ".join(f"({text_literal(kpi.id)}, {text_literal(kpi.family.name)})" for kpi in KPIS)
+    connection.execute(f"""
+        create or replace temp table kpi_rows_removed as
+        select {", ".join(f"old.{name}" for name in ROW_KEY)}, old.is_complete
+        from {TABLE} as old
+        left join (values {known}) as known (kpi, family) on old.kpi = known.kpi
+        left join gone_cells as gone on known.family = gone.family and {same_key("old", "gone")}
+        where known.kpi is null or gone.family is not null""")
+    return count_rows(connection, "kpi_rows_changed"), count_rows(connection, "kpi_rows_removed")
+
+
+def stamp(statement: str, rules: Rules, run_id: str, computed_at: datetime) -> str:
+    """SQL: rows with the run that wrote them."""
+    if computed_at.tzinfo is not None:
+        computed_at = computed_at.astimezone(UTC).replace(tzinfo=None)
+    return (
+        f"select *, {date_literal(rules.as_of)} as as_of, timestamp '{computed_at.isoformat(sep=' ')}' as computed_at, "
+        f"{text_literal(run_id)} as run_id from ({statement})"
+    )
+
+
+def replace_rows(connection: duckdb.DuckDBPyConnection, before: int, changed: int, removed: int) -> None:
+    """Put kpi_rows_changed in place of what stands under their keys, and take kpi_rows_removed out."""
+    if changed + removed == 0:
+        return
+    touched = " union all ".join(
+        f"select {', '.join(ROW_KEY)} from {name}" for name in ("kpi_rows_changed", "kpi_rows_removed")
+    )
+    if changed + removed <= REWRITE_SHARE * before:
+        connection.execute(
+            f"delete from {TABLE} using ({touched}) as touched where {same_key(TABLE, 'touched', ROW_KEY)}"
+        )
+        connection.execute(f"insert into {TABLE} by name select * from kpi_rows_changed")
+        return
+    connection.execute(f"""
+        create or replace table {TABLE} as
+        select {", ".join(COLUMNS)} from {TABLE} as old
+        anti join ({touched}) as touched on {same_key("old", "touched", ROW_KEY)}
+        union all
+        select {", ".join(COLUMNS)} from kpi_rows_changed""")
+
+
+def changed_months(connection: duckdb.DuckDBPyConnection, removed: int) -> tuple[date, ...]:
+    """First days of the calendar months whose month figures changed."""
+    relations = ["kpi_rows_changed", "kpi_rows_removed"] if removed else ["kpi_rows_changed"]
+    union = " union ".join(f"select grain, period_start from {relation}" for relation in relations)
+    months = f"select distinct period_start from ({union}) where grain = 'month' order by period_start"
+    return tuple(row[0] for row in connection.execute(months).fetchall())
+
+
+def keep_cells(connection: duckdb.DuckDBPyConnection, families: tuple[Family, ...]) -> None:
+    """Keep this run's cells for the next run's comparison."""
+    for family in FAMILIES:
+        if family in families:
+            connection.execute(f"create or replace table {kept_cells(family)} as select * from {new_cells(family)}")
+        else:
+            connection.execute(f"drop table if exists {kept_cells(family)}")

@@ -1,0 +1,344 @@
+"""KPIs of the family `subscriptions`: MRR and its movements, revenue retention, growth, renewals, classes of churn.
+
+All amounts are in the reporting currency: of period_mrr only the rows with currency 'all' are read. How many
+subscribers there are and stay is asked in customers.py (basis subscription).
+"""
+
+from typing import Any
+
+from retention_pipeline.kpis.declaration import (
+    ANY_NUMBER,
+    SHARE,
+    Family,
+    Kpi,
+    LookBack,
+    count,
+    money,
+    proportion,
+    ratio,
+)
+
+FAMILY = Family(
+    name="subscriptions",
+    label="Subscriptions",
+    period_table="period_mrr",
+    bases=("subscription",),
+    datasets=("subscriptions",),
+    measures=(
+        "mrr_start",
+        "mrr_end",
+        "mrr_list_end",
+        "mrr_new",
+        "mrr_expansion",
+        "mrr_contraction",
+        "mrr_churn",
+        "mrr_reactivation",
+        "mrr_moved_in",
+        "mrr_moved_out",
+        "paying_customers_end",
+        "customers_open",
+        "mrr_open",
+        "mrr_kept",
+        "mrr_kept_and_grown",
+        "mrr_cancelled",
+        "customers_with_losses",
+        "customers_open_12m",
+        "mrr_open_12m",
+        "mrr_kept_12m",
+        "mrr_kept_and_grown_12m",
+        "lost_involuntary",
+        "lost_voluntary",
+        "lost_unknown",
+        "renewals_due",
+        "renewals_pending",
+        "renewals_renewed",
+        "renewals_not_renewed",
+        "renewal_mrr_due",
+        "renewal_mrr_renewed",
+        "cancellations_requested",
+    ),
+    first_row="the first counted day or cancellation request",
+    rows="currency = 'all'",
+)
+
+AT_CLOSE: dict[str, Any] = {
+    "settings": ("count_past_due_days", "reporting_currency", "fx_max_age_days"),
+    "look_back": (LookBack.CLOSE,),
+}
+SINCE_OPENING: dict[str, Any] = AT_CLOSE | {"look_back": (LookBack.OPENING,)}
+SINCE_12_MONTHS: dict[str, Any] = AT_CLOSE | {"look_back": (LookBack.TWELVE_MONTHS,)}
+RENEWALS: dict[str, Any] = {"settings": ("renewal_min_term_months", "renewal_grace_days", "count_past_due_days")}
+ONLY_PENDING: dict[str, Any] = {
+    "n": "renewals_renewed + renewals_not_renewed",
+    "immature_when": "renewals_pending > 0 and renewals_renewed + renewals_not_renewed = 0",
+}
+
+
+def movement(name: str, label: str, sentence: str) -> Kpi:
+    """The sum of one label of movement over the period."""
+    return money(
+        f"mrr_{name}",
+        label,
+        f"MRR movements of the period: {sentence}. A customer's total MRR at the end of a day against the end of "
+        f"the day "
+        "before, both at the rates of that day.",
+        FAMILY,
+        **SINCE_OPENING,
+    )
+
+
+def churn_class(name: str, sentence: str) -> Kpi:
+    """The part of customer churn (basis subscription) that falls into one class of reasons."""
+    return proportion(
+        f"{name}_churn_rate",
+        f"{name.capitalize()} churn rate",
+        f"Customers with MRR at the opening and none at the close whose loss is {name} / customers with MRR at the "
+        f"opening. " + sentence,
+        FAMILY,
+        f"lost_{name}",
+        "customers_open",
+        settings=("churn_reason_classes", "count_past_due_days"),
+        look_back=(LookBack.OPENING,),
+    )
+
+
+def revenue_retention(name: str, label: str, sentence: str, numerator: str, *, twelve_months: bool, **more: Any) -> Kpi:
+    """Revenue retention of the customers who paid at the opening, or twelve calendar months before the close."""
+    suffix, since = ("_12m", "twelve calendar months before the close") if twelve_months else ("", "at the opening")
+    return ratio(
+        f"{name}_revenue_retention{suffix}",
+        label + (", 12 months" if twelve_months else ""),
+        f"Over customers with MRR {since}, at the rates of that day: {sentence} / their MRR {since}.",
+        FAMILY,
+        numerator + suffix,
+        "mrr_open" + suffix,
+        n="customers_open" + suffix,
+        **(more | (SINCE_12_MONTHS if twelve_months else SINCE_OPENING)),
+    )
+
+
+KPIS: tuple[Kpi, ...] = (
+    money(
+        "mrr_start",
+        "MRR at the start",
+        "MRR at the opening of the period, at the rate of the day before it.",
+        FAMILY,
+        **SINCE_OPENING,
+    ),
+    money(
+        "mrr_end",
+        "MRR at the end",
+        "MRR at the close of the period, at the rate of the day before it.",
+        FAMILY,
+        **AT_CLOSE,
+    ),
+    money("arr_end", "ARR at the end", "12 × MRR at the close of the period.", FAMILY, "12 * mrr_end", **AT_CLOSE),
+    money(
+        "mrr_list_end",
+        "MRR at list price",
+        "MRR at the close of the same phases without their recurring discounts.",
+        FAMILY,
+        **AT_CLOSE,
+    ),
+    movement("new", "New MRR", "from nothing, with no earlier day above 0"),
+    movement("expansion", "Expansion MRR", "increases of an MRR above 0"),
+    movement("contraction", "Contraction MRR", "decreases that leave an MRR above 0, given as a positive amount"),
+    movement("churn", "Churned MRR", "decreases to nothing, given as a positive amount"),
+    movement("reactivation", "Reactivation MRR", "from nothing, with an earlier day above 0"),
+    money(
+        "mrr_moved_in",
+        "MRR moved in",
+        "Opening MRR of the customers counted under this segment value for this period and under another for the "
+        "period "
+        "before. Rows for segment values only.",
+        FAMILY,
+        segments_only=True,
+        **SINCE_OPENING,
+    ),
+    money(
+        "mrr_moved_out",
+        "MRR moved out",
+        "Opening MRR of the customers counted under this segment value for the period before and under another for "
+        "this "
+        "period. Rows for segment values only.",
+        FAMILY,
+        segments_only=True,
+        **SINCE_OPENING,
+    ),
+    money(
+        "mrr_fx",
+        "MRR revaluation",
+        "MRR at the end − MRR at the start − new − reactivation − expansion + contraction + churn: what exchange "
+        "rates did.",
+        FAMILY,
+        "mrr_end - mrr_start - mrr_new - mrr_reactivation - mrr_expansion + mrr_contraction + mrr_churn",
+        valid_range=ANY_NUMBER,
+        **SINCE_OPENING,
+    ),
+    count(
+        "paying_customers_end",
+        "Paying customers at the end",
+        "Customers with MRR above 0 at the close.",
+        FAMILY,
+        **AT_CLOSE,
+    ),
+    ratio(
+        "arpc",
+        "Average MRR per paying customer",
+        "MRR at the close / customers with MRR above 0 at the close.",
+        FAMILY,
+        "mrr_end",
+        "paying_customers_end",
+        n="paying_customers_end",
+        unit="money",
+        **AT_CLOSE,
+    ),
+    revenue_retention(
+        "gross",
+        "Gross revenue retention",
+        "the lesser of MRR then and MRR at the close, summed",
+        "mrr_kept",
+        twelve_months=False,
+        valid_range=SHARE,
+    ),
+    revenue_retention(
+        "net", "Net revenue retention", "their MRR at the close", "mrr_kept_and_grown", twelve_months=False
+    ),
+    revenue_retention(
+        "gross",
+        "Gross revenue retention",
+        "the lesser of MRR then and MRR at the close, summed",
+        "mrr_kept",
+        twelve_months=True,
+        valid_range=SHARE,
+    ),
+    revenue_retention(
+        "net", "Net revenue retention", "their MRR at the close", "mrr_kept_and_grown", twelve_months=True
+    ),
+    ratio(
+        "mrr_churn_rate",
+        "MRR churn rate",
+        "Over customers with MRR at the opening, at the opening's rates: what each has less at the close, summed / "
+        "their MRR "
+        "at the opening. Exactly 1 − gross_revenue_retention.",
+        FAMILY,
+        "mrr_open - mrr_kept",
+        "mrr_open",
+        n="customers_open",
+        valid_range=SHARE,
+        **SINCE_OPENING,
+    ),
+    ratio(
+        "mrr_churn_rate_cancelled",
+        "MRR churn rate, cancelled customers only",
+        "Opening MRR of the customers with none at the close / opening MRR of all, both at the opening's rates.",
+        FAMILY,
+        "mrr_cancelled",
+        "mrr_open",
+        n="customers_open",
+        valid_range=SHARE,
+        **SINCE_OPENING,
+    ),
+    ratio(
+        "existing_customer_revenue_growth",
+        "Revenue growth of existing customers",
+        "Over customers with MRR at the opening, at the opening's rates: (MRR at the close − MRR at the opening) / "
+        "MRR at the "
+        "opening. Exactly net_revenue_retention − 1.",
+        FAMILY,
+        "mrr_kept_and_grown - mrr_open",
+        "mrr_open",
+        n="customers_open",
+        valid_range=(-1.0, None),
+        **SINCE_OPENING,
+    ),
+    ratio(
+        "mrr_growth_rate",
+        "MRR growth rate",
+        "(MRR at the end − MRR at the start) / MRR at the start: includes new customers, reactivation and exchange "
+        "rates.",
+        FAMILY,
+        "mrr_end - mrr_start",
+        "mrr_start",
+        n="customers_open",
+        valid_range=(-1.0, None),
+        **SINCE_OPENING,
+    ),
+    ratio(
+        "net_mrr_churn_rate",
+        "Net MRR churn rate",
+        "(Churn + contraction − expansion − reactivation) / MRR at the start, from all movements of the period; "
+        "negative where "
+        "more came than went. Need not equal 1 − net_revenue_retention.",
+        FAMILY,
+        "mrr_churn + mrr_contraction - mrr_expansion - mrr_reactivation",
+        "mrr_start",
+        n="customers_open",
+        valid_range=ANY_NUMBER,
+        **SINCE_OPENING,
+    ),
+    ratio(
+        "quick_ratio",
+        "Quick ratio",
+        "(New + reactivation + expansion) / (contraction + churn); not given when nothing was lost. n = customers with "
+        "contraction or churn.",
+        FAMILY,
+        "mrr_new + mrr_reactivation + mrr_expansion",
+        "mrr_contraction + mrr_churn",
+        n="customers_with_losses",
+        **SINCE_OPENING,
+    ),
+    count(
+        "renewals_due",
+        "Renewals due",
+        "Subscription terms that end in the period with the phase still counted the day before.",
+        FAMILY,
+        **RENEWALS,
+    ),
+    count(
+        "renewals_pending",
+        "Renewals pending",
+        "Terms that end in the period whose days of grace have not passed by as_of.",
+        FAMILY,
+        **RENEWALS,
+    ),
+    proportion(
+        "renewal_rate",
+        "Renewal rate",
+        "Renewed terms / (renewed + not renewed terms) of those that end in the period and whose days of grace "
+        "have passed. "
+        "Renewed: on a day of the grace this subscription, or another of the customer that did not count the day "
+        "before the "
+        "term's end, counts with status active.",
+        FAMILY,
+        "renewals_renewed",
+        "renewals_renewed + renewals_not_renewed",
+        **(RENEWALS | ONLY_PENDING),
+    ),
+    ratio(
+        "renewal_rate_value",
+        "Renewal rate by value",
+        "Over the resolved terms that end in the period: the lesser of the MRR that renews the term on the first "
+        "such day and "
+        "the phase's MRR on the day before the term's end, summed / the latter, at the rate of the day before the "
+        "term's end.",
+        FAMILY,
+        "renewal_mrr_renewed",
+        "renewal_mrr_due",
+        valid_range=SHARE,
+        **(RENEWALS | ONLY_PENDING | {"settings": (*RENEWALS["settings"], "reporting_currency", "fx_max_age_days")}),
+    ),
+    churn_class(
+        "involuntary", "The phase counted last was past_due then, or its end reason is of the class involuntary."
+    ),
+    churn_class(
+        "voluntary", "The phase counted last was not past_due then, and its end reason is of the class voluntary."
+    ),
+    churn_class("unknown", "Neither of the other two: no end reason, or one without a class."),
+    count(
+        "cancellations_requested",
+        "Cancellations requested",
+        "Distinct (subscription, day of cancel_requested_at) in the period, of any phase, counted or not.",
+        FAMILY,
+    ),
+)

@@ -1,0 +1,86 @@
+"""The words that KPI definitions are made of: terms, reasons for NULL, settings, tables. They open and close docs/kpis.md."""
+
+VOCABULARY: dict[str, str] = {
+    "business day": "The date of an instant in the setting timezone; a bare date is a business day as it stands.",
+    "as_of": "A business day, exclusive: only what happened before its 00:00 counts.",
+    "period": "[period_start, period_end) of the grain week (week_start), month, quarter or year (fiscal_year_start).",
+    "close": "The earlier of period_end and as_of. A period is complete when period_end ≤ as_of.",
+    "opening": "The close of the period before.",
+    "state at a boundary": "The state at the end of the day before it. A span of days [s, e) holds at B when s < B "
+    "≤ e.",
+    "counted order": "Paid or refunded, not a test, customer known, amount above 0 (or 0 with count_zero_value), "
+    "not refunded in "
+    "full. Dated on its business day.",
+    "net amount": "Amount − refunded amount, in the reporting currency at the rate of the order's day, rounded to "
+    "2 decimals.",
+    "purchase day": "A (customer, business day) with a counted order; several orders of a day are one purchase day.",
+    "counted phase": "A subscription phase on a day on which its MRR is above 0 and its status is active, or "
+    "past_due on one of "
+    "the first count_past_due_days days of an unbroken run that directly follows a counted active day.",
+    "MRR": "(Unit price × quantity − recurring discount) ÷ months in the billing interval, of counted phases; a "
+    "monthly amount at "
+    "every grain.",
+    "active span": "A maximal interval of days on which a customer is active: basis order: each counted order "
+    "opens [day, day + "
+    "activity_window_days); basis subscription: days with a counted phase; basis any: the union of both.",
+    "segment value": "The customer's one value of the dimension for the period: the last that came into force "
+    "before the opening, "
+    "else the first that comes into force before the close, else (unknown).",
+    "n": "The number of units behind the denominator.",
+    "interval": "For shares of counted units a 95 % Wilson interval (z = 1.959964) in ci_low, ci_high.",
+}
+
+NULL_REASONS: dict[str, str] = {
+    "left_truncated": "The figure looks back to days before data_start.",
+    "immature": "The figure looks ahead, or needs months, that have not passed yet.",
+    "small_n": "The sample is smaller than min_n.",
+    "gate_failed": "The data do not meet the conditions of the model behind the figure.",
+    "zero_denominator": "There is nothing to divide by.",
+    "not_reached": "The curve does not fall to one half.",
+}
+
+SETTINGS: dict[str, str] = {
+    "timezone": "IANA name; the business day of an instant is its date there. Required.",
+    "reporting_currency": "ISO 4217 code of every money figure. Required.",
+    "week_start": "Weekday on which weeks begin.",
+    "fiscal_year_start": "Month in which quarters and years begin.",
+    "activity_window_days": "Days for which an order makes its customer active, the order's day included.",
+    "count_zero_value": "Whether orders of amount 0 count.",
+    "count_past_due_days": "Days of an unbroken run of past_due that still count as paid.",
+    "fx_max_age_days": "Days for which an exchange rate holds; a figure without a rate is an error.",
+    "data_start": "First day of trustworthy data; null: the data begin with the business.",
+    "cohort_event": "What puts a customer into a cohort: first_activity or signup.",
+    "renewal_min_term_months": "Shortest billing interval, in months, whose terms are renewals.",
+    "renewal_grace_days": "Days from a term's end on which paying is a renewal, its end included.",
+    "payment_recovery_days": "Days in which a failed payment may be recovered.",
+    "churn_reason_classes": "End reasons and their class, voluntary or involuntary.",
+    "gross_margin": "Share of revenue that clv_subscription counts.",
+    "min_n": "Customers that the trailing six months must start with for a lifetime figure.",
+    "mau_days": "Days behind a monthly active user.",
+    "active_events": "Events that make a user active; null: all.",
+    "engagement_cuts": "Active days in 28 from which engagement is low, medium, high.",
+    "email_window_days": "Days in which an opening or a click counts for its message.",
+    "csat_positive": "Scores that count as satisfied, per scale.",
+    "industry": "Industry whose benchmarks are compared.",
+    "clv_gates": "What the data must fulfil before a predicted lifetime value is given.",
+}
+
+TABLES: dict[str, str] = {
+    "cohort_retention": "One row per basis, grain, segment, cohort (first active period; with cohort_event signup "
+    "the period of "
+    "signed_up_at) and age in periods. `active`: members with a purchase day (order), a counted day (subscription) "
+    "or either "
+    "(any) in the period of that age; `active_or_later`: in it or in a later one; `retention_rate` = active / "
+    "cohort_size; "
+    "`revenue`: their order revenue, or their MRR at the close; `revenue_retention_rate` = revenue / revenue at "
+    "age 0. An "
+    "observed zero is 0; cells that start at or after as_of do not exist.",
+    "mrr_movements": "One row per customer, day and movement, in the reporting currency.",
+    "mrr_by_currency": "One row per cell and native currency: MRR at the opening and at the close.",
+    "mrr_by_plan": "One row per grain, period, plan: MRR at the close of phases of that plan.",
+    "lost_by_reason": "One row per cell and end reason: lost customers of basis subscription; adds up to "
+    "customers_lost.",
+    "order_exclusions": "One row per reason: orders that do not count, each under the first reason that applies of "
+    "test, "
+    "cancelled, pending, unattributed, negative, zero_value, fully_refunded.",
+}
