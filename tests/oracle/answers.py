@@ -1,4 +1,4 @@
-"""Every KPI row and cohort cell of a company: which rows exist, and what stands in them (kpis.md section 1, Rows)."""
+"""Every KPI row and cohort cell of a company: which rows exist, and what stands in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a subscription customer left: involuntary, voluntary or unknown (kpis.md section 4, involuntary_churn_rate)."""
+"""Why a subscription customer left: involuntary, voluntary or unknown."""
 
 from __future__ import annotations
 

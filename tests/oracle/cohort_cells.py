@@ -1,4 +1,4 @@
-"""`cohort_retention` (kpis.md section 8): what became of those who began in the same period."""
+"""`cohort_retention`: what became of those who began in the same period."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""KPIs of customers (kpis.md section 2) for one period, basis and set of customers."""
+"""KPIs of customers for one period, basis and set of customers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Customer lifetime value (kpis.md section 5) from the trailing monthly churn."""
+"""Customer lifetime value from the trailing monthly churn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""KPIs of orders (kpis.md section 3, without Kaplan-Meier) for one period and set of customers."""
+"""KPIs of orders for one period and set of customers."""
 
 from __future__ import annotations
 

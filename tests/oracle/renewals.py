@@ -1,4 +1,4 @@
-"""Terms that end and whether they are renewed (kpis.md section 4, Renewals)."""
+"""Terms that end and whether they are renewed."""
 
 from __future__ import annotations
 

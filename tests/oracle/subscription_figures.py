@@ -1,4 +1,4 @@
-"""KPIs of MRR (kpis.md section 4, without payments) for one period and set of customers."""
+"""KPIs of MRR for one period and set of customers."""
 
 from __future__ import annotations
 
