@@ -1,0 +1,128 @@
+"""The benchmark of one size: data, both baselines, full refresh, an empty night, a night with orders; then the ratios.
+
+    make bench SIZE=10m            or: python -m benchmarks.run --size 10m [--keep] [--only baselines] [--folder bench]
+
+Results are printed and kept as JSON in <folder>/results-<size>.json; docs/performance.md quotes them.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import work
+from benchmarks.measure import Measured, machine, measured
+from benchmarks.sizes import SIZES
+
+# Bytes of disk per order that the data, the warehouse and its copies need at most; asked for before the start.
+BYTES_PER_ORDER = 120
+LARGEST_FOR_PANDAS = 10_000_000
+
+console = Console()
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    arguments = _arguments()
+    size = SIZES[arguments.size]
+    root = Path(arguments.folder).resolve() / size.name
+    free = shutil.disk_usage(root.parent if root.parent.exists() else root.parent.parent).free
+    if free < BYTES_PER_ORDER * size.orders:
+        sys.exit(
+            f"{size.name} needs about {BYTES_PER_ORDER * size.orders / 1e9:.1f} GB of disk, {free / 1e9:.1f} are free"
+        )
+    shutil.rmtree(root, ignore_errors=True)
+    steps: list[Measured] = []
+
+    def step(name: str, function: Any, *parts: Any) -> Measured:
+        console.print(f"[dim]{name} ...[/dim]")
+        done = measured(name, function, *parts)
+        console.print(f"{name}: {done.wall:.1f} s, {done.cpu:.1f} CPU s, {done.peak_mb:,} MB")
+        steps.append(done)
+        return done
+
+    found: dict[str, Any] = {}
+    try:
+        step("generate", work.make_data, root, size.name)
+        step("baseline_sql", work.baseline_sql, root)
+        if size.orders <= LARGEST_FOR_PANDAS:
+            step("baseline_pandas", work.baseline_in_pandas, root)
+        if arguments.only != "baselines":
+            step("full refresh", work.pipeline_run, root, 0, True, False)
+            found["differences_to_baseline_sql"] = work.differences(root, "baseline_sql")
+            if size.orders <= LARGEST_FOR_PANDAS:
+                found["differences_to_baseline_pandas"] = work.differences(root, "baseline_pandas")
+            step("night, nothing new", work.pipeline_run, root, 1, False, True)
+            work.deliver_night(root, size.name)
+            step(f"night, {size.night_orders:,} orders", work.pipeline_run, root, 2, False, True)
+    finally:
+        kept = _report(size.name, steps, found, root.parent)
+        console.print(f"[dim]kept in {kept}[/dim]")
+        if not arguments.keep:
+            shutil.rmtree(root, ignore_errors=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Measure the pipeline against two baselines.")
+    parser.add_argument("--size", choices=list(SIZES), default="1m")
+    parser.add_argument("--folder", default="bench", help="where the data go (removed afterwards)")
+    parser.add_argument("--keep", action="store_true", help="leave the data and the warehouse there")
+    parser.add_argument("--only", choices=["baselines"], help="leave out the pipeline")
+    return parser.parse_args()
+
+
+def _report(size: str, steps: list[Measured], found: dict[str, Any], folder: Path) -> Path:
+    table = Table(title=f"{size} orders", title_justify="left")
+    for name in ("step", "wall s", "CPU s", "peak MB"):
+        table.add_column(name, justify="left" if name == "step" else "right")
+    for one in steps:
+        table.add_row(one.step, f"{one.wall:.1f}", f"{one.cpu:.1f}", f"{one.peak_mb:,}", style="bold")
+        for name, wall, cpu in one.result.get("steps", []):
+            table.add_row(f"  {name}", f"{wall:.1f}", f"{cpu:.1f}", "")
+    console.print(table)
+    for one in steps:
+        if one.result.get("models"):
+            console.print(
+                f"Slowest in dbt, {one.step}: " + ", ".join(f"{n} {s:.1f} s" for n, _, s in one.result["models"][:8])
+            )
+    ratios = _ratios({one.step: one for one in steps})
+    for name, value in {**ratios, **found}.items():
+        console.print(f"{name}: {value}")
+    kept = folder / f"results-{size}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "versions": {name: version(name) for name in ("duckdb", "dbt-core", "dbt-duckdb", "pandas")},
+        "steps": [asdict(one) for one in steps],
+        "ratios": ratios,
+        **found,
+    }
+    kept.write_text(json.dumps(content, indent=1, default=str))
+    return kept
+
+
+def _ratios(steps: dict[str, Measured]) -> dict[str, float]:
+    full = steps.get("full refresh")
+    if full is None:
+        return {}
+    ratios = {}
+    for baseline in ("baseline_sql", "baseline_pandas"):
+        if baseline in steps:
+            ratios[f"full refresh / {baseline}, CPU"] = round(full.cpu / steps[baseline].cpu, 2)
+    for name, one in steps.items():
+        if name.startswith("night"):
+            ratios[f"{name} / full refresh, CPU"] = round(one.cpu / full.cpu, 3)
+    return ratios
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""The pieces of work that are measured, each a function that a fresh process can call: paths in, a small dict out."""
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from benchmarks import baseline_pandas
+from benchmarks.generate import generate, write_night
+from benchmarks.sizes import AS_OF, SIZES
+from retention_pipeline.ingest.schema import open_raw
+from retention_pipeline.settings import Home, load_settings
+
+BASELINE_TABLES = ("bridge", "orders_by_month", "cohorts", "mrr")
+
+
+def make_data(root: Path, size: str) -> dict[str, Any]:
+    """raw.duckdb of a size."""
+    return {"rows": generate(Home(root), SIZES[size])}
+
+
+def baseline_sql(root: Path) -> dict[str, Any]:
+    """baseline.sql into baseline_sql.duckdb beside the home."""
+    target = root / "baseline_sql.duckdb"
+    target.unlink(missing_ok=True)
+    script = Path(__file__).with_name("baseline.sql").read_text(encoding="utf-8")
+    with duckdb.connect(str(target)) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute(f"attach '{Home(root).raw_file}' as raw_store (read_only)")
+        connection.execute(script)
+        return {"rows": _counts(connection)}
+
+
+def baseline_in_pandas(root: Path) -> dict[str, Any]:
+    """baseline_pandas into baseline_pandas.duckdb beside the home."""
+    target = root / "baseline_pandas.duckdb"
+    target.unlink(missing_ok=True)
+    tables = baseline_pandas.compute(Home(root).raw_file)
+    with duckdb.connect(str(target)) as connection:
+        for name, frame in tables.items():
+            connection.register("frame", frame)
+            connection.execute(f"create table {name} as select * from frame")
+        return {"rows": _counts(connection)}
+
+
+def _counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    counts = {}
+    for name in BASELINE_TABLES:
+        row = connection.execute(f"select count(*) from {name}").fetchone()
+        counts[name] = int(row[0]) if row else 0
+    return counts
+
+
+def pipeline_run(root: Path, days_later: int, full_refresh: bool, with_ingest: bool) -> dict[str, Any]:
+    """One run of the pipeline; what it did, second by second."""
+    from retention_pipeline.pipeline import run
+
+    home = Home(root)
+    as_of: date = AS_OF + timedelta(days=days_later)
+    result = run(
+        home,
+        load_settings(home),
+        as_of,
+        full_refresh=full_refresh,
+        now=datetime.now(UTC).replace(tzinfo=None),
+        with_ingest=with_ingest,
+    )
+    nodes = sorted(result.build.nodes, key=lambda node: -node.seconds)
+    return {
+        "mode": result.mode.name,
+        "steps": [(timing.step, timing.wall, timing.cpu) for timing in result.timings],
+        "models": [(node.name, node.kind, node.seconds) for node in nodes[:15]],
+        "rows": result.row_counts,
+        "bytes": home.current.stat().st_size,
+        "kpi_rows": result.figures.rows,
+        "kpi_rows_changed": result.figures.changed,
+    }
+
+
+def deliver_night(root: Path, size: str) -> dict[str, Any]:
+    """The CSV file of a night."""
+    return {"rows": write_night(Home(root), SIZES[size])}
+
+
+def differences(root: Path, baseline: str) -> dict[str, Any]:
+    """Cells in which the published warehouse and a baseline differ, per table; money to a cent in a million."""
+    home = Home(root)
+    questions = {
+        "bridge": """
+            select period_start as key, customers_start, customers_new, customers_reactivated, customers_lost
+            from current.period_customers where grain = 'month' and basis = 'order' and segment_dimension = 'all'""",
+        "orders_by_month": """
+            select period_start as key, orders, order_revenue, ordering_customers
+            from current.period_orders where grain = 'month' and basis = 'order' and segment_dimension = 'all'""",
+        "cohorts": """
+            select (cohort_start, age) as key, active
+            from current.cohort_retention
+            where grain = 'month' and basis = 'order' and segment_dimension = 'all' and active > 0 and age <= 60""",
+        "mrr": """
+            select period_start as key, mrr_new, mrr_reactivation, mrr_expansion, mrr_contraction, mrr_churn
+            from current.period_mrr
+            where grain = 'month' and segment_dimension = 'all' and currency = 'all'""",
+    }
+    keys = {"cohorts": "(cast(cohort_start as date), age)"}
+    before_as_of = f"month < date '{AS_OF}'"
+    found = {}
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{home.current.resolve()}' as current (read_only)")
+        connection.execute(f"attach '{root / baseline}.duckdb' as baseline (read_only)")
+        for table, question in questions.items():
+            columns = [row[0] for row in connection.execute(f"describe {question}").fetchall()][1:]
+            by_hand = (
+                f"select {keys.get(table, 'cast(month as date)')} as key, {', '.join(columns)} from baseline.{table}"
+                f" where {'true' if table == 'cohorts' else before_as_of}"
+            )
+            unequal = " or ".join(
+                f"abs(coalesce(mine.{name}, 0)::double - coalesce(theirs.{name}, 0)::double)"
+                f" > 1e-8 * greatest(1, abs(coalesce(theirs.{name}, 0)::double))"
+                for name in columns
+            )
+            row = connection.execute(
+                f"select count(*) from ({question}) as mine full join ({by_hand}) as theirs using (key) where {unequal}"
+            ).fetchone()
+            found[table] = int(row[0]) if row else -1
+    return found
+
+
+def raw_rows(root: Path) -> dict[str, int]:
+    """Rows per raw table."""
+    counts = {}
+    with open_raw(Home(root).raw_file, read_only=True) as connection:
+        for dataset in ("orders", "subscriptions", "customers"):
+            row = connection.execute(f"select count(*) from raw.{dataset}").fetchone()
+            counts[dataset] = int(row[0]) if row else 0
+    return counts
