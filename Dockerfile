@@ -14,7 +14,7 @@ COPY retention_pipeline/__init__.py retention_pipeline/__init__.py
 RUN pip install --no-cache-dir -c constraints.txt -e .
 
 COPY . .
-RUN mkdir -p /home/retention/data && chown retention:retention /home/retention/data
+RUN python -m compileall -q retention_pipeline && mkdir -p /home/retention/data && chown retention:retention /home/retention/data
 
 USER retention
 ENV RETENTION_HOME=/home/retention/data PYTHONUNBUFFERED=1

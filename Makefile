@@ -51,6 +51,11 @@ test: lint types $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@mkdir -p build/lint && $(BIN)/python -c "import duckdb; \
+	    [duckdb.connect(f'build/lint/{name}.duckdb').close() for name in ('raw', 'previous')]"
+	RETENTION_WAREHOUSE_FILE=:memory: RETENTION_RAW_FILE=$(CURDIR)/build/lint/raw.duckdb \
+	RETENTION_PREVIOUS_FILE=$(CURDIR)/build/lint/previous.duckdb \
+	DBT_TARGET_PATH=$(CURDIR)/build/lint/target DBT_LOG_PATH=$(CURDIR)/build/lint/logs \
 	$(BIN)/sqlfluff lint --disable-progress-bar dbt_project
 
 types: $(INSTALLED)
