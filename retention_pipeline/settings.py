@@ -188,13 +188,18 @@ class FromEnvironment(Strict):
 
 
 class Source(Strict):
-    """What files and tables have in common: the dataset, the mapping of columns and values, and what is accepted."""
+    """What files and tables have in common: the dataset, the mapping of columns and values, and what is accepted.
+
+    `round_decimals`: numbers with more decimals than the contract keeps are rounded, half away from zero, instead of
+    being refused; for sources whose amounts are the result of a calculation.
+    """
 
     dataset: str | None = None
     timezone: Timezone | None = None
     columns: dict[str, str | Constant | RowHash] = {}
     values: dict[str, dict[str, list[str | int | float | bool]]] = {}
     decimal: Literal[".", ","] = "."
+    round_decimals: bool = False
     ended_at_is_last_day: bool = False
     replace_by: str | None = None
     max_quarantine_rate: Share | None = None
