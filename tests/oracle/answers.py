@@ -94,6 +94,11 @@ def expected_kpis(company: Company) -> dict[Key, Answer]:
     return answers
 
 
+def kpi_cells(answers: dict[Key, Answer]) -> dict[tuple, dict[str, Any]]:
+    """The answers as cells for the comparison: key to named columns."""
+    return {key: answer.figure._asdict() | {"is_complete": answer.is_complete} for key, answer in answers.items()}
+
+
 def first_facts(facts: Iterable[tuple[str | None, date]]) -> dict[str | None, date]:
     """Each customer's first day with a fact of the family."""
     found: dict[str | None, date] = {}

@@ -1,0 +1,56 @@
+"""Companies as home folders: settings.yaml, landing/<dataset>/*.csv, as_of, and cells that stand in Parquet files."""
+
+from __future__ import annotations
+
+import csv
+import math
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import yaml
+
+KPI_KEY = ("kpi", "grain", "period_start", "basis", "segment_dimension", "segment_value")
+KPI_COLUMNS = ("value", "numerator", "denominator", "n", "is_complete", "null_reason")
+COHORT_KEY = ("basis", "grain", "segment_dimension", "segment_value", "cohort_start", "age")
+COHORT_COLUMNS = (
+    "cohort_size",
+    "active",
+    "active_or_later",
+    "revenue",
+    "cumulative_revenue",
+    "retention_rate",
+    "revenue_retention_rate",
+    "is_complete",
+)
+# Beside the repository, where it is laid out; tests that need it skip without it.
+COMPANIES = Path(__file__).parents[3] / "shared" / "data" / "companies"
+
+
+def read_folder(folder: Path) -> tuple[dict[str, list[dict]], dict[str, Any], date]:
+    """(rows per dataset as text, settings, as_of) of a home folder."""
+    settings = yaml.safe_load((folder / "settings.yaml").read_text())
+    rows: dict[str, list[dict]] = {}
+    for dataset in (folder / "landing").iterdir():
+        for path in sorted(dataset.glob("*.csv")):
+            with path.open(newline="") as file:
+                rows.setdefault(dataset.name, []).extend(csv.DictReader(file))
+    return rows, settings, date.fromisoformat((folder / "as_of").read_text().strip())
+
+
+def cells(relation: duckdb.DuckDBPyRelation, key: tuple[str, ...], columns: tuple[str, ...]) -> dict[tuple, dict]:
+    """The rows of a table of figures by key; decimals as doubles, NaN as null."""
+    found: dict[tuple, dict] = {}
+    for row in relation.project(", ".join((*key, *columns))).fetchall():
+        name = row[: len(key)]
+        assert name not in found, f"two rows of {name}"
+        found[name] = dict(zip(columns, map(plain, row[len(key) :]), strict=True))
+    return found
+
+
+def plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | str):
+        return value
+    number = float(value)
+    return None if math.isnan(number) else number

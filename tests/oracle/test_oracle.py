@@ -1,0 +1,24 @@
+"""The oracle itself: it gives what was worked out elsewhere, and what it gives adds up."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+
+from oracle.answers import expected_cohorts, expected_kpis, kpi_cells, read_company
+from oracle.comparison import differences
+from oracle.folders import COHORT_COLUMNS, COHORT_KEY, COMPANIES, KPI_COLUMNS, KPI_KEY, cells, read_folder
+
+FOLDERS = sorted(path for path in COMPANIES.glob("*") if path.is_dir())
+
+
+@pytest.mark.skipif(not FOLDERS, reason="the companies are not laid out beside the repository")
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_oracle_gives_every_expected_cell_of_a_company_and_no_other(folder) -> None:
+    company = read_company(*read_folder(folder))
+    kpis = cells(duckdb.read_parquet(str(folder / "expected_kpis.parquet")), KPI_KEY, KPI_COLUMNS)
+    cohorts = cells(duckdb.read_parquet(str(folder / "expected_cohorts.parquet")), COHORT_KEY, COHORT_COLUMNS)
+    assert kpis and cohorts
+    problems = differences(kpis, kpi_cells(expected_kpis(company)))
+    problems += differences(cohorts, expected_cohorts(company))
+    assert not problems, problems
