@@ -221,10 +221,7 @@ def audit_step(
     assembly: Assembly = PRODUCTION,
 ) -> AuditResult:
     """Every reconciliation over all periods, and the contract of the KPI rows. Raises AuditError; then nothing is published."""
-    if assembly.validate_kpis is None:
-        from retention_pipeline.kpis import validate_kpis
-    else:
-        validate_kpis = assembly.validate_kpis
+    validate_kpis = validator(assembly)
     with _step(home, run, "audit"), opened(home.next_file) as connection:
         result = audit(connection, settings)
         violations = [*result.violations, *validate_kpis(connection, settings)]
@@ -319,6 +316,15 @@ def run(
             peak_memory_mb=peak_memory_mb(),
             build=built.dbt,
         )
+
+
+def validator(assembly: Assembly) -> Callable[..., list[Any]]:
+    """The contract of the KPI rows."""
+    if assembly.validate_kpis is not None:
+        return assembly.validate_kpis
+    from retention_pipeline.kpis import validate_kpis
+
+    return validate_kpis
 
 
 @contextmanager

@@ -1,0 +1,180 @@
+"""What an operator asks besides a run: status, check, restore, backfill. Plain functions that return data; no printing."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.pipeline import PRODUCTION, Assembly, Progress, RunResult, max_load_id, run, validator
+from retention_pipeline.publish import generations
+from retention_pipeline.publish.audit import Violation, audit, check_rule
+from retention_pipeline.publish.audit_shapes import Rule
+from retention_pipeline.publish.differences import TableDifference, compare_generations
+from retention_pipeline.publish.generations import Generation, NoSuchGeneration
+from retention_pipeline.publish.runs import all_records, as_row
+from retention_pipeline.publish.state import PipelineState, read_state
+from retention_pipeline.publish.writer_lock import lock_holder, writer_lock
+from retention_pipeline.settings import Home, Settings
+from retention_pipeline.warehouse import attach, opened, opened_raw, tables_in
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a home stands. runs: rows of pipeline_runs, newest first; writer: who holds the lock, None if nobody does.
+
+    waiting_loads: loads in raw that the published figures do not contain yet; None while a run writes.
+    """
+
+    state: PipelineState | None
+    kept: list[Generation]
+    runs: list[dict[str, Any]]
+    writer: dict[str, str] | None
+    waiting_loads: int | None
+
+    @property
+    def last_failure(self) -> dict[str, Any] | None:
+        """The latest run, if it failed or was killed."""
+        latest = next((row for row in self.runs if row["status"] != "running"), None)
+        return latest if latest and latest["status"] in {"failed", "killed"} else None
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Every rule that was checked on raw and on the published generation, and those that do not hold."""
+
+    rules: list[str]
+    violations: list[Violation]
+
+
+@dataclass(frozen=True)
+class BackfillResult:
+    """A backfill: the run that published it, and how the tables differ from the generation before (empty: not at all).
+
+    first, last: first days of the months that were asked for.
+    """
+
+    first: date
+    last: date
+    run: RunResult
+    differences: list[TableDifference]
+
+
+def status(home: Home) -> Status:
+    """How the home stands; takes no lock and disturbs no run."""
+    state = read_state(home.current.resolve()) if home.current.exists() else None
+    writer = lock_holder(home)
+    records = all_records(home)
+    alive = records[-1]["run_id"] if writer and records else None
+    rows = [as_row(record, alive=alive) for record in reversed(records)]
+    waiting = None if writer else max(0, max_load_id(home) - (state.applied_load_id if state else -1))
+    return Status(state, generations.generations(home), rows, writer, waiting)
+
+
+def check(home: Home, settings: Settings, *, assembly: Assembly = PRODUCTION) -> CheckResult:
+    """Uniqueness of raw as a whole, and every audit rule on the published generation. Raises HomeIsBusy while a run writes.
+
+    Nights test the keys that arrived; this reads everything (100 million orders: about half a minute of processor time).
+    """
+    with writer_lock(home):
+        rules: list[str] = []
+        violations: list[Violation] = []
+        if home.raw_file.exists():
+            with opened_raw(home) as raw:
+                present = tables_in(raw, schema="raw")
+                for rule in raw_rules():
+                    if present.issuperset(rule.tables):
+                        rules.append(rule.name)
+                        found = check_rule(raw, rule)
+                        violations += [found] if found else []
+        if home.current.exists():
+            with opened(home.current.resolve(), read_only=True) as connection:
+                audited = audit(connection, settings)
+                rules += audited.rules
+                violations += audited.violations
+                if "retention_kpis" in tables_in(connection):
+                    rules.append("kpi_contract")
+                    violations += validator(assembly)(connection, settings)
+    return CheckResult(rules, violations)
+
+
+def raw_rules() -> list[Rule]:
+    """One current row per key, and one integer key per customer id, over all of raw."""
+    rules = [
+        Rule(
+            f"raw_{contract.dataset}_unique",
+            f"raw.{contract.dataset} has one row per {', '.join(contract.key)}",
+            f"select {', '.join(contract.key)}, count(*) as rows_of_key from raw.{contract.dataset}"
+            f" group by {', '.join(contract.key)} having count(*) > 1",
+            (contract.dataset,),
+        )
+        for contract in CONTRACTS.values()
+    ]
+    for column, other in (("customer_id", "customer_key"), ("customer_key", "customer_id")):
+        rules.append(
+            Rule(
+                f"raw_customer_keys_unique_{column}",
+                f"raw.customer_keys has one row per {column}",
+                f"select {column}, count(*) as rows_of_key, min({other}) as one, max({other}) as another"
+                f" from raw.customer_keys group by {column} having count(*) > 1",
+                ("customer_keys",),
+            )
+        )
+    return rules
+
+
+def restore(home: Home, generation: int | None = None) -> Generation:
+    """Make an earlier kept generation current (default: the one before). The next run starts from it and applies again what
+    raw holds since. Raises NoSuchGeneration, HomeIsBusy.
+    """
+    with writer_lock(home):
+        return generations.restore(home, generation)
+
+
+def backfill(
+    home: Home,
+    settings: Settings,
+    first: date,
+    last: date,
+    *,
+    now: datetime,
+    progress: Progress | None = None,
+    assembly: Assembly = PRODUCTION,
+) -> BackfillResult:
+    """Recompute the periods that overlap the months `first` to `last` from the facts, publish once, and say what differs.
+
+    Nothing is ingested and `as_of` stays that of the published generation, so without changed data, code or settings nothing
+    differs. For now all periods are recomputed, whatever the range. Raises NoSuchGeneration before the first run, and what
+    `run` raises.
+    """
+    if last < first:
+        raise ValueError(f"the range ends ({last:%Y-%m}) before it begins ({first:%Y-%m})")
+    with writer_lock(home):
+        state = read_state(home.current)
+        if state is None:
+            raise NoSuchGeneration(
+                f"nothing has been published in {home.published} yet; the first run makes all history"
+            )
+        with kept_open(home.current.resolve()) as comparison:
+            result = run(
+                home,
+                settings,
+                state.as_of,
+                full_refresh=True,
+                now=now,
+                progress=progress,
+                with_ingest=False,
+                command="backfill",
+                assembly=assembly,
+            )
+            differences = compare_generations(comparison, result.path, first, last)
+    return BackfillResult(first, last, result, differences)
+
+
+def kept_open(path: Path) -> duckdb.DuckDBPyConnection:
+    """A connection with a generation attached as `before`; it can be read even after the file was pruned."""
+    connection = duckdb.connect()
+    attach(connection, path, "before")
+    return connection

@@ -1,0 +1,357 @@
+"""Whole runs over the tiny company: what is published, what a failure leaves, what a kill leaves, what an operator can do."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import duckdb
+import pytest
+import tiny_warehouse as tiny
+
+from retention_pipeline import operations
+from retention_pipeline.pipeline import RunResult, run
+from retention_pipeline.publish import exports, generations
+from retention_pipeline.publish.audit import AuditError, Violation
+from retention_pipeline.publish.runs import all_records
+from retention_pipeline.publish.state import read_state
+from retention_pipeline.publish.testing import STEPS, VARIABLE
+from retention_pipeline.publish.writer_lock import writer_lock
+from retention_pipeline.settings import Home
+from retention_pipeline.transform import BuildError
+
+APRIL = date(2024, 4, 10)
+FIRST = [("1", "ann", "2024-01-05", 10), ("2", "bob", "2024-02-05", 10), ("3", "ann", "2024-03-01", 5)]
+LATE = [("4", "cat", "2024-02-20", 7)]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.make_project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    made = Home(tmp_path / "home")
+    tiny.deliver(made, "1.csv", FIRST)
+    return made
+
+
+def night(home: Home, project: Path, as_of: date = APRIL, **changes: object) -> RunResult:
+    parts = {name: changes.pop(name) for name in ("ingest", "compute_kpis", "validate_kpis") if name in changes}
+    settings = changes.pop("settings", None) or tiny.settings()
+    return run(home, settings, as_of, now=later(), assembly=tiny.assembly(project, **parts), **changes)
+
+
+def later(clock: Iterator[int] = count(1)) -> datetime:  # noqa: B008 - one clock for all runs
+    """Runs follow one another, a minute apart."""
+    return tiny.NOW + timedelta(minutes=next(clock))
+
+
+def broken_copy(project: Path, folder: Path, file: str, content: str) -> Path:
+    made = tiny.make_project(folder)
+    (made / file).write_text(content)
+    return made
+
+
+def test_the_first_run_publishes_generation_one_behind_a_link_that_opens(home: Home, project: Path) -> None:
+    result = night(home, project)
+    assert (result.generation, result.path) == (1, home.published / "g1.duckdb")
+    assert os.readlink(home.current) == "g1.duckdb"
+    assert tiny.figures(home.current) == [
+        (date(2024, 1, 1), 1.0),
+        (date(2024, 2, 1), 1.0),
+        (date(2024, 3, 1), 1.0),
+        (date(2024, 4, 1), 0.0),
+    ]
+    assert result.mode.reason.startswith("first run")
+    assert result.row_counts["period_customers"] == 4
+    assert [timing.step for timing in result.timings] == ["ingest", "build", "figures", "audit", "publish", "exports"]
+
+
+def test_a_published_file_is_read_only_readable_by_older_clients_and_holds_schema_main_alone(
+    home: Home, project: Path
+) -> None:
+    path = night(home, project).path
+    assert stat.S_IMODE(path.stat().st_mode) == 0o444
+    assert not list(home.published.glob("*.wal"))
+    with duckdb.connect(str(path), read_only=True) as connection:
+        version = connection.execute(
+            "select tags['storage_version'] from duckdb_databases() where not internal"
+        ).fetchall()
+        schemas = connection.execute(
+            "select distinct schema_name from duckdb_schemas() where not internal and database_name = current_database()"
+        ).fetchall()
+        views = connection.execute("select view_name from duckdb_views() where not internal").fetchall()
+    assert version == [("v1.0.0+",)]
+    assert schemas == []  # main is internal
+    assert views == []
+
+
+def test_a_second_run_without_news_changes_no_figure_and_leaves_their_run(home: Home, project: Path) -> None:
+    first = night(home, project)
+    second = night(home, project)
+    assert second.generation == 2
+    assert second.figures.changed == 0
+    with duckdb.connect(str(home.current), read_only=True) as connection:
+        assert connection.execute("select distinct run_id from retention_kpis").fetchall() == [(first.run_id,)]
+
+
+def test_the_state_says_what_a_generation_was_made_from(home: Home, project: Path) -> None:
+    night(home, project)
+    tiny.deliver(home, "2.csv", LATE)
+    result = night(home, project)
+    state = read_state(home.current)
+    assert state is not None
+    assert (state.generation, state.applied_load_id, state.as_of, state.run_id) == (2, 2, APRIL, result.run_id)
+
+
+def test_late_orders_change_the_month_that_they_belong_to(home: Home, project: Path) -> None:
+    night(home, project)
+    tiny.deliver(home, "2.csv", LATE)
+    result = night(home, project)
+    assert result.figures.changed_months == [date(2024, 2, 1)]
+    assert dict(tiny.figures(home.current))[date(2024, 2, 1)] == 2.0
+
+
+def test_a_broken_model_leaves_the_last_good_generation_and_names_the_model(
+    home: Home, project: Path, tmp_path: Path
+) -> None:
+    night(home, project)
+    before = tiny.figures(home.current)
+    broken = broken_copy(project, tmp_path / "broken", "models/period_customers.sql", "select nonsense from nowhere")
+    tiny.deliver(home, "2.csv", LATE)
+    with pytest.raises(BuildError, match=r"model period_customers: .*(?s:.)*nowhere") as caught:
+        night(home, broken)
+    assert "Traceback" not in str(caught.value)
+    assert generations.current_number(home) == 1
+    assert tiny.figures(home.current) == before
+    assert not home.next_file.exists()
+    record = all_records(home)[-1]
+    assert (record["status"], record["failed_step"]) == ("failed", "build")
+    repaired = night(home, project)
+    with duckdb.connect(str(repaired.path), read_only=True) as connection:
+        runs = connection.execute("select status, failed_step from pipeline_runs order by run_id, status").fetchall()
+    assert sorted(runs, key=str) == [("failed", "build"), ("succeeded", None), ("succeeded", None)]
+
+
+def test_a_broken_data_test_names_the_rows(home: Home, project: Path) -> None:
+    tiny.deliver(home, "2.csv", [("bad one", "dan", "2024-02-20", -7)])
+    with pytest.raises(BuildError, match=r"test assert_amounts_are_positive(?s:.)*order_id=bad one, amount=-7"):
+        night(home, project)
+    assert not home.current.exists()
+
+
+def test_a_bridge_that_does_not_close_is_not_published(home: Home, project: Path, tmp_path: Path) -> None:
+    night(home, project)
+    broken = broken_copy(
+        project,
+        tmp_path / "broken",
+        "models/period_customers.sql",
+        tiny.PERIOD_CUSTOMERS.replace("as bigint) as customers_lost", "as bigint) + 1 as customers_lost"),
+    )
+    with pytest.raises(AuditError) as caught:
+        night(home, broken)
+    assert "rule customers_bridge: 4 cells" in str(caught.value)
+    assert "period_start=2024-01-01" in str(caught.value)
+    assert generations.current_number(home) == 1
+    assert not home.next_file.exists()
+
+
+def test_a_violation_found_by_the_kpi_contract_is_not_published(home: Home, project: Path) -> None:
+    def validate(connection: object, settings: object) -> list[Violation]:
+        return [Violation("rate_in_range", 1, [{"kpi": "customer_churn_rate", "value": 1.5}])]
+
+    with pytest.raises(AuditError, match=r"rate_in_range: 1 cells(?s:.)*value=1.5"):
+        night(home, project, validate_kpis=validate)
+    assert not home.current.exists()
+
+
+def test_a_reader_that_holds_the_old_file_open_goes_on_reading_it(home: Home, project: Path) -> None:
+    settings = tiny.settings(publish={"keep_generations": 1})
+    night(home, project, settings=settings)
+    with duckdb.connect(str(home.current), read_only=True) as reader:
+        old = reader.execute("select sum(value) from retention_kpis").fetchall()
+        tiny.deliver(home, "2.csv", LATE)
+        night(home, project, settings=settings)
+        assert [generation.number for generation in generations.generations(home)] == [2]
+        assert reader.execute("select sum(value) from retention_kpis").fetchall() == old
+    with duckdb.connect(str(home.current), read_only=True) as reader:
+        assert reader.execute("select sum(value) from retention_kpis").fetchall() != old
+
+
+@pytest.fixture(scope="module")
+def undisturbed(project: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ...]]:
+    """The figures after both deliveries when nothing is killed."""
+    other = Home(tmp_path_factory.mktemp("undisturbed"))
+    tiny.deliver(other, "1.csv", FIRST)
+    tiny.deliver(other, "2.csv", LATE)
+    night(other, project)
+    return tiny.figures(other.current)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_run_killed_at_any_step_is_made_good_by_the_next(
+    step: str, home: Home, project: Path, undisturbed: list[tuple[object, ...]]
+) -> None:
+    night(home, project)
+    tiny.deliver(home, "2.csv", LATE)
+    program = [sys.executable, str(Path(tiny.__file__)), str(home.root), APRIL.isoformat(), str(project)]
+    killed = subprocess.run(program, env={**os.environ, VARIABLE: step}, capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert generations.current_number(home) == (2 if step in {"link", "exports"} else 1)
+    assert len(tiny.figures(home.current)) == 4
+    night(home, project)
+
+    assert tiny.figures(home.current) == undisturbed
+    assert not list(home.warehouse.glob("next.duckdb*"))
+    assert not list(home.published.glob(".*"))
+    current = generations.current_number(home)
+    assert [generation.number for generation in generations.generations(home)][-1] == current
+    with duckdb.connect(str(home.current), read_only=True) as connection:
+        statuses = connection.execute("select status from pipeline_runs").fetchall()
+    assert ("running",) not in statuses
+    assert (("killed",) in statuses) == (step != "exports")
+
+
+def test_only_as_many_generations_are_kept_as_settings_say(home: Home, project: Path) -> None:
+    settings = tiny.settings(publish={"keep_generations": 2})
+    for _ in range(3):
+        night(home, project, settings=settings)
+    assert [generation.number for generation in generations.generations(home)] == [2, 3]
+
+
+def test_a_restored_generation_is_current_and_the_next_run_catches_up(home: Home, project: Path) -> None:
+    night(home, project)
+    before = tiny.figures(home.current)
+    tiny.deliver(home, "2.csv", LATE)
+    night(home, project)
+    after = tiny.figures(home.current)
+    restored = operations.restore(home)
+    assert restored.number == 1
+    assert tiny.figures(home.current) == before
+    assert operations.status(home).waiting_loads == 1
+    result = night(home, project)
+    assert result.generation == 3
+    assert tiny.figures(home.current) == after
+    assert [generation.number for generation in generations.generations(home)] == [1, 2, 3]
+
+
+def test_a_generation_that_is_not_kept_cannot_be_restored(home: Home, project: Path) -> None:
+    with pytest.raises(generations.NoSuchGeneration, match="nothing has been published"):
+        operations.restore(home)
+    night(home, project)
+    with pytest.raises(generations.NoSuchGeneration, match="generation 7 is not kept; kept are 1"):
+        operations.restore(home, 7)
+
+
+def test_a_second_writer_is_refused_and_told_who_writes(home: Home, project: Path) -> None:
+    night(home, project)
+    program = [sys.executable, str(Path(tiny.__file__)), str(home.root), APRIL.isoformat(), str(project)]
+    with writer_lock(home):
+        refused = subprocess.run(program, capture_output=True, text=True)
+        assert operations.status(home).writer["pid"] == str(os.getpid())  # type: ignore[index]
+    assert refused.returncode != 0
+    assert f"HomeIsBusy: another process writes to {home.root}: process {os.getpid()} on" in refused.stderr
+    assert generations.current_number(home) == 1
+    assert operations.status(home).writer is None
+
+
+def test_a_copy_that_fails_is_reported_and_withdraws_nothing(home: Home, project: Path) -> None:
+    night(home, project)
+    folder = exports.export_folder(home)
+    (folder / "periods.parquet").unlink()
+    (folder / "periods.parquet").mkdir()
+    result = night(home, project)
+    assert [problem.split(":")[0] for problem in result.problems] == ["periods"]
+    assert result.generation == 2
+    assert (folder / "retention_kpis.parquet").exists()
+    record = json.loads((home.runs / f"{result.run_id}.json").read_text())
+    assert record["status"] == "succeeded" and len(record["export_problems"]) == 1
+
+
+def test_the_copies_hold_what_the_tables_hold(home: Home, project: Path) -> None:
+    night(home, project)
+    path = exports.export_folder(home) / "retention_kpis.parquet"
+    assert duckdb.sql(f"select period_start, value from '{path}' order by 1").fetchall() == tiny.figures(home.current)
+
+
+def test_without_room_for_a_copy_nothing_begins(home: Home, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    night(home, project)
+
+    class Full:
+        free = 1000
+
+    monkeypatch.setattr(generations.shutil, "disk_usage", lambda path: Full)
+    with pytest.raises(generations.NotEnoughSpace, match="building a generation needs"):
+        night(home, project)
+    assert generations.current_number(home) == 1
+
+
+def test_an_earlier_as_of_is_a_full_refresh_that_ignores_later_orders(home: Home, project: Path) -> None:
+    night(home, project)
+    result = night(home, project, as_of=date(2024, 2, 15))
+    assert "as_of 2024-02-15 is earlier than 2024-04-10" in result.mode.reason
+    with duckdb.connect(str(home.current), read_only=True) as connection:
+        assert connection.execute("select count(*) from period_customers").fetchall() == [(2,)]
+
+
+def test_a_check_finds_a_key_that_stands_twice(home: Home, project: Path) -> None:
+    night(home, project)
+    assert operations.check(home, tiny.settings(), assembly=tiny.assembly(project)).violations == []
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{home.raw_file}' as raw_store")
+        connection.execute("insert into raw_store.raw.orders from raw_store.raw.orders where order_id = '2'")
+    (violation,) = operations.check(home, tiny.settings(), assembly=tiny.assembly(project)).violations
+    assert (violation.rule, violation.cells) == ("raw_orders_unique", 1)
+    assert violation.examples == [{"order_id": "2", "rows_of_key": 2}]
+
+
+def test_a_backfill_without_a_cause_changes_nothing(home: Home, project: Path) -> None:
+    night(home, project)
+    result = operations.backfill(
+        home, tiny.settings(), date(2024, 1, 1), date(2024, 3, 1), now=later(), assembly=tiny.assembly(project)
+    )
+    assert result.differences == []
+    assert result.run.generation == 2
+    assert all_records(home)[-1]["command"] == "backfill"
+
+
+def test_a_backfill_repairs_a_damaged_table_and_says_so(home: Home, project: Path) -> None:
+    path = night(home, project).path
+    path.chmod(0o644)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("update period_customers set customers_end = 99 where period_start = '2024-02-01'")
+        connection.execute("update retention_kpis set value = 99 where period_start = '2024-02-01'")
+    result = operations.backfill(
+        home, tiny.settings(), date(2024, 2, 1), date(2024, 2, 1), now=later(), assembly=tiny.assembly(project)
+    )
+    assert [(found.table, found.in_range, found.outside) for found in result.differences] == [
+        ("period_customers", 1, 0),
+        ("retention_kpis", 1, 0),
+    ]
+    assert result.differences[0].examples[0]["period_start"] == date(2024, 2, 1)
+    assert dict(tiny.figures(home.current))[date(2024, 2, 1)] == 1.0
+
+
+def test_a_backfill_before_the_first_run_says_that_there_is_nothing_to_recompute(home: Home, project: Path) -> None:
+    with pytest.raises(generations.NoSuchGeneration, match="the first run makes all history"):
+        operations.backfill(home, tiny.settings(), APRIL, APRIL, now=later(), assembly=tiny.assembly(project))
+
+
+def test_the_status_names_the_run_that_failed(home: Home, project: Path, tmp_path: Path) -> None:
+    night(home, project)
+    broken = broken_copy(project, tmp_path / "broken", "models/periods.sql", "select * from nowhere")
+    with pytest.raises(BuildError):
+        night(home, broken)
+    status = operations.status(home)
+    assert status.state is not None and status.state.generation == 1
+    assert status.last_failure is not None and "nowhere" in status.last_failure["error"]
+    night(home, project)
+    assert operations.status(home).last_failure is None
