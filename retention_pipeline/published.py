@@ -6,7 +6,7 @@ One function per question; rows come back as dictionaries. How answers look is t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from typing import Any
 
@@ -34,7 +34,11 @@ def open_published(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
         raise NothingPublished(
             f"Nothing is published in {home.root} yet. Make the first figures with: retention run --home {home.root}"
         )
-    with opened(home.current.resolve(), read_only=True) as connection:
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(opened(home.current.resolve(), read_only=True))
+        except duckdb.Error as error:
+            raise NothingPublished(f"{home.current} cannot be opened: {error}") from error
         yield connection
 
 

@@ -117,11 +117,11 @@ def print_pivot(console: Console, definition: Row, rows: Sequence[Row], *, by: s
         one = next(iter(members.values()))
         cells: list[Any] = [wording.period(one["grain"], start, one["period_end"])]
         for name in shown:
-            row = members.get(name)
-            if row is not None and row["value"] is None:
-                cells.append(Text(wording.reason(row["null_reason"]), QUIET))
+            found = members.get(name)
+            if found is not None and found["value"] is None:
+                cells.append(Text(wording.reason(found["null_reason"]), QUIET))
             else:
-                cells.append(wording.figure(row["value"] if row else None, unit, currency, kpi=one["kpi"]))
+                cells.append(wording.figure(found["value"] if found else None, unit, currency, kpi=one["kpi"]))
         table.add_row(*cells, "" if one["is_complete"] else "so far")
     _print_kpi_title(console, definition, subject)
     console.print(table)

@@ -5,7 +5,7 @@ failure says.
 """
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -188,7 +188,7 @@ def as_of_for(home: Home, settings: Settings, months: list[str], *, now: datetim
     return published.as_of if published else today
 
 
-def asked_months(tags: dict[str, str]) -> list[str]:
+def asked_months(tags: Mapping[str, str]) -> list[str]:
     """First and last month (YYYY-MM) of the partitions in a run's tags; one if both are the same, none without them."""
     bounds = [tags.get(RANGE_START) or tags.get(PARTITION), tags.get(RANGE_END) or tags.get(PARTITION)]
     return list(dict.fromkeys(month for month in bounds if month))

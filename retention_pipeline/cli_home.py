@@ -1,0 +1,283 @@
+"""The verbs that look after an environment: init, check, status, restore, ui."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from retention_pipeline import published
+from retention_pipeline.cli_figures import print_json
+from retention_pipeline.settings import FileSource, Home, Settings, SettingsError, load_settings, resolve_home
+from retention_pipeline.warehouse import opened
+
+SHOWN_RUNS = 8
+OUTCOMES = {"succeeded": "green", "failed": "red", "killed": "red", "running": "yellow"}
+
+
+class CheckFailed(Exception):
+    """At least one check found something wrong; the text lists it."""
+
+
+class AlreadyThere(Exception):
+    """A folder that is to be made new has settings in it."""
+
+
+def init(folder: Path) -> None:
+    """A new environment: settings.yaml with every setting explained."""
+    from retention_pipeline.demo import settings_template
+
+    home = Home(folder.expanduser().resolve())
+    if home.settings_file.exists():
+        raise AlreadyThere(f"{home.settings_file} is there already; nothing was changed")
+    home.root.mkdir(parents=True, exist_ok=True)
+    home.settings_file.write_text(settings_template(), encoding="utf-8")
+    console = Console()
+    console.print(Text.assemble("Made ", (str(home.settings_file), "bold"), ". Next:"))
+    steps = [
+        "say in it where your orders or subscriptions are, and how their columns are called;",
+        f"retention check --home {folder}    what is wrong or missing, all at once",
+        f"retention run --home {folder}      the first figures, over the whole history",
+    ]
+    for number, step in enumerate(steps, start=1):
+        console.print(Text(f"  {number}. {step}"))
+
+
+def check(home: Path | None, *, as_json: bool) -> None:
+    """Settings, sources, raw keys, and the audit of the published generation. Raises CheckFailed."""
+    place = resolve_home(home)
+    settings = load_settings(place)
+    findings = [("settings", True, f"{place.settings_file} is fine")]
+    findings += _check_sources(place, settings)
+    findings += _check_raw(place)
+    findings += _check_published(place, settings)
+    if as_json:
+        print_json([{"check": name, "ok": ok, "finding": text} for name, ok, text in findings])
+    else:
+        console = Console(highlight=False)
+        for name, ok, text in findings:
+            mark = ("✓", "green") if ok else ("✗", "red")
+            console.print(Text.assemble(mark, f" {name:24} ", (text, "" if not ok else "dim")))
+    if not all(ok for _, ok, _ in findings):
+        if as_json:
+            raise SystemExit(1)
+        raise CheckFailed("\n".join(f"{name}: {text}" for name, ok, text in findings if not ok))
+
+
+def status(home: Path | None, *, as_json: bool) -> None:
+    """The published generation, its input, who writes, and the last runs."""
+    from retention_pipeline.publish.generations import generations
+    from retention_pipeline.publish.runs import all_records, as_row
+    from retention_pipeline.publish.writer_lock import lock_holder
+
+    place = resolve_home(home)
+    load_settings(place)
+    holder = lock_holder(place)
+    records = all_records(place)
+    writing = next(
+        (one["run_id"] for one in reversed(records) if holder and str(one.get("pid")) == holder.get("pid")), None
+    )
+    runs = [as_row(record, alive=writing) for record in records[-SHOWN_RUNS:]]
+    answer: dict[str, Any] = {
+        "home": str(place.root),
+        "writer": holder,
+        "published": None,
+        "generations": [
+            {"generation": one.number, "current": one.is_current, "bytes": one.bytes} for one in generations(place)
+        ],
+        "quality": [],
+        "runs": runs,
+    }
+    if place.current.exists():
+        with published.open_published(place) as connection:
+            answer["published"] = published.state(connection)
+            answer["quality"] = published.rows_of(connection, "select * from data_quality")
+    if as_json:
+        print_json(answer)
+    else:
+        _print_status(Console(highlight=False), place, answer)
+
+
+def restore(home: Path | None, generation: int | None, *, as_json: bool) -> None:
+    """Make an earlier generation current, under the writer lock."""
+    from retention_pipeline.publish import generations
+    from retention_pipeline.publish.writer_lock import writer_lock
+
+    place = resolve_home(home)
+    with writer_lock(place):
+        chosen = generations.restore(place, generation)
+    with published.open_published(place) as connection:
+        state = published.state(connection)
+    if as_json:
+        print_json({"generation": chosen.number, "as_of": state["as_of"], "path": str(chosen.path)})
+        return
+    console = Console(highlight=False)
+    console.print(
+        f"Generation {chosen.number} is current again: figures as of {state['as_of']}, built {state['built_at']} UTC."
+    )
+    console.print("Raw data are as they were; the next run starts from this generation and catches up.", style="dim")
+
+
+def ui(home: Path | None, *, host: str, port: int) -> None:
+    """Start `dagster dev` in place of this process, on the home's own storage."""
+    from retention_pipeline.instance import end_dead_runs, open_instance
+
+    place = resolve_home(home)
+    load_settings(place)
+    with open_instance(place) as instance:
+        end_dead_runs(instance)
+    console = Console(stderr=True, highlight=False)
+    console.print(
+        f"Dagster for {place.root}: http://{host}:{port} in about 15 seconds; Ctrl-C stops it and the schedule."
+    )
+    environment = os.environ | {"RETENTION_HOME": str(place.root), "DAGSTER_HOME": str(place.dagster)}
+    command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", host, "-p", str(port)]
+    os.chdir(place.dagster)
+    os.execve(sys.executable, command, environment)
+
+
+def _check_sources(home: Home, settings: Settings) -> list[tuple[str, bool, str]]:
+    if not settings.sources:
+        return [("sources", False, "none: say in settings.yaml where orders or subscriptions are")]
+    findings = []
+    for name, source in settings.sources.items():
+        if isinstance(source, FileSource):
+            files = [path for pattern in source.paths for path in home.root.glob(pattern)] if _relative(source) else []
+            files += [Path(path) for path in source.paths if Path(path).is_absolute() and Path(path).exists()]
+            found = f"{len(files):,} files" if files else f"no file matches {', '.join(source.paths)}"
+            findings.append((f"source {name}", bool(files), found))
+        else:
+            try:
+                source.dsn.read()
+                findings.append((f"source {name}", True, f"PostgreSQL, credentials from {source.dsn.env}"))
+            except SettingsError as error:
+                findings.append((f"source {name}", False, str(error)))
+    return findings
+
+
+def _relative(source: FileSource) -> bool:
+    return not any(Path(path).is_absolute() for path in source.paths)
+
+
+def _check_raw(home: Home) -> list[tuple[str, bool, str]]:
+    """Every key once in every raw table, over all rows (a night looks at its own keys only)."""
+    from retention_pipeline.contracts import CONTRACTS
+
+    if not home.raw_file.exists():
+        return [("raw", True, "nothing loaded yet")]
+    findings = []
+    with opened(home.raw_file, read_only=True) as connection:
+        for dataset, contract in CONTRACTS.items():
+            key = ", ".join(contract.key)
+            row = connection.execute(
+                f"select coalesce(sum(rows), 0)::bigint, count(*) filter (rows > 1) "
+                f"from (select count(*) as rows from raw.{dataset} group by {key})"
+            ).fetchone()
+            rows, repeated = row if row else (0, 0)
+            if rows:
+                text = (
+                    f"{rows:,} rows, each {key} once"
+                    if not repeated
+                    else f"{repeated:,} values of {key} more than once"
+                )
+                findings.append((f"raw {dataset}", not repeated, text))
+    return findings
+
+
+def _check_published(home: Home, settings: Settings) -> list[tuple[str, bool, str]]:
+    from retention_pipeline.publish.audit import audit, describe
+
+    if not home.current.exists():
+        return [("published", True, "nothing published yet")]
+    with published.open_published(home) as connection:
+        audited = audit(connection, settings)
+        state = published.state(connection)
+    name = f"generation {state['generation']}"
+    if audited.violations:
+        return [(name, False, describe(audited.violations))]
+    return [(name, True, f"{len(audited.rules)} rules hold, as of {state['as_of']}")]
+
+
+def _print_status(console: Console, home: Home, answer: dict[str, Any]) -> None:
+    state = answer["published"]
+    console.print(Text(str(home.root), "bold"))
+    if state is None:
+        console.print(f"  Nothing is published yet; the first figures: retention run --home {home.root}")
+    else:
+        kept = ", ".join(str(one["generation"]) for one in answer["generations"] if not one["current"]) or "none"
+        built = f"{state['built_at']:%d %b %Y %H:%M} UTC"
+        console.print(
+            f"  generation {state['generation']}, figures as of {state['as_of']}, built {built}; also kept: {kept}"
+        )
+    if answer["writer"]:
+        writer = answer["writer"]
+        console.print(f"  being written by process {writer.get('pid')} since {writer.get('since')}", style="yellow")
+    if answer["quality"]:
+        console.print()
+        console.print(_quality_table(answer["quality"]))
+    if answer["runs"]:
+        console.print()
+        console.print(_runs_table(answer["runs"]))
+
+
+def _quality_table(rows: list[published.Row]) -> Table:
+    by_dataset: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        measures = by_dataset.setdefault(row["dataset"], {})
+        if row["measure"] == "quarantined":
+            measures["quarantined"] = measures.get("quarantined", 0) + (row["value"] or 0)
+        elif row["measure"] == "refused_file":
+            measures["refused_file"] = measures.get("refused_file", 0) + 1
+        else:
+            measures[row["measure"]] = row["moment"] if row["moment"] is not None else row["value"]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Data")
+    for name in ("rows", "latest fact", "last load (UTC)", "quarantined", "refused files"):
+        table.add_column(name, justify="right")
+    for dataset, measures in by_dataset.items():
+        if "rows" in measures:
+            bad, refused = measures.get("quarantined", 0), measures.get("refused_file", 0)
+            table.add_row(
+                dataset,
+                f"{measures['rows']:,.0f}",
+                _moment(measures.get("latest_fact")),
+                _moment(measures.get("last_load")),
+                Text(f"{bad:,.0f}", "yellow" if bad else "dim"),
+                Text(f"{refused:,.0f}", "red" if refused else "dim"),
+            )
+    return table
+
+
+def _runs_table(runs: list[published.Row]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, justify in (
+        ("Run", "left"),
+        ("by", "left"),
+        ("as of", "left"),
+        ("seconds", "right"),
+        ("", "left"),
+        ("", "left"),
+    ):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for row in reversed(runs):
+        error = (row.get("error") or "").strip().splitlines()
+        table.add_row(
+            row["run_id"],
+            row["command"],
+            str(row["as_of"]),
+            f"{row['wall_seconds'] or 0:.1f}",
+            Text(row["status"] or "", OUTCOMES.get(row["status"] or "", "")),
+            Text(f"{row['failed_step']}: {error[0]}" if error else "", "dim"),
+        )
+    return table
+
+
+def _moment(value: Any) -> str:
+    return f"{value:%d %b %Y %H:%M}" if isinstance(value, datetime) else ""
