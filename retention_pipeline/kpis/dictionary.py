@@ -17,12 +17,14 @@ from retention_pipeline.settings import Business
 
 HEAD = """# KPIs
 
-<!-- Made by `python -m retention_pipeline.kpis.dictionary`. Edit the declarations in retention_pipeline/kpis/, not this file. -->
+<!-- Made by `python -m retention_pipeline.kpis.dictionary`.
+     Edit the declarations in retention_pipeline/kpis/, not this file. -->
 
-Every figure of `retention_kpis`, each with a sentence from which another person gets the same number. The same definitions are
-published with the figures as the table `kpi_definitions`. Ratios are stored as fractions (0.05 is 5 %) with `numerator`,
-`denominator` and `n`; a value that cannot be given is NULL with a `null_reason`, never 0. Every KPI is given for the whole
-(`segment_dimension` and `segment_value` are `all`) and for every value of each segment dimension, for every grain.
+Every figure of `retention_kpis`, each with a sentence from which another person gets the same number. The same
+definitions are published with the figures as the table `kpi_definitions`. Ratios are stored as fractions (0.05 is 5 %)
+with `numerator`, `denominator` and `n`; a value that cannot be given is NULL with a `null_reason`, never 0. Every KPI
+is given at every grain, for the whole (`segment_dimension` and `segment_value` are `all`) and for every value of each
+segment dimension.
 """
 
 

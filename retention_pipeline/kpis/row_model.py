@@ -20,6 +20,9 @@ from retention_pipeline.kpis.violation import Violation
 from retention_pipeline.kpis.vocabulary import NULL_REASONS
 
 
+CONTRACT = "contract of retention_kpis"
+
+
 class KpiRows(pa.DataFrameModel):
     """One row per kpi, grain, period_start, basis, segment_dimension, segment_value."""
 
@@ -66,13 +69,14 @@ def failures(rows: pd.DataFrame, examples: int) -> list[Violation]:
     try:
         KpiRows.validate(rows, lazy=True)
     except pa.errors.SchemaErrors as errors:
-        broken = errors.failure_cases.groupby(["column", "check"], dropna=False)
-        return [
-            Violation(
-                f"contract of retention_kpis, {column}: {check}",
-                len(cases),
-                [rows.loc[index, list(ROW_KEY)].to_dict() for index in cases["index"].dropna().unique()[:examples]],
-            )
-            for (column, check), cases in broken
+        cases = errors.failure_cases
+        of_schema = cases[cases["index"].isna()]
+        of_rows = cases[cases["index"].notna()].groupby(["column", "check"], dropna=False)
+        found = [
+            Violation(f"{CONTRACT}, {case['check']}: {case['failure_case']}", 1) for _, case in of_schema.iterrows()
         ]
+        for (column, check), broken in of_rows:
+            shown = [rows.loc[index, list(ROW_KEY)].to_dict() for index in broken["index"].unique()[:examples]]
+            found.append(Violation(f"{CONTRACT}, {column}: {check}", broken["index"].nunique(), shown))
+        return found
     return []

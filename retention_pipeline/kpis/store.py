@@ -82,11 +82,11 @@ def write_kpis(
     *,
     run_id: str,
     computed_at: datetime,
-    customer_months: str = "period_customers",
 ) -> KpiResult:
     """Bring `retention_kpis` and `kpi_definitions` up to date with the period tables; returns what changed."""
     connection.execute(f"create table if not exists {TABLE} ({', '.join(f'{n} {t}' for n, t in COLUMNS.items())})")
     before = count_rows(connection, TABLE)
+    customer_months = "customer_months" if columns_of(connection, "customer_months") else "period_customers"
     for family in families:
         statement = cells_statement(family, rules, customer_months)
         connection.execute(f"create or replace temp table {new_cells(family)} as {statement}")
@@ -163,7 +163,7 @@ def find_changed_rows(
     run_id: str,
     computed_at: datetime,
 ) -> tuple[int, int]:
-    """kpi_rows_changed: rows to write; kpi_rows_removed: keys of rows whose cell or KPI is gone. Returns both counts."""
+    """kpi_rows_changed: rows to write; kpi_rows_removed: keys of rows whose cell or KPI is gone. Both counted."""
     cells = {family: f"changed_cells_{family.name}" for family in families}
     connection.execute(f"create or replace temp table kpi_rows_new as {figures_statement(cells, rules)}")
     new_and_different = f"""

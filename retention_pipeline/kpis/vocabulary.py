@@ -1,4 +1,4 @@
-"""The words that KPI definitions are made of: terms, reasons for NULL, settings, tables. They open and close docs/kpis.md."""
+"""The words around the KPI definitions: terms, reasons for NULL, settings, tables. docs/kpis.md shows them all."""
 
 VOCABULARY: dict[str, str] = {
     "business day": "The date of an instant in the setting timezone; a bare date is a business day as it stands.",
