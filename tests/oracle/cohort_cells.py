@@ -10,7 +10,6 @@ from typing import Any
 
 from oracle.business_days import GRAINS, Period, moment
 from oracle.company import Company
-from oracle.segments import UNKNOWN
 
 ZERO = Decimal(0)
 
@@ -53,7 +52,7 @@ def cohorts(
     """Customers by the segment value in force on the day on which they began, and its period."""
     found = defaultdict(list)
     for customer, day in begun.items():
-        value = "all" if dimension == "all" else company.values[dimension].on_day(customer, day) or UNKNOWN
+        value = "all" if dimension == "all" else company.values[dimension].on_day(customer, day)
         found[value, company.period_holding(grain, day)].append(customer)
     return found
 

@@ -31,12 +31,7 @@ class Values:
     def __init__(self, changes: dict[str, list[Change]]) -> None:
         # Of two on one day the later holds.
         self.changes = {
-            customer: [
-                change
-                for change, later in zip(found, [*found[1:], None], strict=True)
-                if later is None or later.day != change.day
-            ]
-            for customer, found in changes.items()
+            customer: list({change.day: change for change in found}.values()) for customer, found in changes.items()
         }
         self.days = {customer: [change.day for change in found] for customer, found in self.changes.items()}
 

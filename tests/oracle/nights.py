@@ -1,0 +1,127 @@
+"""A made-up company delivered night by night: late rows, corrections, stale versions again, and days that pass by.
+
+After the last night the rows in force are the company's. Orders and subscriptions carry `updated_at`, which decides
+between versions; of the other datasets the version delivered last is in force.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from random import Random
+
+from oracle.companies import MadeCompany, Rows
+
+KEYS = {
+    "orders": ("order_id",),
+    "subscriptions": ("subscription_id", "started_at"),
+    "customers": ("customer_id", "valid_from"),
+    "customer_aliases": ("alias_id",),
+    "fx_rates": ("date", "currency"),
+}
+DATED_BY = {"orders": "ordered_at", "subscriptions": "started_at", "customers": "valid_from"}
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Night:
+    """What is delivered before a run, and the day to run with."""
+
+    as_of: date
+    rows: Rows
+
+
+def made_nights(random: Random, company: MadeCompany, count: int = 6) -> list[Night]:
+    """So many nights, of which the last has the company's as_of and completes its rows."""
+    as_ofs = [company.as_of]
+    while len(as_ofs) < count:
+        as_ofs.insert(0, as_ofs[0] - timedelta(days=random.choice((1, 1, 1, 2, 7, 30, 45))))
+    delivered: list[Rows] = [defaultdict(list) for _ in as_ofs]
+    names = [row["customer_id"] for row in company.rows.get("customers", ())] or ["c000"]
+    for dataset, rows in company.rows.items():
+        for row in rows:
+            arrival = arrival_of(random, row.get(DATED_BY.get(dataset, ""), ""), as_ofs)
+            versions = [row]
+            while random.random() < 0.25 and len(versions) < 3 and arrival + len(versions) < count:
+                versions.insert(0, earlier_version(random, dataset, versions[0], names))
+            for number, version in enumerate(versions):
+                # Versions come in order, the last of them on any later night.
+                night = arrival if number == 0 else random.randint(arrival + number, count - len(versions) + number)
+                arrival = night - number
+                written = stamped(dataset, version, night)
+                delivered[night][dataset].append(written)
+                if random.random() < 0.05 and (has_versions(dataset) or number == len(versions) - 1):
+                    delivered[random.randint(night, count - 1)][dataset].append(written)
+    return [Night(as_of, dict(rows)) for as_of, rows in zip(as_ofs, delivered, strict=True)]
+
+
+def arrival_of(random: Random, written: str, as_ofs: list[date]) -> int:
+    """Mostly the first night after the row's day; sometimes late, sometimes with the first delivery already."""
+    last = len(as_ofs) - 1
+    if not written or random.random() < 0.15:
+        return 0
+    day = date.fromisoformat(written[:10])
+    first = next((number for number, as_of in enumerate(as_ofs) if day < as_of), last)
+    return min(last, first + (random.randint(1, 4) if random.random() < 0.3 else 0))
+
+
+def earlier_version(random: Random, dataset: str, row: Row, names: list[str]) -> Row:
+    """The row as it was before something was corrected; as valid as the row, under the same key."""
+    if dataset == "orders":
+        changes = [
+            {"status": "pending"},
+            {"status": "paid", "refunded_amount": "", "refunded_at": ""},
+            {"customer_id": random.choice([*names, ""])},
+            {"ordered_at": moved(row["ordered_at"], random.choice((-40, -1, 1, 35)))},
+            {"is_test": "true"},
+            {"channel": "web"},
+        ]
+    elif dataset == "subscriptions":
+        changes = [
+            {"ended_at": ""},
+            {"ended_at": "", "status": "active"},
+            {"status": random.choice(("active", "past_due", "paused"))},
+            {"quantity": str(int(row["quantity"]) + 1)},
+            {"plan": "basic", "end_reason": ""},
+            {"term_ends_at": "", "cancel_requested_at": ""},
+        ]
+    elif dataset == "customers":
+        changes = [{"country": random.choice(("NL", "DE", ""))}, {"acquisition_channel": "ads"}, {"signed_up_at": ""}]
+    elif dataset == "customer_aliases":
+        changes = [{"customer_id": row["alias_id"].rstrip("x")}]
+    else:
+        changes = [{"rate_to_reporting": f"{float(row['rate_to_reporting']) * 1.1:.6f}"}]
+    return row | random.choice(changes)
+
+
+def moved(written: str, days: int) -> str:
+    """The same time of another day, written the same way."""
+    day = date.fromisoformat(written[:10]) + timedelta(days=days)
+    return day.isoformat() + written[10:]
+
+
+def has_versions(dataset: str) -> bool:
+    return dataset in ("orders", "subscriptions")
+
+
+def stamped(dataset: str, row: Row, night: int) -> Row:
+    """With the `updated_at` of the night on which the version first came."""
+    if not has_versions(dataset):
+        return dict(row)
+    updated_at = datetime.combine(date(2022, 1, 1) + timedelta(days=night), time(1))
+    return row | {"updated_at": updated_at.isoformat() + "Z"}
+
+
+def rows_in_force(nights: Iterable[Night]) -> Rows:
+    """Of every key the version in force after these nights: the latest `updated_at`, else the last delivered."""
+    found: dict[str, dict[tuple, Row]] = defaultdict(dict)
+    for night in nights:
+        for dataset, rows in night.rows.items():
+            for row in rows:
+                key = tuple(row[column] for column in KEYS[dataset])
+                known = found[dataset].get(key)
+                if known is None or row.get("updated_at", "") >= known.get("updated_at", ""):
+                    found[dataset][key] = row
+    return {dataset: list(rows.values()) for dataset, rows in found.items()}
