@@ -1,4 +1,6 @@
-"""What an operator asks besides a run: status, check, restore, backfill. Plain functions that return data; no printing."""
+"""What an operator asks besides a run: status, check, restore, backfill. Plain functions that return data; no
+printing.
+"""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -11,7 +13,7 @@ from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.pipeline import PRODUCTION, Assembly, Progress, RunResult, max_load_id, run, validator
 from retention_pipeline.publish import generations
 from retention_pipeline.publish.audit import Violation, audit, check_rule
-from retention_pipeline.publish.audit_shapes import Rule
+from retention_pipeline.publish.audit.shapes import Rule
 from retention_pipeline.publish.differences import TableDifference, compare_generations
 from retention_pipeline.publish.generations import Generation, NoSuchGeneration
 from retention_pipeline.publish.runs import all_records, as_row
@@ -74,9 +76,11 @@ def status(home: Home) -> Status:
 
 
 def check(home: Home, settings: Settings, *, assembly: Assembly = PRODUCTION) -> CheckResult:
-    """Uniqueness of raw as a whole, and every audit rule on the published generation. Raises HomeIsBusy while a run writes.
+    """Uniqueness of raw as a whole, and every audit rule on the published generation. Raises HomeIsBusy while a run
+    writes.
 
-    Nights test the keys that arrived; this reads everything (100 million orders: about half a minute of processor time).
+    Nights test the keys that arrived; this reads everything (100 million orders: about half a minute of processor
+    time).
     """
     with writer_lock(home):
         rules: list[str] = []
@@ -126,8 +130,8 @@ def raw_rules() -> list[Rule]:
 
 
 def restore(home: Home, generation: int | None = None) -> Generation:
-    """Make an earlier kept generation current (default: the one before). The next run starts from it and applies again what
-    raw holds since. Raises NoSuchGeneration, HomeIsBusy.
+    """Make an earlier kept generation current (default: the one before). The next run starts from it and applies again
+    what raw holds since. Raises NoSuchGeneration, HomeIsBusy.
     """
     with writer_lock(home):
         return generations.restore(home, generation)
@@ -143,11 +147,12 @@ def backfill(
     progress: Progress | None = None,
     assembly: Assembly = PRODUCTION,
 ) -> BackfillResult:
-    """Recompute the periods that overlap the months `first` to `last` from the facts, publish once, and say what differs.
+    """Recompute the periods that overlap the months `first` to `last` from the facts, publish once, and say what
+    differs.
 
-    Nothing is ingested and `as_of` stays that of the published generation, so without changed data, code or settings nothing
-    differs. For now all periods are recomputed, whatever the range. Raises NoSuchGeneration before the first run, and what
-    `run` raises.
+    Nothing is ingested and `as_of` stays that of the published generation, so without changed data, code or settings
+    nothing differs. For now all periods are recomputed, whatever the range. Raises NoSuchGeneration before the first
+    run, and what `run` raises.
     """
     if last < first:
         raise ValueError(f"the range ends ({last:%Y-%m}) before it begins ({first:%Y-%m})")

@@ -1,7 +1,8 @@
-"""The steps of a run as plain functions, and `run()` that does them in order. No Dagster here; Dagster's assets call the steps.
+"""The steps of a run as plain functions, and `run()` that does them in order. No Dagster here; Dagster's assets call
+the steps.
 
-Every step takes (home, settings, run), asks for the writer lock (which counts within a process), and keeps its timing and
-outcome in the run's record. A step that fails leaves the published generation as it was and removes `next.duckdb`.
+Every step takes (home, settings, run), asks for the writer lock (which counts within a process), and keeps its timing
+and outcome in the run's record. A step that fails leaves the published generation as it was and removes `next.duckdb`.
 What a step needs from the one before stands in `next.duckdb` or in the record, so steps may run in different calls.
 """
 
@@ -82,7 +83,9 @@ class Published:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run did, for a terminal or for Dagster. loads: ingest's LoadResult per file or pull; problems: of the exports."""
+    """What a run did, for a terminal or for Dagster. loads: ingest's LoadResult per file or pull; problems: of the
+    exports.
+    """
 
     run_id: str
     as_of: date
@@ -220,7 +223,9 @@ def audit_step(
     progress: Progress | None = None,
     assembly: Assembly = PRODUCTION,
 ) -> AuditResult:
-    """Every reconciliation over all periods, and the contract of the KPI rows. Raises AuditError; then nothing is published."""
+    """Every reconciliation over all periods, and the contract of the KPI rows. Raises AuditError; then nothing is
+    published.
+    """
     validate_kpis = validator(assembly)
     with _step(home, run, "audit"), opened(home.next_file) as connection:
         result = audit(connection, settings)

@@ -1,4 +1,4 @@
-"""How two generations differ: rows of the figures and of the period tables that are not the same. Nothing is written."""
+"""How two generations differ: rows of the figures and of the period tables that are not the same."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -31,7 +31,9 @@ class TableDifference:
 def compare_generations(
     connection: duckdb.DuckDBPyConnection, after: Path, first: date, last: date
 ) -> list[TableDifference]:
-    """The tables of `before` (attached) that differ in the generation file `after`; periods overlapping the months first to last."""
+    """The tables of `before` (attached) that differ in the generation file `after`; periods overlapping the months
+    first to last.
+    """
     attach(connection, after, "after")
     common = tables_in(connection, database="before") & tables_in(connection, database="after")
     compared = [name for name in sorted(common) if name == "retention_kpis" or name.startswith("period_")]
@@ -64,9 +66,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, table: str, first: date, las
     if not rows:
         return TableDifference(table, 0, 0, [])
     in_range, total = rows[0][:2]
-    return TableDifference(
-        table, in_range, total - in_range, [dict(zip(names, row[2:], strict=True)) for row in rows]
-    )
+    return TableDifference(table, in_range, total - in_range, [dict(zip(names, row[2:], strict=True)) for row in rows])
 
 
 def _next_month(month: date) -> date:

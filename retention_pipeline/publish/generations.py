@@ -76,9 +76,11 @@ def next_number(home: Home) -> int:
 
 
 def sweep(home: Home) -> list[Path]:
-    """Remove what a killed run left: the working file, temporary links and files, a generation that never became current.
+    """Remove what a killed run left: the working file, temporary links and files, a generation that never became
+    current.
 
-    A generation above the current one is an orphan unless `restore` went back behind it (it leaves a note of the highest).
+    A generation above the current one is an orphan unless `restore` went back behind it (it leaves a note of the
+    highest).
     """
     orphans = [path for path in home.warehouse.glob("next.duckdb*") if home.warehouse.exists()]
     if home.published.exists():
@@ -105,7 +107,8 @@ def check_space(home: Home) -> None:
 
 
 def begin(home: Home, *, full_refresh: bool) -> Path:
-    """Make `next.duckdb`: a copy of the published generation; for a full refresh an empty file with the carried tables only.
+    """Make `next.duckdb`: a copy of the published generation; for a full refresh an empty file with the carried tables
+    only.
 
     Sweeps orphans and checks for space first. Returns the path.
     """
@@ -149,8 +152,9 @@ def copy_file(source: Path, target: Path) -> None:
 def publish(home: Home, number: int, *, keep: int) -> Path:
     """Turn the audited `next.duckdb` into generation `number` and make it current; returns the published path.
 
-    Only schema main is published; other schemas hold views over raw, which no reader can open. In this order, so that a kill
-    in between leaves either the old or the new generation current and complete: checkpoint, fsync, rename, swap the link, prune.
+    Only schema main is published; other schemas hold views over raw, which no reader can open. In this order, so that a
+    kill in between leaves either the old or the new generation current and complete: checkpoint, fsync, rename, swap
+    the link, prune.
     """
     with opened(home.next_file) as connection:
         _drop_unpublished_schemas(connection)

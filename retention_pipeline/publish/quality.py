@@ -1,4 +1,5 @@
-"""The table `data_quality`. One row per dataset, measure and detail: how fresh, how complete and how clean the input is.
+"""The table `data_quality`. One row per dataset, measure and detail: how fresh, how complete and how clean the input
+is.
 
 dataset    a dataset of the contracts, or 'all'
 measure    see MEASURES

@@ -1,4 +1,5 @@
-"""Records of runs: one JSON file per run, failed and killed ones included, and the table `pipeline_runs` made from them.
+"""Records of runs: one JSON file per run, failed and killed ones included, and the table `pipeline_runs` made from
+them.
 
 A record is written when a run starts and after each of its steps, so that a kill leaves what had been done.
 """
@@ -103,7 +104,8 @@ def start_run(home: Home, run: Run) -> Run:
 
 @contextmanager
 def recorded(home: Home, run: Run, step: str) -> Iterator[dict[str, Any]]:
-    """Measure a step and keep it in the record, with what the body adds to the yielded dict; a failure is kept as the run's end.
+    """Measure a step and keep it in the record, with what the body adds to the yielded dict; a failure is kept as the
+    run's end.
 
     The record of an earlier try of the same step is replaced.
     """
@@ -175,7 +177,9 @@ def as_row(record: dict[str, Any], *, alive: str | None) -> dict[str, Any]:
 
 
 def write_pipeline_runs(connection: duckdb.DuckDBPyConnection, home: Home, run: Run) -> None:
-    """Create `pipeline_runs` from all records. The run that writes it stands as succeeded: if it is not, nobody reads this."""
+    """Create `pipeline_runs` from all records. The run that writes it stands as succeeded: if it is not, nobody reads
+    this.
+    """
     listed = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
     connection.execute(f"create or replace table pipeline_runs ({listed})")
     rows = [as_row(record, alive=run.run_id) for record in all_records(home)]

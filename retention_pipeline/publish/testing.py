@@ -1,6 +1,7 @@
 """For tests alone: the environment variable RETENTION_TEST_STOP_AT=<step> makes a run kill itself at that step.
 
-SIGKILL leaves no chance to clean up, as a power cut or the out-of-memory killer would; tests then run again and compare.
+SIGKILL leaves no chance to clean up, as a power cut or the out-of-memory killer would; tests then run again and
+compare.
 """
 
 import os

@@ -87,7 +87,8 @@ def _acquire(path: Path, home: Home) -> int:
         os.close(descriptor)
         raise HomeIsBusy(
             f"another process writes to {home.root}: process {holder.get('pid', '?')} on {holder.get('host', '?')}"
-            f" since {holder.get('since', '?')} ({holder.get('command', '?')}). Wait for it to end; nothing was changed."
+            f" since {holder.get('since', '?')} ({holder.get('command', '?')})."
+            " Wait for it to end; nothing was changed."
         ) from None
     holder = {
         "pid": str(os.getpid()),

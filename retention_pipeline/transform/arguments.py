@@ -44,7 +44,8 @@ BUSINESS_VARS = (
 
 
 def resolved_segments(segments: Iterable[str] | None, datasets: Iterable[str]) -> list[str]:
-    """The segment dimensions of a run: those asked for (None: the defaults), without those whose dataset is not connected.
+    """The segment dimensions of a run: those asked for (None: the defaults), without those whose dataset is not
+    connected.
 
     A name that is no built-in dimension is a further column of `customers`.
     """
@@ -65,7 +66,8 @@ def dbt_vars(
 ) -> dict[str, Any]:
     """dbt's vars as JSON-able values: dates as YYYY-MM-DD, absent ones null.
 
-    On a full refresh nothing of a previous generation is told: `night` is false, `applied_load_id` -1, `previous_as_of` null.
+    On a full refresh nothing of a previous generation is told: `night` is false, `applied_load_id` -1, `previous_as_of`
+    null.
     """
     values = settings.model_dump(mode="json")
     business = values["business"]
@@ -88,8 +90,8 @@ def dbt_vars(
 def dbt_arguments(project_dir: Path, variables: dict[str, Any], *, target_path: Path, log_path: Path) -> list[str]:
     """The command line of the one dbt invocation of a run: models, seeds and data tests, in order of dependence.
 
-    dbt's unit tests check models against made-up rows; they belong to the test suite, not to a night. `--full-refresh` is not
-    used: the var `night` says what a model does.
+    dbt's unit tests check models against made-up rows; they belong to the test suite, not to a night. `--full-refresh`
+    is not used: the var `night` says what a model does.
     """
     return [
         "build",

@@ -1,4 +1,4 @@
-"""One dbt invocation in this process: models and data tests on `next.duckdb`; its outcome in plain words and numbers."""
+"""One dbt invocation in this process: models and data tests on `next.duckdb`; its outcome in words and numbers."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -46,7 +46,9 @@ class BuildResult:
 
 
 class BuildError(Exception):
-    """dbt could not build; str() names each failing node and what it said. nodes: the results of all nodes, if any ran."""
+    """dbt could not build; str() names each failing node and what it said. nodes: the results of all nodes, if any
+    ran.
+    """
 
     def __init__(self, message: str, nodes: list[NodeResult] | None = None) -> None:
         super().__init__(message)
@@ -68,9 +70,9 @@ def build(
 ) -> BuildResult:
     """Bring `next.duckdb` up to date from raw with dbt, tests included.
 
-    Needs `next.duckdb` and `raw.duckdb`, open nowhere else in this process. `previous_file` is the generation that a night adds to.
-    `on_event` gets dbt's own events (EventMsg) while it runs. All connections are closed afterwards, whatever happens.
-    Raises InputError (an alias cycle, a missing rate) and BuildError, both with a message for users.
+    Needs `next.duckdb` and `raw.duckdb`, open nowhere else in this process. `previous_file` is the generation that a
+    night adds to. `on_event` gets dbt's own events (EventMsg) while it runs. All connections are closed afterwards,
+    whatever happens. Raises InputError (an alias cycle, a missing rate) and BuildError, both with a message for users.
     """
     check_aliases(home, timezone=settings.business.timezone, as_of=as_of)
     variables = dbt_vars(
@@ -115,7 +117,7 @@ def environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 def close_connections() -> None:
-    """Let go of the warehouse: dbt-duckdb keeps its connection, and the lock of the file, until it is told otherwise."""
+    """Let go of the warehouse: dbt-duckdb keeps its connection, and with it the file's lock, until it is told."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
     open_environment = DuckDBConnectionManager._ENV

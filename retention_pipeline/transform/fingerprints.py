@@ -23,7 +23,9 @@ def settings_fingerprint(settings: Settings, datasets: Iterable[str]) -> str:
 
 
 def code_fingerprint(project_dir: Path) -> str:
-    """16 hex digits over dbt's models, macros and seeds: whatever decides what a stored sum means (not tests, not KPIs)."""
+    """16 hex digits over dbt's models, macros and seeds: whatever decides what a stored sum means (not tests, not
+    KPIs).
+    """
     return _digest(*_files(project_dir, *(f"{folder}/**/*" for folder in MODEL_FOLDERS), "dbt_project.yml"))
 
 

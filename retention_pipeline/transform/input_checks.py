@@ -67,13 +67,16 @@ def alias_cycles(connection: duckdb.DuckDBPyConnection, *, timezone: str, as_of:
 
 
 def check_rates(warehouse_file: Path, *, as_of: date) -> None:
-    """Raise InputError naming currency and days for which a figure before `as_of` needs a rate that `fx_rates` does not give."""
+    """Raise InputError naming currency and days for which a figure before `as_of` needs a rate that `fx_rates` does
+    not give.
+    """
     with opened(warehouse_file, read_only=True) as connection:
         if "missing_fx_rates" not in tables_in(connection):
             return
         missing = connection.execute(
             """
-            select currency, min(rate_date), max(rate_date), count(distinct rate_date), string_agg(distinct dataset, ', ')
+            select currency, min(rate_date), max(rate_date), count(distinct rate_date),
+                string_agg(distinct dataset, ', ')
             from missing_fx_rates
             where rate_date < ?
             group by currency

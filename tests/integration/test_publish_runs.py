@@ -1,4 +1,6 @@
-"""Whole runs over the tiny company: what is published, what a failure leaves, what a kill leaves, what an operator can do."""
+"""Whole runs over the tiny company: what is published, what a failure leaves, what a kill leaves, what an operator
+can do.
+"""
 
 import json
 import os
@@ -86,7 +88,7 @@ def test_a_published_file_is_read_only_readable_by_older_clients_and_holds_schem
             "select tags['storage_version'] from duckdb_databases() where not internal"
         ).fetchall()
         schemas = connection.execute(
-            "select distinct schema_name from duckdb_schemas() where not internal and database_name = current_database()"
+            "select schema_name from duckdb_schemas() where not internal and database_name = current_database()"
         ).fetchall()
         views = connection.execute("select view_name from duckdb_views() where not internal").fetchall()
     assert version == [("v1.0.0+",)]

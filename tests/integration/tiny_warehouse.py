@@ -1,7 +1,7 @@
-"""A company of a few orders, a dbt project of three models and stand-ins for ingest and KPIs: what publishing is tested on.
+"""A company of a few orders, a dbt project of three models, stand-ins for ingest and KPIs: what tests publish.
 
-A customer is active in the months in which they order. Run as a program (`python tiny_warehouse.py HOME AS_OF`) it does one
-run, so that a test can have it killed.
+A customer is active in the months in which they order. Run as a program (`python tiny_warehouse.py HOME AS_OF PROJECT`)
+it does one run, so that a test can have it killed.
 """
 
 import sys
@@ -58,7 +58,9 @@ from (
 )
 """
 PERIOD_CUSTOMERS = """
-with months as (select distinct customer_id, cast(date_trunc('month', ordered_date) as date) as month from {{ ref('stg_orders') }}),
+with months as (
+    select distinct customer_id, cast(date_trunc('month', ordered_date) as date) as month from {{ ref('stg_orders') }}
+),
 firsts as (select customer_id, min(month) as first_month from months group by customer_id),
 states as (
     select periods.period_start, firsts.customer_id,
@@ -159,8 +161,8 @@ def ingest(home: Home, settings: Settings, *, datasets: list[str] | None, now: d
     connection.execute("use raw_store")
     connection.execute("create schema if not exists raw")
     connection.execute(
-        "create table if not exists raw.orders "
-        "(order_id varchar, customer_id varchar, ordered_at timestamp, amount bigint, _load_id bigint, _customer_key bigint)"
+        "create table if not exists raw.orders (order_id varchar, customer_id varchar, ordered_at timestamp, "
+        "amount bigint, _load_id bigint, _customer_key bigint)"
     )
     connection.execute(
         "create table if not exists raw.ledger (load_id bigint, dataset varchar, source varchar, file_name varchar, "

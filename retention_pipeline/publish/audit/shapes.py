@@ -1,4 +1,6 @@
-"""Shapes of reconciliations: functions from table and column names to a Rule. Which tables must fulfil which: audit_rules.py.
+"""Shapes of reconciliations: functions from table and column names to a Rule.
+
+Which tables must fulfil which is said in the modules beside.
 
 Every rule's SQL is set-based over all periods and gives one row per cell that breaks the rule. Absent rows read as 0.
 """
@@ -6,12 +8,14 @@ Every rule's SQL is set-based over all periods and gives one row per cell that b
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from retention_pipeline.settings import Settings
+
 CELL = ("grain", "period_start", "basis", "segment_dimension", "segment_value")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """name and sentence as a user reads them; sql gives one row per broken cell; tables: without all of them it does not apply."""
+    """name, sentence: for users; sql: one row per broken cell; tables: without all of them the rule does not apply."""
 
     name: str
     sentence: str
@@ -45,17 +49,19 @@ def values_add_up(table: str, measures: Sequence[str], source: str | None = None
     same_place = " and ".join(f"total.{name} = parts.{name}" for name in place)
     different = [f"coalesce(total.{name}, 0) <> coalesce(parts.{name}, 0)" for name in measures]
     named = ",\n            ".join(
-        f"case when {condition} then concat('{name}: all ', coalesce(total.{name}, 0), ', values ', coalesce(parts.{name}, 0)) end"
+        f"case when {condition} then "
+        f"concat('{name}: all ', coalesce(total.{name}, 0), ', values ', coalesce(parts.{name}, 0)) end"
         for name, condition in zip(measures, different, strict=True)
     )
     sums = ", ".join(f"sum({name}) as {name}" for name in measures)
     sql = f"""
     with cells as (select * from {source or table}),
+    dimensions as (
+        select distinct basis, segment_dimension as dimension from cells where segment_dimension <> 'all'
+    ),
     totals as (
         select cells.*, dimensions.dimension
-        from cells
-        inner join (select distinct basis, segment_dimension as dimension from cells where segment_dimension <> 'all') as dimensions
-            on cells.basis = dimensions.basis
+        from cells inner join dimensions on cells.basis = dimensions.basis
         where cells.segment_dimension = 'all'
     ),
     parts as (
@@ -93,7 +99,7 @@ def close_is_next_opening(
     source: str | None = None,
     only: str = "true",
 ) -> Rule:
-    """A period's close plus what moved is the opening of the next; checked at each boundary inside the rows of `all`."""
+    """A period's close plus what moved is the opening of the next, at each boundary inside the rows of `all`."""
     sql = f"""
     with cells as (select * from {source or table} where {only}),
     span as (
@@ -101,11 +107,12 @@ def close_is_next_opening(
         from cells where segment_dimension = 'all' group by grain, basis
     ),
     ends as (
-        select cells.grain, cells.basis, cells.segment_dimension, cells.segment_value, periods.period_end as period_start,
-            coalesce({closing}, 0) as closing, 0 as opening
+        select cells.grain, cells.basis, cells.segment_dimension, cells.segment_value,
+            periods.period_end as period_start, coalesce({closing}, 0) as closing, 0 as opening
         from cells inner join periods on cells.grain = periods.grain and cells.period_start = periods.period_start
         union all
-        select grain, basis, segment_dimension, segment_value, period_start, 0, coalesce({opening}, 0) - coalesce({moved}, 0)
+        select grain, basis, segment_dimension, segment_value,
+            period_start, 0, coalesce({opening}, 0) - coalesce({moved}, 0)
         from cells
     )
     select ends.grain, ends.period_start, ends.basis, ends.segment_dimension, ends.segment_value,
@@ -129,7 +136,8 @@ def no_period_is_missing(table: str, source: str | None = None) -> Rule:
     select periods.grain, periods.period_start, span.basis
     from span
     inner join periods on span.grain = periods.grain and periods.period_start >= span.first_period
-    anti join cells on periods.grain = cells.grain and periods.period_start = cells.period_start and span.basis = cells.basis
+    anti join cells
+        on periods.grain = cells.grain and periods.period_start = cells.period_start and span.basis = cells.basis
     """
     return Rule(
         f"{table}_no_gaps", f"{table} has a row of all in every period since its first", sql, (table, "periods")
@@ -145,6 +153,7 @@ def key_is_unique(table: str, key: Sequence[str]) -> Rule:
 
 def grains_nest(table: str, measures: Sequence[str], source: str | None = None) -> Rule:
     """Flows of the months of a quarter or year add up to it (`all`, periods whose months all have rows)."""
+    sums = ", ".join(f"sum(cells.{name}) as {name}" for name in measures)
     different = [f"months.{name} <> outer_cells.{name}" for name in measures]
     named = ", ".join(
         f"case when {condition} then concat('{name}: ', outer_cells.{name}, ', months ', months.{name}) end"
@@ -159,9 +168,10 @@ def grains_nest(table: str, measures: Sequence[str], source: str | None = None) 
     ),
     first_months as (select basis, min(period_start) as first_month from cells where grain = 'month' group by basis),
     months as (
-        select outer_cells.grain, outer_cells.period_start, outer_cells.basis, {", ".join(f"sum(cells.{m}) as {m}" for m in measures)}
+        select outer_cells.grain, outer_cells.period_start, outer_cells.basis, {sums}
         from cells as outer_cells
-        inner join first_months on outer_cells.basis = first_months.basis and outer_cells.period_start >= first_months.first_month
+        inner join first_months on outer_cells.basis = first_months.basis
+            and outer_cells.period_start >= first_months.first_month
         inner join cells on cells.grain = 'month' and cells.basis = outer_cells.basis
             and cells.period_start >= outer_cells.period_start and cells.period_start < outer_cells.period_end
         where outer_cells.grain in ('quarter', 'year')
@@ -179,3 +189,16 @@ def grains_nest(table: str, measures: Sequence[str], source: str | None = None) 
         sql,
         (table, "periods"),
     )
+
+
+def starts_from_nothing(settings: Settings, table: str, opening: str, source: str | None = None) -> list[Rule]:
+    """Unless history before the first row is left out, the first period opens with nothing."""
+    if settings.history_start is not None:
+        return []
+    sql = f"""
+    select grain, period_start, basis, {opening} as opening
+    from {source or table}
+    where segment_dimension = 'all'
+    qualify period_start = min(period_start) over (partition by grain, basis) and coalesce({opening}, 0) <> 0
+    """
+    return [Rule(f"{table}_starts_from_nothing", f"{opening} is 0 in the first period of {table}", sql, (table,))]
