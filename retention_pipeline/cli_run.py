@@ -72,10 +72,12 @@ def run(home: Path | None, *, as_of: date | None, full_refresh: bool, as_json: b
 
 def backfill(home: Path | None, first: str, last: str, *, as_of: date | None, as_json: bool) -> None:
     """A range of past months in one run."""
-    from retention_pipeline.launch import launch
+    from retention_pipeline.launch import NoSuchMonths, launch
 
     place = resolve_home(home)
     settings = load_settings(place)
+    if first > last:
+        raise NoSuchMonths(f"--from {first} is later than --to {last}")
     with told() as teller:
         launched = launch(
             place,

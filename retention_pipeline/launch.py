@@ -114,9 +114,6 @@ def launch(
 
 
 def _check_months(months: tuple[str, str], known: Any) -> None:
-    first, last = months
-    if first > last:
-        raise NoSuchMonths(f"--from {first} is later than --to {last}")
     outside = [month for month in months if month not in known]
     if outside:
         raise NoSuchMonths(

@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+from published_sample import AS_OF, make_published
+from rich.console import Console
+
+from retention_pipeline.headline import Headline, as_markdown, read_headline
+from retention_pipeline.published import open_published
+from retention_pipeline.terminal import print_headline
+
+
+@pytest.fixture
+def headline(tmp_path: Path) -> Headline:
+    with open_published(make_published(tmp_path / "home")) as connection:
+        found = read_headline(connection, as_of=AS_OF)
+    assert found is not None
+    return found
+
+
+def printed(headline: Headline, width: int) -> str:
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    print_headline(console, headline)
+    return console.export_text()
+
+
+def test_the_headline_is_of_the_last_complete_month(headline: Headline) -> None:
+    assert headline.period == "Feb 2024"
+    assert headline.is_complete
+
+
+def test_a_line_knows_its_value_the_month_before_and_thirteen_months(headline: Headline) -> None:
+    line = next(line for line in headline.lines if line.kpi == "customer_retention_rate")
+    assert (line.value, line.before) == (pytest.approx(0.95), pytest.approx(0.94))
+    assert len(line.history) == 13
+
+
+def test_kpis_without_data_are_left_out_and_those_without_a_value_say_why(headline: Headline) -> None:
+    kpis = {line.kpi for line in headline.lines}
+    assert "renewal_rate" not in kpis
+    assert "too few" in as_markdown(headline)
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_the_customer_bridge_adds_up_for_every_basis_that_is_shown(headline: Headline, column: int) -> None:
+    start, new, back, lost, end = (row.values[column] for row in headline.customer_bridge)
+    assert None not in (start, new, back, lost, end)
+    assert start + new + back - lost == end  # type: ignore[operator]
+
+
+def test_the_mrr_bridge_adds_up_and_leaves_out_exchange_rates_where_there_are_none(headline: Headline) -> None:
+    signs = {"": 1, "+": 1, "−": -1, "=": -1}
+    assert sum(signs[row.sign] * (row.values[0] or 0) for row in headline.mrr_bridge) == 0
+    assert "Exchange rates" not in [row.label for row in headline.mrr_bridge]
+
+
+def test_the_printed_page_has_the_bridges_and_the_figures_and_fits_its_width(headline: Headline) -> None:
+    for width in (80, 120):
+        text = printed(headline, width)
+        assert max(len(line) for line in text.splitlines()) <= width
+        for part in ("Feb 2024", "as of 2024-03-10", "1,050", "5,500.00", "95.0 %", "€ 23,457", "1.40"):
+            assert part in text, (width, part)
+
+
+def test_the_markdown_has_the_same_figures(headline: Headline) -> None:
+    text = as_markdown(headline)
+    assert "| Customer retention rate | buyers | 95.0 % | 94.0 % | +1.0 pp |" in text
+    assert "| = At the end | 110 | 1,050 | 1,120 |" in text
+    assert "| = At the end | € 5,500.00 |" in text
