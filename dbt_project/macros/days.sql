@@ -38,7 +38,8 @@
   case when {{ column }}_is_date then {{ utc_time(column) }} else {{ column }} end
 {%- endmacro %}
 
-{% macro as_of() -%} cast('{{ var("as_of") }}' as date) {%- endmacro %}
+{# Marked, so that a text can be turned to another as_of and no other date with it (see generations.sql). #}
+{% macro as_of(day=none) -%} cast('{{ day or var("as_of") }}' /* as_of */ as date) {%- endmacro %}
 
 {% macro first_day() -%} cast('0001-01-01' as date) {%- endmacro %}
 

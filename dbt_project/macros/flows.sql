@@ -66,7 +66,7 @@
 {%- endmacro %}
 
 {# Changes of profile at the opening of a period: customer_key, period_start, profile_before, profile_key. #}
-{% macro profile_changes(generation='current', rule='period') -%}
+{% macro profile_changes(rule='period') -%}
   select
       customer_key,
       from_period as period_start,
@@ -78,7 +78,7 @@
           from_period,
           profile_key,
           lag(profile_key, 1, cast(0 as bigint)) over (partition by customer_key order by from_period nulls last) as profile_before
-      from {{ fact('int_profile_spans', generation) }}
+      from {{ fact('int_profile_spans') }}
       where rule = '{{ rule }}'
           and grain = {{ this_grain() }}
   ) as changes

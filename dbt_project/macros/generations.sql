@@ -1,20 +1,36 @@
-{# Which generation's facts a flow is computed from, and the one grain at a time of period tables. #}
+{# A night adds to the previous generation: facts of touched customers are built anew, and their contributions to sums exchanged.
+   A full refresh is the same text with everybody touched and nothing before. #}
 
-{# The literal that the materialization by_grain replaces by each grain in turn. #}
+{# The literal that the materializations by_grain and contributions replace by each grain in turn. #}
 {% macro this_grain() -%} '__grain__' {%- endmacro %}
 
 {% macro grains() -%} {{ return(['week', 'month', 'quarter', 'year']) }} {%- endmacro %}
 
-{# Facts of this run, or of the generation that it starts from. #}
+{# Facts that a model is built from: all of them, at night those of touched customers. #}
 {% macro fact(model, generation='current') -%}
-  {%- if generation == 'current' -%} {{ ref(model) }}
-  {%- else -%} previous.main.{{ model }}
+  {%- do ref('night_touched') -%}
+  {%- if var('night') -%}
+    (select * from {{ ref(model) }} where customer_key in (select customer_key from {{ night_touched_customers() }}))
+  {%- else -%} {{ ref(model) }}
   {%- endif -%}
 {%- endmacro %}
 
-{% macro has_dataset(dataset) -%} {{ return(dataset in var('datasets')) }} {%- endmacro %}
+{# Named without its database, so that a text that is run on the previous generation's facts still looks at tonight's customers. #}
+{% macro night_touched_customers() -%} main.night_touched {%- endmacro %}
 
-{# Schemas as written: staging views beside main, no prefix. #}
-{% macro generate_schema_name(custom_schema_name, node) -%}
-  {{ custom_schema_name if custom_schema_name else target.schema }}
+{# The condition on raw rows: at night those of touched customers, by the key of the id that the source gave (0: none). #}
+{% macro of_touched_customers(key) -%}
+  {%- do ref('night_touched_keys') -%}
+  {%- if var('night') -%} coalesce({{ key }}, 0) in (select raw_key from main.night_touched_keys) {%- else -%} true {%- endif -%}
 {%- endmacro %}
+
+{# A table of the generation that this run starts from. #}
+{% macro previous(model) -%} previous.main.{{ model }} {%- endmacro %}
+
+{# The text of a model, turned to the previous generation: its facts, its calendar, its as_of. #}
+{% macro on_previous_generation(sql, relation) -%}
+  {%- set here = '"' ~ relation.database ~ '"."' ~ relation.schema ~ '".' -%}
+  {{ return(sql | replace(here, 'previous.main.') | replace(as_of(), as_of(var('previous_as_of')))) }}
+{%- endmacro %}
+
+{% macro has_dataset(dataset) -%} {{ return(dataset in var('datasets')) }} {%- endmacro %}

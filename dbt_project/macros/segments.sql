@@ -17,9 +17,9 @@
 {% macro profile_base() -%} {{ return(var('max_segment_values') + 2) }} {%- endmacro %}
 
 {# The profile intervals that figures of a period use: from_period <= period_start < to_period. #}
-{% macro profiles_of_periods(generation='current', rule='period') -%}
+{% macro profiles_of_periods(rule='period') -%}
   select customer_key, from_period, to_period, profile_key
-  from {{ fact('int_profile_spans', generation) }}
+  from {{ fact('int_profile_spans') }}
   where rule = 'any' or (rule = '{{ rule }}' and grain = {{ this_grain() }})
 {%- endmacro %}
 

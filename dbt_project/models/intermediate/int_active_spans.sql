@@ -1,10 +1,11 @@
+{{ config(materialized='by_customer') }}
 {%- set window = var('activity_window_days') -%}
 with purchase_days as (
-    select * from {{ ref('int_purchase_days') }}
+    select * from {{ fact('int_purchase_days') }}
 ),
 
 counted_phases as (
-    select * from {{ ref('int_counted_phases') }}
+    select * from {{ fact('int_counted_phases') }}
 ),
 
 order_starts as (

@@ -1,6 +1,5 @@
-{{ config(materialized='by_grain') }}
-{%- set columns = {'members': 'bigint', 'active_change': 'bigint', 'later_change': 'bigint', 'order_revenue': 'decimal(38, 2)', 'mrr_change': 'decimal(38, 6)',
-    'foreign_mrr': 'decimal(38, 6)'} %}
+{{ config(materialized='contributions', flow_keys=['grain', 'basis', 'segment_dimension', 'segment_value', 'cohort_number', 'period_number']) }}
+{%- set columns = {'members': 'bigint', 'active_change': 'bigint', 'later_change': 'bigint', 'order_revenue': 'decimal(38, 2)', 'mrr_change': 'decimal(38, 6)'} %}
 {%- set cohort = ['cohort_number', 'period_number', 'profile_key'] %}
 with cohort_members as (
     select * from {{ fact('int_cohort_members') }}
@@ -17,10 +16,6 @@ spans as (
 
 mrr_changes as (
     select * from {{ fact('int_mrr_changes') }}
-),
-
-fx_rates as (
-    select * from {{ ref('int_fx_rates') }}
 ),
 
 profile_values as (
@@ -181,7 +176,7 @@ last_activities as (
         members.customer_key
 ),
 
-{# MRR by cohort: money in the reporting currency as changes, foreign money valued at every close. #}
+{# MRR by cohort in the reporting currency; foreign money is in int_cohort_level_flows. #}
 members_of_subscriptions as (
     select * from members
     where basis = 'subscription'
@@ -207,34 +202,6 @@ mrr_by_period as (
         members.profile_key,
         members.cohort_number,
         greatest(calendar.period_number, members.cohort_number)
-),
-
-foreign_mrr as (
-    select
-        members.basis,
-        members.is_only_basis,
-        members.profile_key,
-        members.cohort_number,
-        periods.period_number,
-        sum({{ mrr_to_reporting('mrr_changes.mrr_after', 'mrr_changes.currency', 'fx_rates.rate') }}) as foreign_mrr
-    from mrr_changes
-    inner join periods
-        on mrr_changes.change_date < periods.close_date
-        and periods.close_date <= mrr_changes.next_change_date
-    inner join fx_rates
-        on mrr_changes.currency = fx_rates.currency
-        and fx_rates.rate_date = {{ add_days('periods.close_date', -1) }}
-    inner join members_of_subscriptions as members
-        on mrr_changes.customer_key = members.customer_key
-        and members.cohort_number <= periods.period_number
-    where mrr_changes.currency <> '{{ var("reporting_currency") }}'
-        and mrr_changes.mrr_after > 0
-    group by
-        members.basis,
-        members.is_only_basis,
-        members.profile_key,
-        members.cohort_number,
-        periods.period_number
 ),
 
 contributions as (
@@ -278,8 +245,6 @@ contributions as (
     from last_activities
     union all
     select basis, is_only_basis, {{ cohort | join(', ') }}, {{ only(columns, {'mrr_change': 'mrr_change'}) }} from mrr_by_period
-    union all
-    select basis, is_only_basis, {{ cohort | join(', ') }}, {{ only(columns, {'foreign_mrr': 'foreign_mrr'}) }} from foreign_mrr
 ),
 
 sums as (

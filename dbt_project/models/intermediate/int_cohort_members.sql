@@ -1,5 +1,7 @@
+{{ config(materialized='by_customer') }}
+{%- do ref('stg_customers') %}{% do ref('int_identities') %}
 with spans as (
-    select * from {{ ref('int_active_spans') }}
+    select * from {{ fact('int_active_spans') }}
 ),
 
 
@@ -44,7 +46,7 @@ static_profiles as (
     select
         customer_key,
         profile_key
-    from {{ ref('int_profile_spans') }}
+    from {{ fact('int_profile_spans') }}
     where rule = 'any'
         and {{ (var('cohort_event') != 'signup') | lower }}
 ),
@@ -54,6 +56,7 @@ evaluated as (
         first_days.basis,
         first_days.customer_key,
         cast(sum(cast(segment_values.value_number as bigint) * case segment_spans.dimension
+            when 'all' then cast(0 as bigint)
 {%- for dimension in var('segments') %}
             when '{{ dimension }}' then cast({{ profile_base() ** loop.index0 }} as bigint)
 {%- endfor %}
@@ -61,7 +64,7 @@ evaluated as (
     from first_days
     left join static_profiles
         on first_days.customer_key = static_profiles.customer_key
-    inner join {{ ref('int_segment_spans') }} as segment_spans
+    inner join {{ fact('int_segment_spans') }} as segment_spans
         on first_days.customer_key = segment_spans.customer_key
         and segment_spans.start_date <= first_days.cohort_date
         and first_days.cohort_date < segment_spans.end_date

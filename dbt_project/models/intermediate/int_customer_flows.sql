@@ -1,4 +1,4 @@
-{{ config(materialized='by_grain') }}
+{{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value']) }}
 {%- set counts = ['customers_new', 'customers_reactivated', 'customers_lost', 'customers_transient', 'customers_joined', 'churn_events'] %}
 with spans as (
     select * from {{ fact('int_active_spans') }}

@@ -1,3 +1,4 @@
+{{ config(materialized='by_customer') }}
 with customer_keys as (
     select * from {{ ref('stg_customer_keys') }}
 ),

@@ -1,3 +1,4 @@
+{{ config(materialized='by_customer') }}
 with orders as (
     {{ resolved_orders() }}
 )

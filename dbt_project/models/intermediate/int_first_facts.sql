@@ -1,17 +1,18 @@
+{{ config(materialized='by_customer') }}
 with purchase_days as (
-    select * from {{ ref('int_purchase_days') }}
+    select * from {{ fact('int_purchase_days') }}
 ),
 
 refunds as (
-    select * from {{ ref('int_refunds') }}
+    select * from {{ fact('int_refunds') }}
 ),
 
 spans as (
-    select * from {{ ref('int_active_spans') }}
+    select * from {{ fact('int_active_spans') }}
 ),
 
 cancel_requests as (
-    select * from {{ ref('int_cancel_requests') }}
+    select * from {{ fact('int_cancel_requests') }}
 ),
 
 facts as (

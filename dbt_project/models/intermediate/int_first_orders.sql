@@ -1,9 +1,10 @@
+{{ config(materialized='by_customer') }}
 with orders as (
     {{ counted_orders() }}
 ),
 
 first_days as (
-    select * from {{ ref('int_purchase_days') }}
+    select * from {{ fact('int_purchase_days') }}
     where day_number = 1
 ),
 

@@ -1,4 +1,4 @@
-{{ config(materialized='by_grain') }}
+{{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value']) }}
 {%- set horizons = [30, 60, 90, 180, 365] %}
 {%- set counts = ['orders', 'ordering_customers', 'new_customer_orders', 'repeat_customers', 'returning_customers', 'first_time_buyers', 'second_time_buyers',
     'repurchased_30d', 'repurchased_60d', 'repurchased_90d', 'repurchased_180d', 'repurchased_365d', 'purchase_gaps', 'purchase_gap_days',

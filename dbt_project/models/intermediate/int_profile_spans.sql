@@ -1,6 +1,7 @@
+{{ config(materialized='by_customer') }}
 {%- set dimensions = var('segments') -%}
 with segment_spans as (
-    select * from {{ ref('int_segment_spans') }}
+    select * from {{ fact('int_segment_spans') }}
 ),
 
 segment_values as (
@@ -8,7 +9,7 @@ segment_values as (
 ),
 
 first_facts as (
-    select * from {{ ref('int_first_facts') }}
+    select * from {{ fact('int_first_facts') }}
 ),
 
 calendar as (
@@ -28,6 +29,7 @@ weighted as (
         segment_spans.is_first_value,
         first_facts.first_fact_date,
         cast(segment_values.value_number as bigint) * case segment_spans.dimension
+            when 'all' then cast(0 as bigint)
 {%- for dimension in dimensions %}
             when '{{ dimension }}' then cast({{ profile_base() ** loop.index0 }} as bigint)
 {%- endfor %}

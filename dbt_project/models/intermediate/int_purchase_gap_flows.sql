@@ -1,4 +1,4 @@
-{{ config(materialized='by_grain') }}
+{{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value', 'gap_days']) }}
 with purchase_days as (
     select * from {{ fact('int_purchase_days') }}
     where previous_date is not null

@@ -1,3 +1,4 @@
+{{ config(materialized='by_customer') }}
 {%- set customer_dimensions = var('segments') | reject('in', ['plan', 'first_order_channel', 'engagement_group', 'nps_class']) | list -%}
 with customers as (
     select * from {{ ref('stg_customers') }}
@@ -8,11 +9,11 @@ identities as (
 ),
 
 first_orders as (
-    select * from {{ ref('int_first_orders') }}
+    select * from {{ fact('int_first_orders') }}
 ),
 
 plan_values as (
-    select * from {{ ref('int_plan_values') }}
+    select * from {{ fact('int_plan_values') }}
 ),
 
 {# Attributes come from the surviving id: rows of ids that stand for another one are left out. #}

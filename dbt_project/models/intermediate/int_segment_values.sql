@@ -1,29 +1,73 @@
+{%- do ref('night_touched') %}
 with segment_spans as (
-    select * from {{ ref('int_segment_spans') }}
+    select * from {{ fact('int_segment_spans') }}
+),
+
+{# Numbers stand in profile keys of customers that a night does not touch, so they stay; new values get the next ones. #}
+numbered_before as (
+{%- if var('night') %}
+    select
+        dimension,
+        segment_value,
+        shown_value,
+        value_number
+    from {{ previous('int_segment_values') }}
+{%- else %}
+    select
+        cast('' as string) as dimension,
+        cast('' as string) as segment_value,
+        cast('' as string) as shown_value,
+        cast(0 as integer) as value_number
+    where false
+{%- endif %}
+),
+
+last_numbers as (
+    select
+        dimension,
+        max(value_number) as value_number
+    from numbered_before
+    group by dimension
 ),
 
 counted as (
     select
-        dimension,
-        segment_value,
+        segment_spans.dimension,
+        segment_spans.segment_value,
         count(*) as customers
     from segment_spans
+    left join numbered_before
+        on segment_spans.dimension = numbered_before.dimension
+        and segment_spans.segment_value = numbered_before.segment_value
+    where numbered_before.dimension is null
     group by
-        dimension,
-        segment_value
+        segment_spans.dimension,
+        segment_spans.segment_value
 ),
 
 ranked as (
     select
-        dimension,
-        segment_value,
-        row_number() over (partition by dimension order by customers desc nulls last, segment_value nulls last) as place
+        counted.dimension,
+        counted.segment_value,
+        coalesce(last_numbers.value_number, 1)
+            + row_number() over (
+                partition by counted.dimension order by counted.customers desc nulls last, counted.segment_value nulls last
+            ) as value_number
     from counted
+    left join last_numbers
+        on counted.dimension = last_numbers.dimension
 )
 
 select
     dimension,
     segment_value,
-    case when place <= {{ var('max_segment_values') }} then segment_value else '(other)' end as shown_value,
-    cast(case when place <= {{ var('max_segment_values') }} then place + 1 else 1 end as integer) as value_number
+    shown_value,
+    value_number
+from numbered_before
+union all
+select
+    dimension,
+    segment_value,
+    case when value_number <= {{ var('max_segment_values') + 1 }} then segment_value else '(other)' end as shown_value,
+    cast(case when value_number <= {{ var('max_segment_values') + 1 }} then value_number else 1 end as integer) as value_number
 from ranked

@@ -41,6 +41,55 @@ cells as (
         and cell_periods.period_number - cohorts.cohort_number <= {{ cohort_max_age('cohorts.grain') }}
 ),
 
+fx_rates as (
+    select * from {{ ref('int_fx_rates') }}
+),
+
+{# So many members of a cohort have this foreign MRR, from this period until the next change. #}
+level_counts as (
+    select
+        grain,
+        segment_dimension,
+        segment_value,
+        cohort_number,
+        currency,
+        mrr,
+        period_number as from_number,
+        lead(period_number) over (
+            partition by grain, segment_dimension, segment_value, cohort_number, currency, mrr order by period_number nulls last
+        ) as to_number,
+        sum(customers) over (
+            partition by grain, segment_dimension, segment_value, cohort_number, currency, mrr
+            order by period_number nulls last rows unbounded preceding
+        ) as customers
+    from {{ ref('int_cohort_level_flows') }}
+),
+
+foreign_mrr as (
+    select
+        level_counts.grain,
+        level_counts.segment_dimension,
+        level_counts.segment_value,
+        level_counts.cohort_number,
+        periods.period_number,
+        sum({{ mrr_to_reporting('level_counts.mrr', 'level_counts.currency', 'fx_rates.rate') }} * level_counts.customers) as mrr
+    from level_counts
+    inner join periods
+        on level_counts.grain = periods.grain
+        and periods.period_number >= level_counts.from_number
+        and (level_counts.to_number is null or periods.period_number < level_counts.to_number)
+    inner join fx_rates
+        on level_counts.currency = fx_rates.currency
+        and fx_rates.rate_date = {{ add_days('periods.close_date', -1) }}
+    where level_counts.customers <> 0
+    group by
+        level_counts.grain,
+        level_counts.segment_dimension,
+        level_counts.segment_value,
+        level_counts.cohort_number,
+        periods.period_number
+),
+
 summed as (
     select
         cells.grain,
@@ -56,7 +105,7 @@ summed as (
         cast(sum(coalesce(flows.later_change, 0)) over running as bigint) as active_or_later,
         coalesce(flows.order_revenue, 0) as order_revenue,
         cast(sum(coalesce(flows.order_revenue, 0)) over running as decimal(38, 2)) as cumulative_order_revenue,
-        cast(sum(coalesce(flows.mrr_change, 0)) over running as decimal(38, 6)) + coalesce(flows.foreign_mrr, 0) as mrr
+        cast(sum(coalesce(flows.mrr_change, 0)) over running as decimal(38, 6)) + coalesce(foreign_mrr.mrr, 0) as mrr
     from cells
     left join flows
         on cells.grain = flows.grain
@@ -65,6 +114,13 @@ summed as (
         and cells.segment_value = flows.segment_value
         and cells.cohort_number = flows.cohort_number
         and cells.period_number = flows.period_number
+    left join foreign_mrr
+        on cells.basis = 'subscription'
+        and cells.grain = foreign_mrr.grain
+        and cells.segment_dimension = foreign_mrr.segment_dimension
+        and cells.segment_value = foreign_mrr.segment_value
+        and cells.cohort_number = foreign_mrr.cohort_number
+        and cells.period_number = foreign_mrr.period_number
     window running as (
         partition by cells.grain, cells.basis, cells.segment_dimension, cells.segment_value, cells.cohort_number
         order by cells.period_number nulls last rows unbounded preceding

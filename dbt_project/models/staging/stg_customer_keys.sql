@@ -1,5 +1,6 @@
 with customer_keys as (
     select * from {{ source('raw', 'customer_keys') }}
+    where {{ of_touched_customers('customer_key') }}
 )
 
 select

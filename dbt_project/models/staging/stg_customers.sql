@@ -1,5 +1,6 @@
 with customers as (
     select * from {{ source('raw', 'customers') }}
+    where {{ of_touched_customers('_customer_key') }}
 )
 
 select

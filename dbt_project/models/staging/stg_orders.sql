@@ -1,5 +1,6 @@
 with orders as (
     select * from {{ source('raw', 'orders') }}
+    where {{ of_touched_customers('_customer_key') }}
 )
 
 select

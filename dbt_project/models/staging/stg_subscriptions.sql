@@ -1,5 +1,9 @@
 with subscriptions as (
     select * from {{ source('raw', 'subscriptions') }}
+    where subscription_id in (
+        select subscription_id from {{ source('raw', 'subscriptions') }}
+        where {{ of_touched_customers('_customer_key') }}
+    )
 )
 
 select

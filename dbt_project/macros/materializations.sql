@@ -1,0 +1,144 @@
+{# How tables come into being, once for all models.
+   table (dbt's own)  computed wholly in every run
+   by_grain           the same, one grain at a time, so that memory is bounded by one grain's groups
+   by_customer        facts: at night only rows of touched customers, and of those only customers whose rows differ, are replaced
+   contributions      sums per `flow_keys`: at night the old contributions of touched customers are taken out and the new ones put in #}
+
+{% materialization by_grain, default -%}
+  {%- set target_relation = this.incorporate(type='table') -%}
+  {{ run_hooks(pre_hooks) }}
+  {%- do drop_existing(this) -%}
+  {%- for grain in grains() -%}
+    {%- call statement('main') -%} {{ created_or_inserted(target_relation, sql | replace('__grain__', grain), loop.first) }} {%- endcall -%}
+  {%- endfor -%}
+  {{ run_hooks(post_hooks) }}
+  {%- do adapter.commit() -%}
+  {{ return({'relations': [target_relation]}) }}
+{%- endmaterialization %}
+
+{% materialization by_customer, default -%}
+  {%- set target_relation = this.incorporate(type='table') -%}
+  {{ run_hooks(pre_hooks) }}
+  {%- if not var('night') -%}
+    {%- do drop_existing(this) -%}
+    {%- call statement('main') -%} {{ create_table_as(False, target_relation, sql) }} {%- endcall -%}
+  {%- else -%}
+    {%- set columns = column_names(target_relation) -%}
+    {%- set tonight = 'select ' ~ columns ~ ' from (' ~ sql ~ ') as tonight where customer_key in (select customer_key from ' ~ night_touched_customers() ~ ')' -%}
+    {%- set before = 'select ' ~ columns ~ ' from ' ~ target_relation ~ ' where customer_key in (select customer_key from ' ~ night_touched_customers() ~ ')' -%}
+    {%- set new_rows = temporary('new_rows') -%}
+    {%- set changed = temporary('changed_customers') -%}
+    {%- call statement('new_rows') -%} create or replace temporary table {{ new_rows }} as {{ tonight }} {%- endcall -%}
+    {%- call statement('changed') -%}
+      create or replace temporary table {{ changed }} as
+      select customer_key from ({{ before }} except all select {{ columns }} from {{ new_rows }}) as gone
+      union
+      select customer_key from (select {{ columns }} from {{ new_rows }} except all {{ before }}) as come
+    {%- endcall -%}
+    {%- call statement('delete') -%}
+      delete from {{ target_relation }} where customer_key in (select customer_key from {{ changed }})
+    {%- endcall -%}
+    {%- call statement('main') -%}
+      insert into {{ target_relation }} ({{ columns }})
+      select {{ columns }} from {{ new_rows }} where customer_key in (select customer_key from {{ changed }})
+    {%- endcall -%}
+    {%- call statement('drop') -%} drop table {{ new_rows }}; drop table {{ changed }} {%- endcall -%}
+  {%- endif -%}
+  {{ run_hooks(post_hooks) }}
+  {%- do adapter.commit() -%}
+  {{ return({'relations': [target_relation]}) }}
+{%- endmaterialization %}
+
+{% materialization contributions, default -%}
+  {%- set target_relation = this.incorporate(type='table') -%}
+  {%- set keys = config.require('flow_keys') -%}
+  {{ run_hooks(pre_hooks) }}
+  {%- if not var('night') -%}
+    {%- do drop_existing(this) -%}
+    {%- for grain in grains() -%}
+      {%- call statement('main') -%} {{ created_or_inserted(target_relation, sql | replace('__grain__', grain), loop.first) }} {%- endcall -%}
+    {%- endfor -%}
+    {%- set measures = measure_columns(target_relation, keys) -%}
+    {%- call statement('zeros') -%} delete from {{ target_relation }} where not ({{ any_not_zero(measures) }}) {%- endcall -%}
+  {%- else -%}
+    {%- set measures = measure_columns(target_relation, keys) -%}
+    {%- set columns = keys + (measures | map(attribute='name') | list) -%}
+    {%- set difference = temporary('difference') -%}
+    {%- set changed = temporary('changed_sums') -%}
+    {%- for grain in grains() -%}
+      {%- set tonight = sql | replace('__grain__', grain) -%}
+      {%- call statement('difference') -%}
+        create or replace temporary table {{ difference }} as
+        {{ summed(keys, measures) }} from (
+          select {{ columns | join(', ') }} from ({{ tonight }}) as new_contributions
+          union all
+          select {{ keys | join(', ') }}{% for measure in measures %}, -{{ measure.name }} as {{ measure.name }}{% endfor %}
+          from ({{ on_previous_generation(tonight, target_relation) }}) as old_contributions
+        ) as contributions
+        {{ group_of(keys, measures) }}
+      {%- endcall -%}
+      {%- call statement('changed') -%}
+        create or replace temporary table {{ changed }} as
+        {{ summed(keys, measures) }} from (
+          select {{ columns | join(', ') }} from {{ difference }}
+          union all
+          select {{ columns | join(', ') }} from {{ target_relation }}
+          where ({{ keys | join(', ') }}) in (select ({{ keys | join(', ') }}) from {{ difference }})
+        ) as sums
+        {{ group_of(keys, measures) }}
+      {%- endcall -%}
+      {%- call statement('delete') -%}
+        delete from {{ target_relation }} where ({{ keys | join(', ') }}) in (select ({{ keys | join(', ') }}) from {{ difference }})
+      {%- endcall -%}
+      {%- call statement('main') -%}
+        insert into {{ target_relation }} ({{ columns | join(', ') }}) select {{ columns | join(', ') }} from {{ changed }}
+      {%- endcall -%}
+    {%- endfor -%}
+    {%- call statement('drop') -%} drop table {{ difference }}; drop table {{ changed }} {%- endcall -%}
+  {%- endif -%}
+  {{ run_hooks(post_hooks) }}
+  {%- do adapter.commit() -%}
+  {{ return({'relations': [target_relation]}) }}
+{%- endmaterialization %}
+
+{% macro drop_existing(relation) -%}
+  {%- set existing = load_cached_relation(relation) -%}
+  {%- if existing is not none -%} {%- do adapter.drop_relation(existing) -%} {%- endif -%}
+{%- endmacro %}
+
+{% macro created_or_inserted(relation, sql, is_first) -%}
+  {%- if is_first -%} {{ create_table_as(False, relation, sql) }}
+  {%- else -%}
+    {%- set columns = column_names(relation) -%}
+    insert into {{ relation }} ({{ columns }}) select {{ columns }} from ({{ sql }}) as one_grain
+  {%- endif -%}
+{%- endmacro %}
+
+{% macro column_names(relation) -%}
+  {{ return(adapter.get_columns_in_relation(relation) | map(attribute='name') | join(', ')) }}
+{%- endmacro %}
+
+{# A working table of a materialization; models run side by side, so it carries the model's name. #}
+{% macro temporary(name) -%} {{ return(this.identifier ~ '__' ~ name) }} {%- endmacro %}
+
+{% macro measure_columns(relation, keys) -%}
+  {%- set measures = [] -%}
+  {%- for column in adapter.get_columns_in_relation(relation) -%}
+    {%- if column.name not in keys -%} {%- do measures.append({'name': column.name, 'type': column.dtype}) -%} {%- endif -%}
+  {%- endfor -%}
+  {{ return(measures) }}
+{%- endmacro %}
+
+{% macro any_not_zero(measures) -%}
+  {%- for measure in measures -%} {{ measure.name }} <> 0{{ ' or ' if not loop.last }} {%- endfor -%}
+{%- endmacro %}
+
+{% macro summed(keys, measures) -%}
+  select {{ keys | join(', ') }}
+  {%- for measure in measures -%}, cast(sum({{ measure.name }}) as {{ measure.type }}) as {{ measure.name }} {%- endfor -%}
+{%- endmacro %}
+
+{% macro group_of(keys, measures) -%}
+  group by {{ keys | join(', ') }}
+  having {% for measure in measures -%} sum({{ measure.name }}) <> 0{{ ' or ' if not loop.last }} {%- endfor %}
+{%- endmacro %}

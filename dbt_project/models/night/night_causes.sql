@@ -1,0 +1,102 @@
+{#- Versions of rows that came since the previous generation, and those that they replaced. Subscriptions touch every customer of the same subscription: phases bound each other. -#}
+{%- set datasets = {'orders': 'order_id', 'subscriptions': "concat(subscription_id, ' ', cast(started_at as string))", 'customers': "coalesce(cast(valid_from as string), '')",
+    'customer_aliases': 'alias_id'} %}
+{%- for dataset in datasets %}{% do source('raw', dataset) %}{% do source('raw', dataset ~ '_history') %}{% endfor %}
+{%- do ref('int_identities') %}
+{%- if not var('night') %}
+select
+    cast(null as bigint) as customer_key,
+    cast(null as string) as dataset,
+    cast(null as string) as row_key,
+    cast(null as bigint) as load_id,
+    cast(null as string) as cause
+where false
+{%- else %}
+with changed_rows as (
+{%- for dataset, row_key in datasets.items() %}
+    select
+        coalesce(_customer_key, 0) as raw_key,
+        '{{ dataset }}' as dataset,
+        {{ row_key }} as row_key,
+        _load_id as load_id,
+        true as is_current
+    from {{ source('raw', dataset) }}
+    where _load_id > {{ var('applied_load_id') }}
+    union all
+    select
+        coalesce(_customer_key, 0) as raw_key,
+        '{{ dataset }}' as dataset,
+        {{ row_key }} as row_key,
+        _superseded_by as load_id,
+        false as is_current
+    from {{ source('raw', dataset ~ '_history') }}
+    where _superseded_by > {{ var('applied_load_id') }}
+        and _load_id <= {{ var('applied_load_id') }}
+    union all
+{%- endfor %}
+    select
+        _alias_key as raw_key,
+        'customer_aliases' as dataset,
+        alias_id as row_key,
+        _load_id as load_id,
+        true as is_current
+    from {{ source('raw', 'customer_aliases') }}
+    where _load_id > {{ var('applied_load_id') }}
+),
+
+changed_subscriptions as (
+    select subscription_id, max(load_id) as load_id
+    from (
+        select subscription_id, _load_id as load_id from {{ source('raw', 'subscriptions') }} where _load_id > {{ var('applied_load_id') }}
+        union all
+        select subscription_id, _superseded_by as load_id from {{ source('raw', 'subscriptions_history') }} where _superseded_by > {{ var('applied_load_id') }}
+    ) as versions
+    group by subscription_id
+),
+
+rows_touched as (
+    select * from changed_rows
+    union all
+    select distinct
+        subscriptions._customer_key as raw_key,
+        'subscriptions' as dataset,
+        subscriptions.subscription_id as row_key,
+        changed_subscriptions.load_id,
+        true as is_current
+    from {{ source('raw', 'subscriptions') }} as subscriptions
+    inner join changed_subscriptions
+        on subscriptions.subscription_id = changed_subscriptions.subscription_id
+    where subscriptions._load_id <= {{ var('applied_load_id') }}
+),
+
+{# The owner before and the owner now. #}
+owned as (
+    select coalesce(identities.customer_key, rows_touched.raw_key) as customer_key, rows_touched.*
+    from rows_touched
+    left join {{ ref('int_identities') }} as identities
+        on rows_touched.raw_key = identities.alias_key
+    union all
+    select coalesce(identities.customer_key, rows_touched.raw_key) as customer_key, rows_touched.*
+    from rows_touched
+    left join {{ previous('int_identities') }} as identities
+        on rows_touched.raw_key = identities.alias_key
+)
+
+select
+    customer_key,
+    dataset,
+    row_key,
+    max(load_id) as load_id,
+    case
+        when dataset = 'customer_aliases' then 'merge'
+        when dataset = 'customers' then 'attribute'
+        when min(case when is_current then 1 else 0 end) = 1 then 'late'
+        when max(case when is_current then 1 else 0 end) = 1 then 'corrected'
+        else 'deleted'
+    end as cause
+from owned
+group by
+    customer_key,
+    dataset,
+    row_key
+{%- endif %}
