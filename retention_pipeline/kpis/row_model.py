@@ -19,7 +19,6 @@ from retention_pipeline.kpis.store import ROW_KEY
 from retention_pipeline.kpis.violation import Violation
 from retention_pipeline.kpis.vocabulary import NULL_REASONS
 
-
 CONTRACT = "contract of retention_kpis"
 
 
