@@ -196,7 +196,7 @@ def _about_exclusions(connection: duckdb.DuckDBPyConnection) -> list[Row]:
         rows += [
             ("orders", "excluded_orders", reason, float(count), None, None)
             for reason, count in connection.execute(
-                f"select reason, {counted} from order_exclusions {only} group by reason order by reason"
+                f"select exclusion_reason, {counted} from order_exclusions {only} group by 1 order by 1"
             ).fetchall()
         ]
     if "phase_overlaps" in tables:
