@@ -9,7 +9,14 @@ LoadStatus = Literal["loaded", "already_loaded", "refused", "too_many_bad", "fai
 
 
 class IngestError(Exception):
-    """Ingestion cannot be trusted as it stands; the text says why in words for a user."""
+    """Ingestion cannot be trusted as it stands; the text says why in words for a user.
+
+    `result` tells of the loads that were done all the same.
+    """
+
+    def __init__(self, message: str, result: IngestResult | None = None) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,123 @@
+"""The archive: the bytes of every file that was ever looked at, under the checksum of its content.
+
+A file is copied, hashed and its lines are counted in one pass, and from there on only the copy is read: what happens
+to the original in the meantime does not matter.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from retention_pipeline.ingest.lines import BLOCK, LineCounts
+
+Format = Literal["csv", "parquet", "jsonl"]
+
+
+class UnusableFileError(Exception):
+    """The file cannot be loaded at all; the text says why, in words for the one who delivered it."""
+
+
+class StillBeingWrittenError(Exception):
+    """The file changed while it was copied."""
+
+
+@dataclass(frozen=True)
+class ArchivedFile:
+    """A copy of a delivered file. `plain` is the copy without compression (the same path where there was none)."""
+
+    path: Path
+    plain: Path
+    sha256: str
+    size: int
+    format: Format
+    counts: LineCounts
+
+
+def checksum(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def take(path: Path, file_format: Format, folder: Path, scratch: Path) -> ArchivedFile:
+    """Copy a file into `folder`; `scratch` takes what lives only as long as the load.
+
+    Raises UnusableFileError for broken compression, StillBeingWrittenError if the file changed meanwhile.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    scratch.mkdir(parents=True, exist_ok=True)
+    compressed = path.suffix == ".gz"
+    before = os.stat(path)
+    partial = scratch / f"{os.getpid()}.copy"
+    plain = scratch / "plain"
+    digest = hashlib.sha256()
+    counts = LineCounts()
+    count = _Lines(counts, plain if compressed else None)
+    broken: str | None = None
+    with path.open("rb") as source, partial.open("wb") as copy:
+        while block := source.read(BLOCK):
+            digest.update(block)
+            copy.write(block)
+            if file_format != "parquet" and broken is None:
+                broken = count.feed(block)
+    broken = count.close() or broken
+    after = os.stat(path)
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        partial.unlink()
+        raise StillBeingWrittenError(path)
+    archived = folder / (digest.hexdigest() + "".join(path.suffixes[-2:] if compressed else path.suffixes[-1:]))
+    os.replace(partial, archived)
+    if broken:
+        raise UnusableFileError(broken)
+    return ArchivedFile(
+        path=archived,
+        plain=plain if compressed else archived,
+        sha256=digest.hexdigest(),
+        size=after.st_size,
+        format=file_format,
+        counts=counts,
+    )
+
+
+class _Lines:
+    """Feeds the blocks of a file to the counts, unpacked where the file is compressed."""
+
+    def __init__(self, counts: LineCounts, plain: Path | None) -> None:
+        self.counts = counts
+        self.unpack = zlib.decompressobj(wbits=31) if plain else None
+        self.plain = plain.open("wb") if plain else None
+
+    def feed(self, block: bytes) -> str | None:
+        """Take a block; the result says what is wrong with the compression."""
+        if self.unpack is None or self.plain is None:
+            self.counts.feed(block)
+            return None
+        try:
+            while block:
+                text = self.unpack.decompress(block)
+                self.counts.feed(text)
+                self.plain.write(text)
+                block = self.unpack.unused_data
+                if self.unpack.eof and block.strip(b"\0"):  # gzip files may be several, one after another
+                    self.unpack = zlib.decompressobj(wbits=31)
+                elif self.unpack.eof:
+                    block = b""
+        except (zlib.error, gzip.BadGzipFile) as error:
+            return f"the gzip compression is broken: {error}"
+        return None
+
+    def close(self) -> str | None:
+        self.counts.finish()
+        if self.plain is not None and self.unpack is not None:
+            self.plain.close()
+            if not self.unpack.eof:
+                return "the gzip compression ends too early"
+        return None

@@ -1,0 +1,171 @@
+"""What was loaded, when, and what became of it: `raw.ledger`, `raw.deliveries`, `raw.quarantine`.
+
+A file is known by its checksum within a dataset and source, whatever it is called. One that was refused stays known
+too, so that it is named in every run until it goes away or the settings by which it was read change.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+
+import duckdb
+import pyarrow as pa
+
+from retention_pipeline.contracts import Contract
+from retention_pipeline.ingest.landing import DeliveredFile
+from retention_pipeline.ingest.result import LoadResult
+from retention_pipeline.ingest.staging import BadRow
+
+RACY_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """A file as the ledger has it."""
+
+    load_id: int
+    status: str
+    error: str | None
+    mapping: str
+    bad: int
+
+
+@dataclass
+class LoadRecord:
+    """One line of the ledger in the making; `columns` are those of the file, for the next file's drift."""
+
+    result: LoadResult
+    sha256: str | None
+    size: int | None
+    blank: int
+    mode: str | None
+    mapping: str
+    columns: list[str] = field(default_factory=list)
+    given: list[str] = field(default_factory=list)
+    bad_rows: list[BadRow] = field(default_factory=list)
+
+
+@dataclass
+class SourceLedger:
+    """What is known of one source before its files are looked at: read in few queries, however many files."""
+
+    files: dict[str, KnownFile]
+    sizes: set[int]
+    stamps: dict[str, tuple[str, str]]
+    columns: list[str] | None
+    given: list[str] | None
+
+    @classmethod
+    def read(cls, connection: duckdb.DuckDBPyConnection, dataset: str, source: str) -> SourceLedger:
+        files, sizes = {}, set()
+        columns: list[str] | None = None
+        given: list[str] | None = None
+        for sha256, size, load_id, status, error, mapping, bad, drift in connection.execute(
+            """
+            select sha256, bytes, load_id, status, error, mapping, n_bad, drift
+            from raw.ledger where dataset = $1 and source = $2 order by load_id
+            """,
+            [dataset, source],
+        ).fetchall():
+            files[sha256] = KnownFile(load_id, status, error, mapping, bad)
+            sizes.add(size)
+            if status == "loaded" and drift:
+                seen = json.loads(drift)
+                columns, given = seen["columns"], seen["given"]
+        stamps = {
+            name: (stamp, sha256)
+            for name, stamp, sha256 in connection.execute(
+                """
+                select file_name, file_stamp, sha256 from raw.deliveries
+                where dataset = $1 and source = $2 and file_stamp is not null order by seen_at, load_id
+                """,
+                [dataset, source],
+            ).fetchall()
+        }
+        return cls(files, sizes, stamps, columns, given)
+
+    def unchanged_sha256(self, file: DeliveredFile) -> str | None:
+        """The checksum of a file that nobody touched since it was last read."""
+        stamp, sha256 = self.stamps.get(file.name, (None, None))
+        return sha256 if stamp == file.stamp else None
+
+
+def next_load_id(connection: duckdb.DuckDBPyConnection) -> int:
+    """Load ids rise over all datasets, and are never given twice."""
+    row = connection.execute("select coalesce(max(load_id), 0) + 1 from raw.ledger").fetchone()
+    return int(row[0]) if row else 1
+
+
+def write_load(connection: duckdb.DuckDBPyConnection, record: LoadRecord, now: datetime) -> None:
+    """Write a load's line, in place of an earlier one of the same bytes that did not succeed."""
+    result = record.result
+    connection.execute(
+        """
+        delete from raw.ledger
+        where dataset = $1 and source = $2 and sha256 is not distinct from $3 and status <> 'loaded'
+            and ($3 is not null or file_name = $4)
+        """,
+        [result.dataset, result.source, record.sha256, result.file_name],
+    )
+    drift = json.dumps({**asdict(result.drift), "columns": record.columns, "given": record.given})
+    values = [
+        result.load_id, result.dataset, result.source, result.file_name, record.sha256, record.size,
+        result.lines, result.good, result.bad, record.blank,
+        result.new, result.changed, result.unchanged, result.stale,
+        result.status, record.mode, result.error, drift, record.mapping, now, now,
+    ]  # fmt: skip
+    connection.execute(f"insert into raw.ledger values ({', '.join('?' * len(values))})", values)
+    if record.bad_rows:
+        _write_bad_rows(connection, record, now)
+
+
+def _write_bad_rows(connection: duckdb.DuckDBPyConnection, record: LoadRecord, now: datetime) -> None:
+    rows = record.bad_rows
+    bad_rows = pa.table(
+        {
+            "line": pa.array([row.line for row in rows], pa.int64()),
+            "byte_position": pa.array([row.byte_position for row in rows], pa.int64()),
+            "reason": pa.array([row.reason for row in rows], pa.string()),
+            "raw": pa.array([row.raw for row in rows], pa.binary()),
+        }
+    )
+    connection.register("bad_rows", bad_rows)
+    try:
+        connection.execute(
+            """
+            insert into raw.quarantine
+            select $1, $2, $3, $4, line, byte_position, reason, raw, $5, null from bad_rows
+            """,
+            [record.result.load_id, record.result.dataset, record.result.file_name, record.sha256, now],
+        )
+    finally:
+        connection.unregister("bad_rows")
+
+
+def write_deliveries(
+    connection: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    source: str,
+    seen: list[tuple[DeliveredFile, str, int]],
+    now: datetime,
+    clock: float,
+) -> None:
+    """Write that files were seen: (file, checksum, load id of these bytes).
+
+    A file changed within the last moments before `clock` (seconds) gets no stamp, for it could change again without
+    a new one; it is hashed again next time.
+    """
+    if not seen:
+        return
+    connection.executemany(
+        "insert into raw.deliveries values (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                now, contract.dataset, source, file.name, sha256, load_id, file.size,
+                file.stamp if clock - file.changed_at > RACY_SECONDS else None,
+            )
+            for file, sha256, load_id in seen
+        ],
+    )  # fmt: skip

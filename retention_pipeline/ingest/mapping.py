@@ -1,0 +1,96 @@
+"""From the columns that a file has to the columns of the contract: by name, as the source's settings say."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from retention_pipeline.contracts import Contract
+from retention_pipeline.ingest.archive import UnusableFileError
+from retention_pipeline.ingest.result import Drift
+from retention_pipeline.ingest.schema import literal
+from retention_pipeline.settings import Constant, RowHash, Source
+
+
+@dataclass(frozen=True)
+class FileColumn:
+    """A column that a file has: its name there, the expression that reads it, and the expression's DuckDB type."""
+
+    name: str
+    expression: str
+    type: str = "VARCHAR"
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Where each contract column comes from (None: it is null), and what is left for `_extra`.
+
+    `hashed` is the key column that is made from the row's content; `counts_equal_rows` says whether equal rows of one
+    file stay apart.
+    """
+
+    given: dict[str, FileColumn | None]
+    extra: list[FileColumn]
+    hashed: str | None = None
+    counts_equal_rows: bool = False
+    absent: tuple[str, ...] = field(default=())
+
+    def drift(self, columns_before: list[str] | None, optional_before: list[str] | None) -> Drift:
+        """What differs from the load before (None: there is none, so what the contract does not know is new)."""
+        added = [column.name for column in self.extra if column.name not in (columns_before or [])]
+        missing = [
+            name
+            for name, source in self.given.items()
+            if source is None and name != self.hashed and (name in self.absent or name in (optional_before or []))
+        ]
+        return Drift(tuple(added), tuple(missing))
+
+
+def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -> Mapping:
+    """Find every contract column in a file; raises UnusableFileError if a required one is missing."""
+    in_file = {column.name: column for column in columns}
+    used: set[str] = set()
+    given: dict[str, FileColumn | None] = {}
+    absent: list[str] = []
+    missing: list[str] = []
+    hashed, counts_equal_rows = None, False
+    for column in contract.columns:
+        mapped = source.columns.get(column.name, column.name)
+        given[column.name] = None
+        if isinstance(mapped, Constant):
+            given[column.name] = FileColumn("", literal(mapped.text))
+        elif isinstance(mapped, RowHash):
+            hashed, counts_equal_rows = column.name, True
+        elif mapped in in_file:
+            given[column.name] = in_file[mapped]
+            used.add(mapped)
+        elif contract.row_hash_key == column.name and column.name not in source.columns:
+            hashed = column.name
+        elif column.required:
+            missing.append(column.name if mapped == column.name else f"{column.name} (from {mapped})")
+        elif column.name in source.columns:
+            absent.append(column.name)
+    if missing:
+        raise UnusableFileError(
+            f"required columns are missing: {', '.join(missing)}; the file has: {', '.join(in_file) or 'none'}"
+        )
+    extra = sorted((column for column in columns if column.name not in used), key=lambda column: column.name)
+    return Mapping(given, extra, hashed, counts_equal_rows, tuple(absent))
+
+
+def mapping_fingerprint(contract: Contract, source: Source, business_timezone: str) -> str:
+    """What decides how the rows of a source are read; files that were refused are tried again when it changes."""
+    relevant = source.model_dump(
+        mode="json",
+        include={
+            "timezone",
+            "columns",
+            "values",
+            "decimal",
+            "round_decimals",
+            "ended_at_is_last_day",
+            "replace_by",
+            "delimiter",
+        },
+    )
+    return json.dumps([contract.raw_columns, relevant, business_timezone], sort_keys=True)

@@ -1,0 +1,123 @@
+"""How DuckDB reads each format: every row of a file as one row of a relation, in order, all values as they stand.
+
+A reader never guesses. Columns are found by the header's names, not by position; a file that cannot be read that way
+is refused as a whole, and one whose lines need care goes to `slow_path`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass, field
+
+import duckdb
+
+from retention_pipeline.ingest.archive import ArchivedFile, UnusableFileError
+from retention_pipeline.ingest.mapping import FileColumn
+from retention_pipeline.ingest.schema import literal, quoted
+
+MAX_LINE = 16_000_000
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A relation that yields the rows of a file in order, and the columns that can be read from it."""
+
+    relation: str
+    columns: list[FileColumn]
+    header_lines: int = 0
+    row_error: str | None = None
+    whole_row: str | None = None
+    rejects: bool = False
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def read_header(file: ArchivedFile, delimiter: str) -> list[str]:
+    """The column names of a CSV file; raises UnusableFileError where its first line cannot be one."""
+    head = _text_head(file)
+    line = head.split(b"\n", 1)[0].rstrip(b"\r")
+    if not line.strip():
+        raise UnusableFileError("the file begins with a blank line where its header should be")
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError:
+        raise UnusableFileError("the header is not valid UTF-8") from None
+    names = [name.strip() for name in next(csv.reader([text], delimiter=delimiter))]
+    if names[-1] == "":
+        names.pop()
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UnusableFileError(f"the header names columns twice: {', '.join(repr(name) for name in twice)}")
+    return names
+
+
+def _text_head(file: ArchivedFile) -> bytes:
+    """The first bytes of a text file, up to the end of its first line, without a byte order mark."""
+    head = file.counts.head
+    if file.counts.size == 0:
+        raise UnusableFileError("the file is empty")
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head[:200].count(b"\0") > len(head[:200]) // 4:
+        raise UnusableFileError("the file is not UTF-8 text (UTF-16?)")
+    if file.counts.lines == 1 and file.counts.carriage_returns > 1:
+        raise UnusableFileError("the lines end in CR alone; LF or CR LF is expected")
+    if b"\n" not in head:
+        with file.plain.open("rb") as stream:
+            head = stream.read(MAX_LINE)
+    return head.removeprefix(BYTE_ORDER_MARK)
+
+
+def read_csv(file: ArchivedFile, delimiter: str) -> Reading:
+    """Read a CSV file with a header; lines with the wrong number of values or bytes are reported, not loaded."""
+    names = read_header(file, delimiter)
+    columns = [FileColumn(name, f"c{index}") for index, name in enumerate(names)]
+    quote = '"' if file.counts.quotes else ""
+    listed = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(len(names)))
+    relation = f"""read_csv({literal(str(file.plain))}, auto_detect=false, header=true, delim={literal(delimiter)},
+        quote={literal(quote)}, escape={literal(quote)}, columns={{{listed}}}, max_line_size={MAX_LINE},
+        store_rejects=true, rejects_limit=0, rejects_table='stage_rejects', rejects_scan='stage_scans')"""
+    return Reading(relation, columns, header_lines=1, rejects=True)
+
+
+def read_json_lines(connection: duckdb.DuckDBPyConnection, file: ArchivedFile, relation: str | None = None) -> Reading:
+    """Read one JSON object per line. `relation` (one text column `line`) stands in for the lines of the file."""
+    if relation is None:
+        if file.counts.size:
+            _text_head(file)
+        relation = f"""(select line from read_csv({literal(str(file.plain))}, auto_detect=false, header=false,
+            delim=chr(1), quote='', escape='', columns={{'line': 'VARCHAR'}}, max_line_size={MAX_LINE},
+            store_rejects=true, rejects_limit=0, rejects_table='stage_rejects', rejects_scan='stage_scans')
+            where line is not null)"""
+    is_object = "coalesce(case when json_valid(line) then json_type(line) = 'OBJECT' end, false)"
+    names = [
+        name
+        for (name,) in connection.execute(
+            f"select distinct unnest(json_keys(line)) from {relation} where {is_object} order by all"
+        ).fetchall()
+    ]
+    structure = json.dumps({name: "VARCHAR" for name in names})
+    fields = f"from_json(line, {literal(structure)})" if names else "null"
+    rows = f"""(select line, {is_object} as is_object, case when is_object then {fields} end as fields
+        from {relation})"""
+    return Reading(
+        rows,
+        [FileColumn(name, f"fields.{quoted(name)}") for name in names],
+        row_error="case when not is_object then 'the line is no JSON object' end",
+        whole_row="case when is_object then line end",
+        rejects=True,
+    )
+
+
+def read_parquet(connection: duckdb.DuckDBPyConnection, file: ArchivedFile) -> Reading:
+    """Read a Parquet file with the types that it has."""
+    relation = f"read_parquet({literal(str(file.plain))})"
+    try:
+        described = connection.execute(f"describe select * from {relation}").fetchall()
+    except duckdb.Error as error:
+        raise UnusableFileError(f"not a complete Parquet file: {first_line(error)}") from None
+    return Reading(relation, [FileColumn(row[0], quoted(row[0]), row[1]) for row in described])
+
+
+def first_line(error: Exception) -> str:
+    """An error's text without DuckDB's advice, and without the archive's path that no user knows."""
+    return " ".join(str(error).split("\n")[0].split())

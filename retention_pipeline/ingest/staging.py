@@ -1,0 +1,321 @@
+"""One file onto the stage: a temporary table of typed rows, from which `versions` brings them into the raw table.
+
+Nothing durable happens here. When `stage_file` returns, every line of the file is a row of the stage, a refused row
+with its reason, the header, or blank; a file for which that does not add up is read again line by line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+import numpy as np
+
+from retention_pipeline.contracts import Contract
+from retention_pipeline.ingest.archive import ArchivedFile, UnusableFileError
+from retention_pipeline.ingest.checks import stage_query
+from retention_pipeline.ingest.lines import LineIndex
+from retention_pipeline.ingest.mapping import Mapping, map_columns
+from retention_pipeline.ingest.readers import Reading, first_line, read_csv, read_json_lines, read_parquet
+from retention_pipeline.ingest.schema import literal, quoted
+from retention_pipeline.ingest.slow_path import Rejected, SlowReading, read_csv_slowly, read_lines_slowly
+from retention_pipeline.settings import FileSource, Source
+
+REJECT_REASONS = {
+    "MISSING COLUMNS": "too few values for the header",
+    "TOO MANY COLUMNS": "too many values for the header",
+    "INVALID ENCODING": "the line is not valid UTF-8",
+    "UNQUOTED VALUE": "a quote is not closed, or text follows a closing quote",
+    "LINE SIZE OVER MAXIMUM": "the line is longer than 16 MB",
+}
+
+
+class TooManyBadError(Exception):
+    """More of a load was refused than `max_quarantine_rate` allows; `staged` says what."""
+
+    def __init__(self, staged: Staged, rate: float) -> None:
+        self.staged = staged
+        share = staged.bad / (staged.good + staged.bad)
+        example = staged.bad_rows[0] if staged.bad_rows else None
+        text = f"{staged.bad} of {staged.good + staged.bad} rows refused ({share:.1%}, allowed {rate:.1%})"
+        super().__init__(f"{text}; first: line {example.line}: {example.reason}" if example else text)
+
+
+@dataclass
+class BadRow:
+    """A row that goes to quarantine; `byte_position` from 0, None where the format has none."""
+
+    line: int
+    byte_position: int | None
+    reason: str
+    raw: bytes
+
+
+@dataclass
+class Staged:
+    """What became of one file: rows on the stage under its load id, and refused rows."""
+
+    load_id: int
+    mapping: Mapping
+    lines: int = 0
+    blank: int = 0
+    good: int = 0
+    bad: int = 0
+    mode: Literal["fast", "slow"] = "fast"
+    bad_rows: list[BadRow] = field(default_factory=list)
+
+
+class AccountingError(Exception):
+    """Lines are unaccounted for."""
+
+
+def create_stage(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
+    """An empty stage for rows of one dataset."""
+    typed = ", ".join(f"{quoted(name)} {kind}" for name, kind in contract.typed_columns)
+    connection.execute(f"create or replace temp table stage ({typed}, _extra varchar, _error varchar, _load_id bigint)")
+
+
+def stage_file(
+    connection: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    source: Source,
+    file: ArchivedFile,
+    *,
+    load_id: int,
+    business_timezone: str,
+    max_quarantine_rate: float,
+    scratch: Path,
+) -> Staged:
+    """Bring the rows of a file onto the stage.
+
+    Raises UnusableFileError for a file that cannot be loaded at all and TooManyBadError beyond the allowed share of
+    refused rows; the stage then holds nothing of the file.
+    """
+    stager = _Stager(connection, contract, source, file, load_id, business_timezone, scratch)
+    try:
+        staged = stager.stage()
+        allowed = max_quarantine_rate * (staged.good + staged.bad)
+        if staged.bad > allowed:
+            stager.find_bad_rows(staged, only=1)
+            raise TooManyBadError(staged, max_quarantine_rate)
+        stager.find_bad_rows(staged)
+    except Exception:
+        stager.clear()
+        raise
+    return staged
+
+
+@dataclass
+class _Stager:
+    connection: duckdb.DuckDBPyConnection
+    contract: Contract
+    source: Source
+    file: ArchivedFile
+    load_id: int
+    business_timezone: str
+    scratch: Path
+    rejected_at: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    rejected_for: list[str] = field(default_factory=list)
+    slow: SlowReading | None = None
+
+    @property
+    def delimiter(self) -> str:
+        return self.source.delimiter if isinstance(self.source, FileSource) else ","
+
+    def stage(self) -> Staged:
+        counts = self.file.counts
+        if self.file.format == "parquet":
+            return self._stage_parquet()
+        is_csv = self.file.format == "csv"
+        reading = read_csv(self.file, self.delimiter) if is_csv else read_json_lines(self.connection, self.file)
+        mapping = map_columns(self.contract, self.source, reading.columns)
+        expected = counts.lines - counts.blank - reading.header_lines
+        needs_care = counts.nul_bytes or counts.is_mixed or (is_csv and counts.lines_with_open_quote)
+        mode: Literal["fast", "slow"] = "fast"
+        try:
+            if needs_care:
+                raise AccountingError
+            rows = self._insert(reading, mapping)
+            self._fetch_rejects()
+            if rows + len(self.rejected_at) != expected:
+                raise AccountingError
+        except (duckdb.Error, AccountingError):
+            self.clear()
+            mode = "slow"
+            rows = self._insert_slowly(reading, mapping, counts.lines - counts.blank)
+        return self._staged(mapping, rows, counts.lines, counts.blank, mode)
+
+    def _stage_parquet(self) -> Staged:
+        reading = read_parquet(self.connection, self.file)
+        mapping = map_columns(self.contract, self.source, reading.columns)
+        path = literal(str(self.file.plain))
+        try:
+            row = self.connection.execute(f"select num_rows from parquet_file_metadata({path})").fetchone()
+            rows = self._insert(reading, mapping)
+        except duckdb.Error as error:
+            raise UnusableFileError(f"not a complete Parquet file: {first_line(error)}") from None
+        if row is None or rows != row[0]:
+            raise UnusableFileError(f"the Parquet file promises {row and row[0]} rows and has {rows}")
+        return self._staged(mapping, rows, rows, 0, "fast")
+
+    def _insert(self, reading: Reading, mapping: Mapping) -> int:
+        """Put the rows of a relation onto the stage; the result is their number."""
+        self.connection.execute("drop table if exists stage_rejects; drop table if exists stage_scans")
+        query = stage_query(
+            self.contract,
+            self.source,
+            mapping,
+            reading.relation,
+            business_timezone=self.business_timezone,
+            load_id=self.load_id,
+            row_error=reading.row_error,
+            whole_row=reading.whole_row,
+        )
+        inserted = self.connection.execute(f"insert into stage {query}").fetchone()
+        rows = int(inserted[0]) if inserted else 0
+        if mapping.counts_equal_rows:
+            self._number_equal_rows(mapping)
+        return rows
+
+    def _number_equal_rows(self, mapping: Mapping) -> None:
+        key = quoted(mapping.hashed or "")
+        self.connection.execute(
+            f"""
+            update stage set {key} = {key} || '-' || equal_rows.position
+            from (
+                select rowid as stage_row, row_number() over (partition by {key} order by rowid) as position
+                from stage where _load_id = {self.load_id} and _error is null
+            ) as equal_rows
+            where stage.rowid = equal_rows.stage_row and equal_rows.position > 1
+            """
+        )
+
+    def _fetch_rejects(self) -> None:
+        """Where DuckDB could not take a line, and why; a line with several errors counts once."""
+        rows = self.connection.execute(
+            """
+            select line_byte_position - 1 as position, string_agg(distinct error_type, ',' order by error_type)
+            from stage_rejects group by position order by position
+            """
+        ).fetchall()
+        self.rejected_at = np.array([position for position, _ in rows], dtype=np.int64)
+        self.rejected_for = [
+            "; ".join(REJECT_REASONS.get(kind, kind.lower()) for kind in kinds.split(",")) for _, kinds in rows
+        ]
+
+    def _insert_slowly(self, reading: Reading, mapping: Mapping, expected: int) -> int:
+        if self.file.format == "csv":
+            self.slow = read_csv_slowly(self.file, self.delimiter, len(reading.columns), self.scratch)
+        else:
+            self.slow = read_lines_slowly(self.file, self.scratch)
+        relation = f"read_parquet({literal(str(self.slow.path))})"
+        if self.file.format == "csv":
+            reading = Reading(relation, reading.columns)
+        else:
+            reading = read_json_lines(self.connection, self.file, relation)
+            mapping = map_columns(self.contract, self.source, reading.columns)
+        rows = self._insert(reading, mapping)
+        if rows != len(self.slow.lines) or self.slow.accounted_lines != expected:
+            raise UnusableFileError(
+                f"the lines do not add up: {expected} in the file, {self.slow.accounted_lines} accounted for"
+            )
+        return rows
+
+    def _staged(self, mapping: Mapping, rows: int, lines: int, blank: int, mode: Literal["fast", "slow"]) -> Staged:
+        found = self.connection.execute(
+            f"select count(*) from stage where _load_id = {self.load_id} and _error is not null"
+        ).fetchone()
+        wrong = int(found[0]) if found else 0
+        rejected = len(self.slow.rejected) if self.slow else len(self.rejected_at)
+        return Staged(self.load_id, mapping, lines, blank, rows - wrong, wrong + rejected, mode)
+
+    def find_bad_rows(self, staged: Staged, only: int | None = None) -> None:
+        """Fill `staged.bad_rows` with line, position, reason and bytes, in the order of the file."""
+        if staged.bad == 0:
+            return
+        limit = f"limit {only}" if only else ""
+        wrong = self.connection.execute(
+            f"""
+            select rowid - (select min(rowid) from stage where _load_id = {self.load_id}) as position, _error
+            from stage where _load_id = {self.load_id} and _error is not null order by rowid {limit}
+            """
+        ).fetchall()
+        positions = np.array([position for position, _ in wrong], dtype=np.int64)
+        reasons = [reason for _, reason in wrong]
+        if self.file.format == "parquet":
+            staged.bad_rows = self._bad_parquet_rows(positions, reasons)
+        elif self.slow is not None:
+            staged.bad_rows = self._bad_slow_rows(self.slow, positions, reasons)
+        else:
+            staged.bad_rows = self._bad_lines(positions, reasons)
+
+    def _bad_lines(self, positions: np.ndarray, reasons: list[str]) -> list[BadRow]:
+        index = LineIndex.of(self.file.plain)
+        rejected = index.number_at(self.rejected_at)
+        header = 1 if self.file.format == "csv" else 0
+        is_record = np.ones(len(index.starts), dtype=bool)
+        is_record[:header] = False
+        is_record[rejected] = False
+        records = np.flatnonzero(is_record)
+        found = [(int(records[position]), reason) for position, reason in zip(positions, reasons, strict=True)]
+        found += list(zip((int(line) for line in rejected), self.rejected_for, strict=True))
+        with self.file.plain.open("rb") as stream:
+            return [
+                BadRow(
+                    int(index.numbers[line]),
+                    int(index.starts[line]),
+                    reason,
+                    _bytes(stream, int(index.starts[line]), int(index.ends[line])),
+                )
+                for line, reason in sorted(found)
+            ]
+
+    def _bad_slow_rows(self, slow: SlowReading, positions: np.ndarray, reasons: list[str]) -> list[BadRow]:
+        with self.file.plain.open("rb") as stream:
+            rows = [
+                BadRow(
+                    int(slow.lines[position]),
+                    int(slow.starts[position]),
+                    reason,
+                    _bytes(stream, int(slow.starts[position]), int(slow.ends[position])),
+                )
+                for position, reason in zip(positions, reasons, strict=True)
+            ]
+        rows += [_from_rejected(rejected) for rejected in slow.rejected]
+        return sorted(rows, key=lambda row: row.line)
+
+    def _bad_parquet_rows(self, positions: np.ndarray, reasons: list[str]) -> list[BadRow]:
+        if len(positions) == 0:
+            return []
+        path = literal(str(self.file.plain))
+        texts = dict(
+            self.connection.execute(
+                f"""
+                select file_row_number, cast(to_json(file_row) as varchar)
+                from read_parquet({path}, file_row_number=true) as file_row
+                where file_row_number in (select unnest($1))
+                """,
+                [positions.tolist()],
+            ).fetchall()
+        )
+        return [
+            BadRow(int(position) + 1, None, reason, texts.get(int(position), "").encode())
+            for position, reason in zip(positions, reasons, strict=True)
+        ]
+
+    def clear(self) -> None:
+        """Take the file's rows off the stage again."""
+        self.connection.execute(f"delete from stage where _load_id = {self.load_id}")
+        self.rejected_at = np.empty(0, dtype=np.int64)
+        self.rejected_for = []
+
+
+def _from_rejected(rejected: Rejected) -> BadRow:
+    return BadRow(rejected.line, rejected.byte_position, rejected.reason, rejected.raw)
+
+
+def _bytes(stream, start: int, end: int) -> bytes:
+    stream.seek(start)
+    return stream.read(end - start).removesuffix(b"\r")
