@@ -199,6 +199,7 @@ class Source(Strict):
     columns: dict[str, str | Constant | RowHash] = {}
     values: dict[str, dict[str, list[str | int | float | bool]]] = {}
     decimal: Literal[".", ","] = "."
+    round_amounts: bool = False  # else a row with more decimals than the contract has is refused
     round_decimals: bool = False
     ended_at_is_last_day: bool = False
     replace_by: str | None = None
@@ -374,8 +375,9 @@ def _source_problems(settings: Settings, name: str) -> list[str]:
     for column, mapped in source.columns.items():
         if isinstance(mapped, RowHash) and contract.key != (column,):
             problems.append(f"sources.{name}.columns.{column}: row_hash can only make the key {contract.key}")
-    if source.replace_by is not None and source.replace_by not in contract.names:
-        problems.append(f"sources.{name}.replace_by: {dataset} has no column {source.replace_by!r}")
+    required = [column.name for column in contract.columns if column.required]
+    if source.replace_by is not None and source.replace_by not in required:
+        problems.append(f"sources.{name}.replace_by: {source.replace_by!r} is no required column of {dataset}")
     if source.ended_at_is_last_day and "ended_at" not in contract.names:
         problems.append(f"sources.{name}.ended_at_is_last_day: {dataset} has no column ended_at")
     return problems

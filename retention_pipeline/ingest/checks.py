@@ -173,20 +173,21 @@ def _parsed(column: Column, source: Source, mapping: Mapping) -> tuple[str, str]
 
 
 def _decimal(column: Column, given: str, kind: str, source: Source) -> str:
-    """The number exactly, or rounded half away from zero where the source says so; null where it is none."""
-    scale, separator = column.scale, source.decimal
-    if kind in ("DOUBLE", "FLOAT"):
-        if source.round_decimals:
-            return f"try_cast(cast({given} as varchar) as {column.type})"
+    scale = column.scale
+    if kind in ("DOUBLE", "FLOAT") and not source.round_amounts:
         near = f"abs({given} - round({given}, {scale})) <= 1e-{scale + 3} and abs({given}) < 1e{18 - scale}"
         return f"case when {near} then cast(round({given}, {scale}) as {column.type}) end"
+    if kind in ("DOUBLE", "FLOAT"):  # through text, for 1.005 lies below 1.005 in binary
+        return f"try_cast(cast({given} as varchar) as {column.type})"
     if kind != "VARCHAR":
-        exact = "true" if source.round_decimals else f"try_cast({given} as {column.type}) = {given}"
-        return f"case when {exact} then try_cast({given} as {column.type}) end"
-    point, more = re.escape(separator), "[0-9]*" if source.round_decimals else "0*"
-    digits = f"[0-9]{{1,{18 - scale}}}({point}[0-9]{{0,{scale}}}{more})?|{point}[0-9]{{1,{scale}}}{more}"
-    text = f"replace({given}, ',', '.')" if separator == "," else given
-    return f"case when regexp_full_match({given}, '\\s*[+-]?({digits})\\s*') then try_cast({text} as {column.type}) end"
+        exact = f"try_cast({given} as {column.type})"
+        return exact if source.round_amounts else f"case when {exact} = {given} then {exact} end"
+    point = re.escape(source.decimal)
+    further = "[0-9]*" if source.round_amounts else "0*"
+    decimals = f"[0-9]{{0,{scale}}}{further}"
+    pattern = rf"\s*[+-]?([0-9]{{1,{18 - scale}}}({point}{decimals})?|{point}[0-9]{decimals})\s*"
+    text = f"replace({given}, ',', '.')" if source.decimal == "," else given
+    return f"case when regexp_full_match({given}, '{pattern}') then try_cast({text} as {column.type}) end"
 
 
 def _instant(column: Column, given: str, kind: str, timezone: str | None) -> tuple[str, str]:
@@ -272,7 +273,7 @@ def _unread(column: Column, source: Source, kind: str, given: str) -> str:
         )
     return literal(
         {
-            "decimal": f" is no number with at most {column.scale} decimals (decimal separator {source.decimal!r})",
+            "decimal": f" is no number with at most {column.scale} decimals (decimal separator {source.decimal!r}; round_amounts: true would round)",
             "integer": " is no whole number",
             "boolean": " is neither true nor false",
             "enum": f" is none of: {', '.join(column.accept)}",
