@@ -72,7 +72,9 @@ def cohorts_of(warehouse: Path, basis: str) -> pd.DataFrame:
 
 def assert_equal(actual: pd.Series, expected: pd.Series) -> None:
     expected = expected.reindex(actual.index, fill_value=0).astype(float)
-    pd.testing.assert_series_equal(actual.astype(float), expected, check_names=False, check_freq=False, rtol=1e-9)
+    pd.testing.assert_series_equal(
+        actual.astype(float), expected, check_names=False, check_freq=False, check_index_type=False, rtol=1e-9
+    )
 
 
 def check_shop(warehouse: Path, orders: pd.DataFrame, basis: str = "order") -> None:

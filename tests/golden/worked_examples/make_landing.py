@@ -53,6 +53,16 @@ GROUPS = (
     ),
     Group("variants", "joins", 29, phases=(Phase("2023-03-12", OPEN, "20.00"),)),
     Group("variants", "joins_and_leaves", 1, phases=(Phase("2023-03-12", "2023-03-25", "20.00"),)),
+    # lost once in a quarter, though two spans end in it: the reason is that of the last one
+    Group(
+        "leaves_twice",
+        "leaves_comes_back_and_leaves",
+        1,
+        phases=(
+            Phase(JANUARY, "2023-04-15", "20.00", "month", "payment_failed"),
+            Phase("2023-05-10", "2023-06-20", "20.00", "month", "too_expensive"),
+        ),
+    ),
     # an annual plan of 2,000
     Group("annual_plan", "pays_by_the_year", 1, phases=(Phase(JANUARY, OPEN, "2000.00", "year"),)),
     # arpc 50, margin 0.8, churn of 10 in 600 customer months
