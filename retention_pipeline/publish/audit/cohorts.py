@@ -55,7 +55,8 @@ def cohort_rules(settings: Settings) -> list[Rule]:
             from totals
             inner join dimensions on totals.basis = dimensions.basis
             left join parts on totals.basis = parts.basis and totals.grain = parts.grain
-                and totals.cohort_start = parts.cohort_start and totals.age = parts.age and dimensions.dimension = parts.dimension
+                and totals.cohort_start = parts.cohort_start and totals.age = parts.age
+                and dimensions.dimension = parts.dimension
             where totals.cohort_size is distinct from parts.cohort_size
                 or totals.active is distinct from parts.active
                 or totals.active_or_later is distinct from parts.active_or_later

@@ -1,0 +1,43 @@
+"""When a run is a full refresh, and what it says about it."""
+
+from datetime import date, datetime
+from typing import Any
+
+import pytest
+
+from retention_pipeline.publish.mode import decide_mode
+from retention_pipeline.publish.state import PipelineState
+
+PREVIOUS = PipelineState(4, 17, date(2024, 4, 30), "settings", "code", "kpis", "run", datetime(2024, 4, 30, 2))
+
+
+def decide(previous: PipelineState | None = PREVIOUS, **changes: Any) -> Any:
+    asked = {"as_of": date(2024, 5, 1), "settings_fingerprint": "settings", "code_fingerprint": "code"}
+    return decide_mode(previous, **{"nights_are_incremental": True, **asked, **changes})
+
+
+def test_an_ordinary_night_adds_to_the_previous_generation() -> None:
+    mode = decide()
+    assert (mode.full_refresh, mode.name) == (False, "night")
+    assert mode.reason == "on top of generation 4 as of 2024-04-30"
+
+
+def test_the_same_as_of_again_is_a_night() -> None:
+    assert not decide(as_of=PREVIOUS.as_of).full_refresh
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"previous": None}, "first run"),
+        ({"asked": True}, "asked for"),
+        ({"as_of": date(2024, 4, 29)}, "as_of 2024-04-29 is earlier than 2024-04-30, that of generation 4"),
+        ({"settings_fingerprint": "other"}, "settings that move figures changed since generation 4"),
+        ({"code_fingerprint": "other"}, "models or macros changed since generation 4"),
+        ({"nights_are_incremental": False}, "every run computes all sums anew"),
+    ],
+)
+def test_a_full_refresh_says_why_in_one_line(changes: dict[str, Any], reason: str) -> None:
+    mode = decide(**changes)
+    assert mode.full_refresh
+    assert reason in mode.reason and "\n" not in mode.reason
