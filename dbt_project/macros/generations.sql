@@ -15,6 +15,17 @@
   {%- endif -%}
 {%- endmacro %}
 
+{# The same for what depends on the other phases of a subscription, which may have belonged to another customer. #}
+{% macro fact_of_subscriptions(model) -%}
+  {%- do ref('night_touched') -%}
+  {%- if var('night') -%}
+    (select * from {{ ref(model) }} where subscription_id in (
+        select subscription_id from {{ ref(model) }} where customer_key in (select customer_key from {{ night_touched_customers() }})
+    ))
+  {%- else -%} {{ ref(model) }}
+  {%- endif -%}
+{%- endmacro %}
+
 {# Named without its database, so that a text that is run on the previous generation's facts still looks at tonight's customers. #}
 {% macro night_touched_customers() -%} main.night_touched {%- endmacro %}
 

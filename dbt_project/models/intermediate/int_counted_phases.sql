@@ -1,5 +1,6 @@
+{{ config(materialized='by_customer') }}
 with phases as (
-    select * from {{ ref('int_phases') }}
+    select * from {{ fact_of_subscriptions('int_phases') }}
 ),
 
 neighbours as (

@@ -1,11 +1,12 @@
+{{ config(materialized='by_customer') }}
 with spans as (
-    select * from {{ ref('int_active_spans') }}
+    select * from {{ fact('int_active_spans') }}
     where basis = 'subscription'
         and end_date < {{ last_day() }}
 ),
 
 counted_phases as (
-    select * from {{ ref('int_counted_phases') }}
+    select * from {{ fact('int_counted_phases') }}
 ),
 
 fx_rates as (

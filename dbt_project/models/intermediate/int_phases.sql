@@ -1,3 +1,4 @@
+{{ config(materialized='by_customer') }}
 with subscriptions as (
     select * from {{ ref('stg_subscriptions') }}
 ),

@@ -1,5 +1,6 @@
+{{ config(materialized='by_customer') }}
 with counted_phases as (
-    select * from {{ ref('int_counted_phases') }}
+    select * from {{ fact('int_counted_phases') }}
 ),
 
 fx_rates as (

@@ -1,5 +1,6 @@
+{{ config(materialized='by_customer') }}
 with changes as (
-    select * from {{ ref('int_mrr_changes') }}
+    select * from {{ fact('int_mrr_changes') }}
     where change_date < {{ as_of() }}
 ),
 
