@@ -190,7 +190,7 @@ class FromEnvironment(Strict):
 class Source(Strict):
     """What files and tables have in common: the dataset, the mapping of columns and values, and what is accepted.
 
-    `round_decimals`: numbers with more decimals than the contract keeps are rounded, half away from zero, instead of
+    `round_amounts`: numbers with more decimals than the contract keeps are rounded, half away from zero, instead of
     being refused; for sources whose amounts are the result of a calculation.
     """
 
@@ -199,8 +199,7 @@ class Source(Strict):
     columns: dict[str, str | Constant | RowHash] = {}
     values: dict[str, dict[str, list[str | int | float | bool]]] = {}
     decimal: Literal[".", ","] = "."
-    round_amounts: bool = False  # else a row with more decimals than the contract has is refused
-    round_decimals: bool = False
+    round_amounts: bool = False
     ended_at_is_last_day: bool = False
     replace_by: str | None = None
     max_quarantine_rate: Share | None = None

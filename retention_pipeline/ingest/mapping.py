@@ -87,7 +87,7 @@ def mapping_fingerprint(contract: Contract, source: Source, business_timezone: s
             "columns",
             "values",
             "decimal",
-            "round_decimals",
+            "round_amounts",
             "ended_at_is_last_day",
             "replace_by",
             "delimiter",
