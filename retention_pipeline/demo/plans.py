@@ -56,7 +56,8 @@ class Subscriber:
         if self.kind == "office":
             return Terms("office", interval, quantity=draw.randint(3, 25))
         plan = draw.choices(["free", "starter", "plus", "family"], [5, 50, 33, 12])[0]
-        return Terms(plan, interval if plan != "free" else "month", discount=3.0 if draw.random() < 0.1 else 0.0)
+        discount = 3.0 if draw.random() < 0.1 else 0.0
+        return Terms("free", "month") if plan == "free" else Terms(plan, interval, discount=discount)
 
     def lives(self, start: date) -> Iterator[list[tuple]]:
         """One list of rows per subscription: some who left come back after a break."""
