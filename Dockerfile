@@ -14,7 +14,10 @@ COPY retention_pipeline/__init__.py retention_pipeline/__init__.py
 RUN pip install --no-cache-dir -c constraints.txt -e .
 
 COPY . .
-RUN python -m compileall -q retention_pipeline && mkdir -p /home/retention/data && chown retention:retention /home/retention/data
+# The user may not write to /app: compile and parse the dbt project now, once, instead of in every run.
+RUN python -m compileall -q retention_pipeline \
+    && python -c "from retention_pipeline.manifest import parsed_project; parsed_project()" \
+    && mkdir -p /home/retention/data && chown retention:retention /home/retention/data
 
 USER retention
 ENV RETENTION_HOME=/home/retention/data PYTHONUNBUFFERED=1
