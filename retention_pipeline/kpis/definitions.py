@@ -76,5 +76,6 @@ def definition_row(kpi: Kpi) -> tuple:
 def write_definitions(connection: duckdb.DuckDBPyConnection) -> None:
     """Write `kpi_definitions`: one row per KPI, in the registry's order."""
     connection.execute(f"create or replace table kpi_definitions ({', '.join(f'{n} {t}' for n, t in COLUMNS.items())})")
-    rows = [definition_row(kpi) for kpi in KPIS]
-    connection.executemany(f"insert into kpi_definitions values ({', '.join('?' * len(COLUMNS))})", rows)
+    row = f"({', '.join('?' * len(COLUMNS))})"
+    values = [value for kpi in KPIS for value in definition_row(kpi)]
+    connection.execute(f"insert into kpi_definitions values {', '.join([row] * len(KPIS))}", values)

@@ -83,7 +83,25 @@ def write_kpis(
     run_id: str,
     computed_at: datetime,
 ) -> KpiResult:
-    """Bring `retention_kpis` and `kpi_definitions` up to date with the period tables; returns what changed."""
+    """Bring `retention_kpis` and `kpi_definitions` up to date with the period tables, as one transaction."""
+    connection.begin()
+    try:
+        result = written(connection, rules, families, run_id, computed_at)
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+    return result
+
+
+def written(
+    connection: duckdb.DuckDBPyConnection,
+    rules: Rules,
+    families: tuple[Family, ...],
+    run_id: str,
+    computed_at: datetime,
+) -> KpiResult:
+    """The statements of write_kpis in their order; returns what changed."""
     connection.execute(f"create table if not exists {TABLE} ({', '.join(f'{n} {t}' for n, t in COLUMNS.items())})")
     before = count_rows(connection, TABLE)
     customer_months = "customer_months" if columns_of(connection, "customer_months") else "period_customers"
@@ -124,11 +142,12 @@ def count_rows(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
 
 
 def columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple]:
-    """Names and types of a relation's columns; empty if it does not exist."""
-    try:
-        return [row[:2] for row in connection.execute(f"describe {relation}").fetchall()]
-    except duckdb.CatalogException:
-        return []
+    """Names and types of the columns of a table of the warehouse or of this connection; empty if there is none."""
+    return connection.execute(
+        "select column_name, data_type from duckdb_columns() where table_name = ? and schema_name = 'main' "
+        "and database_name in (current_database(), 'temp') order by column_index",
+        [relation],
+    ).fetchall()
 
 
 def find_changed_cells(connection: duckdb.DuckDBPyConnection, families: tuple[Family, ...]) -> None:
