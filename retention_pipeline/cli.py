@@ -82,15 +82,12 @@ def backfill(
     first: Annotated[str, typer.Option("--from", metavar="YYYY-MM", help="First month.")],
     last: Annotated[str, typer.Option("--to", metavar="YYYY-MM", help="Last month.")],
     home: HomeOption = None,
-    as_of: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Default: the published day, so that only the past can change.")
-    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Compute past months again from the facts, in one run. Late data needs none: a night corrects what it changes."""
     from retention_pipeline import cli_run
 
-    cli_run.backfill(home, _month(first), _month(last), as_of=_day(as_of), as_json=json)
+    cli_run.backfill(home, _month(first), _month(last), as_json=json)
 
 
 @app.command(rich_help_panel=READING)

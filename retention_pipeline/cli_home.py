@@ -16,7 +16,6 @@ from rich.text import Text
 from retention_pipeline import published
 from retention_pipeline.cli_figures import print_json
 from retention_pipeline.settings import FileSource, Home, Settings, SettingsError, load_settings, resolve_home
-from retention_pipeline.warehouse import opened
 
 SHOWN_RUNS = 8
 OUTCOMES = {"succeeded": "green", "failed": "red", "killed": "red", "running": "yellow"}
@@ -56,8 +55,7 @@ def check(home: Path | None, *, as_json: bool) -> None:
     settings = load_settings(place)
     findings = [("settings", True, f"{place.settings_file} is fine")]
     findings += _check_sources(place, settings)
-    findings += _check_raw(place)
-    findings += _check_published(place, settings)
+    findings += _check_rules(place, settings)
     if as_json:
         print_json([{"check": name, "ok": ok, "finding": text} for name, ok, text in findings])
     else:
@@ -73,31 +71,24 @@ def check(home: Path | None, *, as_json: bool) -> None:
 
 def status(home: Path | None, *, as_json: bool) -> None:
     """The published generation, its input, who writes, and the last runs."""
-    from retention_pipeline.publish.generations import generations
-    from retention_pipeline.publish.runs import all_records, as_row
-    from retention_pipeline.publish.writer_lock import lock_holder
+    from retention_pipeline import operations
 
     place = resolve_home(home)
     load_settings(place)
-    holder = lock_holder(place)
-    records = all_records(place)
-    writing = next(
-        (one["run_id"] for one in reversed(records) if holder and str(one.get("pid")) == holder.get("pid")), None
-    )
-    runs = [as_row(record, alive=writing) for record in records[-SHOWN_RUNS:]]
+    found = operations.status(place)
     answer: dict[str, Any] = {
         "home": str(place.root),
-        "writer": holder,
-        "published": None,
+        "writer": found.writer,
+        "published": vars(found.state) if found.state else None,
+        "waiting_loads": found.waiting_loads,
         "generations": [
-            {"generation": one.number, "current": one.is_current, "bytes": one.bytes} for one in generations(place)
+            {"generation": one.number, "current": one.is_current, "bytes": one.bytes} for one in found.kept
         ],
         "quality": [],
-        "runs": runs,
+        "runs": found.runs[:SHOWN_RUNS],
     }
     if place.current.exists():
         with published.open_published(place) as connection:
-            answer["published"] = published.state(connection)
             answer["quality"] = published.rows_of(connection, "select * from data_quality")
     if as_json:
         print_json(answer)
@@ -107,12 +98,10 @@ def status(home: Path | None, *, as_json: bool) -> None:
 
 def restore(home: Path | None, generation: int | None, *, as_json: bool) -> None:
     """Make an earlier generation current, under the writer lock."""
-    from retention_pipeline.publish import generations
-    from retention_pipeline.publish.writer_lock import writer_lock
+    from retention_pipeline import operations
 
     place = resolve_home(home)
-    with writer_lock(place):
-        chosen = generations.restore(place, generation)
+    chosen = operations.restore(place, generation)
     with published.open_published(place) as connection:
         state = published.state(connection)
     if as_json:
@@ -151,7 +140,11 @@ def _check_sources(home: Home, settings: Settings) -> list[tuple[str, bool, str]
         if isinstance(source, FileSource):
             files = [path for pattern in source.paths for path in home.root.glob(pattern)] if _relative(source) else []
             files += [Path(path) for path in source.paths if Path(path).is_absolute() and Path(path).exists()]
-            found = f"{len(files):,} files" if files else f"no file matches {', '.join(source.paths)}"
+            found = (
+                f"{len(files):,} file{'' if len(files) == 1 else 's'}"
+                if files
+                else f"no file matches {', '.join(source.paths)}"
+            )
             findings.append((f"source {name}", bool(files), found))
         else:
             try:
@@ -166,43 +159,18 @@ def _relative(source: FileSource) -> bool:
     return not any(Path(path).is_absolute() for path in source.paths)
 
 
-def _check_raw(home: Home) -> list[tuple[str, bool, str]]:
-    """Every key once in every raw table, over all rows (a night looks at its own keys only)."""
-    from retention_pipeline.contracts import CONTRACTS
+def _check_rules(home: Home, settings: Settings) -> list[tuple[str, bool, str]]:
+    """Raw as a whole and the published figures; a night checks the keys that arrived."""
+    from retention_pipeline.operations import check
+    from retention_pipeline.publish.audit import describe
 
-    if not home.raw_file.exists():
-        return [("raw", True, "nothing loaded yet")]
-    findings = []
-    with opened(home.raw_file, read_only=True) as connection:
-        for dataset, contract in CONTRACTS.items():
-            key = ", ".join(contract.key)
-            row = connection.execute(
-                f"select coalesce(sum(rows), 0)::bigint, count(*) filter (rows > 1) "
-                f"from (select count(*) as rows from raw.{dataset} group by {key})"
-            ).fetchone()
-            rows, repeated = row if row else (0, 0)
-            if rows:
-                text = (
-                    f"{rows:,} rows, each {key} once"
-                    if not repeated
-                    else f"{repeated:,} values of {key} more than once"
-                )
-                findings.append((f"raw {dataset}", not repeated, text))
+    if not home.raw_file.exists() and not home.current.exists():
+        return [("figures", True, "nothing loaded or published yet")]
+    checked = check(home, settings)
+    holding = len(checked.rules) - len(checked.violations)
+    findings = [("rules", True, f"{holding} rules on raw and on the published figures hold")]
+    findings += [(f"rule {one.rule}", False, describe([one])) for one in checked.violations]
     return findings
-
-
-def _check_published(home: Home, settings: Settings) -> list[tuple[str, bool, str]]:
-    from retention_pipeline.publish.audit import audit, describe
-
-    if not home.current.exists():
-        return [("published", True, "nothing published yet")]
-    with published.open_published(home) as connection:
-        audited = audit(connection, settings)
-        state = published.state(connection)
-    name = f"generation {state['generation']}"
-    if audited.violations:
-        return [(name, False, describe(audited.violations))]
-    return [(name, True, f"{len(audited.rules)} rules hold, as of {state['as_of']}")]
 
 
 def _print_status(console: Console, home: Home, answer: dict[str, Any]) -> None:
@@ -219,6 +187,10 @@ def _print_status(console: Console, home: Home, answer: dict[str, Any]) -> None:
     if answer["writer"]:
         writer = answer["writer"]
         console.print(f"  being written by process {writer.get('pid')} since {writer.get('since')}", style="yellow")
+    if answer["waiting_loads"]:
+        console.print(
+            f"  {answer['waiting_loads']} loads are in raw that these figures do not contain yet", style="yellow"
+        )
     if answer["quality"]:
         console.print()
         console.print(_quality_table(answer["quality"]))
@@ -266,7 +238,7 @@ def _runs_table(runs: list[published.Row]) -> Table:
         ("", "left"),
     ):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for row in reversed(runs):
+    for row in runs:
         error = (row.get("error") or "").strip().splitlines()
         table.add_row(
             row["run_id"],

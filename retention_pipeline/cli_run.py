@@ -70,28 +70,31 @@ def run(home: Path | None, *, as_of: date | None, full_refresh: bool, as_json: b
     _answer(place, launched.record, launched.seconds, as_json=as_json)
 
 
-def backfill(home: Path | None, first: str, last: str, *, as_of: date | None, as_json: bool) -> None:
-    """A range of past months in one run."""
+def backfill(home: Path | None, first: str, last: str, *, as_json: bool) -> None:
+    """A range of past months in one run, and what it changed."""
     from retention_pipeline.launch import NoSuchMonths, launch
+    from retention_pipeline.operations import kept_open
+    from retention_pipeline.publish.differences import compare_generations
 
     place = resolve_home(home)
     settings = load_settings(place)
     if first > last:
         raise NoSuchMonths(f"--from {first} is later than --to {last}")
-    with told() as teller:
+    if not place.current.exists():
+        raise NoSuchMonths("Nothing is published yet; the first run makes all history (retention run)")
+    with told() as teller, kept_open(place.current.resolve()) as before:
         launched = launch(
-            place,
-            settings,
-            as_of=as_of,
-            months=(first, last),
-            command="backfill",
-            say=teller.say,
-            moment=teller.moment,
+            place, settings, months=(first, last), command="backfill", say=teller.say, moment=teller.moment
         )
-        changed = launched.record.get("kpi_rows_changed", 0)
-        teller.say(f"{first} to {last} computed again from the facts: {changed:,} figures changed")
+        days = [date.fromisoformat(f"{month}-01") for month in (first, last)]
+        found = compare_generations(before, place.current.resolve(), *days)
+        for one in found:
+            teller.say(f"{one.table}: {one.in_range:,} rows differ in the range, {one.outside:,} outside it")
+        if not found:
+            teller.say(f"{first} to {last} computed again from the facts: nothing differs")
         teller.say(_where_time_went(launched.seconds))
-    _answer(place, launched.record, launched.seconds, as_json=as_json)
+    differences = [{"table": one.table, "in_range": one.in_range, "outside": one.outside} for one in found]
+    _answer(place, launched.record | {"differences": differences}, launched.seconds, as_json=as_json)
 
 
 def demo(folder: Path, *, customers: int, months: int, as_of: date | None) -> None:

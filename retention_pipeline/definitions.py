@@ -5,6 +5,7 @@ Assembly only. Importing this module does nothing; Dagster calls `defs`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -49,6 +50,7 @@ def build_definitions(
             if place.settings_file.exists():
                 raise
             settings, problem = parse_settings(BLANK), error
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)  # backfill policies; Dagster's version is pinned
     months = month_partitions(settings, min(first_month(place, settings), no_month_after or date.max))
     models = model_assets(manifest_json() if manifest is None else manifest, months)
     read = {key.path[1] for key in models.dependency_keys if key.path[0] == "raw"} - {"customer_keys"}

@@ -95,6 +95,11 @@ class Line:
     null_reason: str | None
 
     @property
+    def needs_basis(self) -> bool:
+        """Whether the label alone does not say whose figure it is."""
+        return self.section in {"Customers", "Lifetime"} and self.kpi.startswith("customer")
+
+    @property
     def value(self) -> float | None:
         return self.history[-1]
 

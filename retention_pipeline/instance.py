@@ -8,12 +8,14 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+
 from retention_pipeline.settings import Home
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-COMMAND_TAG, PROCESS_TAG, HOST_TAG = "retention/command", "retention/pid", "retention/host"
+PROCESS_TAG, HOST_TAG = "retention/pid", "retention/host"
 DAGSTER_YAML = """\
 # Written by the retention pipeline when the folder was made; yours to change.
 telemetry: {enabled: false}
@@ -54,15 +56,27 @@ def prepare_storage(home: Home) -> Path:
 
 
 def open_instance(home: Home) -> DagsterInstance:
-    """Dagster's instance of a home, for a run in this process."""
+    """Dagster's instance of a home, for a run in this process: the storage that everybody uses, with its event log
+    kept open (event_log.py) unless dagster.yaml names a storage of its own.
+    """
     from dagster import DagsterInstance
+    from dagster._core.instance.ref import InstanceRef
 
-    return DagsterInstance.from_config(str(prepare_storage(home)))
+    folder = prepare_storage(home)
+    configured = yaml.safe_load((folder / "dagster.yaml").read_text(encoding="utf-8")) or {}
+    if {"storage", "event_log_storage"} & configured.keys():
+        return DagsterInstance.from_config(str(folder))
+    log = {
+        "module": "retention_pipeline.event_log",
+        "class": "OpenEventLog",
+        "config": {"base_dir": str(folder / "history" / "runs")},
+    }
+    return DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides={"event_log_storage": log}))
 
 
-def run_tags(command: str) -> dict[str, str]:
+def process_tags() -> dict[str, str]:
     """Tags by which a run of this process can be told from one whose process is gone."""
-    return {COMMAND_TAG: command, PROCESS_TAG: str(os.getpid()), HOST_TAG: socket.gethostname()}
+    return {PROCESS_TAG: str(os.getpid()), HOST_TAG: socket.gethostname()}
 
 
 def end_dead_runs(instance: DagsterInstance) -> list[str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -66,18 +65,21 @@ def launch(
         started = now
 
     moment("starting Dagster")
-    warnings.filterwarnings("ignore", module=r"dagster")
     import dagster as dg
 
     from retention_pipeline import instance as storage
-    from retention_pipeline.assets.night import JOB, RANGE_END, RANGE_START, Progress, as_of_for
+    from retention_pipeline.assets.night import COMMAND_TAG, JOB, RANGE_END, RANGE_START, Progress, business_day
     from retention_pipeline.definitions import build_definitions
+    from retention_pipeline.publish.state import read_state
     from retention_pipeline.publish.writer_lock import writer_lock
     from retention_pipeline.schedules import partition_of, run_config
 
     lap("imports")
     with writer_lock(home):
-        day = as_of or as_of_for(home, settings, list(months or ()), now=clock())
+        published = read_state(home.current)
+        if months is not None and published is None:
+            raise NoSuchMonths("Nothing is published yet; the first run makes all history (retention run)")
+        day = as_of or (published.as_of if months and published else business_day(settings, clock()))
         definitions = build_definitions(
             home, settings=settings, progress=Progress(say, moment), clock=clock, no_month_after=day.replace(day=1)
         )
@@ -85,7 +87,7 @@ def launch(
         partitions = job.partitions_def
         assert partitions is not None
         lap("definitions")
-        tags = storage.run_tags(command) | {"retention/as_of": day.isoformat()}
+        tags = storage.process_tags() | {COMMAND_TAG: command, "retention/as_of": day.isoformat()}
         if months is not None:
             _check_months(months, partitions.get_partition_keys())
             tags |= {RANGE_START: months[0], RANGE_END: months[1]}

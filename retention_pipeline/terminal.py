@@ -24,6 +24,7 @@ GOOD, BAD, QUIET, STRONG = "green", "red", "dim", "bold"
 # KPIs of which less is better; of the others more is, or neither.
 LESS_IS_BETTER = frozenset({"customer_churn_rate", "mrr_churn_rate", "time_between_purchases_median"})
 BAR_WIDTH = 18
+WIDE = 100  # columns from which a line of the headline has room for its history
 PIVOT_COLUMNS = 8
 
 
@@ -41,7 +42,7 @@ def print_headline(console: Console, headline: Headline) -> None:
     if headline.mrr_bridge:
         bridges.append(_mrr_bridge(headline.mrr_bridge, headline.currency))
     console.print(Padding(_side_by_side(console, bridges), (1, 0, 0, 0)))
-    console.print(Padding(_figures(headline), (1, 0, 0, 0)))
+    console.print(Padding(_figures(headline, sparklines=console.width >= WIDE), (1, 0, 0, 0)))
 
 
 def print_places(console: Console, places: Sequence[tuple[str, str]], tries: Sequence[tuple[str, str]]) -> None:
@@ -147,14 +148,16 @@ def print_message(console: Console, message: str, *, title: str) -> None:
     console.print(Panel(Text(message), title=Text(title), title_align="left", border_style=BAD, box=box.ROUNDED))
 
 
-def _figures(headline: Headline) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+def _figures(headline: Headline, *, sparklines: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
     table.add_column("")
-    table.add_column("", style=QUIET)
     table.add_column(headline.period, justify="right", style=STRONG)
-    table.add_column("month before", justify="right")
+    table.add_column("month before" if headline.grain == "month" else "before", justify="right")
     table.add_column("change", justify="right")
-    table.add_column("13 months", no_wrap=True)
+    if sparklines:
+        table.add_column(
+            f"{max((len(line.history) for line in headline.lines), default=0)} {headline.grain}s", no_wrap=True
+        )
     section = ""
     for line in headline.lines:
         if line.section != section:
@@ -164,12 +167,11 @@ def _figures(headline: Headline) -> Table:
             table.add_row(Text(section, "bold cyan"))
         now = wording.figure(line.value, line.unit, line.currency, kpi=line.kpi)
         table.add_row(
-            f"  {line.label}",
-            wording.BASES[line.basis],
+            Text.assemble(f"  {line.label}", (f", {wording.BASES[line.basis]}" if line.needs_basis else "", QUIET)),
             now if line.value is not None else Text(wording.reason(line.null_reason), QUIET),
             wording.figure(line.before, line.unit, line.currency, kpi=line.kpi),
             _step(line.kpi, line.value, line.before, line.unit),
-            Text(wording.sparkline(line.history), "cyan"),
+            *([Text(wording.sparkline(line.history), "cyan")] if sparklines else []),
         )
     return table
 

@@ -10,11 +10,11 @@ SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
 FACTORS = frozenset({"purchase_frequency", "quick_ratio", "ltv_to_cac", "lness_mean"})
 BASES = {"subscription": "subscribers", "order": "buyers", "any": "all customers", "all": "all"}
 REASONS = {
-    "left_truncated": "before the data begin",
-    "immature": "too early to tell",
+    "left_truncated": "before the data",
+    "immature": "too early",
     "small_n": "too few",
-    "gate_failed": "not enough data",
-    "zero_denominator": "nothing to divide by",
+    "gate_failed": "too little data",
+    "zero_denominator": "no base",
     "not_reached": "not reached",
 }
 BLOCKS = "▁▂▃▄▅▆▇█"

@@ -26,6 +26,7 @@ RESOURCE = "night"
 POOL = "warehouse"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
+COMMAND_TAG, BACKFILL = "retention/command", "backfill"
 RETRIES, SECONDS_BEFORE_RETRY = 2, 15.0
 # What can pass by itself. A full disk, a missing file or a refused permission does not.
 PASSING = frozenset(
@@ -60,7 +61,9 @@ class Progress:
 
 @dataclass
 class Night:
-    """One run. `months`: the keys (YYYY-MM) of the partitions that Dagster was asked for, empty for none."""
+    """One run. `months`: first and last key (YYYY-MM) of the partitions that Dagster was asked for, empty for none.
+    `is_backfill`: past months are computed again from what raw holds; nothing is loaded and `as_of` stays as published.
+    """
 
     home: Home
     settings: Settings
@@ -71,6 +74,7 @@ class Night:
     needed: frozenset[dg.AssetKey]
     assembly: Assembly
     command: str
+    is_backfill: bool = False
     settings_problem: SettingsError | None = None
     progress: Progress | None = None
     run: Run | None = None
@@ -150,21 +154,27 @@ def night_resource(
     def night(context: dg.InitResourceContext) -> Iterator[Night]:
         dagster_run = context.run
         assert dagster_run is not None
-        months = asked_months(dagster_run.tags)
         given = context.resource_config.get("as_of")
-        as_of = date.fromisoformat(given) if given else as_of_for(home, settings, months, now=clock())
+        today = business_day(settings, clock())
+        published = read_state(home.current)
+        is_backfill = published is not None and asks_for_the_past(dagster_run.tags, given, today)
+        if given:
+            as_of = date.fromisoformat(given)
+        else:
+            as_of = published.as_of if published is not None and is_backfill else today
         opened = Night(
             home=home,
             settings=settings,
             as_of=as_of,
-            full_refresh=context.resource_config["full_refresh"],
-            months=months,
+            full_refresh=context.resource_config["full_refresh"] or is_backfill,
+            months=asked_months(dagster_run.tags),
             dagster_run=dagster_run,
             needed=needed,
             assembly=assembly,
-            command=dagster_run.tags.get("retention/command", "dagster"),
-            settings_problem=settings_problem,
+            command=BACKFILL if is_backfill else dagster_run.tags.get(COMMAND_TAG, "dagster"),
+            is_backfill=is_backfill,
             progress=progress,
+            settings_problem=settings_problem,
         )
         with opened.held:
             yield opened
@@ -177,15 +187,12 @@ def business_day(settings: Settings, now: datetime) -> date:
     return now.astimezone(ZoneInfo(settings.business.timezone)).date()
 
 
-def as_of_for(home: Home, settings: Settings, months: list[str], *, now: datetime) -> date:
-    """The day a run is for when none is given: today; for a backfill of past months the published day, so that
-    nothing but the past can change.
-    """
-    today = business_day(settings, now)
-    if not months or months == [f"{today:%Y-%m}"]:
-        return today
-    published = read_state(home.current)
-    return published.as_of if published else today
+def asks_for_the_past(tags: Mapping[str, str], as_of: str | None, today: date) -> bool:
+    """Whether a run is a backfill: started as one, or for partitions without a day, and not just for this month's."""
+    if tags.get(COMMAND_TAG) == BACKFILL:
+        return True
+    months = asked_months(tags)
+    return as_of is None and bool(months) and months != [f"{today:%Y-%m}"]
 
 
 def asked_months(tags: Mapping[str, str]) -> list[str]:
