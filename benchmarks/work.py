@@ -83,8 +83,8 @@ def deliver_night(root: Path, size: str) -> dict[str, Any]:
     return {"rows": write_night(Home(root), SIZES[size])}
 
 
-def differences(root: Path, baseline: str) -> dict[str, Any]:
-    """Cells in which the published warehouse and a baseline differ, per table; money to a cent in a million."""
+def differences(root: Path, baseline: str) -> dict[str, int]:
+    """Rows per table in which the published warehouse and a baseline differ; money to a cent in a million."""
     home = Home(root)
     questions = {
         "bridge": """

@@ -1,0 +1,51 @@
+"""The benchmark's two baselines and the pipeline, three ways to the same numbers: they agree on a small history."""
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from benchmarks import work
+
+TABLES = {"bridge": ["month"], "orders_by_month": ["month"], "cohorts": ["cohort_start", "age"], "mrr": ["month"]}
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("history")
+    work.make_data(root, "20k")
+    work.baseline_sql(root)
+    work.baseline_in_pandas(root)
+    return root
+
+
+def test_the_two_baselines_agree(history: Path) -> None:
+    with duckdb.connect() as connection:
+        for baseline in ("baseline_sql", "baseline_pandas"):
+            connection.execute(f"attach '{history}/{baseline}.duckdb' as {baseline} (read_only)")
+        for table, keys in TABLES.items():
+            names = [
+                name
+                for (name,) in connection.execute(f"select column_name from (describe baseline_sql.{table})").fetchall()
+            ]
+            columns = [f"cast({name} as date)" if name in ("month", "cohort_start") else name for name in keys] + [
+                f"round(cast({name} as double), 4)" for name in names if name not in keys
+            ]
+            listed = ", ".join(columns)
+            by_sql, by_pandas = (
+                connection.execute(f"select {listed} from {baseline}.{table} order by all").fetchall()
+                for baseline in ("baseline_sql", "baseline_pandas")
+            )
+            assert len(by_sql) > 50, table
+            assert by_sql == by_pandas, table
+
+
+def test_the_pipeline_publishes_what_the_baselines_found_and_a_night_keeps_to_it(history: Path) -> None:
+    work.pipeline_run(history, 0, True, False)
+    assert work.differences(history, "baseline_sql") == dict.fromkeys(TABLES, 0)
+    delivered = work.deliver_night(history, "20k")["rows"]
+    night = work.pipeline_run(history, 1, False, True)
+    assert delivered == 2000
+    assert night["kpi_rows_changed"] > 0
+    # Late orders change months before the night; the comparison sees it.
+    assert work.differences(history, "baseline_sql")["orders_by_month"] > 0
