@@ -148,12 +148,13 @@ def _about_loads(raw: duckdb.DuckDBPyConnection) -> list[Row]:
 def _about_quarantine(raw: duckdb.DuckDBPyConnection) -> list[Row]:
     found = raw.execute(
         """
-        select dataset, reason, count(*), max(loaded_at),
-            max_by(file_name || coalesce(' line ' || line, ''), loaded_at)
+        select dataset, regexp_replace(reason, ': ''.*'' is', ': … is') as reason_without_value,
+            count(*), max(loaded_at),
+            max_by(file_name || coalesce(' line ' || line, '') || ': ' || reason, (loaded_at, line))
         from raw.quarantine
         where resolved_by is null
-        group by dataset, reason
-        order by dataset, reason
+        group by dataset, reason_without_value
+        order by dataset, reason_without_value
         """
     ).fetchall()
     return [
@@ -184,23 +185,14 @@ def _about_exclusions(connection: duckdb.DuckDBPyConnection) -> list[Row]:
     tables = tables_in(connection)
     rows: list[Row] = []
     if "order_exclusions" in tables:
-        columns = {
-            name for (name,) in connection.execute("select column_name from (describe order_exclusions)").fetchall()
-        }
-        counted = "sum(orders)" if "orders" in columns else "count(*)"
-        only = (
-            "where grain = 'month' and segment_dimension = 'all'" if {"grain", "segment_dimension"} <= columns else ""
-        )
-        if "grain" in columns and not only:
-            only = "where grain = 'month'"
         rows += [
             ("orders", "excluded_orders", reason, float(count), None, None)
             for reason, count in connection.execute(
-                f"select exclusion_reason, {counted} from order_exclusions {only} group by 1 order by 1"
+                "select exclusion_reason, sum(orders) from order_exclusions where grain = 'month' group by 1 order by 1"
             ).fetchall()
         ]
-    if "phase_overlaps" in tables:
-        (count,) = _one(connection, "select coalesce(sum(phases), 0) from phase_overlaps")
+    if "int_phases" in tables:
+        (count,) = _one(connection, 'select coalesce(sum("overlaps"), 0) from int_phases')
         rows.append(("subscriptions", "overlapping_phases", "", float(count), None, None))
     return rows
 

@@ -95,7 +95,7 @@ def build(
     nodes = _nodes(result)
     failed = [node for node in nodes if node.status in {"error", "fail", "runtime error"}]
     if result.exception is None:
-        check_rates(home.next_file, as_of=as_of)
+        check_rates(home.next_file, as_of=as_of, reporting_currency=settings.business.reporting_currency)
     if failed or not result.success:
         raise BuildError(_explain(home, result, nodes, failed, target_path / "dbt.log"), nodes)
     return BuildResult(nodes, row_counts(home.next_file), variables)

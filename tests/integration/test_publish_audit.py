@@ -1,0 +1,232 @@
+"""Every audit rule sees what it is there for: a small company runs whole, then each table is damaged in turn.
+
+Also what the run says about the input: data_quality of the same company, whose files hold a bad row, a foreign column
+and orders that do not count.
+"""
+
+import shutil
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from retention_pipeline.pipeline import RunResult, run
+from retention_pipeline.publish.audit import all_rules, audit
+from retention_pipeline.settings import Home, Settings, parse_settings
+from retention_pipeline.transform import InputError
+
+AS_OF = date(2024, 8, 1)
+NOW = datetime(2024, 8, 1, 3, 0)
+CUSTOMERS = """customer_id,valid_from,signed_up_at,country,acquisition_channel,shoe_size
+buys_often,,2024-01-02,NL,ads,42
+buys_often,2024-04-10,2024-01-02,DE,ads,42
+leaves_and_returns,,2024-01-10,NL,search,40
+subscribes,,2024-01-01,DE,search,39
+upgrades,,2024-02-01,NL,ads,41
+upgrades,2024-05-20,2024-02-01,DE,ads,41
+"""
+ORDERS = """order_id,customer_id,ordered_at,amount,currency,status,refunded_amount,channel
+o1,buys_often,2024-01-05,10.00,EUR,paid,,web
+o2,buys_often,2024-02-05,20.00,EUR,paid,5.00,web
+o3,buys_often,2024-05-06,30.00,EUR,paid,,app
+o4,leaves_and_returns,2024-01-15,15.00,EUR,paid,,web
+o5,leaves_and_returns,2024-07-02,25.00,EUR,paid,,app
+o6,subscribes,2024-03-03,9.00,EUR,paid,,web
+o7,subscribes,2024-03-04,9.00,EUR,cancelled,,web
+o8,nobody_knows,2024-03-04,12.00,EUR,paid,,web
+o9,buys_often,2024-03-04,0.00,EUR,paid,,web
+"""
+BAD_ROW = "o10,buys_often,2024-03-04,twelve,EUR,paid,,web\n"
+SUBSCRIPTIONS = """subscription_id,customer_id,plan,amount,currency,interval,status,started_at,ended_at,end_reason
+s1,subscribes,basic,10.00,EUR,month,active,2024-01-01,2024-03-20,too_expensive
+s1,subscribes,basic,10.00,EUR,month,active,2024-05-01,,
+s2,upgrades,basic,10.00,EUR,month,active,2024-02-01,2024-04-05,
+s2,upgrades,pro,25.00,EUR,month,active,2024-04-01,2024-06-15,
+s2,upgrades,basic,10.00,EUR,month,active,2024-06-15,,
+s3,leaves_and_returns,pro,240.00,EUR,year,active,2024-01-10,2024-07-10,payment_failed
+"""
+
+# What breaks each rule. A statement may break others too; the test asks that the named one sees it.
+MONTH = "grain = 'month' and period_start = '2024-04-01'"
+TOTAL = f"{MONTH} and segment_dimension = 'all'"
+MRR_TOTAL = f"{TOTAL} and currency = 'all'"
+DAMAGE = {
+    "period_customers_unique": "insert into period_customers from period_customers limit 1",
+    "customers_bridge": f"update period_customers set customers_end = customers_end + 1 where {TOTAL}",
+    "customers_retained_or_lost": f"update period_customers set customers_lost = customers_lost + 1 where {TOTAL}",
+    "customers_active_parts": f"update period_customers set customers_active = 0 where {TOTAL}",
+    "customers_joined_are_new_or_transient": f"update period_customers set customers_joined = 99 where {TOTAL}",
+    "customers_lost_ended_a_span": "update period_customers set churn_events = 0",
+    "period_customers_not_negative": f"update period_customers set customers_transient = -1 where {TOTAL}",
+    "period_customers_segments_add_up": f"update period_customers set customers_joined = 99 where {TOTAL}",
+    "period_customers_moves_cancel": "update period_customers set customers_moved_in = customers_moved_in + 1"
+    f" where {MONTH} and segment_value = 'NL'",
+    "customers_close_is_next_opening": f"update period_customers set customers_end = customers_end + 1 where {TOTAL}",
+    "period_customers_no_gaps": f"delete from period_customers where {TOTAL}",
+    "period_customers_grains_nest": f"update period_customers set churn_events = churn_events + 1 where {TOTAL}",
+    "period_customers_starts_from_nothing": "update period_customers set customers_start = customers_start + 1",
+    "lost_by_reason_adds_up": "update lost_by_reason set customers_lost = customers_lost + 1",
+    "period_orders_unique": "insert into period_orders from period_orders limit 1",
+    "orders_subsets": f"update period_orders set repeat_customers = 99 where {TOTAL}",
+    "repurchases_rise": f"update period_orders set repurchased_30d = 99 where {TOTAL}",
+    "period_orders_not_negative": f"update period_orders set order_revenue = -1 where {TOTAL}",
+    "period_orders_segments_add_up": f"update period_orders set refunds_by_refund_date = 1 where {TOTAL}",
+    "period_orders_no_gaps": f"delete from period_orders where {TOTAL}",
+    "period_orders_grains_nest": f"update period_orders set orders = orders + 1 where {TOTAL}",
+    "buyers_accumulate": f"update period_orders set buyers_to_date = buyers_to_date + 1 where {TOTAL}",
+    "revenue_accumulates": f"update period_orders set revenue_to_date = revenue_to_date + 1 where {TOTAL}",
+    "purchase_gaps_are_their_histogram": "update period_purchase_gaps set gap_days = gap_days + 1",
+    "period_orders_starts_from_nothing": "update period_orders set buyers_to_date = buyers_to_date + 1",
+    "orders_are_those_of_purchase_days": "delete from int_purchase_days where orders = 1",
+    "period_mrr_unique": "insert into period_mrr from period_mrr limit 1",
+    "mrr_bridge": f"update period_mrr set mrr_expansion = mrr_expansion + 1 where {MRR_TOTAL}",
+    "mrr_kept_within_opening": f"update period_mrr set mrr_kept = mrr_open + 1 where {MRR_TOTAL}",
+    "mrr_kept_within_opening_12m": f"update period_mrr set mrr_kept_12m = mrr_open_12m + 1 where {MRR_TOTAL}",
+    "lost_classes_add_up": f"update period_mrr set lost_unknown = lost_unknown + 1 where {MRR_TOTAL}",
+    "renewals_add_up": f"update period_mrr set renewals_due = renewals_due + 1 where {MRR_TOTAL}",
+    "period_mrr_not_negative": f"update period_mrr set mrr_end = -1 where {MRR_TOTAL}",
+    "period_mrr_segments_add_up": f"update period_mrr set cancellations_requested = 9 where {MRR_TOTAL}",
+    "period_mrr_moves_cancel": "update period_mrr set mrr_moved_out = mrr_moved_out + 1"
+    f" where {MONTH} and segment_value = 'NL' and currency = 'all'",
+    "mrr_close_is_next_opening": f"update period_mrr set mrr_end = mrr_end + 1 where {MRR_TOTAL}",
+    "period_mrr_no_gaps": f"delete from period_mrr where {MRR_TOTAL}",
+    "period_mrr_grains_nest": f"update period_mrr set mrr_churn = mrr_churn + 1 where {MRR_TOTAL}",
+    "period_mrr_starts_from_nothing": "update period_mrr set mrr_start = mrr_start + 1",
+    "mrr_customers_are_the_customers": f"update period_mrr set paying_customers_end = 99 where {MRR_TOTAL}",
+    "mrr_movements_are_the_sums": "update mrr_movements set amount = amount + 1",
+    "cohort_retention_unique": "insert into cohort_retention from cohort_retention limit 1",
+    "cohort_within_size": "update cohort_retention set active = cohort_size + 1 where age = 1",
+    "cohort_later_never_rises": "update cohort_retention set active_or_later = active_or_later + age",
+    "cohort_retention_segments_add_up": "update cohort_retention set active = 0 where segment_dimension = 'all'",
+    "cohort_starts_whole": "update cohort_retention set active = 0 where age = 0",
+    "retention_kpis_unique": "insert into retention_kpis from retention_kpis limit 1",
+    "kpi_revenue_retention": "update retention_kpis set value = 9 where kpi = 'gross_revenue_retention'",
+    "kpi_rows_are_the_cells": f"delete from retention_kpis where kpi = 'orders' and {TOTAL}",
+    "views_read_own_tables": "create view escapes as select * from raw_store.raw.orders",
+}
+
+
+def settings(**changes: Any) -> Settings:
+    sources = {
+        name: {"type": "files", "path": f"landing/{name}.csv"} for name in ("orders", "subscriptions", "customers")
+    }
+    return parse_settings(
+        {
+            "business": {"timezone": "Europe/Amsterdam", "reporting_currency": "EUR", "min_n": 1},
+            "max_quarantine_rate": 0.2,
+            "sources": sources,
+        }
+        | changes
+    )
+
+
+def deliver(home: Home, orders: str) -> None:
+    folder = home.root / "landing"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in (("customers", CUSTOMERS), ("orders", orders), ("subscriptions", SUBSCRIPTIONS)):
+        (folder / f"{name}.csv").write_text(content)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    home = Home(tmp_path_factory.mktemp("company"))
+    deliver(home, ORDERS + BAD_ROW)
+    return run(home, settings(), AS_OF, now=NOW)
+
+
+@pytest.fixture(scope="module")
+def damaged(published: RunResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy that may be damaged; each test rolls back."""
+    path = tmp_path_factory.mktemp("damaged") / "copy.duckdb"
+    shutil.copyfile(published.path, path)
+    return path
+
+
+def test_every_rule_is_checked_and_holds(published: RunResult) -> None:
+    with duckdb.connect(str(published.path), read_only=True) as connection:
+        result = audit(connection, settings())
+    assert result.violations == []
+    assert set(result.rules) <= {rule.name for rule in all_rules(settings())}
+    assert set(result.rules) <= set(DAMAGE), "a rule without a damage that it sees"
+    assert published.audited_rules == len(result.rules)
+
+
+@pytest.mark.parametrize("rule", DAMAGE)
+def test_a_rule_sees_the_damage_that_it_is_there_for(rule: str, damaged: Path) -> None:
+    chosen = [one for one in all_rules(settings()) if one.name == rule]
+    assert len(chosen) == 1
+    with duckdb.connect(str(damaged)) as connection:
+        connection.execute("attach ':memory:' as raw_store")
+        connection.execute("create schema raw_store.raw")
+        connection.execute("create table raw_store.raw.orders (x integer)")
+        present = {
+            name for (name,) in connection.execute("select table_name from information_schema.tables").fetchall()
+        }
+        if not present.issuperset(chosen[0].tables):
+            pytest.skip(f"no table {', '.join(set(chosen[0].tables) - present)}")
+        connection.execute("begin")
+        connection.execute(DAMAGE[rule])
+        violations = audit(connection, settings(), chosen).violations
+        connection.execute("rollback")
+    assert [violation.rule for violation in violations] == [rule]
+    assert violations[0].cells > 0 and violations[0].examples
+
+
+def quality(published: RunResult, dataset: str) -> dict[tuple[str, str], float | None]:
+    with duckdb.connect(str(published.path), read_only=True) as connection:
+        rows = connection.execute(
+            "select measure, detail, value from data_quality where dataset = ?", [dataset]
+        ).fetchall()
+    return {(measure, detail): value for measure, detail, value in rows}
+
+
+def test_the_data_quality_says_what_was_refused_left_out_and_mended(published: RunResult) -> None:
+    orders = quality(published, "orders")
+    assert orders["rows", ""] == 9
+    assert {reason: count for (measure, reason), count in orders.items() if measure == "excluded_orders"} == {
+        "cancelled": 1,
+        "zero_value": 1,
+    }
+    quarantined = {reason: count for (measure, reason), count in orders.items() if measure == "quarantined"}
+    assert list(quarantined.values()) == [1]
+    assert next(iter(quarantined)).startswith("amount: … is no number")
+    assert orders["not_in_customers", ""] == pytest.approx(1 / 4)
+    assert quality(published, "subscriptions")["overlapping_phases", ""] == 1
+
+
+def test_the_data_quality_names_missing_datasets_and_columns_that_are_not_known(published: RunResult) -> None:
+    assert quality(published, "fx_rates") == {("missing_dataset", ""): 1}
+    assert quality(published, "customers")["drift_added", "shoe_size"] == 1
+
+
+def test_freshness_is_in_the_data_quality(published: RunResult) -> None:
+    with duckdb.connect(str(published.path), read_only=True) as connection:
+        latest = connection.execute(
+            "select moment from data_quality where dataset = 'orders' and measure = 'latest_fact'"
+        ).fetchall()
+        loaded = connection.execute(
+            "select moment from data_quality where dataset = 'orders' and measure = 'last_load'"
+        ).fetchall()
+    assert latest == [(datetime(2024, 7, 2),)]
+    assert len(loaded) == 1 and loaded[0][0] is not None
+
+
+def test_a_currency_without_a_rate_is_an_error_that_names_currency_and_day(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    deliver(home, ORDERS.replace("9.00,EUR", "9.00,USD", 1))
+    with pytest.raises(InputError, match=r"USD: 2024-03-03, needed by orders"):
+        run(home, settings(), AS_OF, now=NOW)
+    assert not home.current.exists() and not home.next_file.exists()
+
+
+def test_a_subscription_currency_without_a_rate_is_named_too(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    deliver(home, ORDERS)
+    path = home.root / "landing" / "subscriptions.csv"
+    path.write_text(
+        SUBSCRIPTIONS.replace("s3,leaves_and_returns,pro,240.00,EUR", "s3,leaves_and_returns,pro,240.00,CHF")
+    )
+    with pytest.raises(InputError, match=r"CHF: 2024-01-10 to 2024-07-10 \(.* days\), needed by subscriptions"):
+        run(home, settings(), AS_OF, now=NOW)
