@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
+from retention_pipeline.pipeline import PRODUCTION, Assembly
 from retention_pipeline.settings import Home, Settings
 
 
@@ -49,6 +50,7 @@ def launch(
     say: Callable[[str], None],
     moment: Callable[[str], None] = lambda text: None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    assembly: Assembly = PRODUCTION,
 ) -> Launched:
     """Run the job. `as_of` None: today in the business time zone, for a backfill the published day. `months`: first and
     last month (YYYY-MM) of a backfill, which is one run.
@@ -81,7 +83,12 @@ def launch(
             raise NoSuchMonths("Nothing is published yet; the first run makes all history (retention run)")
         day = as_of or (published.as_of if months and published else business_day(settings, clock()))
         definitions = build_definitions(
-            home, settings=settings, progress=Progress(say, moment), clock=clock, no_month_after=day.replace(day=1)
+            home,
+            settings=settings,
+            assembly=assembly,
+            progress=Progress(say, moment),
+            clock=clock,
+            no_month_after=day.replace(day=1),
         )
         job = definitions.resolve_job_def(JOB)
         partitions = job.partitions_def

@@ -1,0 +1,221 @@
+"""The job `nightly` on a small shop, in this process on the home's own storage, as `retention run` does it."""
+
+from collections import Counter
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+from dagster import DagsterEventType
+from small_shop import AS_OF, LATE_ORDER, MONTHS, deliver, open_shop
+
+from retention_pipeline.assets.raw import raw_key
+from retention_pipeline.definitions import build_definitions
+from retention_pipeline.instance import open_instance
+from retention_pipeline.kpis.violation import Violation
+from retention_pipeline.launch import Launched, NoSuchMonths, RunFailed, launch
+from retention_pipeline.manifest import manifest_json
+from retention_pipeline.pipeline import Assembly
+from retention_pipeline.settings import Home, load_settings
+
+FIGURES = dg.AssetKey("retention_kpis")
+
+
+def run(home: Home, said: list[str] | None = None, **changes: object) -> Launched:
+    arguments = {"as_of": AS_OF, "say": (said if said is not None else []).append} | changes
+    return launch(home, load_settings(home), **arguments)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Launched, list[str]]:
+    home = open_shop(tmp_path_factory.mktemp("shop") / "home")
+    said: list[str] = []
+    return home, run(home, said), said
+
+
+def events(home: Home, run_id: str, kind: DagsterEventType) -> list[dg.DagsterEvent]:
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:  # Dagster's own classes read what ours wrote
+        return [
+            entry.dagster_event for entry in instance.all_logs(run_id, of_type=kind) if entry.dagster_event is not None
+        ]
+
+
+def figures(home: Home) -> list[tuple]:
+    with duckdb.connect(str(home.current.resolve()), read_only=True) as connection:
+        return connection.execute(
+            "select kpi, grain, period_start, basis, segment_dimension, segment_value, value, run_id "
+            "from retention_kpis order by all"
+        ).fetchall()
+
+
+def test_the_run_publishes_and_its_record_says_so(first_run: tuple[Home, Launched, list[str]]) -> None:
+    home, launched, said = first_run
+    assert home.current.resolve().name == "g1.duckdb"
+    assert launched.record["status"] == "succeeded"
+    assert launched.record["as_of"] == AS_OF.isoformat()
+    assert launched.record["files_loaded"] == 2
+    assert any("published generation 1" in line for line in said)
+
+
+def test_every_model_is_materialized_and_every_data_test_is_a_check_that_passed(
+    first_run: tuple[Home, Launched, list[str]],
+) -> None:
+    home, launched, _ = first_run
+    nodes = manifest_json()["nodes"].values()
+    models = {node["name"] for node in nodes if node["resource_type"] == "model" and _is_table(node)}
+    tests = sum(node["resource_type"] == "test" for node in nodes)
+    made = {
+        event.asset_key.to_user_string()
+        for event in events(home, launched.dagster_run_id, DagsterEventType.ASSET_MATERIALIZATION)
+        if event.asset_key
+    }
+    checks = [
+        event.asset_check_evaluation_data
+        for event in events(home, launched.dagster_run_id, DagsterEventType.ASSET_CHECK_EVALUATION)
+    ]
+    assert made == models | {"raw/orders", "raw/subscriptions", "retention_kpis", "published_snapshot"}
+    assert all(check.passed for check in checks)
+    assert len(checks) == tests + 3  # one per raw asset, one on retention_kpis
+
+
+def _is_table(node: dict) -> bool:
+    return node["config"]["materialized"] != "ephemeral"
+
+
+def test_metadata_show_row_counts_previews_and_the_headline(first_run: tuple[Home, Launched, list[str]]) -> None:
+    home, launched, _ = first_run
+    by_asset = {
+        event.asset_key.to_user_string(): event.materialization.metadata
+        for event in events(home, launched.dagster_run_id, DagsterEventType.ASSET_MATERIALIZATION)
+        if event.asset_key and (event.materialization.metadata)
+    }
+    assert by_asset["raw/orders"]["new"].value == 8
+    assert by_asset["period_orders"]["dagster/row_count"].value > 0
+    assert "| grain |" in by_asset["period_orders"]["preview"].value
+    assert by_asset["retention_kpis"]["dagster/row_count"].value == len(figures(home))
+    headline = by_asset["published_snapshot"]["headline"].value
+    # April: subscribes and upgrades stay, quits leaves on the 1st; 10 + 25 + 10 - 10 = 35 a month.
+    assert "**Apr 2024**" in headline
+    assert "| = At the end | € 35.00 |" in headline
+
+
+def test_the_run_is_under_its_month_and_logs_the_other_months_that_changed(
+    first_run: tuple[Home, Launched, list[str]],
+) -> None:
+    home, launched, _ = first_run
+    months = Counter(
+        (event.asset_key.to_user_string(), event.partition)
+        for event in events(home, launched.dagster_run_id, DagsterEventType.ASSET_MATERIALIZATION)
+        if event.partition and event.asset_key
+    )
+    assert months == {(asset, month): 1 for asset in {key for key, _ in months} for month in MONTHS}
+    assert {key for key, _ in months} >= {"retention_kpis", "period_customers", "period_mrr"}
+
+
+def test_a_backfill_is_one_run_that_loads_nothing_and_changes_nothing(
+    first_run: tuple[Home, Launched, list[str]],
+) -> None:
+    home, _, _ = first_run
+    before = figures(home)
+    deliver(home, "orders", "late.csv", LATE_ORDER)
+    launched = run(home, as_of=None, months=("2024-02", "2024-04"), command="backfill")
+    made = events(home, launched.dagster_run_id, DagsterEventType.ASSET_MATERIALIZATION)
+    assert sorted(event.partition for event in made if event.asset_key == FIGURES if event.partition) == MONTHS[1:4]
+    assert launched.record["command"] == "backfill"
+    assert launched.record["as_of"] == AS_OF.isoformat()
+    assert figures(home) == before
+    launched = run(home)  # the night after it loads what was waiting
+    assert launched.record["files_loaded"] == 1
+    assert figures(home) != before
+
+
+def test_months_outside_the_history_cannot_be_backfilled(first_run: tuple[Home, Launched, list[str]]) -> None:
+    with pytest.raises(NoSuchMonths, match="2023-12 cannot be backfilled: there are figures from 2024-01"):
+        run(first_run[0], as_of=None, months=("2023-12", "2024-02"), command="backfill")
+
+
+def test_a_failed_audit_fails_the_check_names_the_rule_and_leaves_the_published_figures(
+    first_run: tuple[Home, Launched, list[str]],
+) -> None:
+    home, _, _ = first_run
+    before, generation = figures(home), home.current.resolve()
+    broken = Assembly(validate_kpis=lambda *_: [Violation("rates_in_range", 3, [{"kpi": "made_up", "value": 7.0}])])
+    with pytest.raises(RunFailed, match=r"(?s)rates_in_range.*3 cells.*kpi=made_up") as failed:
+        run(home, assembly=broken)
+    assert failed.value.kind == "AuditError"
+    assert (home.current.resolve(), figures(home)) == (generation, before)
+    assert not home.next_file.exists()
+    with open_instance(home) as instance:
+        record = instance.get_run_records(limit=1)[0]
+        assert record.dagster_run.status == dg.DagsterRunStatus.FAILURE
+    checks = [
+        event.asset_check_evaluation_data
+        for event in events(home, record.dagster_run.run_id, DagsterEventType.ASSET_CHECK_EVALUATION)
+    ]
+    assert [check.check_name for check in checks if not check.passed] == ["reconciliations_hold"]
+
+
+def test_an_order_in_a_currency_without_a_rate_stops_the_run_with_one_message(
+    first_run: tuple[Home, Launched, list[str]],
+) -> None:
+    home, _, _ = first_run
+    deliver(home, "orders", "strange.csv", LATE_ORDER.replace("9,buys_once", "10,buys_once").replace("EUR", "XTS"))
+    with pytest.raises(RunFailed, match="XTS") as failed:
+        run(home)
+    assert failed.value.kind in {"BuildError", "InputError"}
+    assert "Traceback" not in str(failed.value)
+
+
+@pytest.mark.parametrize("chosen", [["raw/orders"], ["period_customers", "retention_kpis"], ["published_snapshot"]])
+def test_a_selection_that_cannot_publish_fails_at_once_and_names_the_job(chosen: list[str], tmp_path: Path) -> None:
+    home = open_shop(tmp_path / "home")
+    definitions = build_definitions(home)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = definitions.resolve_job_def("nightly").execute_in_process(
+            instance=instance,
+            partition_key="2024-05",
+            asset_selection=[dg.AssetKey(key.split("/")) for key in chosen],
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
+        )
+    assert not result.success
+    failure = result.get_step_failure_events()[0].event_specific_data
+    assert "launch the whole job 'nightly'" in failure.user_failure_data.description  # type: ignore[union-attr]
+    assert not home.raw_file.exists() and not home.runs.exists()
+
+
+def test_without_settings_the_graph_loads_and_a_run_says_how_to_make_them(tmp_path: Path) -> None:
+    definitions = build_definitions(tmp_path)
+    dg.Definitions.validate_loadable(definitions)
+    result = definitions.resolve_job_def("nightly").execute_in_process(
+        partition_key="2024-05",
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        raise_on_error=False,
+    )
+    failures = result.get_step_failure_events()
+    assert "retention init" in failures[0].event_specific_data.user_failure_data.description  # type: ignore[union-attr]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_graph_leads_from_raw_files_to_the_snapshot(tmp_path: Path) -> None:
+    graph = build_definitions(open_shop(tmp_path / "home")).resolve_asset_graph()
+    above_snapshot = {dg.AssetKey("published_snapshot")}
+    while True:
+        parents = {parent for key in above_snapshot for parent in graph.get(key).parent_keys}
+        if parents <= above_snapshot:
+            break
+        above_snapshot |= parents
+    assert {raw_key("orders"), raw_key("subscriptions"), FIGURES} <= above_snapshot
+    assert {key.to_user_string() for key in graph.get_all_asset_keys() - above_snapshot} <= {"missing_fx_rates"}
+    partitioned = {key.to_user_string() for key in graph.get_all_asset_keys() if graph.get(key).partitions_def}
+    assert partitioned == {"retention_kpis"} | {
+        key.to_user_string() for key in graph.get_all_asset_keys() if key.path[-1].startswith("period_")
+    }
+
+
+def test_a_published_day_before_the_first_partition_still_has_one(tmp_path: Path) -> None:
+    home = open_shop(tmp_path / "home")
+    definitions = build_definitions(home, no_month_after=date(1999, 3, 1))
+    partitions = definitions.resolve_job_def("nightly").partitions_def
+    assert partitions is not None and partitions.get_first_partition_key() == "1999-03"  # type: ignore[attr-defined]
