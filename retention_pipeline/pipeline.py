@@ -17,7 +17,7 @@ from retention_pipeline.headline import Headline, read_headline
 from retention_pipeline.manifest import PROJECT
 from retention_pipeline.publish import exports, generations
 from retention_pipeline.publish.audit import AuditError, AuditResult, audit
-from retention_pipeline.publish.mode import Mode, decide_mode
+from retention_pipeline.publish.mode import NIGHTS_ARE_INCREMENTAL, Mode, decide_mode
 from retention_pipeline.publish.quality import write_data_quality
 from retention_pipeline.publish.runs import (
     Run,
@@ -49,6 +49,7 @@ class Assembly:
     ingest: Callable[..., Any] | None = None
     compute_kpis: Callable[..., Any] | None = None
     validate_kpis: Callable[..., list[Any]] | None = None
+    nights_are_incremental: bool = NIGHTS_ARE_INCREMENTAL
 
 
 PRODUCTION = Assembly()
@@ -164,6 +165,7 @@ def build_step(
             settings_fingerprint=fingerprints["settings_fingerprint"],
             code_fingerprint=fingerprints["code_fingerprint"],
             asked=run.full_refresh,
+            nights_are_incremental=assembly.nights_are_incremental,
         )
         say(f"{mode.name}: {mode.reason}")
         notes.update(mode=mode.name, reason=mode.reason, **fingerprints)

@@ -1,6 +1,7 @@
 """One dbt invocation in this process: models and data tests on `next.duckdb`; its outcome in words and numbers."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -98,6 +99,7 @@ def build(
         check_rates(home.next_file, as_of=as_of, reporting_currency=settings.business.reporting_currency)
     if failed or not result.success:
         raise BuildError(_explain(home, result, nodes, failed, target_path / "dbt.log"), nodes)
+    _keep_only(target_path, "dbt.log", "run_results.json")
     return BuildResult(nodes, row_counts(home.next_file), variables)
 
 
@@ -138,6 +140,13 @@ def row_counts(warehouse_file: Path) -> dict[str, int]:
             row = connection.execute(f'select count(*) from "{table}"').fetchone()
             counts[table] = int(row[0]) if row else 0
     return counts
+
+
+def _keep_only(folder: Path, *names: str) -> None:
+    """What stays of a build that went well, night after night: log and timings, not megabytes of SQL."""
+    for path in folder.iterdir():
+        if path.name not in names:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _invoke(project_dir: Path, arguments: list[str], on_event: Callable[[Any], None] | None) -> Any:

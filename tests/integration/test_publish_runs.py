@@ -46,7 +46,8 @@ def home(tmp_path: Path) -> Home:
 
 
 def night(home: Home, project: Path, as_of: date = APRIL, **changes: object) -> RunResult:
-    parts = {name: changes.pop(name) for name in ("ingest", "compute_kpis", "validate_kpis") if name in changes}
+    swapped = ("ingest", "compute_kpis", "validate_kpis", "nights_are_incremental")
+    parts = {name: changes.pop(name) for name in swapped if name in changes}
     settings = changes.pop("settings", None) or tiny.settings()
     return run(home, settings, as_of, now=later(), assembly=tiny.assembly(project, **parts), **changes)
 
@@ -120,6 +121,29 @@ def test_late_orders_change_the_month_that_they_belong_to(home: Home, project: P
     result = night(home, project)
     assert result.figures.changed_months == [date(2024, 2, 1)]
     assert dict(tiny.figures(home.current))[date(2024, 2, 1)] == 2.0
+
+
+def test_a_night_tells_the_models_what_it_adds_to(home: Home, project: Path, tmp_path: Path) -> None:
+    reading = tiny.make_project(tmp_path / "reading")
+    (reading / "models" / "before.sql").write_text(
+        "select {% if var('night', false) %} generation from previous.main.pipeline_state"
+        "{% else %} 0 as generation {% endif %}"
+    )
+    first = night(home, reading, nights_are_incremental=True)
+    assert first.build.variables["night"] is False
+    tiny.deliver(home, "2.csv", LATE)
+    second = night(home, reading, as_of=date(2024, 4, 11), nights_are_incremental=True)
+    told = second.build.variables
+    assert (told["night"], told["previous_as_of"], told["applied_load_id"]) == (True, "2024-04-10", 1)
+    assert second.mode.reason == "on top of generation 1 as of 2024-04-10"
+    with duckdb.connect(str(home.current), read_only=True) as connection:
+        assert connection.execute("select generation from before").fetchall() == [(1,)]
+
+
+def test_of_a_good_build_only_log_and_timings_are_kept(home: Home, project: Path) -> None:
+    result = night(home, project)
+    kept = sorted(path.name for path in (home.runs / result.run_id / "dbt").iterdir())
+    assert kept == ["dbt.log", "run_results.json"]
 
 
 def test_a_broken_model_leaves_the_last_good_generation_and_names_the_model(
