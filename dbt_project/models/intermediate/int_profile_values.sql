@@ -11,8 +11,15 @@ segment_values as (
     from {{ ref('int_segment_values') }}
 ),
 
+cohort_members as (
+    select * from {{ ref('int_cohort_members') }}
+),
+
+{# Cohorts look at a day, periods at a period: on its first day a customer may have a profile that no period shows. #}
 profiles as (
     select profile_key from profile_spans
+    union
+    select profile_key from cohort_members
     union
     select cast(0 as bigint) as profile_key
 ),
