@@ -192,7 +192,7 @@ def _about_exclusions(connection: duckdb.DuckDBPyConnection) -> list[Row]:
             ).fetchall()
         ]
     if "int_phases" in tables:
-        (count,) = _one(connection, 'select coalesce(sum("overlaps"), 0) from int_phases')
+        (count,) = _one(connection, "select coalesce(sum(clipped_phases), 0) from int_phases")
         rows.append(("subscriptions", "overlapping_phases", "", float(count), None, None))
     return rows
 

@@ -21,7 +21,7 @@ mended as (
     select
         *,
         least(end_date, coalesce(next_start_date, end_date)) as last_date,
-        sum(case when end_date > next_start_date then 1 else 0 end) over (partition by subscription_id, start_date) as overlaps
+        sum(case when end_date > next_start_date then 1 else 0 end) over (partition by subscription_id, start_date) as clipped_phases
     from with_days
 )
 
@@ -39,7 +39,7 @@ select
     mended.interval_count,
     mended.term_end_date,
     mended.end_reason,
-    cast(mended.overlaps as bigint) as overlaps
+    cast(mended.clipped_phases as bigint) as clipped_phases
 from mended
 left join identities
     on mended.customer_key = identities.alias_key
