@@ -68,7 +68,8 @@ def take(path: Path, file_format: Format, folder: Path, scratch: Path) -> Archiv
             copy.write(block)
             if file_format != "parquet" and broken is None:
                 broken = count.feed(block)
-    broken = count.close() or broken
+    cut = count.close()
+    broken = broken or cut
     after = os.stat(path)
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         partial.unlink()

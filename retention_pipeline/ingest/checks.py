@@ -63,7 +63,9 @@ def stage_query(
     shifted = "*"
     if source.ended_at_is_last_day:
         day_after = f"cast({business_day('ended_at', business_timezone)} + 1 as timestamp)"
-        shifted = f"* replace ({day_after} as ended_at, ended_at is not null as ended_at_is_date)"
+        shifted = (
+            f"* replace ({day_after} as ended_at, case when ended_at is not null then true end as ended_at_is_date)"
+        )
     typed = [quoted(name) for name, _ in contract.typed_columns]
     if mapping.hashed:
         typed[typed.index(quoted(mapping.hashed))] = f"{_row_hash(contract, mapping.hashed)} as {mapping.hashed}"
@@ -231,7 +233,8 @@ def _row_hash(contract: Contract, hashed: str) -> str:
 
 def _error(contract: Contract, source: Source, mapping: Mapping, present: list[Column], business_timezone: str) -> str:
     """Null for a good row, else its problems; the reasons are evaluated for bad rows only."""
-    good, reasons = ["_row_error is null"], ["_row_error"]
+    good: list[str] = ["_row_error is null"]
+    reasons: list[str] = []
     for column in contract.columns:
         if column.name == mapping.hashed:
             continue
@@ -260,7 +263,8 @@ def _error(contract: Contract, source: Source, mapping: Mapping, present: list[C
         broken = _rule(rule.broken, business_timezone)
         good.append(f"({broken}) is not true")
         reasons.append(f"case when {broken} then {literal(rule.reason)} end")
-    return f"case when {' and '.join(good)} then null else concat_ws('; ', {', '.join(reasons)}) end"
+    all_reasons = f"concat_ws('; ', {', '.join(reasons)})"
+    return f"case when {' and '.join(good)} then null else coalesce(_row_error, {all_reasons}) end"
 
 
 def _unread(column: Column, source: Source, kind: str, given: str) -> str:
@@ -273,7 +277,8 @@ def _unread(column: Column, source: Source, kind: str, given: str) -> str:
         )
     return literal(
         {
-            "decimal": f" is no number with at most {column.scale} decimals (decimal separator {source.decimal!r}; round_amounts: true would round)",
+            "decimal": f" is no number with at most {column.scale} decimals"
+            f" (decimal separator {source.decimal!r}; round_amounts: true would round)",
             "integer": " is no whole number",
             "boolean": " is neither true nor false",
             "enum": f" is none of: {', '.join(column.accept)}",

@@ -1,0 +1,128 @@
+"""Settings: what is wrong is said at once, with the key's path, and never repeats a secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from retention_pipeline.settings import (
+    FromEnvironment,
+    Home,
+    SettingsError,
+    figure_settings,
+    load_settings,
+    parse_settings,
+    resolve_home,
+)
+
+BUSINESS = {"timezone": "Europe/Amsterdam", "reporting_currency": "EUR"}
+COMPANIES = Path(__file__).parents[3] / "shared" / "data" / "companies"
+
+
+def problems(content: object) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        parse_settings(content)
+    return str(caught.value).split("\n")
+
+
+def test_the_least_that_is_needed_is_a_time_zone_and_a_currency() -> None:
+    settings = parse_settings({"business": BUSINESS})
+    assert settings.business.activity_window_days == 90
+    assert settings.segments is None
+    assert settings.connected_datasets == []
+
+
+def test_all_problems_are_named_at_once_with_their_paths() -> None:
+    named = problems(
+        {
+            "business": {"timezone": "Amsterdam", "week_start": "someday", "windows": 1},
+            "sources": {"orders": {"type": "files", "path": "x", "colums": {}}, "payments": {"path": "x"}},
+            "publish": {"keep_generations": 0},
+        }
+    )
+    assert [line.split(":")[0] for line in named] == [
+        "business.timezone",
+        "business.reporting_currency",
+        "business.week_start",
+        "business.windows",
+        "sources.orders.colums",
+        "sources.payments",
+        "publish.keep_generations",
+    ]
+    assert "business.windows: unknown key" in named
+    assert "business.reporting_currency: is missing" in named
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ({"columns": {"total": "amount"}}, "sources.orders.columns.total: orders has no column of this name"),
+        ({"values": {"status": {"done": ["x"]}}}, "sources.orders.values.status.done: unknown value (known: paid"),
+        ({"columns": {"amount": {"row_hash": True}}}, "sources.orders.columns.amount: row_hash can only make the key"),
+        ({"replace_by": "channel"}, "sources.orders.replace_by: 'channel' is no required column of orders"),
+        ({"ended_at_is_last_day": True}, "sources.orders.ended_at_is_last_day: orders has no column ended_at"),
+        ({"dataset": "invoices"}, "sources.orders: unknown dataset 'invoices'"),
+    ],
+)
+def test_a_source_must_fit_the_contract_of_its_dataset(source: dict[str, object], problem: str) -> None:
+    named = problems({"business": BUSINESS, "sources": {"orders": {"type": "files", "path": "x", **source}}})
+    assert len(named) == 1
+    assert named[0].startswith(problem)
+
+
+def test_a_secret_written_into_the_file_is_not_repeated() -> None:
+    source = {"type": "postgres", "table": "t", "dsn": "postgres://shop:hunter2@db/shop"}
+    named = problems({"business": BUSINESS, "sources": {"orders": source}})
+    assert named == ["sources.orders.dsn: write {env: NAME}, the environment variable that holds the connection string"]
+
+
+def test_a_secret_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP", "postgres://db")
+    assert FromEnvironment(env="SHOP").read() == "postgres://db"
+    monkeypatch.delenv("SHOP")
+    with pytest.raises(SettingsError, match="environment variable SHOP is not set"):
+        FromEnvironment(env="SHOP").read()
+
+
+def test_a_dataset_may_have_several_sources() -> None:
+    sources = {name: {"type": "files", "path": name, "dataset": "orders"} for name in ("shop", "web")}
+    assert parse_settings({"business": BUSINESS, "sources": sources}).connected_datasets == ["orders"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"), [(None, "does not exist"), ("a: [", "no valid YAML"), ("- 1", "mapping")]
+)
+def test_a_file_that_is_no_settings_is_one_clear_line(tmp_path: Path, content: str | None, problem: str) -> None:
+    if content is not None:
+        (tmp_path / "settings.yaml").write_text(content)
+    with pytest.raises(SettingsError, match=problem):
+        load_settings(Home(tmp_path))
+
+
+def test_the_home_is_the_argument_else_the_environment_else_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETENTION_HOME", str(tmp_path / "from_environment"))
+    monkeypatch.chdir(tmp_path)
+    assert resolve_home(tmp_path / "given").root == tmp_path / "given"
+    assert resolve_home(None).root == tmp_path / "from_environment"
+    monkeypatch.delenv("RETENTION_HOME")
+    assert resolve_home(None).root == tmp_path
+
+
+def test_settings_that_move_figures_are_plain_and_do_not_hold_the_others() -> None:
+    one = parse_settings({"business": BUSINESS, "publish": {"keep_generations": 9}, "history_start": "2020-01-01"})
+    figures = figure_settings(one)
+    assert figures == figure_settings(parse_settings({"business": BUSINESS, "history_start": "2020-01-01"}))
+    assert figures != figure_settings(parse_settings({"business": {**BUSINESS, "min_n": 1}}))
+    assert figures["history_start"] == "2020-01-01"
+
+
+@pytest.mark.skipif(not COMPANIES.is_dir(), reason="the companies are not here")
+def test_the_settings_of_the_companies_can_be_read() -> None:
+    for company in sorted(COMPANIES.iterdir()):
+        content = yaml.safe_load((company / "settings.yaml").read_text())
+        assert list(content["sources"]) != []
+        assert load_settings(Home(company)).business.timezone == content["business"]["timezone"]
