@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 
 from retention_pipeline.assets.figures import figure_assets
-from retention_pipeline.assets.models import is_period_table, model_assets
+from retention_pipeline.assets.models import is_period_table, model_assets, source_datasets
 from retention_pipeline.assets.night import RESOURCE, Progress, night_resource
 from retention_pipeline.assets.raw import customer_keys_spec, raw_assets
 from retention_pipeline.manifest import manifest_json
@@ -52,9 +52,9 @@ def build_definitions(
             settings, problem = parse_settings(BLANK), error
     warnings.filterwarnings("ignore", category=dg.BetaWarning)  # backfill policies; Dagster's version is pinned
     months = month_partitions(settings, min(first_month(place, settings), no_month_after or date.max))
-    models = model_assets(manifest_json() if manifest is None else manifest, months)
-    read = {key.path[1] for key in models.dependency_keys if key.path[0] == "raw"} - {"customer_keys"}
-    datasets = settings.connected_datasets or sorted(read)
+    parsed = manifest_json() if manifest is None else manifest
+    datasets = settings.connected_datasets or sorted(source_datasets(parsed) - {"customer_keys"})
+    models = model_assets(parsed, datasets, months)
     marts = [spec.key for spec in models.specs if spec.group_name == "marts"]
     figures = figure_assets(marts, [key for key in marts if is_period_table(key.path[-1])], months)
     steps = [*raw_assets(datasets), models, *figures]

@@ -4,15 +4,16 @@ The copy and dbt are one op, so that a second try starts from a fresh copy. What
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
-from dagster_dbt.asset_utils import get_asset_check_key_for_test
+from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
 
 from retention_pipeline import pipeline
 from retention_pipeline.assets.night import POOL, RESOURCE, Night, failure
 from retention_pipeline.assets.previews import table_metadata
+from retention_pipeline.assets.raw import raw_key
 from retention_pipeline.transform import BuildError, NodeResult
 
 DONE = frozenset({"success", "pass", "warn"})
@@ -22,12 +23,12 @@ class Translator(DagsterDbtTranslator):
     """dbt's folders become groups, period tables get the monthly partitions, sources are the raw assets."""
 
     def __init__(self, months: dg.PartitionsDefinition) -> None:
-        super().__init__(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True))
+        super().__init__()
         self.months = months
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         if dbt_resource_props["resource_type"] == "source":
-            return super().get_asset_key(dbt_resource_props)
+            return raw_key(dbt_resource_props["name"])
         return dg.AssetKey(dbt_resource_props["name"])
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
@@ -44,15 +45,70 @@ def is_period_table(model: str) -> bool:
     return model.startswith("period_")
 
 
-def model_assets(manifest: Mapping[str, Any], months: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """All models of the project in one op."""
-    translator = Translator(months)
+def check_keys(manifest: Mapping[str, Any], assets: set[dg.AssetKey]) -> dict[str, dg.AssetCheckKey]:
+    """The asset check that each data test of the project is, by the test's id. `assets`: those that a run makes.
+
+    A test is a check of its model; where that is only a view inside others (staging), of the raw table that it reads,
+    else (its dataset is not connected) of a model that reads it. A rule across models is one of the last that it names.
+    """
+    found = {}
+    for unique_id, node in manifest["nodes"].items():
+        if node["resource_type"] != "test":
+            continue
+        named = [node["attached_node"]] if node.get("attached_node") else node["depends_on"]["nodes"]
+        near = [*reversed(named), *_upstream(manifest, named), *_downstream(manifest, named)]
+        asset = next((key for key in map(partial(_asset_key, manifest), near) if key in assets), None)
+        if asset is not None:
+            found[unique_id] = dg.AssetCheckKey(asset, node["name"])
+    return found
+
+
+def _asset_key(manifest: Mapping[str, Any], unique_id: str) -> dg.AssetKey:
+    if unique_id.startswith("source."):
+        return raw_key(manifest["sources"][unique_id]["name"])
+    return dg.AssetKey(manifest["nodes"][unique_id]["name"])
+
+
+def _upstream(manifest: Mapping[str, Any], nodes: list[str]) -> list[str]:
+    return [
+        parent
+        for node in nodes
+        if node in manifest["nodes"]
+        for parent in manifest["nodes"][node]["depends_on"]["nodes"]
+    ]
+
+
+def _downstream(manifest: Mapping[str, Any], nodes: list[str]) -> list[str]:
+    return [child for node in nodes for child in manifest["child_map"].get(node, []) if child.startswith("model.")]
+
+
+def source_datasets(manifest: Mapping[str, Any]) -> set[str]:
+    """Raw tables that the models read."""
+    return {source["name"] for source in manifest["sources"].values()}
+
+
+def model_assets(
+    manifest: Mapping[str, Any], datasets: list[str], months: dg.PartitionsDefinition
+) -> dg.AssetsDefinition:
+    """All models of the project in one op. `datasets`: those that have a raw asset."""
+    specs = build_dbt_asset_specs(manifest=manifest, dagster_dbt_translator=Translator(months))
+    checks = check_keys(manifest, {spec.key for spec in specs} | {raw_key(dataset) for dataset in datasets})
     steps = sum(node["resource_type"] in {"model", "seed", "test"} for node in manifest["nodes"].values())
 
-    @dbt_assets(
-        manifest=manifest,
+    @dg.multi_asset(
         name="warehouse_models",
-        dagster_dbt_translator=translator,
+        specs=specs,
+        check_specs=[
+            dg.AssetCheckSpec(
+                key.name,
+                asset=key.asset_key,
+                description=manifest["nodes"][test].get("description") or None,
+                blocking=manifest["nodes"][test]["config"]["severity"].lower() == "error",
+            )
+            for test, key in checks.items()
+        ],
+        can_subset=True,
+        allow_arbitrary_check_specs=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
         required_resource_keys={RESOURCE},
         pool=POOL,
@@ -61,7 +117,7 @@ def model_assets(manifest: Mapping[str, Any], months: dg.PartitionsDefinition) -
     def warehouse_models(context: dg.AssetExecutionContext) -> Iterator[Any]:
         night: Night = getattr(context.resources, RESOURCE)
         report = night.reporter(context)
-        checks = _Checks(manifest, translator, context)
+        expected = {test: key for test, key in checks.items() if key in context.selected_asset_check_keys}
         failed: BuildError | None = None
         with night.step(context, may_retry=True) as run:
             try:
@@ -76,45 +132,31 @@ def model_assets(manifest: Mapping[str, Any], months: dg.PartitionsDefinition) -
             except BuildError as error:
                 failed = error
         if failed is not None:
-            yield from checks.results(failed.nodes)
+            yield from _check_results(failed.nodes, expected)
             raise failure(failed)
-        yield from checks.results(built.dbt.nodes)
+        yield from _check_results(built.dbt.nodes, expected)
         models = [node for node in built.dbt.nodes if node.kind in {"model", "seed"} and node.status in DONE]
         metadata = table_metadata(night.home.next_file, [node.name for node in models])
         for node in models:
-            yield dg.Output(
-                None,
-                output_name=dg.AssetKey(node.name).to_python_identifier(),
+            yield dg.MaterializeResult(
+                asset_key=dg.AssetKey(node.name),
                 metadata={"seconds": round(node.seconds, 3), **metadata.get(node.name, {})},
             )
 
     return warehouse_models
 
 
-class _Checks:
-    """dbt's test results as results of the asset checks that stand for them."""
-
-    def __init__(self, manifest: Mapping[str, Any], translator: Translator, context: dg.AssetExecutionContext) -> None:
-        self.manifest, self.translator = manifest, translator
-        self.expected = context.selected_asset_check_keys
-
-    def results(self, nodes: list[NodeResult]) -> Iterator[dg.AssetCheckResult]:
-        for node in nodes:
-            if node.kind != "test" or node.status == "skipped":
-                continue
-            key = get_asset_check_key_for_test(self.manifest, self.translator, node.unique_id, project=None)
-            if key is not None and key in self.expected:
-                warns = node.status == "warn"
-                yield dg.AssetCheckResult(
-                    asset_key=key.asset_key,
-                    check_name=key.name,
-                    passed=node.status == "pass",
-                    severity=dg.AssetCheckSeverity.WARN if warns else dg.AssetCheckSeverity.ERROR,
-                    metadata={
-                        "failing_rows": node.failures or 0,
-                        **({"message": node.message} if node.message else {}),
-                    },
-                )
+def _check_results(nodes: list[NodeResult], checks: Mapping[str, dg.AssetCheckKey]) -> Iterator[dg.AssetCheckResult]:
+    """dbt's test results as results of the checks that stand for them."""
+    for node in nodes:
+        if node.unique_id in checks and node.status != "skipped":
+            yield dg.AssetCheckResult(
+                asset_key=checks[node.unique_id].asset_key,
+                check_name=checks[node.unique_id].name,
+                passed=node.status == "pass",
+                severity=dg.AssetCheckSeverity.WARN if node.status == "warn" else dg.AssetCheckSeverity.ERROR,
+                metadata={"failing_rows": node.failures or 0, **({"message": node.message} if node.message else {})},
+            )
 
 
 def _count_nodes(moment: Callable[[str], None], steps: int) -> Callable[[Any], None]:
