@@ -15,6 +15,7 @@ import duckdb
 
 from retention_pipeline.pipeline import Assembly, run
 from retention_pipeline.settings import Home, Settings, parse_settings
+from retention_pipeline.warehouse import sql_text
 
 NOW = datetime(2024, 5, 1, 2, 0)
 Order = tuple[str, str, str, int]  # order_id, customer_id, day, amount
@@ -157,7 +158,7 @@ def ingest(home: Home, settings: Settings, *, datasets: list[str] | None, now: d
     home.warehouse.mkdir(parents=True, exist_ok=True)
     result = Ingested()
     connection = duckdb.connect()
-    connection.execute(f"attach '{home.raw_file}' as raw_store")
+    connection.execute(f"attach {sql_text(str(home.raw_file))} as raw_store")
     connection.execute("use raw_store")
     connection.execute("create schema if not exists raw")
     connection.execute(
