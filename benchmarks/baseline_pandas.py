@@ -17,7 +17,6 @@ def local_days(instants: pd.Series) -> pd.Series:
 def compute(raw_file: Path) -> dict[str, pd.DataFrame]:
     """Tables bridge, orders_by_month, cohorts and mrr, with the columns of baseline.sql."""
     with open_raw(raw_file, read_only=True) as connection:
-        connection.execute("set enable_progress_bar = false")
         orders = connection.execute(
             "select _customer_key as customer, ordered_at, cast(amount as double) as amount, status, "
             "cast(refunded_amount as double) as refunded, is_test from raw.orders"

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import resource
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -30,6 +31,8 @@ def _cpu_seconds() -> float:
 
 
 def _work(connection: Any, function: Callable[..., dict[str, Any]], arguments: tuple[Any, ...]) -> None:
+    # A spawned process has no main file; DuckDB takes that for a notebook and draws progress bars.
+    sys.modules["__main__"].__file__ = __file__
     start, before = time.perf_counter(), _cpu_seconds()
     try:
         result = function(*arguments)
