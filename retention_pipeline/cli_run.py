@@ -24,7 +24,7 @@ from retention_pipeline.settings import Home, load_settings, resolve_home
 from retention_pipeline.terminal import print_headline, print_places
 
 COMPANY_TIMEZONE = "Europe/Amsterdam"
-SHOWN_SECONDS = 0.3
+SHOWN_SECONDS, SHOWN_PARTS = 0.3, 6
 
 
 class Teller:
@@ -133,7 +133,8 @@ def _answer(home: Home, record: dict[str, Any], seconds: dict[str, float], *, as
 def _where_time_went(seconds: dict[str, float]) -> str:
     """`12.3 s: build 4.1, imports 2.0, …`, from the longest on."""
     parts = sorted(((value, name) for name, value in seconds.items() if value >= SHOWN_SECONDS), reverse=True)
-    return f"{sum(seconds.values()):.1f} s in all: " + ", ".join(f"{name} {value:.1f}" for value, name in parts)
+    shown = ", ".join(f"{name} {value:.1f}" for value, name in parts[:SHOWN_PARTS])
+    return f"{sum(seconds.values()):.1f} s in all: {shown}"
 
 
 def _places(home: Home) -> list[tuple[str, str]]:

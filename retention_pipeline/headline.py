@@ -195,7 +195,7 @@ def as_markdown(headline: Headline) -> str:
         )
         if line.value is None:
             now = wording.reason(line.null_reason)
-        step = wording.change(line.value, line.before, line.unit)
+        step = wording.change(line.value, line.before, line.unit, kpi=line.kpi)
         parts.append(f"| {line.label} | {wording.BASES[line.basis]} | {now} | {before} | {step} |")
     if headline.customer_bridge:
         names = " | ".join(wording.BASES[basis] for basis in headline.customer_columns)

@@ -46,19 +46,18 @@ def print_headline(console: Console, headline: Headline) -> None:
 
 
 def print_places(console: Console, places: Sequence[tuple[str, str]], tries: Sequence[tuple[str, str]]) -> None:
-    """Where things are, and commands to try next with what they show."""
-    for title, entries, styles in (
-        ("Where things are", places, (QUIET, "")),
-        ("What to try next", tries, ("cyan", QUIET)),
-    ):
-        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
-        table.add_column(style=styles[0], no_wrap=True)
-        table.add_column(style=styles[1], overflow="fold")
-        for name, what in entries:
-            table.add_row(Text(name), Text(what))
-        console.print()
-        console.print(Text(title, STRONG))
-        console.print(Padding(table, (0, 0, 0, 2)))
+    """Where things are, and commands to try next: (path, what it is), (command, what it shows). Commands stay whole,
+    so that they can be copied.
+    """
+    console.print()
+    console.print(Text("Where things are", STRONG))
+    for path, what in places:
+        console.print(Text.assemble("  ", (path, "cyan"), (f"  {what}", QUIET)), soft_wrap=True)
+    console.print()
+    console.print(Text("What to try next", STRONG))
+    for command, what in tries:
+        console.print(Text(f"  {what}", QUIET))
+        console.print(Text(f"    {command}", "cyan"), soft_wrap=True)
 
 
 def print_series(
@@ -234,7 +233,7 @@ def _side_by_side(console: Console, tables: Sequence[RenderableType]) -> Rendera
 
 
 def _step(kpi: str, now: float | None, before: float | None, unit: str) -> Text:
-    step = wording.change(now, before, unit)
+    step = wording.change(now, before, unit, kpi=kpi)
     if not step or step == "=" or now is None or before is None:
         return Text(step, QUIET)
     better = (now > before) != (kpi in LESS_IS_BETTER)

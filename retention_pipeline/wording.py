@@ -53,11 +53,11 @@ def money(value: float, currency: str | None, *, cents: bool | None = None) -> s
     return f"{sign}{name} {abs(value):,.{decimals}f}".replace("  ", " ").strip()
 
 
-def change(now: float | None, before: float | None, unit: str) -> str:
-    """The step from one value to the next: points for ratios and scores, the difference for durations, else percent."""
+def change(now: float | None, before: float | None, unit: str, *, kpi: str = "") -> str:
+    """The step from one value to the next: points for shares, the difference for durations and scores, else percent."""
     if now is None or before is None:
         return ""
-    if unit == "ratio":
+    if unit == "ratio" and kpi not in FACTORS:
         points = round((now - before) * 100, 1)
         return "=" if points == 0 else f"{points:+.1f} pp".replace("-", "−")
     if unit in {"days", "hours", "minutes", "years", "score", "per_100"}:

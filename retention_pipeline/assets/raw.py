@@ -66,8 +66,10 @@ def _raw_asset(dataset: str) -> dg.AssetsDefinition:
             return
         with night.step(context, may_retry=True) as run:
             result = pipeline.ingest_step(
-                night.home, night.settings, run, datasets=[dataset], progress=report.say, assembly=night.assembly
+                night.home, night.settings, run, datasets=[dataset], progress=report.moment, assembly=night.assembly
             )
+        for line in what_came(dataset, result):
+            report.say(line)
         yield dg.AssetCheckResult(
             check_name=ACCEPTED,
             asset_key=key,
@@ -84,6 +86,18 @@ def _raw_asset(dataset: str) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(asset_key=key, metadata=_loads_metadata(result))
 
     return load
+
+
+def what_came(dataset: str, result: Any) -> list[str]:
+    """In words: what was loaded, and every file that was not. Nothing for a night without files."""
+    loads = [load for load in result.loads if load.status == "loaded"]
+    lines = []
+    if loads:
+        counts = {name: sum(getattr(load, name) for load in loads) for name in ("new", "changed", "stale", "bad")}
+        words = {"new": "new rows", "changed": "changed", "stale": "older than known", "bad": "refused (quarantine)"}
+        told = ", ".join(f"{count:,} {words[name]}" for name, count in counts.items() if count or name == "new")
+        lines.append(f"{dataset}: {len(loads):,} file{'' if len(loads) == 1 else 's'}, {told}")
+    return lines + [f"{dataset}: not loaded: {load.file_name}: {load.error}" for load in result.refused]
 
 
 def _loads_metadata(result: Any) -> dict[str, Any]:

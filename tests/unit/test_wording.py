@@ -53,6 +53,10 @@ def test_a_change_is_written_so_that_it_cannot_be_misread(
     assert wording.change(now, before, unit) == text
 
 
+def test_a_factor_changes_in_percent_of_itself_not_in_points() -> None:
+    assert wording.change(2.0, 1.6, "ratio", kpi="quick_ratio") == "+25.0 %"
+
+
 def test_a_sparkline_has_one_sign_per_value_from_lowest_to_highest() -> None:
     assert wording.sparkline([0.0, None, 3.5, 7.0]) == "▁·▅█"
     assert wording.sparkline([2.0, 2.0]) == "▄▄"

@@ -1,0 +1,20 @@
+from retention_pipeline.assets.raw import what_came
+from retention_pipeline.ingest.result import IngestResult, LoadResult
+
+
+def load(status: str, **counts: object) -> LoadResult:
+    return LoadResult("orders", "orders", "a.csv", status, **counts)  # type: ignore[arg-type]
+
+
+def test_what_came_is_summed_over_the_files_of_a_night() -> None:
+    result = IngestResult([load("loaded", new=1200, bad=3), load("loaded", new=1, changed=5), load("already_loaded")])
+    assert what_came("orders", result) == ["orders: 2 files, 1,201 new rows, 5 changed, 3 refused (quarantine)"]
+
+
+def test_a_file_that_was_refused_is_named_with_its_reason() -> None:
+    result = IngestResult([load("refused", error="column amount is missing")])
+    assert what_came("orders", result) == ["orders: not loaded: a.csv: column amount is missing"]
+
+
+def test_a_night_without_files_says_nothing() -> None:
+    assert what_came("orders", IngestResult([load("already_loaded")])) == []
