@@ -29,7 +29,10 @@ class StillBeingWrittenError(Exception):
 
 @dataclass(frozen=True)
 class ArchivedFile:
-    """A copy of a delivered file. `plain` is the copy without compression (the same path where there was none)."""
+    """A copy of a delivered file. `plain` is the copy without compression (the same path where there was none).
+
+    `records` is the number of rows where the sender told it.
+    """
 
     path: Path
     plain: Path
@@ -37,6 +40,7 @@ class ArchivedFile:
     size: int
     format: Format
     counts: LineCounts
+    records: int | None = None
 
 
 def checksum(path: Path) -> str:
@@ -52,40 +56,58 @@ def take(path: Path, file_format: Format, folder: Path, scratch: Path) -> Archiv
 
     Raises UnusableFileError for broken compression, StillBeingWrittenError if the file changed meanwhile.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    scratch.mkdir(parents=True, exist_ok=True)
-    compressed = path.suffix == ".gz"
     before = os.stat(path)
-    partial = scratch / f"{os.getpid()}.copy"
-    plain = scratch / "plain"
-    digest = hashlib.sha256()
-    counts = LineCounts()
-    count = _Lines(counts, plain if compressed else None)
-    broken: str | None = None
-    with path.open("rb") as source, partial.open("wb") as copy:
+    compressed = path.suffix == ".gz"
+    ending = "".join(path.suffixes[-2:] if compressed else path.suffixes[-1:])
+    keeper = Keeper(folder, scratch, ending, file_format)
+    with path.open("rb") as source:
         while block := source.read(BLOCK):
-            digest.update(block)
-            copy.write(block)
-            if file_format != "parquet" and broken is None:
-                broken = count.feed(block)
-    cut = count.close()
-    broken = broken or cut
+            keeper.feed(block)
     after = os.stat(path)
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        partial.unlink()
+        keeper.discard()
         raise StillBeingWrittenError(path)
-    archived = folder / (digest.hexdigest() + "".join(path.suffixes[-2:] if compressed else path.suffixes[-1:]))
-    os.replace(partial, archived)
-    if broken:
-        raise UnusableFileError(broken)
-    return ArchivedFile(
-        path=archived,
-        plain=plain if compressed else archived,
-        sha256=digest.hexdigest(),
-        size=after.st_size,
-        format=file_format,
-        counts=counts,
-    )
+    return keeper.keep()
+
+
+class Keeper:
+    """Takes the blocks of one file into the archive: writes, hashes and counts them in one pass."""
+
+    def __init__(self, folder: Path, scratch: Path, ending: str, file_format: Format) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch.mkdir(parents=True, exist_ok=True)
+        self.folder, self.ending, self.format = folder, ending, file_format
+        self.partial = scratch / f"{os.getpid()}.copy"
+        self.plain = scratch / "plain" if ending.endswith(".gz") else None
+        self.digest = hashlib.sha256()
+        self.counts = LineCounts()
+        self.lines = _Lines(self.counts, self.plain)
+        self.copy = self.partial.open("wb")
+        self.size = 0
+        self.broken: str | None = None
+
+    def feed(self, block: bytes) -> None:
+        self.digest.update(block)
+        self.copy.write(block)
+        self.size += len(block)
+        if self.format != "parquet" and self.broken is None:
+            self.broken = self.lines.feed(block)
+
+    def discard(self) -> None:
+        self.copy.close()
+        self.lines.close()
+        self.partial.unlink(missing_ok=True)
+
+    def keep(self, records: int | None = None) -> ArchivedFile:
+        """Move the copy to its place; raises UnusableFileError for broken compression."""
+        self.copy.close()
+        cut = self.lines.close()
+        sha256 = self.digest.hexdigest()
+        archived = self.folder / (sha256 + self.ending)
+        os.replace(self.partial, archived)
+        if self.broken or cut:
+            raise UnusableFileError(self.broken or cut)
+        return ArchivedFile(archived, self.plain or archived, sha256, self.size, self.format, self.counts, records)
 
 
 class _Lines:
