@@ -1,0 +1,101 @@
+{# What facts of subscriptions contribute to the sums of a period. Every query here is a sum over customers of a function of (the customer's facts, as_of). #}
+
+{# The measures of int_mrr_flows. #}
+{% macro mrr_flow_columns() -%}
+  {%- set columns = {} -%}
+  {%- for name in [
+    'customers_known', 'customers_paying', 'customers_with_losses', 'customers_lost', 'lost_involuntary', 'lost_voluntary', 'lost_unknown',
+    'renewals_due', 'renewals_pending', 'renewals_renewed', 'renewals_not_renewed', 'cancellations_requested'
+  ] -%}
+    {%- do columns.update({name: 'bigint'}) -%}
+  {%- endfor -%}
+  {%- for name in [
+    'mrr_new', 'mrr_expansion', 'mrr_contraction', 'mrr_churn', 'mrr_reactivation', 'mrr_not_kept', 'mrr_grown', 'mrr_cancelled',
+    'renewal_mrr_due', 'renewal_mrr_renewed', 'home_mrr', 'home_list_mrr', 'mrr_moved'
+  ] -%}
+    {%- do columns.update({name: 'decimal(38, 6)'}) -%}
+  {%- endfor -%}
+  {{ return(columns) }}
+{%- endmacro %}
+
+{# The measures of a flow that balances are made of: the ones that move with a customer who changes segment. #}
+{% macro mrr_moving_columns() -%}
+  {{ return(['customers_known', 'customers_paying', 'home_mrr', 'home_list_mrr', 'mrr_moved']) }}
+{%- endmacro %}
+
+{# One row per customer and period with a change: MRR of the changed currencies at opening and close, both at the opening's rates, and whether the customer paid at either. #}
+{% macro mrr_period_pairs(generation='current') -%}
+  select
+      customer_key,
+      period_start,
+      sum(case when previous_change_date < period_start then opening_mrr else 0 end) as mrr_open,
+      sum(case when next_change_date >= close_date then closing_mrr else 0 end) as mrr_close,
+      min_by(is_paying_before, change_date) as is_paying_open,
+      max_by(is_paying_after, change_date) as is_paying_close,
+      sum(case when is_home then mrr_after - mrr_before else 0 end) as home_mrr,
+      sum(case when is_home then list_after - list_before else 0 end) as home_list_mrr
+  from (
+      select
+          changes.customer_key,
+          changes.change_date,
+          changes.previous_change_date,
+          changes.next_change_date,
+          changes.is_paying_before,
+          changes.is_paying_after,
+          changes.mrr_before,
+          changes.mrr_after,
+          changes.list_before,
+          changes.list_after,
+          changes.currency = '{{ var("reporting_currency") }}' as is_home,
+          calendar.period_start,
+          calendar.close_date,
+          {{ mrr_to_reporting('changes.mrr_before', 'changes.currency', 'fx_rates.rate') }} as opening_mrr,
+          {{ mrr_to_reporting('changes.mrr_after', 'changes.currency', 'fx_rates.rate') }} as closing_mrr
+      from {{ fact('int_mrr_changes', generation) }} as changes
+      inner join calendar
+          on changes.change_date = calendar.calendar_date
+      left join {{ ref('int_fx_rates') }} as fx_rates
+          on changes.currency = fx_rates.currency
+          and fx_rates.rate_date = {{ add_days('calendar.period_start', -1) }}
+  ) as changes_of_periods
+  group by
+      customer_key,
+      period_start
+{%- endmacro %}
+
+{# One row per customer and period at whose opening the customer paid and at whose close it does not. #}
+{% macro lost_customers(generation='current') -%}
+  select
+      lost.customer_key,
+      calendar.period_start,
+      {{ lost_class('lost', 'calendar.close_date') }} as lost_class,
+      {{ lost_reason('lost', 'calendar.close_date') }} as lost_reason
+  from {{ fact('int_lost_classes', generation) }} as lost
+  inner join calendar
+      on lost.end_date = calendar.calendar_date
+      and (lost.next_start_date is null or lost.next_start_date >= calendar.close_date)
+{#- The span that covers the opening may be an earlier one: who leaves, comes back and leaves again in a period is lost once. #}
+  inner join {{ fact('int_active_spans', generation) }} as opening_spans
+      on lost.customer_key = opening_spans.customer_key
+      and opening_spans.basis = 'subscription'
+      and opening_spans.start_date < calendar.period_start
+      and calendar.period_start <= opening_spans.end_date
+{%- endmacro %}
+
+{# MRR of customers who change profile at an opening, per currency. Expects the CTE profile_changes. #}
+{% macro moved_mrr(generation='current') -%}
+  select
+      profile_changes.customer_key,
+      profile_changes.period_start,
+      profile_changes.profile_before,
+      profile_changes.profile_key,
+      changes.currency,
+      changes.mrr_after as mrr,
+      changes.list_after as list_mrr
+  from profile_changes
+  inner join {{ fact('int_mrr_changes', generation) }} as changes
+      on profile_changes.customer_key = changes.customer_key
+      and changes.change_date < profile_changes.period_start
+      and profile_changes.period_start <= changes.next_change_date
+      and changes.mrr_after > 0
+{%- endmacro %}
