@@ -71,8 +71,16 @@ def status(home: Home) -> Status:
     records = all_records(home)
     alive = records[-1]["run_id"] if writer and records else None
     rows = [as_row(record, alive=alive) for record in reversed(records)]
-    waiting = None if writer else max(0, max_load_id(home) - (state.applied_load_id if state else -1))
+    waiting = None if writer else _waiting_loads(home, state)
     return Status(state, generations.generations(home), rows, writer, waiting)
+
+
+def _waiting_loads(home: Home, state: PipelineState | None) -> int | None:
+    try:
+        highest = max_load_id(home)
+    except duckdb.IOException:  # a run has begun in between
+        return None
+    return max(0, highest - (state.applied_load_id if state else 0))
 
 
 def check(home: Home, settings: Settings, *, assembly: Assembly = PRODUCTION) -> CheckResult:

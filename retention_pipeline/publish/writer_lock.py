@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from retention_pipeline.settings import Home
+
+
+# lock_holder() holds a shared lock for a moment; a run that begins in that moment tries again.
+TRIES, PAUSE = 6, 0.05
 
 
 class HomeIsBusy(Exception):
@@ -40,7 +45,7 @@ def lock_file(home: Home) -> Path:
 
 @contextmanager
 def writer_lock(home: Home) -> Iterator[None]:
-    """Hold the home's lock; a second time in this process counts and does not wait. Raises HomeIsBusy at once.
+    """Hold the home's lock; a second time in this process counts and does not wait. Raises HomeIsBusy soon.
 
     The kernel frees the lock when the process ends, however it ends, so there is nothing to clean up after a crash.
     """
@@ -80,16 +85,21 @@ def lock_holder(home: Home) -> dict[str, str] | None:
 def _acquire(path: Path, home: Home) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = _read_holder(descriptor)
-        os.close(descriptor)
-        raise HomeIsBusy(
-            f"another process writes to {home.root}: process {holder.get('pid', '?')} on {holder.get('host', '?')}"
-            f" since {holder.get('since', '?')} ({holder.get('command', '?')})."
-            " Wait for it to end; nothing was changed."
-        ) from None
+    for attempt in range(TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if attempt < TRIES - 1:
+                time.sleep(PAUSE)
+                continue
+            holder = _read_holder(descriptor)
+            os.close(descriptor)
+            raise HomeIsBusy(
+                f"another process writes to {home.root}: process {holder.get('pid', '?')} on {holder.get('host', '?')}"
+                f" since {holder.get('since', '?')} ({holder.get('command', '?')})."
+                " Wait for it to end; nothing was changed."
+            ) from None
     holder = {
         "pid": str(os.getpid()),
         "host": socket.gethostname(),

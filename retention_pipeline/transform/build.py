@@ -93,6 +93,8 @@ def build(
             result = _invoke(project_dir, arguments, on_event)
     finally:
         close_connections()
+    if isinstance(result.exception, KeyboardInterrupt):
+        raise KeyboardInterrupt
     nodes = _nodes(result)
     failed = [node for node in nodes if node.status in {"error", "fail", "runtime error"}]
     if result.exception is None:
