@@ -18,7 +18,6 @@ from pathlib import Path
 
 from retention_pipeline.settings import Home
 
-
 # lock_holder() holds a shared lock for a moment; a run that begins in that moment tries again.
 TRIES, PAUSE = 6, 0.05
 
