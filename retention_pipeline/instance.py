@@ -31,19 +31,24 @@ retention:
   schedule: {purge_after_days: 90}
   sensor: {purge_after_days: {skipped: 7, failure: 30, success: 90}}
 """
+WORKSPACE_YAML = """\
+# What `retention ui` loads; the same as workspace.yaml of the repository, so that schedules keep their state.
+load_from:
+  - python_module: {module_name: retention_pipeline.definitions, location_name: retention}
+"""
 
 
 def prepare_storage(home: Home) -> Path:
-    """The folder home/dagster with dagster.yaml and an initialised storage; what is there already stays as it is.
+    """The folder home/dagster with its two settings files and an initialised storage; what is there stays as it is.
 
     A fresh storage opened by two processes at once can break one of them, so this is done once, behind a lock.
     """
     home.dagster.mkdir(parents=True, exist_ok=True)
     with open(home.dagster / ".prepared", "a+") as marker:
         fcntl.flock(marker, fcntl.LOCK_EX)
-        settings_file = home.dagster / "dagster.yaml"
-        if not settings_file.exists():
-            settings_file.write_text(DAGSTER_YAML)
+        for name, content in (("dagster.yaml", DAGSTER_YAML), ("workspace.yaml", WORKSPACE_YAML)):
+            if not (home.dagster / name).exists():
+                (home.dagster / name).write_text(content, encoding="utf-8")
         marker.seek(0)
         if not marker.read():
             from dagster import DagsterInstance
