@@ -146,3 +146,63 @@
 {% macro ratio(numerator, denominator) -%}
   case when {{ denominator }} = 0 then null else cast({{ numerator }} as double) / cast({{ denominator }} as double) end
 {%- endmacro %}
+
+{# The same as by_segment in one pass over `rows`, for keys so fine that sums per profile would be hardly fewer than the rows. #}
+{% macro rows_by_segment(rows, keys, measures) -%}
+  {%- set dimensions = var('segments') -%}
+  select
+{%- for key in keys %}
+      grouped.{{ key }},
+{%- endfor %}
+      grouped.segment_dimension,
+      case
+          when grouped.segment_dimension = 'all' then 'all'
+          when grouped.value_number = 0 then '(unknown)'
+          else segment_values.shown_value
+      end as segment_value,
+{%- for measure in measures %}
+      grouped.{{ measure }}{{ ',' if not loop.last }}
+{%- endfor %}
+  from (
+      select
+{%- for key in keys %}
+          {{ key }},
+{%- endfor %}
+          case
+{%- for dimension in dimensions %}
+              when number_{{ loop.index0 }} is not null then '{{ dimension }}'
+{%- endfor %}
+              else 'all'
+          end as segment_dimension,
+          coalesce({% for dimension in dimensions %}number_{{ loop.index0 }}, {% endfor %}-1) as value_number,
+{%- for measure, type in measures.items() %}
+          cast(sum({{ measure }}) as {{ type }}) as {{ measure }}{{ ',' if not loop.last }}
+{%- endfor %}
+      from (
+          select
+{%- for key in keys %}
+              {{ key }},
+{%- endfor %}
+{%- for dimension in dimensions %}
+              {{ value_number('profile_key', loop.index0) }} as number_{{ loop.index0 }},
+{%- endfor %}
+{%- for measure in measures %}
+              {{ measure }}{{ ',' if not loop.last }}
+{%- endfor %}
+          from {{ rows }}
+      ) as numbered
+      group by grouping sets (
+          ({{ keys | join(', ') }}){% for dimension in dimensions %},
+          ({{ keys | join(', ') }}, number_{{ loop.index0 }}){% endfor %}
+      )
+  ) as grouped
+  left join (
+      select distinct
+          dimension,
+          value_number,
+          shown_value
+      from {{ ref('int_segment_values') }}
+  ) as segment_values
+      on grouped.segment_dimension = segment_values.dimension
+      and grouped.value_number = segment_values.value_number
+{%- endmacro %}

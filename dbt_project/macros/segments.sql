@@ -30,3 +30,8 @@
     and {{ profiles }}.from_period <= {{ alias }}.period_start
     and {{ alias }}.period_start < {{ profiles }}.to_period
 {%- endmacro %}
+
+{# The number of a dimension's value in a profile key. #}
+{% macro value_number(profile_key, position) -%}
+  cast({{ int_div(profile_key, profile_base() ** position) }} % {{ profile_base() }} as integer)
+{%- endmacro %}

@@ -1,6 +1,7 @@
 {{ config(materialized='contributions', flow_keys=['grain', 'basis', 'segment_dimension', 'segment_value', 'cohort_number', 'period_number']) }}
-{%- set columns = {'members': 'bigint', 'active_change': 'bigint', 'later_change': 'bigint', 'order_revenue': 'decimal(38, 2)', 'mrr_change': 'decimal(38, 6)'} %}
-{%- set cohort = ['cohort_number', 'period_number', 'profile_key'] %}
+{%- set columns = {'members': 'bigint', 'ever_active': 'bigint', 'active_purchases': 'bigint', 'active_change': 'bigint', 'last_active': 'bigint',
+    'order_revenue': 'decimal(38, 2)', 'mrr_change': 'decimal(38, 6)'} %}
+{%- set keys = ['basis', 'is_only_basis', 'cohort_number', 'period_number'] %}
 with cohort_members as (
     select * from {{ fact('int_cohort_members') }}
 ),
@@ -16,10 +17,6 @@ spans as (
 
 mrr_changes as (
     select * from {{ fact('int_mrr_changes') }}
-),
-
-profile_values as (
-    select * from {{ ref('int_profile_values') }}
 ),
 
 periods as (
@@ -51,22 +48,6 @@ members as (
         on cohort_members.cohort_date = calendar.calendar_date
 ),
 
-sizes as (
-    select
-        basis,
-        is_only_basis,
-        profile_key,
-        cohort_number,
-        cohort_number as period_number,
-        count(*) as members
-    from members
-    group by
-        basis,
-        is_only_basis,
-        profile_key,
-        cohort_number
-),
-
 {# Purchases: the first day of a customer in a period is an activity of it; the last one before as_of is its last. #}
 purchases as (
     select
@@ -82,36 +63,13 @@ purchases as (
         on purchase_days.purchase_date = calendar.calendar_date
 ),
 
-order_points as (
-    select
-        members.basis,
-        members.is_only_basis,
-        members.profile_key,
-        members.cohort_number,
-        purchases.period_number,
-        sum(purchases.is_first_in_period) as active,
-        sum(purchases.is_last) as last_active,
-        sum(purchases.revenue) as order_revenue
-    from purchases
-    inner join members
-        on purchases.customer_key = members.customer_key
-        and members.basis = 'order'
-        and members.cohort_number <= purchases.period_number
-    group by
-        members.basis,
-        members.is_only_basis,
-        members.profile_key,
-        members.cohort_number,
-        purchases.period_number
-),
-
 {# Subscriptions: a span covers the periods from its start to its last day; where the span before reaches into the same period, from the next one. #}
 covers as (
     select
         spans.customer_key,
         start_calendar.period_number
             + case when spans.previous_end_date > start_calendar.period_start then 1 else 0 end as from_number,
-        last_calendar.period_number + 1 as to_number,
+        last_calendar.period_number as last_number,
         case when spans.next_start_date is null or spans.next_start_date >= {{ as_of() }} then 1 else 0 end as is_last
     from spans
     inner join calendar as start_calendar
@@ -127,7 +85,8 @@ member_covers as (
         members.profile_key,
         members.cohort_number,
         greatest(covers.from_number, members.cohort_number) as from_number,
-        case when covers.to_number is not null then greatest(covers.to_number, members.cohort_number) end as to_number,
+        case when covers.last_number is not null then greatest(covers.last_number + 1, members.cohort_number) end as to_number,
+        covers.last_number,
         covers.is_last
     from covers
     inner join members
@@ -154,32 +113,29 @@ uncovered_purchases as (
         and spans.customer_key is null
 ),
 
-{# The last activity of those customers: of the last purchase and the last counted day the later one. #}
+{# The last activity of those customers: of the last purchase and the last counted day the later one; null while they are active. #}
 last_activities as (
     select
         members.profile_key,
         members.cohort_number,
         members.customer_key,
-        max(activity.period_number) as period_number
+        case when max(activity.is_open) = 0 then max(activity.period_number) end as last_number
     from members
     inner join (
-        select customer_key, period_number from purchases where is_last = 1
+        select customer_key, period_number, 0 as is_open from purchases where is_last = 1
         union all
-        select customer_key, coalesce(to_number - 1, 1000000) as period_number from covers where is_last = 1
+        select customer_key, coalesce(last_number, from_number) as period_number, case when last_number is null then 1 else 0 end as is_open
+        from covers
+        where is_last = 1
     ) as activity
         on members.customer_key = activity.customer_key
     where members.basis = 'any'
-        and members.cohort_number <= activity.period_number
     group by
         members.profile_key,
         members.cohort_number,
         members.customer_key
-),
-
-{# MRR by cohort in the reporting currency; foreign money is in int_cohort_level_flows. #}
-members_of_subscriptions as (
-    select * from members
-    where basis = 'subscription'
+    having max(activity.is_open) = 1
+        or max(activity.period_number) >= members.cohort_number
 ),
 
 mrr_by_period as (
@@ -189,33 +145,47 @@ mrr_by_period as (
         members.profile_key,
         members.cohort_number,
         greatest(calendar.period_number, members.cohort_number) as period_number,
-        sum(mrr_changes.mrr_after - mrr_changes.mrr_before) as mrr_change
+        mrr_changes.mrr_after - mrr_changes.mrr_before as mrr_change
     from mrr_changes
     inner join calendar
         on mrr_changes.change_date = calendar.calendar_date
-    inner join members_of_subscriptions as members
+    inner join members
         on mrr_changes.customer_key = members.customer_key
+        and members.basis = 'subscription'
     where mrr_changes.currency = '{{ var("reporting_currency") }}'
-    group by
-        members.basis,
-        members.is_only_basis,
-        members.profile_key,
-        members.cohort_number,
-        greatest(calendar.period_number, members.cohort_number)
 ),
 
+{# `ever_active` counts members with an activity in their cohort's period or later; `last_active` those whose last one this is. #}
 contributions as (
-    select basis, is_only_basis, {{ cohort | join(', ') }}, {{ only(columns, {'members': 'members'}) }} from sizes
+    select basis, is_only_basis, cohort_number, cohort_number as period_number, profile_key, {{ only(columns, {'members': '1'}) }}
+    from members
     union all
-    select basis, is_only_basis, {{ cohort | join(', ') }}, {{ only(columns, {'active_change': 'active', 'order_revenue': 'order_revenue'}) }}
-    from order_points
+    select
+        members.basis,
+        members.is_only_basis,
+        members.cohort_number,
+        purchases.period_number,
+        members.profile_key,
+        {{ only(columns, {'active_purchases': 'purchases.is_first_in_period', 'last_active': 'purchases.is_last', 'order_revenue': 'purchases.revenue'}) }}
+    from purchases
+    inner join members
+        on purchases.customer_key = members.customer_key
+        and members.basis = 'order'
+        and members.cohort_number <= purchases.period_number
     union all
-    select basis, is_only_basis, cohort_number, cohort_number as period_number, profile_key, {{ only(columns, {'later_change': 'last_active'}) }}
-    from order_points
-    union all
-    select basis, is_only_basis, cohort_number, period_number + 1 as period_number, profile_key,
-        {{ only(columns, {'active_change': '-active', 'later_change': '-last_active'}) }}
-    from order_points
+    select
+        members.basis,
+        members.is_only_basis,
+        members.cohort_number,
+        members.cohort_number as period_number,
+        members.profile_key,
+        {{ only(columns, {'ever_active': '1'}) }}
+    from purchases
+    inner join members
+        on purchases.customer_key = members.customer_key
+        and members.basis = 'order'
+        and members.cohort_number <= purchases.period_number
+    where purchases.is_last = 1
     union all
     select basis, is_only_basis, cohort_number, from_number as period_number, profile_key, {{ only(columns, {'active_change': '1'}) }}
     from member_covers
@@ -224,45 +194,52 @@ contributions as (
     from member_covers
     where to_number is not null
     union all
-    select basis, is_only_basis, cohort_number, cohort_number as period_number, profile_key, {{ only(columns, {'later_change': 'is_last'}) }}
+    select basis, is_only_basis, cohort_number, cohort_number as period_number, profile_key, {{ only(columns, {'ever_active': 'is_last'}) }}
     from member_covers
-    where basis = 'subscription' and (to_number is null or to_number > cohort_number)
+    where basis = 'subscription'
+        and (last_number is null or last_number >= cohort_number)
     union all
-    select basis, is_only_basis, cohort_number, to_number as period_number, profile_key, {{ only(columns, {'later_change': '-is_last'}) }}
+    select basis, is_only_basis, cohort_number, last_number as period_number, profile_key, {{ only(columns, {'last_active': 'is_last'}) }}
     from member_covers
-    where basis = 'subscription' and to_number > cohort_number
+    where basis = 'subscription'
+        and last_number >= cohort_number
     union all
-    select 'any' as basis, false as is_only_basis, cohort_number, period_number, profile_key, {{ only(columns, {'active_change': '1'}) }}
+    select 'any' as basis, false as is_only_basis, cohort_number, period_number, profile_key, {{ only(columns, {'active_purchases': '1'}) }}
     from uncovered_purchases
     union all
-    select 'any' as basis, false as is_only_basis, cohort_number, period_number + 1 as period_number, profile_key, {{ only(columns, {'active_change': '-1'}) }}
-    from uncovered_purchases
-    union all
-    select 'any' as basis, false as is_only_basis, cohort_number, cohort_number as period_number, profile_key, {{ only(columns, {'later_change': '1'}) }}
+    select 'any' as basis, false as is_only_basis, cohort_number, cohort_number as period_number, profile_key, {{ only(columns, {'ever_active': '1'}) }}
     from last_activities
     union all
-    select 'any' as basis, false as is_only_basis, cohort_number, period_number + 1 as period_number, profile_key, {{ only(columns, {'later_change': '-1'}) }}
+    select 'any' as basis, false as is_only_basis, cohort_number, last_number as period_number, profile_key, {{ only(columns, {'last_active': '1'}) }}
     from last_activities
+    where last_number is not null
     union all
-    select basis, is_only_basis, {{ cohort | join(', ') }}, {{ only(columns, {'mrr_change': 'mrr_change'}) }} from mrr_by_period
+    select basis, is_only_basis, cohort_number, period_number, profile_key, {{ only(columns, {'mrr_change': 'mrr_change'}) }}
+    from mrr_by_period
 ),
 
 sums as (
-    {{ and_any('contributions', cohort + (columns | list)) }}
+    {{ rows_by_segment('contributions', keys, columns) }}
 ),
 
-flows as (
-    {{ by_segment('sums', ['basis', 'cohort_number', 'period_number'], columns | list, columns) }}
+with_any as (
+    {{ and_any('sums', ['cohort_number', 'period_number', 'segment_dimension', 'segment_value'] + (columns | list)) }}
 )
 
 select
-    {{ this_grain() }} as grain,
+    cast({{ this_grain() }} as string) as grain,
+    basis,
+    segment_dimension,
+    segment_value,
+    cast(cohort_number as integer) as cohort_number,
+    cast(period_number as integer) as period_number,
+{%- for column, type in columns.items() %}
+    cast(sum({{ column }}) as {{ type }}) as {{ column }}{{ ',' if not loop.last }}
+{%- endfor %}
+from with_any
+group by
     basis,
     segment_dimension,
     segment_value,
     cohort_number,
-    period_number,
-{%- for column in columns %}
-    {{ column }}{{ ',' if not loop.last }}
-{%- endfor %}
-from flows
+    period_number

@@ -29,7 +29,7 @@ numbers_of_values as (
     select
         profile_key,
         '{{ dimension }}' as segment_dimension,
-        cast({{ int_div('profile_key', profile_base() ** loop.index0) }} % {{ profile_base() }} as integer) as value_number
+        {{ value_number('profile_key', loop.index0) }} as value_number
     from profiles
     union all
 {%- endfor %}

@@ -13,10 +13,6 @@ profiles as (
     {{ profiles_of_periods() }}
 ),
 
-profile_values as (
-    select * from {{ ref('int_profile_values') }}
-),
-
 gaps as (
     select
         purchase_days.customer_key,
@@ -27,26 +23,22 @@ gaps as (
         on purchase_days.purchase_date = calendar.calendar_date
 ),
 
-sums as (
+with_profile as (
     select
         gaps.period_start,
         gaps.gap_days,
         coalesce(profiles.profile_key, 0) as profile_key,
-        count(*) as purchase_gaps
+        1 as purchase_gaps
     from gaps
     {{ join_profile('gaps') }}
-    group by
-        gaps.period_start,
-        gaps.gap_days,
-        coalesce(profiles.profile_key, 0)
 ),
 
 flows as (
-    {{ by_segment('sums', ['period_start', 'gap_days'], ['purchase_gaps']) }}
+    {{ rows_by_segment('with_profile', ['period_start', 'gap_days'], {'purchase_gaps': 'bigint'}) }}
 )
 
 select
-    {{ this_grain() }} as grain,
+    cast({{ this_grain() }} as string) as grain,
     period_start,
     'order' as basis,
     segment_dimension,

@@ -1,3 +1,4 @@
+{%- set sums = ['active_purchases', 'active_change', 'last_active', 'order_revenue', 'mrr_change'] -%}
 with flows as (
     select * from {{ ref('int_cohort_flows') }}
 ),
@@ -6,43 +7,31 @@ periods as (
     select * from {{ ref('int_periods') }}
 ),
 
+fx_rates as (
+    select * from {{ ref('int_fx_rates') }}
+),
+
 cohorts as (
     select
+        row_number() over (
+            order by flows.grain nulls last, flows.basis nulls last, flows.segment_dimension nulls last, flows.segment_value nulls last,
+            flows.cohort_number nulls last
+        ) as cohort_key,
         flows.grain,
         flows.basis,
         flows.segment_dimension,
         flows.segment_value,
         flows.cohort_number,
         periods.period_start as cohort_start,
-        flows.members as cohort_size
+        flows.members as cohort_size,
+        flows.ever_active
     from flows
     inner join periods
         on flows.grain = periods.grain
         and flows.cohort_number = periods.period_number
     where flows.members > 0
+        and flows.cohort_number = flows.period_number
         and {{ cohort_is_whole('flows.basis', 'periods.period_start') }}
-),
-
-cells as (
-    select
-        cohorts.grain,
-        cohorts.basis,
-        cohorts.segment_dimension,
-        cohorts.segment_value,
-        cohorts.cohort_number,
-        cohorts.cohort_start,
-        cohorts.cohort_size,
-        cell_periods.period_number,
-        cell_periods.is_complete
-    from cohorts
-    inner join periods as cell_periods
-        on cohorts.grain = cell_periods.grain
-        and cohorts.cohort_number <= cell_periods.period_number
-        and cell_periods.period_number - cohorts.cohort_number <= {{ cohort_max_age('cohorts.grain') }}
-),
-
-fx_rates as (
-    select * from {{ ref('int_fx_rates') }}
 ),
 
 {# So many members of a cohort have this foreign MRR, from this period until the next change. #}
@@ -67,13 +56,16 @@ level_counts as (
 
 foreign_mrr as (
     select
-        level_counts.grain,
-        level_counts.segment_dimension,
-        level_counts.segment_value,
-        level_counts.cohort_number,
+        cohorts.cohort_key,
         periods.period_number,
         sum({{ mrr_to_reporting('level_counts.mrr', 'level_counts.currency', 'fx_rates.rate') }} * level_counts.customers) as mrr
     from level_counts
+    inner join cohorts
+        on cohorts.basis = 'subscription'
+        and level_counts.grain = cohorts.grain
+        and level_counts.segment_dimension = cohorts.segment_dimension
+        and level_counts.segment_value = cohorts.segment_value
+        and level_counts.cohort_number = cohorts.cohort_number
     inner join periods
         on level_counts.grain = periods.grain
         and periods.period_number >= level_counts.from_number
@@ -83,79 +75,127 @@ foreign_mrr as (
         and fx_rates.rate_date = {{ add_days('periods.close_date', -1) }}
     where level_counts.customers <> 0
     group by
-        level_counts.grain,
-        level_counts.segment_dimension,
-        level_counts.segment_value,
-        level_counts.cohort_number,
+        cohorts.cohort_key,
         periods.period_number
 ),
 
-summed as (
+{# Cells without a flow are made as zeros, so that sums can run over whole numbers. #}
+cell_flows as (
     select
-        cells.grain,
-        cells.basis,
-        cells.segment_dimension,
-        cells.segment_value,
-        cells.cohort_number,
-        cells.cohort_start,
-        cells.cohort_size,
-        cells.period_number,
-        cells.is_complete,
-        cast(sum(coalesce(flows.active_change, 0)) over running as bigint) as active,
-        cast(sum(coalesce(flows.later_change, 0)) over running as bigint) as active_or_later,
-        coalesce(flows.order_revenue, 0) as order_revenue,
-        cast(sum(coalesce(flows.order_revenue, 0)) over running as decimal(38, 2)) as cumulative_order_revenue,
-        cast(sum(coalesce(flows.mrr_change, 0)) over running as decimal(38, 6)) + coalesce(foreign_mrr.mrr, 0) as mrr
+        cohorts.cohort_key,
+        flows.period_number,
+{%- for column in sums %}
+        flows.{{ column }},
+{%- endfor %}
+        cast(0 as decimal(38, 6)) as foreign_mrr
+    from flows
+    inner join cohorts
+        on flows.grain = cohorts.grain
+        and flows.basis = cohorts.basis
+        and flows.segment_dimension = cohorts.segment_dimension
+        and flows.segment_value = cohorts.segment_value
+        and flows.cohort_number = cohorts.cohort_number
+    union all
+    select
+        cohorts.cohort_key,
+        periods.period_number,
+{%- for column in sums %}
+        0 as {{ column }},
+{%- endfor %}
+        cast(0 as decimal(38, 6)) as foreign_mrr
+    from cohorts
+    inner join periods
+        on cohorts.grain = periods.grain
+        and cohorts.cohort_number <= periods.period_number
+        and periods.period_number - cohorts.cohort_number <= {{ cohort_max_age('cohorts.grain') }}
+    union all
+    select
+        cohort_key,
+        period_number,
+{%- for column in sums %}
+        0 as {{ column }},
+{%- endfor %}
+        mrr as foreign_mrr
+    from foreign_mrr
+),
+
+cells as (
+    select
+        cohort_key,
+        period_number,
+{%- for column in sums %}
+        sum({{ column }}) as {{ column }},
+{%- endfor %}
+        sum(foreign_mrr) as foreign_mrr
+    from cell_flows
+    group by
+        cohort_key,
+        period_number
+),
+
+running as (
+    select
+        cohort_key,
+        period_number,
+        active_purchases + sum(active_change) over so_far as active,
+        sum(last_active) over so_far - last_active as gone,
+        order_revenue,
+        sum(order_revenue) over so_far as cumulative_order_revenue,
+        sum(mrr_change) over so_far + foreign_mrr as mrr
     from cells
-    left join flows
-        on cells.grain = flows.grain
-        and cells.basis = flows.basis
-        and cells.segment_dimension = flows.segment_dimension
-        and cells.segment_value = flows.segment_value
-        and cells.cohort_number = flows.cohort_number
-        and cells.period_number = flows.period_number
-    left join foreign_mrr
-        on cells.basis = 'subscription'
-        and cells.grain = foreign_mrr.grain
-        and cells.segment_dimension = foreign_mrr.segment_dimension
-        and cells.segment_value = foreign_mrr.segment_value
-        and cells.cohort_number = foreign_mrr.cohort_number
-        and cells.period_number = foreign_mrr.period_number
-    window running as (
-        partition by cells.grain, cells.basis, cells.segment_dimension, cells.segment_value, cells.cohort_number
-        order by cells.period_number nulls last rows unbounded preceding
-    )
+    window so_far as (partition by cohort_key order by period_number nulls last rows unbounded preceding)
 ),
 
 valued as (
     select
-        *,
-        case basis
-            when 'order' then cast(order_revenue as decimal(38, 6))
-            when 'subscription' then cast(mrr as decimal(38, 6))
+        cohorts.grain,
+        cohorts.basis,
+        cohorts.segment_dimension,
+        cohorts.segment_value,
+        cohorts.cohort_start,
+        cohorts.cohort_number,
+        cohorts.cohort_key,
+        cohorts.cohort_size,
+        running.period_number,
+        cast(running.active as bigint) as active,
+        cast(cohorts.ever_active - running.gone as bigint) as active_or_later,
+        case cohorts.basis
+            when 'order' then cast(running.order_revenue as decimal(38, 6))
+            when 'subscription' then cast(running.mrr as decimal(38, 6))
         end as revenue,
-        first_value(case basis
-            when 'order' then cast(order_revenue as decimal(38, 6))
-            when 'subscription' then cast(mrr as decimal(38, 6))
-        end) over (
-            partition by grain, basis, segment_dimension, segment_value, cohort_number order by period_number nulls last
-        ) as first_revenue
-    from summed
+        case when cohorts.basis = 'order' then cast(running.cumulative_order_revenue as decimal(38, 6)) end as cumulative_revenue
+    from running
+    inner join cohorts
+        on running.cohort_key = cohorts.cohort_key
+    where running.period_number - cohorts.cohort_number <= {{ cohort_max_age('cohorts.grain') }}
+),
+
+first_values as (
+    select
+        cohort_key,
+        revenue
+    from valued
+    where period_number = cohort_number
 )
 
 select
-    basis,
-    grain,
-    segment_dimension,
-    segment_value,
-    cohort_start,
-    cast(period_number - cohort_number as integer) as age,
-    cohort_size,
-    active,
-    active_or_later,
-    revenue,
-    case when basis = 'order' then cast(cumulative_order_revenue as decimal(38, 6)) end as cumulative_revenue,
-    {{ ratio('active', 'cohort_size') }} as retention_rate,
-    {{ ratio('revenue', 'first_revenue') }} as revenue_retention_rate,
-    is_complete
+    valued.basis,
+    valued.grain,
+    valued.segment_dimension,
+    valued.segment_value,
+    valued.cohort_start,
+    cast(valued.period_number - valued.cohort_number as integer) as age,
+    valued.cohort_size,
+    valued.active,
+    valued.active_or_later,
+    valued.revenue,
+    valued.cumulative_revenue,
+    {{ ratio('valued.active', 'valued.cohort_size') }} as retention_rate,
+    {{ ratio('valued.revenue', 'first_values.revenue') }} as revenue_retention_rate,
+    periods.is_complete
 from valued
+inner join first_values
+    on valued.cohort_key = first_values.cohort_key
+inner join periods
+    on valued.grain = periods.grain
+    and valued.period_number = periods.period_number
