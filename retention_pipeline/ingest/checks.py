@@ -43,7 +43,8 @@ def stage_query(
     given = [f"{_given(column, source, mapping)} as {_given_name(column)}" for column in present]
     given.append(f"{_extra(mapping, whole_row)} as _extra")
     given.append(f"{row_error or 'cast(null as varchar)'} as _row_error")
-    parsed = ["_extra", "_row_error"]
+    given.append(f"{_deleted(mapping)} as _deleted")
+    parsed = ["_extra", "_row_error", "_deleted"]
     for column in contract.columns:
         if column not in present:
             parsed.append(
@@ -72,7 +73,7 @@ def stage_query(
     return f"""
         select {", ".join(typed)}, _extra,
             {_error(contract, source, mapping, present, business_timezone)} as _error,
-            cast({load_id} as bigint) as _load_id
+            cast({load_id} as bigint) as _load_id, _deleted
         from (
             select {shifted} from (
                 select {", ".join(parsed)} from (
@@ -87,6 +88,14 @@ def business_day(column: str, business_timezone: str) -> str:
     """The business day of an instant column: a bare date as it stands, else the date in the business time zone."""
     local = f"cast(timezone({literal(business_timezone)}, timezone('UTC', {column})) as date)"
     return f"case when {column}_is_date then cast({column} as date) else {local} end"
+
+
+def _deleted(mapping: Mapping) -> str:
+    """Whether the source marks the row as gone: its column is true, or holds anything else than false."""
+    if mapping.deleted is None:
+        return "false"
+    text = f"lower(trim(cast({mapping.deleted.expression} as varchar)))"
+    return f"coalesce({text} <> '' and {text} not in {FALSE}, false)"
 
 
 def _given_name(column: Column) -> str:

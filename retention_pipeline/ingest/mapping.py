@@ -9,7 +9,7 @@ from retention_pipeline.contracts import Contract
 from retention_pipeline.ingest.archive import UnusableFileError
 from retention_pipeline.ingest.result import Drift
 from retention_pipeline.ingest.schema import literal
-from retention_pipeline.settings import Constant, RowHash, Source
+from retention_pipeline.settings import Constant, DeleteColumn, PostgresSource, RowHash, Source
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Mapping:
     hashed: str | None = None
     counts_equal_rows: bool = False
     absent: tuple[str, ...] = field(default=())
+    deleted: FileColumn | None = None
 
     def drift(self, columns_before: list[str] | None, optional_before: list[str] | None) -> Drift:
         """What differs from the load before (None: there is none, so what the contract does not know is new)."""
@@ -70,12 +71,18 @@ def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -
             missing.append(column.name if mapped == column.name else f"{column.name} (from {mapped})")
         elif column.name in source.columns:
             absent.append(column.name)
+    deleted = None
+    if isinstance(source, PostgresSource) and isinstance(source.deletes, DeleteColumn):
+        deleted = in_file.get(source.deletes.column)
+        used.add(source.deletes.column)
+        if deleted is None:
+            missing.append(f"{source.deletes.column} (deletes)")
     if missing:
         raise UnusableFileError(
             f"required columns are missing: {', '.join(missing)}; the file has: {', '.join(in_file) or 'none'}"
         )
     extra = sorted((column for column in columns if column.name not in used), key=lambda column: column.name)
-    return Mapping(given, extra, hashed, counts_equal_rows, tuple(absent))
+    return Mapping(given, extra, hashed, counts_equal_rows, tuple(absent), deleted)
 
 
 def mapping_fingerprint(contract: Contract, source: Source, business_timezone: str) -> str:

@@ -71,10 +71,13 @@ class AccountingError(Exception):
     """Lines are unaccounted for."""
 
 
-def create_stage(connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
-    """An empty stage for rows of one dataset."""
+def create_stage(connection: duckdb.DuckDBPyConnection, contract: Contract, table: str = "stage") -> None:
+    """An empty stage for rows of one dataset: a temporary table."""
     typed = ", ".join(f"{quoted(name)} {kind}" for name, kind in contract.typed_columns)
-    connection.execute(f"create or replace temp table stage ({typed}, _extra varchar, _error varchar, _load_id bigint)")
+    connection.execute(
+        f"create or replace temp table {table}"
+        f" ({typed}, _extra varchar, _error varchar, _load_id bigint, _deleted boolean)"
+    )
 
 
 def stage_file(
@@ -87,13 +90,14 @@ def stage_file(
     business_timezone: str,
     max_quarantine_rate: float,
     scratch: Path,
+    table: str = "stage",
 ) -> Staged:
     """Bring the rows of a file onto the stage.
 
     Raises UnusableFileError for a file that cannot be loaded at all and TooManyBadError beyond the allowed share of
     refused rows; the stage then holds nothing of the file.
     """
-    stager = _Stager(connection, contract, source, file, load_id, business_timezone, scratch)
+    stager = _Stager(connection, contract, source, file, load_id, business_timezone, scratch, table)
     try:
         staged = stager.stage()
         allowed = max_quarantine_rate * (staged.good + staged.bad)
@@ -116,6 +120,7 @@ class _Stager:
     load_id: int
     business_timezone: str
     scratch: Path
+    table: str
     rejected_at: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     rejected_for: list[str] = field(default_factory=list)
     slow: SlowReading | None = None
@@ -132,7 +137,10 @@ class _Stager:
         reading = read_csv(self.file, self.delimiter) if is_csv else read_json_lines(self.connection, self.file)
         mapping = map_columns(self.contract, self.source, reading.columns)
         expected = counts.lines - counts.blank - reading.header_lines
-        needs_care = counts.nul_bytes or counts.is_mixed or (is_csv and counts.lines_with_open_quote)
+        over_lines = is_csv and counts.lines_with_open_quote > 0
+        if over_lines and self.file.records is not None:
+            expected = self.file.records  # the sender has counted its rows, however many lines they take
+        needs_care = counts.nul_bytes or counts.is_mixed or (over_lines and self.file.records is None)
         mode: Literal["fast", "slow"] = "fast"
         try:
             if needs_care:
@@ -141,6 +149,8 @@ class _Stager:
             self._fetch_rejects()
             if rows + len(self.rejected_at) != expected:
                 raise AccountingError
+            if over_lines and (len(self.rejected_at) or self._count_wrong()):
+                raise AccountingError  # where the bad rows stand is found line by line
         except (duckdb.Error, AccountingError):
             self.clear()
             mode = "slow"
@@ -173,7 +183,7 @@ class _Stager:
             row_error=reading.row_error,
             whole_row=reading.whole_row,
         )
-        inserted = self.connection.execute(f"insert into stage {query}").fetchone()
+        inserted = self.connection.execute(f"insert into {self.table} {query}").fetchone()
         rows = int(inserted[0]) if inserted else 0
         if mapping.counts_equal_rows:
             self._number_equal_rows(mapping)
@@ -183,12 +193,12 @@ class _Stager:
         key = quoted(mapping.hashed or "")
         self.connection.execute(
             f"""
-            update stage set {key} = {key} || '-' || equal_rows.position
+            update {self.table} set {key} = {key} || '-' || equal_rows.position
             from (
                 select rowid as stage_row, row_number() over (partition by {key} order by rowid) as position
-                from stage where _load_id = {self.load_id} and _error is null
+                from {self.table} where _load_id = {self.load_id} and _error is null
             ) as equal_rows
-            where stage.rowid = equal_rows.stage_row and equal_rows.position > 1
+            where {self.table}.rowid = equal_rows.stage_row and equal_rows.position > 1
             """
         )
 
@@ -224,12 +234,15 @@ class _Stager:
         return rows
 
     def _staged(self, mapping: Mapping, rows: int, lines: int, blank: int, mode: Literal["fast", "slow"]) -> Staged:
-        found = self.connection.execute(
-            f"select count(*) from stage where _load_id = {self.load_id} and _error is not null"
-        ).fetchone()
-        wrong = int(found[0]) if found else 0
+        wrong = self._count_wrong()
         rejected = len(self.slow.rejected) if self.slow else len(self.rejected_at)
         return Staged(self.load_id, mapping, lines, blank, rows - wrong, wrong + rejected, mode)
+
+    def _count_wrong(self) -> int:
+        found = self.connection.execute(
+            f"select count(*) from {self.table} where _load_id = {self.load_id} and _error is not null"
+        ).fetchone()
+        return int(found[0]) if found else 0
 
     def find_bad_rows(self, staged: Staged, only: int | None = None) -> None:
         """Fill `staged.bad_rows` with line, position, reason and bytes, in the order of the file."""
@@ -238,8 +251,8 @@ class _Stager:
         limit = f"limit {only}" if only else ""
         wrong = self.connection.execute(
             f"""
-            select rowid - (select min(rowid) from stage where _load_id = {self.load_id}) as position, _error
-            from stage where _load_id = {self.load_id} and _error is not null order by rowid {limit}
+            select rowid - (select min(rowid) from {self.table} where _load_id = {self.load_id}) as position, _error
+            from {self.table} where _load_id = {self.load_id} and _error is not null order by rowid {limit}
             """
         ).fetchall()
         positions = np.array([position for position, _ in wrong], dtype=np.int64)
@@ -307,7 +320,7 @@ class _Stager:
 
     def clear(self) -> None:
         """Take the file's rows off the stage again."""
-        self.connection.execute(f"delete from stage where _load_id = {self.load_id}")
+        self.connection.execute(f"delete from {self.table} where _load_id = {self.load_id}")
         self.rejected_at = np.empty(0, dtype=np.int64)
         self.rejected_for = []
 

@@ -13,10 +13,10 @@ from datetime import datetime
 import duckdb
 
 from retention_pipeline.contracts import Contract
-from retention_pipeline.ingest.schema import quoted
+from retention_pipeline.ingest.schema import literal, quoted
 
-NEW, CHANGED, UNCHANGED, STALE = 0, 1, 2, 3
-OUTCOMES = {NEW: "new", CHANGED: "changed", UNCHANGED: "unchanged", STALE: "stale"}
+NEW, CHANGED, UNCHANGED, STALE, REMOVED = 0, 1, 2, 3, 4
+OUTCOMES = {NEW: "new", CHANGED: "changed", UNCHANGED: "unchanged", STALE: "stale", REMOVED: "changed"}
 
 
 def merge(
@@ -33,6 +33,28 @@ def merge(
     merger.judge()
     merger.write()
     return merger.counts()
+
+
+def remove_missing(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, *, source: str, load_id: int, now: datetime
+) -> int:
+    """Take out the rows of a source whose key is not in the temporary table `keys_there`, beside those of the load
+    itself; the result is their number."""
+    merger = _Merger(connection, contract, None, now)
+    merger.run("create or replace temp table leaving (current_row bigint, by_load bigint)")
+    merger.run(
+        f"""
+        insert into leaving
+        select here.rowid, {load_id} from {merger.table} as here
+        where here._load_id in (
+                select load_id from raw.ledger where dataset = '{contract.dataset}' and source = {literal(source)}
+            )
+            and here._load_id <> {load_id}
+            and not exists (from keys_there where {merger.same_key("keys_there", "here")})
+        """
+    )
+    merger.take_out()
+    return merger.number("select count(*) from leaving")
 
 
 class _Merger:
@@ -189,7 +211,8 @@ class _Merger:
         if self.number(f"select count(*) from (from {self.table} limit 1)") == 0:
             self.run(
                 f"""
-                insert into verdict select rowid, _load_id, null, null, {NEW} from stage
+                insert into verdict
+                select rowid, _load_id, null, null, case when _deleted then {STALE} else {NEW} end from stage
                 where _error is null and rowid not in (select stage_row from beaten)
                 """
             )
@@ -203,6 +226,8 @@ class _Merger:
                 when here.rowid is not null and {self.same_content("stage", "here")} then {UNCHANGED}
                 when not is_newer then {STALE} when here.rowid is null then {NEW} else {CHANGED} end"""
             groups = f"join group_verdict on group_verdict.value = stage.{quoted(self.replace_by)}"
+        outcome = f"""case when not stage._deleted then {outcome} when here.rowid is null then {STALE}
+            when {newer} or {self.same_content("stage", "here")} then {REMOVED} else {STALE} end"""
         self.run(
             f"""
             insert into verdict
@@ -223,9 +248,10 @@ class _Merger:
     def write(self) -> None:
         raw_names = [quoted(name) for name, _ in self.contract.raw_columns]
         history_names = [quoted(name) for name, _ in self.contract.history_columns]
-        current = ", ".join(f"here.{name}" for name in raw_names)
         self.run("create or replace temp table leaving (current_row bigint, by_load bigint)")
-        self.run(f"insert into leaving select current_row, load_id from verdict where outcome = {CHANGED}")
+        self.run(
+            f"insert into leaving select current_row, load_id from verdict where outcome in ({CHANGED}, {REMOVED})"
+        )
         if self.replace_by:
             group = quoted(self.replace_by)
             self.run(
@@ -240,15 +266,7 @@ class _Merger:
                     )
                 """
             )
-        if self.number("select count(*) from leaving"):
-            self.run(
-                f"""
-                insert into {self.history} ({", ".join(history_names)})
-                select {current}, leaving.by_load, {self.now}
-                from {self.table} as here join leaving on here.rowid = leaving.current_row
-                """
-            )
-            self.run(f"delete from {self.table} where rowid in (select current_row from leaving)")
+        self.take_out()
         self._insert(self.table, raw_names, f"select stage_row from verdict where outcome in ({NEW}, {CHANGED})", "")
         if self.number(
             f"select count(*) from (from verdict where outcome = {STALE} union all by name"
@@ -257,11 +275,26 @@ class _Merger:
             self.run(
                 f"""
                 create or replace temp table late as
-                select stage_row, current_load as by_load from verdict where outcome = {STALE}
+                select stage_row, coalesce(current_load, load_id) as by_load from verdict where outcome = {STALE}
                 union all select stage_row, by_load from beaten where outcome = {STALE}
                 """
             )
             self._insert_late(history_names)
+
+    def take_out(self) -> None:
+        """Move the rows of `leaving` from the raw table to the history."""
+        if self.number("select count(*) from leaving") == 0:
+            return
+        names = ", ".join(quoted(name) for name, _ in self.contract.history_columns)
+        current = ", ".join(f"here.{quoted(name)}" for name, _ in self.contract.raw_columns)
+        self.run(
+            f"""
+            insert into {self.history} ({names})
+            select {current}, leaving.by_load, {self.now}
+            from {self.table} as here join leaving on here.rowid = leaving.current_row
+            """
+        )
+        self.run(f"delete from {self.table} where rowid in (select current_row from leaving)")
 
     def _keys(self) -> tuple[str, str]:
         """(the key columns of a row of the stage, the joins that give them)."""

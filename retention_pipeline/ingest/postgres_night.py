@@ -1,0 +1,141 @@
+"""A PostgreSQL source in one night: one pull in one transaction there, one transaction here."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from retention_pipeline.ingest.archive import ArchivedFile, Keeper, UnusableFileError
+from retention_pipeline.ingest.ledger import LoadRecord
+from retention_pipeline.ingest.postgres import Pull, SourceError, open_pull
+from retention_pipeline.ingest.source_night import SourceNight
+from retention_pipeline.ingest.staging import TooManyBadError, create_stage, stage_file
+from retention_pipeline.ingest.versions import remove_missing
+from retention_pipeline.settings import PostgresSource, SettingsError
+
+ATTEMPTS = 3
+SECONDS_BETWEEN_ATTEMPTS = 2.0
+
+
+@dataclass
+class PostgresNight(SourceNight):
+    """What changed in a table or query since the last pull."""
+
+    watermark: datetime | None = None
+    keys: ArchivedFile | None = field(default=None)
+
+    def load(self) -> None:
+        assert isinstance(self.source, PostgresSource)
+        relation = self.source.table or "query"
+        record = LoadRecord(self.result(relation, "loaded"), None, None, 0, None, self.mapping)
+        try:
+            archived = self._pull(self.source)
+            record.sha256, record.size = archived.sha256, archived.size
+            if self._is_known(archived.sha256):
+                record.result.status = "already_loaded"
+                self._note_without_rows()
+                self.loads.append(record.result)
+                return
+            self.stage(archived, record)
+            if self.keys is not None:
+                self._stage_keys(self.source, self.keys)
+            self.wait(None, record)
+        except TooManyBadError as error:
+            record.result.status, record.result.error = "too_many_bad", str(error)
+            record.result.good, record.result.bad = error.staged.good, error.staged.bad
+            self.loads.append(record.result)
+        except (SourceError, SettingsError, UnusableFileError) as error:
+            record.result.status, record.result.error = "failed", str(error)
+            self.loads.append(record.result)
+
+    def _is_known(self, sha256: str) -> bool:
+        """Whether the same bytes were the last to be loaded (an older pull would bring back what was true then)."""
+        loaded = {sha: known.load_id for sha, known in self.ledger.files.items() if known.status == "loaded"}
+        return bool(loaded) and loaded.get(sha256) == max(loaded.values()) and self.keys is None
+
+    def _pull(self, source: PostgresSource) -> ArchivedFile:
+        """Copy the rows here; a connection that breaks is tried again from the start, nothing of it stays."""
+        row = self.connection.execute(
+            "select max(high) from raw.watermarks where source = $1 and dataset = $2",
+            [self.name, self.contract.dataset],
+        ).fetchone()
+        known = row[0] if row and self._read_as_now() else None
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self.say(f"{self.name}: reading {source.table or 'the query'}")
+                with open_pull(source) as pull:
+                    self.watermark = pull.next_watermark() if source.cursor else None
+                    archived = pull.copy_rows(known, self._keeper())
+                    if source.deletes == "compare_keys":
+                        self.keys = self._pull_keys(pull)
+                    return archived
+            except SourceError as error:
+                if not error.may_pass or attempt == ATTEMPTS:
+                    raise
+                self.say(f"{self.name}: {error}; trying again")
+                time.sleep(SECONDS_BETWEEN_ATTEMPTS)
+        raise AssertionError("unreachable")
+
+    def _read_as_now(self) -> bool:
+        """Whether the last load was read by the settings of today; if not, everything is read again."""
+        last = max(self.ledger.files.values(), key=lambda known: known.load_id, default=None)
+        return last is not None and last.mapping == self.mapping
+
+    def _keeper(self) -> Keeper:
+        return Keeper(self.home.archive / self.contract.dataset, self.scratch, ".csv", "csv")
+
+    def _pull_keys(self, pull: Pull) -> ArchivedFile:
+        mapped = [pull.source.columns.get(name, name) for name in self.contract.key]
+        columns = [name for name in mapped if isinstance(name, str)]
+        keeper = Keeper(self.scratch / "keys", self.scratch, ".csv", "csv")
+        return pull.copy_keys(columns, keeper)
+
+    def _stage_keys(self, source: PostgresSource, keys: ArchivedFile) -> None:
+        """The keys that the source has, in the temporary table `keys_there`."""
+        of_keys = replace(
+            self.contract,
+            columns=tuple(self.contract.column(name) for name in self.contract.key),
+            rules=(),
+            customer_columns={},
+        )
+        columns = {name: mapped for name, mapped in source.columns.items() if name in self.contract.key}
+        values = {name: mapped for name, mapped in source.values.items() if name in self.contract.key}
+        create_stage(self.connection, of_keys, table="keys_there")
+        stage_file(
+            self.connection,
+            of_keys,
+            source.model_copy(update={"columns": columns, "values": values, "deletes": "ignore"}),
+            keys,
+            load_id=self.load_id,
+            business_timezone=self.settings.business.timezone,
+            max_quarantine_rate=1.0,
+            scratch=self.scratch,
+            table="keys_there",
+        )
+        if keys.records == 0 and self.connection.execute(f"from raw.{self.contract.dataset} limit 1").fetchone():
+            raise SourceError("the source has no rows at all; nothing was deleted here")
+
+    def beside(self) -> None:
+        if not self.waiting:
+            return
+        load_id = self.waiting[0][1].result.load_id or 0
+        if self.keys is not None:
+            remove_missing(self.connection, self.contract, source=self.name, load_id=load_id, now=self.now)
+        self._write_watermark(load_id)
+
+    def _note_without_rows(self) -> None:
+        self.connection.execute("begin transaction")
+        self._write_watermark(max(known.load_id for known in self.ledger.files.values()))
+        self.connection.execute("commit")
+
+    def _write_watermark(self, load_id: int) -> None:
+        if self.watermark is None:
+            return
+        self.connection.execute(
+            "delete from raw.watermarks where source = $1 and dataset = $2", [self.name, self.contract.dataset]
+        )
+        self.connection.execute(
+            "insert into raw.watermarks values ($1, $2, $3, $4, $5)",
+            [self.name, self.contract.dataset, self.watermark, load_id, self.now],
+        )

@@ -1,0 +1,123 @@
+"""What every source does in a night, whatever it is: stage loads, bring them in together, write them down.
+
+Loads are staged one by one, each with its own id and its own accounting, and small ones are brought into the raw
+table together: the costly part of a load is the comparison with what is there. Whatever is brought in together is one
+transaction; a run that is killed leaves whole loads or nothing of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from retention_pipeline.contracts import Contract
+from retention_pipeline.ingest.archive import ArchivedFile
+from retention_pipeline.ingest.landing import DeliveredFile
+from retention_pipeline.ingest.ledger import LoadRecord, SourceLedger, next_load_id, write_deliveries, write_load
+from retention_pipeline.ingest.mapping import mapping_fingerprint
+from retention_pipeline.ingest.readers import first_line
+from retention_pipeline.ingest.result import IngestError, LoadResult, LoadStatus
+from retention_pipeline.ingest.staging import create_stage, stage_file
+from retention_pipeline.ingest.versions import merge
+from retention_pipeline.settings import Home, Settings, Source
+
+
+@dataclass
+class SourceNight:
+    """One source in one run; `waiting` loads are on the stage and not yet in the raw table."""
+
+    connection: duckdb.DuckDBPyConnection
+    home: Home
+    settings: Settings
+    name: str
+    source: Source
+    contract: Contract
+    scratch: Path
+    now: datetime
+    progress: Callable[[str], None] | None = None
+    loads: list[LoadResult] = field(default_factory=list)
+    waiting: list[tuple[DeliveredFile | None, LoadRecord]] = field(default_factory=list)
+    seen: list[tuple[DeliveredFile, str, int]] = field(default_factory=list)
+    waiting_bytes: int = 0
+
+    def run(self) -> list[LoadResult]:
+        """Load what is new; the results are in the order of the loads."""
+        self.mapping = mapping_fingerprint(self.contract, self.source, self.settings.business.timezone)
+        self.ledger = SourceLedger.read(self.connection, self.contract.dataset, self.name)
+        self.load_id = next_load_id(self.connection)
+        create_stage(self.connection, self.contract)
+        self.load()
+        self.bring_in()
+        return self.loads
+
+    def load(self) -> None:
+        """Stage what is new, and bring it in when enough is waiting."""
+        raise NotImplementedError
+
+    def beside(self) -> None:
+        """What belongs into the transaction that brings the waiting loads in."""
+
+    def say(self, text: str) -> None:
+        if self.progress:
+            self.progress(text)
+
+    def result(self, name: str, status: LoadStatus, error: str | None = None) -> LoadResult:
+        return LoadResult(self.contract.dataset, self.name, name, status, error=error)
+
+    def stage(self, archived: ArchivedFile, record: LoadRecord) -> None:
+        """Bring a file onto the stage under the next load id, and note in its record what became of its lines."""
+        rate = self.source.max_quarantine_rate
+        staged = stage_file(
+            self.connection,
+            self.contract,
+            self.source,
+            archived,
+            load_id=self.load_id,
+            business_timezone=self.settings.business.timezone,
+            max_quarantine_rate=self.settings.max_quarantine_rate if rate is None else rate,
+            scratch=self.scratch,
+        )
+        mapping, result = staged.mapping, record.result
+        result.drift = mapping.drift(self.ledger.columns, self.ledger.given)
+        record.columns = [column.name for column in mapping.extra]
+        record.given = [name for name, given in mapping.given.items() if given is not None]
+        self.ledger.columns, self.ledger.given = record.columns, record.given
+        result.lines, result.good, result.bad = staged.lines, staged.good, staged.bad
+        record.blank, record.mode, record.bad_rows = staged.blank, staged.mode, staged.bad_rows
+
+    def wait(self, file: DeliveredFile | None, record: LoadRecord) -> None:
+        """Put a load in line to be brought in; it takes the next load id."""
+        record.result.load_id = self.load_id
+        self.load_id += 1
+        self.waiting.append((file, record))
+        self.waiting_bytes += record.size or 0
+
+    def bring_in(self) -> None:
+        """Make what is waiting durable, in one transaction."""
+        if not self.waiting and not self.seen:
+            return
+        self.connection.execute("begin transaction")
+        try:
+            counts = merge(self.connection, self.contract, replace_by=self.source.replace_by, now=self.now)
+            for file, record in self.waiting:
+                result = record.result
+                for outcome, number in counts.get(result.load_id or 0, {}).items():
+                    setattr(result, outcome, number)
+                if file and record.sha256 and result.load_id:
+                    self.seen.append((file, record.sha256, result.load_id))
+                write_load(self.connection, record, self.now)
+            write_deliveries(self.connection, self.contract, self.name, self.seen, self.now, time.time())
+            self.beside()
+            self.connection.execute("commit")
+        except duckdb.Error as error:
+            self.connection.execute("rollback")
+            names = ", ".join(record.result.file_name for _, record in self.waiting[:3])
+            raise IngestError(f"{self.contract.dataset}: {names}: {first_line(error)}") from error
+        self.loads += [record.result for _, record in self.waiting]
+        self.waiting, self.seen, self.waiting_bytes = [], [], 0
+        create_stage(self.connection, self.contract)
