@@ -24,7 +24,7 @@
 {%- endmacro %}
 
 {# One row per customer and period with a change: MRR of the changed currencies at opening and close, both at the opening's rates, and whether the customer paid at either. #}
-{% macro mrr_period_pairs(generation='current') -%}
+{% macro mrr_period_pairs() -%}
   select
       customer_key,
       period_start,
@@ -51,7 +51,7 @@
           calendar.close_date,
           {{ mrr_to_reporting('changes.mrr_before', 'changes.currency', 'fx_rates.rate') }} as opening_mrr,
           {{ mrr_to_reporting('changes.mrr_after', 'changes.currency', 'fx_rates.rate') }} as closing_mrr
-      from {{ fact('int_mrr_changes', generation) }} as changes
+      from {{ fact('int_mrr_changes') }} as changes
       inner join calendar
           on changes.change_date = calendar.calendar_date
       left join {{ ref('int_fx_rates') }} as fx_rates
@@ -64,18 +64,18 @@
 {%- endmacro %}
 
 {# One row per customer and period at whose opening the customer paid and at whose close it does not. #}
-{% macro lost_customers(generation='current') -%}
+{% macro lost_customers() -%}
   select
       lost.customer_key,
       calendar.period_start,
       {{ lost_class('lost', 'calendar.close_date') }} as lost_class,
       {{ lost_reason('lost', 'calendar.close_date') }} as lost_reason
-  from {{ fact('int_lost_classes', generation) }} as lost
+  from {{ fact('int_lost_classes') }} as lost
   inner join calendar
       on lost.end_date = calendar.calendar_date
       and (lost.next_start_date is null or lost.next_start_date >= calendar.close_date)
 {#- The span that covers the opening may be an earlier one: who leaves, comes back and leaves again in a period is lost once. #}
-  inner join {{ fact('int_active_spans', generation) }} as opening_spans
+  inner join {{ fact('int_active_spans') }} as opening_spans
       on lost.customer_key = opening_spans.customer_key
       and opening_spans.basis = 'subscription'
       and opening_spans.start_date < calendar.period_start
@@ -83,7 +83,7 @@
 {%- endmacro %}
 
 {# MRR of customers who change profile at an opening, per currency. Expects the CTE profile_changes. #}
-{% macro moved_mrr(generation='current') -%}
+{% macro moved_mrr() -%}
   select
       profile_changes.customer_key,
       profile_changes.period_start,
@@ -93,7 +93,7 @@
       changes.mrr_after as mrr,
       changes.list_after as list_mrr
   from profile_changes
-  inner join {{ fact('int_mrr_changes', generation) }} as changes
+  inner join {{ fact('int_mrr_changes') }} as changes
       on profile_changes.customer_key = changes.customer_key
       and changes.change_date < profile_changes.period_start
       and profile_changes.period_start <= changes.next_change_date

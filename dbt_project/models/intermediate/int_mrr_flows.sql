@@ -1,4 +1,4 @@
-{{ config(materialized='by_grain') }}
+{{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'profile_before', 'profile_key']) }}
 {%- set columns = mrr_flow_columns() -%}
 with calendar as (
     select * from {{ ref('int_calendar') }}
@@ -14,20 +14,20 @@ profile_changes as (
 ),
 
 first_facts as (
-    select * from {{ ref('int_first_facts') }}
+    select * from {{ fact('int_first_facts') }}
     where first_subscription_fact_date is not null
 ),
 
 movements as (
-    select * from {{ ref('mrr_movements') }}
+    select * from {{ fact('mrr_movements') }}
 ),
 
 terms as (
-    select * from {{ ref('int_terms') }}
+    select * from {{ fact('int_terms') }}
 ),
 
 cancel_requests as (
-    select * from {{ ref('int_cancel_requests') }}
+    select * from {{ fact('int_cancel_requests') }}
 ),
 
 fx_rates as (
@@ -175,7 +175,7 @@ moves as (
 flows as (
     select
         contributions.period_start,
-        cast(null as bigint) as profile_before,
+        cast(-1 as bigint) as profile_before,
         coalesce(profiles.profile_key, 0) as profile_key,
 {%- for column in columns %}
         contributions.{{ column }}{{ ',' if not loop.last }}

@@ -1,4 +1,4 @@
-{{ config(materialized='by_grain') }}
+{{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'profile_key', 'owner_key', 'currency', 'mrr_before', 'mrr_now']) }}
 with calendar as (
     select * from {{ ref('int_calendar') }}
     where grain = {{ this_grain() }}
@@ -13,7 +13,7 @@ profile_changes as (
 ),
 
 changes as (
-    select * from {{ ref('int_mrr_changes') }}
+    select * from {{ fact('int_mrr_changes') }}
 ),
 
 {# Customers of several currencies are kept apart (owner), as what is kept is the lesser of two sums over currencies. #}

@@ -14,13 +14,13 @@ profile_values as (
 flows as (
     select * from {{ ref('int_mrr_flows') }}
     where grain = {{ this_grain() }}
-        and profile_before is null
+        and profile_before = -1
 ),
 
 moves as (
     select * from {{ ref('int_mrr_flows') }}
     where grain = {{ this_grain() }}
-        and profile_before is not null
+        and profile_before <> -1
 ),
 
 balances as (
