@@ -14,9 +14,10 @@ from typing import Any
 import dagster as dg
 
 from retention_pipeline.assets.figures import figure_assets
-from retention_pipeline.assets.models import is_period_table, model_assets, source_datasets
+from retention_pipeline.assets.models import is_period_table, model_assets, raw_tables
 from retention_pipeline.assets.night import RESOURCE, Progress, night_resource
-from retention_pipeline.assets.raw import customer_keys_spec, raw_assets
+from retention_pipeline.assets.raw import raw_assets, shared_table_specs
+from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.manifest import manifest_json
 from retention_pipeline.pipeline import PRODUCTION, Assembly
 from retention_pipeline.schedules import first_month, month_partitions, nightly_job, nightly_schedule
@@ -53,7 +54,8 @@ def build_definitions(
     warnings.filterwarnings("ignore", category=dg.BetaWarning)  # backfill policies; Dagster's version is pinned
     months = month_partitions(settings, min(first_month(place, settings), no_month_after or date.max))
     parsed = manifest_json() if manifest is None else manifest
-    datasets = settings.connected_datasets or sorted(source_datasets(parsed) - {"customer_keys"})
+    read = raw_tables(parsed)
+    datasets = settings.connected_datasets or sorted(read & CONTRACTS.keys())
     models = model_assets(parsed, datasets, months)
     marts = [spec.key for spec in models.specs if spec.group_name == "marts"]
     figures = figure_assets(marts, [key for key in marts if is_period_table(key.path[-1])], months)
@@ -69,7 +71,7 @@ def build_definitions(
         clock=clock,
     )
     return dg.Definitions(
-        assets=[*steps, customer_keys_spec(datasets)],
+        assets=[*steps, *shared_table_specs(read, datasets)],
         jobs=[job],
         schedules=[nightly_schedule(settings, job, months)],
         resources={RESOURCE: night},

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, build_dbt_asset_specs
 
 from retention_pipeline import pipeline
 from retention_pipeline.assets.night import POOL, RESOURCE, Night, failure
@@ -23,7 +23,7 @@ class Translator(DagsterDbtTranslator):
     """dbt's folders become groups, period tables get the monthly partitions, sources are the raw assets."""
 
     def __init__(self, months: dg.PartitionsDefinition) -> None:
-        super().__init__()
+        super().__init__(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
         self.months = months
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
@@ -82,8 +82,8 @@ def _downstream(manifest: Mapping[str, Any], nodes: list[str]) -> list[str]:
     return [child for node in nodes for child in manifest["child_map"].get(node, []) if child.startswith("model.")]
 
 
-def source_datasets(manifest: Mapping[str, Any]) -> set[str]:
-    """Raw tables that the models read."""
+def raw_tables(manifest: Mapping[str, Any]) -> set[str]:
+    """Tables of schema raw that the models read."""
     return {source["name"] for source in manifest["sources"].values()}
 
 

@@ -14,9 +14,10 @@ SHOWN_LOADS = 20
 ACCEPTED = "every_file_accepted"
 
 
-def raw_key(dataset: str) -> dg.AssetKey:
-    """The asset of a dataset's raw table."""
-    return dg.AssetKey(["raw", dataset])
+def raw_key(table: str) -> dg.AssetKey:
+    """The asset that a table of schema raw belongs to: a dataset's history is written with its current rows."""
+    dataset = table.removesuffix("_history")
+    return dg.AssetKey(["raw", dataset if dataset in CONTRACTS else table])
 
 
 def raw_assets(datasets: list[str]) -> list[dg.AssetsDefinition]:
@@ -24,14 +25,18 @@ def raw_assets(datasets: list[str]) -> list[dg.AssetsDefinition]:
     return [_raw_asset(dataset) for dataset in datasets]
 
 
-def customer_keys_spec(datasets: list[str]) -> dg.AssetSpec:
-    """raw/customer_keys, which every load adds to: shown in the graph, made by the datasets' loads."""
-    return dg.AssetSpec(
-        raw_key("customer_keys"),
-        deps=[raw_key(dataset) for dataset in datasets],
-        description="One row per customer id ever seen, with the integer key that joins use. Written by the loads.",
-        group_name="raw",
-    )
+def shared_table_specs(tables: set[str], datasets: list[str]) -> list[dg.AssetSpec]:
+    """Tables of raw to which every load adds, such as customer_keys: shown in the graph, made by the datasets' loads."""
+    return [
+        dg.AssetSpec(
+            raw_key(table),
+            deps=[raw_key(dataset) for dataset in datasets],
+            description="Written by the loads of all datasets.",
+            group_name="raw",
+        )
+        for table in sorted(tables)
+        if raw_key(table).path[-1] not in CONTRACTS
+    ]
 
 
 def _raw_asset(dataset: str) -> dg.AssetsDefinition:
