@@ -168,12 +168,16 @@
 {%- for key in keys %}
           {{ key }},
 {%- endfor %}
+{%- if dimensions %}
           case
 {%- for dimension in dimensions %}
               when number_{{ loop.index0 }} is not null then '{{ dimension }}'
 {%- endfor %}
               else 'all'
           end as segment_dimension,
+{%- else %}
+          'all' as segment_dimension,
+{%- endif %}
           coalesce({% for dimension in dimensions %}number_{{ loop.index0 }}, {% endfor %}-1) as value_number,
 {%- for measure, type in measures.items() %}
           cast(sum({{ measure }}) as {{ type }}) as {{ measure }}{{ ',' if not loop.last }}
