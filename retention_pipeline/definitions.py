@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 
 from retention_pipeline.assets.figures import figure_assets
-from retention_pipeline.assets.models import is_period_table, model_assets, raw_tables
+from retention_pipeline.assets.models import is_period_table, last_models, model_assets, raw_tables
 from retention_pipeline.assets.night import RESOURCE, Progress, night_resource
 from retention_pipeline.assets.raw import raw_assets, shared_table_specs
 from retention_pipeline.contracts import CONTRACTS
@@ -58,7 +58,7 @@ def build_definitions(
     datasets = settings.connected_datasets or sorted(read & CONTRACTS.keys())
     models = model_assets(parsed, datasets, months)
     marts = [spec.key for spec in models.specs if spec.group_name == "marts"]
-    figures = figure_assets(marts, [key for key in marts if is_period_table(key.path[-1])], months)
+    figures = figure_assets(marts, last_models(models), [key for key in marts if is_period_table(key.path[-1])], months)
     steps = [*raw_assets(datasets), models, *figures]
     job = nightly_job(months)
     night = night_resource(

@@ -20,10 +20,15 @@ PUBLISHED_HEADLINE = "headline"
 
 
 def figure_assets(
-    marts: list[dg.AssetKey], period_tables: list[dg.AssetKey], months: dg.PartitionsDefinition
+    marts: list[dg.AssetKey],
+    last_models: list[dg.AssetKey],
+    period_tables: list[dg.AssetKey],
+    months: dg.PartitionsDefinition,
 ) -> list[dg.AssetsDefinition]:
-    """The two assets after dbt. `marts`: what KPIs are computed from; `period_tables`: those with partitions."""
-    return [_figures_asset(marts, period_tables, months), _snapshot_asset(marts)]
+    """The two assets after dbt. `marts`: what KPIs are computed from; `last_models`: those that no other model reads;
+    `period_tables`: those with partitions.
+    """
+    return [_figures_asset(marts, period_tables, months), _snapshot_asset(last_models)]
 
 
 def _figures_asset(
@@ -94,10 +99,10 @@ def _figures_asset(
     return compute_kpis
 
 
-def _snapshot_asset(marts: list[dg.AssetKey]) -> dg.AssetsDefinition:
+def _snapshot_asset(models: list[dg.AssetKey]) -> dg.AssetsDefinition:
     @dg.asset(
         key=SNAPSHOT,
-        deps=[FIGURES, *marts],
+        deps=[FIGURES, *models],
         description="The warehouse that people read, published/current.duckdb, with Parquet copies of its figures.",
         group_name="publish",
         kinds={"duckdb", "parquet"},

@@ -82,6 +82,12 @@ def _downstream(manifest: Mapping[str, Any], nodes: list[str]) -> list[str]:
     return [child for node in nodes for child in manifest["child_map"].get(node, []) if child.startswith("model.")]
 
 
+def last_models(models: dg.AssetsDefinition) -> list[dg.AssetKey]:
+    """Models that no other model reads."""
+    read = {dependency.asset_key for spec in models.specs for dependency in spec.deps}
+    return [spec.key for spec in models.specs if spec.key not in read]
+
+
 def raw_tables(manifest: Mapping[str, Any]) -> set[str]:
     """Tables of schema raw that the models read."""
     return {source["name"] for source in manifest["sources"].values()}

@@ -26,7 +26,7 @@ def raw_assets(datasets: list[str]) -> list[dg.AssetsDefinition]:
 
 
 def shared_table_specs(tables: set[str], datasets: list[str]) -> list[dg.AssetSpec]:
-    """Tables of raw to which every load adds, such as customer_keys: shown in the graph, made by the datasets' loads."""
+    """Tables of raw to which every load adds, such as customer_keys: shown in the graph, made by the loads."""
     return [
         dg.AssetSpec(
             raw_key(table),

@@ -209,7 +209,7 @@ def test_the_graph_leads_from_raw_files_to_the_snapshot(tmp_path: Path) -> None:
             break
         above_snapshot |= parents
     assert {raw_key("orders"), raw_key("subscriptions"), FIGURES} <= above_snapshot
-    assert {key.to_user_string() for key in graph.get_all_asset_keys() - above_snapshot} <= {"missing_fx_rates"}
+    assert {key.to_user_string() for key in graph.get_all_asset_keys() - above_snapshot} == set()
     partitioned = {key.to_user_string() for key in graph.get_all_asset_keys() if graph.get(key).partitions_def}
     assert partitioned == {"retention_kpis"} | {
         key.to_user_string() for key in graph.get_all_asset_keys() if key.path[-1].startswith("period_")
