@@ -7,7 +7,7 @@
 {% macro grains() -%} {{ return(['week', 'month', 'quarter', 'year']) }} {%- endmacro %}
 
 {# Facts that a model is built from: all of them, at night those of touched customers. #}
-{% macro fact(model, generation='current') -%}
+{% macro fact(model) -%}
   {%- do ref('night_touched') -%}
   {%- if var('night') -%}
     (select * from {{ ref(model) }} where customer_key in (select customer_key from {{ night_touched_customers() }}))

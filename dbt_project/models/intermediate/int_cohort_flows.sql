@@ -1,6 +1,9 @@
 {{ config(materialized='contributions', flow_keys=['grain', 'basis', 'segment_dimension', 'segment_value', 'cohort_number', 'period_number']) }}
 {%- set columns = {'members': 'bigint', 'ever_active': 'bigint', 'active_purchases': 'bigint', 'active_change': 'bigint', 'last_active': 'bigint',
     'order_revenue': 'decimal(38, 2)', 'mrr_change': 'decimal(38, 6)'} %}
+{#- Rows are narrow; sums are wide. -#}
+{%- set row_columns = {} %}
+{%- for column in columns %}{% do row_columns.update({column: {'order_revenue': 'decimal(18, 2)', 'mrr_change': 'decimal(18, 6)'}.get(column, 'integer')}) %}{% endfor %}
 {%- set keys = ['basis', 'is_only_basis', 'cohort_number', 'period_number'] %}
 with cohort_members as (
     select * from {{ fact('int_cohort_members') }}
@@ -157,7 +160,7 @@ mrr_by_period as (
 
 {# `ever_active` counts members with an activity in their cohort's period or later; `last_active` those whose last one this is. #}
 contributions as (
-    select basis, is_only_basis, cohort_number, cohort_number as period_number, profile_key, {{ only(columns, {'members': '1'}) }}
+    select basis, is_only_basis, cohort_number, cohort_number as period_number, profile_key, {{ only(row_columns, {'members': '1'}) }}
     from members
     union all
     select
@@ -166,7 +169,7 @@ contributions as (
         members.cohort_number,
         purchases.period_number,
         members.profile_key,
-        {{ only(columns, {'active_purchases': 'purchases.is_first_in_period', 'last_active': 'purchases.is_last', 'order_revenue': 'purchases.revenue'}) }}
+        {{ only(row_columns, {'active_purchases': 'purchases.is_first_in_period', 'last_active': 'purchases.is_last', 'order_revenue': 'purchases.revenue'}) }}
     from purchases
     inner join members
         on purchases.customer_key = members.customer_key
@@ -179,7 +182,7 @@ contributions as (
         members.cohort_number,
         members.cohort_number as period_number,
         members.profile_key,
-        {{ only(columns, {'ever_active': '1'}) }}
+        {{ only(row_columns, {'ever_active': '1'}) }}
     from purchases
     inner join members
         on purchases.customer_key = members.customer_key
@@ -187,34 +190,34 @@ contributions as (
         and members.cohort_number <= purchases.period_number
     where purchases.is_last = 1
     union all
-    select basis, is_only_basis, cohort_number, from_number as period_number, profile_key, {{ only(columns, {'active_change': '1'}) }}
+    select basis, is_only_basis, cohort_number, from_number as period_number, profile_key, {{ only(row_columns, {'active_change': '1'}) }}
     from member_covers
     union all
-    select basis, is_only_basis, cohort_number, to_number as period_number, profile_key, {{ only(columns, {'active_change': '-1'}) }}
+    select basis, is_only_basis, cohort_number, to_number as period_number, profile_key, {{ only(row_columns, {'active_change': '-1'}) }}
     from member_covers
     where to_number is not null
     union all
-    select basis, is_only_basis, cohort_number, cohort_number as period_number, profile_key, {{ only(columns, {'ever_active': 'is_last'}) }}
+    select basis, is_only_basis, cohort_number, cohort_number as period_number, profile_key, {{ only(row_columns, {'ever_active': 'is_last'}) }}
     from member_covers
     where basis = 'subscription'
         and (last_number is null or last_number >= cohort_number)
     union all
-    select basis, is_only_basis, cohort_number, last_number as period_number, profile_key, {{ only(columns, {'last_active': 'is_last'}) }}
+    select basis, is_only_basis, cohort_number, last_number as period_number, profile_key, {{ only(row_columns, {'last_active': 'is_last'}) }}
     from member_covers
     where basis = 'subscription'
         and last_number >= cohort_number
     union all
-    select 'any' as basis, false as is_only_basis, cohort_number, period_number, profile_key, {{ only(columns, {'active_purchases': '1'}) }}
+    select 'any' as basis, false as is_only_basis, cohort_number, period_number, profile_key, {{ only(row_columns, {'active_purchases': '1'}) }}
     from uncovered_purchases
     union all
-    select 'any' as basis, false as is_only_basis, cohort_number, cohort_number as period_number, profile_key, {{ only(columns, {'ever_active': '1'}) }}
+    select 'any' as basis, false as is_only_basis, cohort_number, cohort_number as period_number, profile_key, {{ only(row_columns, {'ever_active': '1'}) }}
     from last_activities
     union all
-    select 'any' as basis, false as is_only_basis, cohort_number, last_number as period_number, profile_key, {{ only(columns, {'last_active': '1'}) }}
+    select 'any' as basis, false as is_only_basis, cohort_number, last_number as period_number, profile_key, {{ only(row_columns, {'last_active': '1'}) }}
     from last_activities
     where last_number is not null
     union all
-    select basis, is_only_basis, cohort_number, period_number, profile_key, {{ only(columns, {'mrr_change': 'mrr_change'}) }}
+    select basis, is_only_basis, cohort_number, period_number, profile_key, {{ only(row_columns, {'mrr_change': 'mrr_change'}) }}
     from mrr_by_period
 ),
 

@@ -46,28 +46,39 @@ foreign_orders as (
         on orders._customer_key = identities.alias_key
 ),
 
+foreign_customers as (
+    select distinct
+        customer_key,
+        currency
+    from {{ previous('int_mrr_changes') }}
+    where currency in (select currency from changed_rates)
+),
+
+{# A change is also valued at the eve of its period, which for a year lies up to 366 days before. #}
+foreign_dates as (
+    select customer_key, change_date as from_date, change_date as to_date, 366 as days_before from {{ previous('int_mrr_changes') }}
+    union all
+    select customer_key, start_date as from_date, end_date as to_date, 1 as days_before from {{ previous('int_counted_phases') }}
+    union all
+    select customer_key, term_date as from_date, term_date as to_date, 1 as days_before from {{ previous('int_terms') }}
+    union all
+    select customer_key, from_period as from_date, from_period as to_date, 1 as days_before from {{ previous('int_profile_spans') }}
+    where rule <> 'any'
+),
+
 foreign_subscribers as (
-    select distinct changes.customer_key
-    from {{ previous('int_mrr_changes') }} as changes
+    select distinct foreign_customers.customer_key
+    from foreign_customers
+    inner join foreign_dates
+        on foreign_customers.customer_key = foreign_dates.customer_key
     inner join changed_rates
-        on changes.currency = changed_rates.currency
-        and (changes.change_date = changed_rates.rate_date or {{ add_days('changes.change_date', -1) }} = changed_rates.rate_date)
-    union
-    select distinct terms.customer_key
-    from {{ previous('int_terms') }} as terms
-    inner join {{ previous('int_mrr_changes') }} as changes
-        on terms.customer_key = changes.customer_key
-    inner join changed_rates
-        on changes.currency = changed_rates.currency
-        and {{ add_days('terms.term_date', -1) }} = changed_rates.rate_date
-    union
-    select distinct changes.customer_key
-    from {{ previous('int_mrr_changes') }} as changes
-    inner join {{ previous('int_mrr_changes') }} as others
-        on changes.customer_key = others.customer_key
-    inner join changed_rates
-        on others.currency = changed_rates.currency
-        and (changes.change_date = changed_rates.rate_date or {{ add_days('changes.change_date', -1) }} = changed_rates.rate_date)
+        on foreign_customers.currency = changed_rates.currency
+        and (
+            ({{ days_between('changed_rates.rate_date', 'foreign_dates.from_date') }} >= 0
+                and {{ days_between('changed_rates.rate_date', 'foreign_dates.from_date') }} <= foreign_dates.days_before)
+            or ({{ days_between('changed_rates.rate_date', 'foreign_dates.to_date') }} >= 0
+                and {{ days_between('changed_rates.rate_date', 'foreign_dates.to_date') }} <= foreign_dates.days_before)
+        )
 ),
 
 due as (

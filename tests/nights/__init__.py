@@ -1,0 +1,1 @@
+"""Nights against full refreshes: the compiled models of the product, run in one process over random histories."""

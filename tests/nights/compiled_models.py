@@ -1,0 +1,96 @@
+"""The models as dbt compiles them, once per settings for a night and once for a full refresh.
+
+What differs from night to night (as_of, the previous as_of, the load that was applied) is compiled as a value that occurs
+nowhere else and put in afterwards, so that 4,000 nights need two compilations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import duckdb
+
+from retention_pipeline.manifest import PROJECT, parsed_project
+from retention_pipeline.settings import Settings
+from retention_pipeline.transform.arguments import dbt_vars
+from retention_pipeline.transform.build import close_connections, environment
+
+AS_OF = date(2199, 1, 7)
+PREVIOUS_AS_OF = date(2198, 12, 9)
+APPLIED_LOAD = 918273645
+FIRST_DAY = date(1900, 1, 1)
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model: its name, how it is materialized, the keys of its sums, and its SQL with the placeholders."""
+
+    name: str
+    materialized: str
+    flow_keys: tuple[str, ...]
+    sql: str
+
+    def text(self, as_of: date, previous_as_of: date | None, applied_load: int) -> str:
+        """The SQL of one run."""
+        text = self.sql.replace(str((AS_OF - FIRST_DAY).days), str((as_of - FIRST_DAY).days))
+        text = text.replace(AS_OF.isoformat(), as_of.isoformat()).replace(str(APPLIED_LOAD), str(applied_load))
+        return text.replace(PREVIOUS_AS_OF.isoformat(), previous_as_of.isoformat()) if previous_as_of else text
+
+
+@dataclass(frozen=True)
+class CompiledModels:
+    """All models in order of dependence, for a full refresh and for a night."""
+
+    full: list[Model] = field(repr=False)
+    night: list[Model] = field(repr=False)
+
+
+def compile_models(settings: Settings, folder: Path) -> CompiledModels:
+    """Compile the project under these settings; `folder` takes dbt's files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return CompiledModels(_compiled(settings, folder, night=False), _compiled(settings, folder, night=True))
+
+
+def _compiled(settings: Settings, folder: Path, *, night: bool) -> list[Model]:
+    from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
+
+    files = {}
+    for variable, name in [("WAREHOUSE", "next"), ("RAW", "raw"), ("PREVIOUS", "previous")]:
+        files[f"RETENTION_{variable}_FILE"] = str(folder / f"{name}.duckdb")
+        duckdb.connect(files[f"RETENTION_{variable}_FILE"]).close()
+    variables = dbt_vars(
+        settings,
+        as_of=AS_OF,
+        previous_as_of=PREVIOUS_AS_OF,
+        applied_load_id=APPLIED_LOAD,
+        full_refresh=not night,
+        run_id="test",
+        connected_datasets=settings.connected_datasets,
+    )
+    import json
+
+    arguments = ["compile", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--vars", json.dumps(variables)]
+    arguments += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs"), "--log-level", "none"]
+    arguments += ["--select", "path:models", "--no-version-check"]
+    manifest = Manifest.from_msgpack((parsed_project() / "partial_parse.msgpack").read_bytes())
+    with environment(files):
+        result = dbtRunner(manifest=manifest).invoke(arguments)
+        close_connections()
+    assert result.success, result.exception or [r.message for r in result.result.results if r.status == "error"]
+    nodes = {r.node.unique_id: r.node for r in result.result.results if r.node.resource_type == "model"}
+    # Staging models are part of the text of others, but carry dependence.
+    order = TopologicalSorter({name: [n for n in node.depends_on.nodes] for name, node in nodes.items()}).static_order()
+    return [
+        Model(
+            nodes[name].name,
+            nodes[name].config.materialized,
+            tuple(nodes[name].config.get("flow_keys") or ()),
+            nodes[name].compiled_code,
+        )
+        for name in order
+        if name in nodes and nodes[name].config.materialized != "ephemeral"
+    ]

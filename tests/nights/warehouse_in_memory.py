@@ -1,0 +1,99 @@
+"""A warehouse, its raw tables and the generation before it as databases in memory, and the materializations of the product.
+
+The materializations are written again here, in a few lines each: what they have to do is the definition, and the test
+of the models must not depend on the macros that do it in production (three histories go through the command for those).
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import duckdb
+
+from nights.compiled_models import CompiledModels, Model
+
+GRAINS = ("week", "month", "quarter", "year")
+HERE, BEFORE = '"next"."main".', "previous.main."
+TOUCHED = "(select customer_key from main.night_touched)"
+
+
+class Warehouse:
+    """One warehouse over the raw tables in database raw_store of `connection`."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, models: CompiledModels) -> None:
+        self.connection = connection
+        self.models = models
+
+    def full_refresh(self, as_of: date) -> None:
+        """Build database next from nothing."""
+        self._fresh("next")
+        self.connection.execute("attach if not exists ':memory:' as previous")
+        for model in self.models.full:
+            sql = model.text(as_of, None, -1)
+            self._create(model, sql)
+
+    def night(self, as_of: date, previous_as_of: date, applied_load: int) -> None:
+        """Keep database next as `previous` and bring a copy of it up to date."""
+        self._fresh("previous")
+        self.connection.execute("copy from database next to previous")
+        for model in self.models.night:
+            sql = model.text(as_of, previous_as_of, applied_load)
+            if model.materialized == "by_customer":
+                self._exchange_customers(model.name, sql)
+            elif model.materialized == "contributions":
+                self._exchange_contributions(model, sql, as_of, previous_as_of)
+            else:
+                self._create(model, sql)
+
+    def _fresh(self, name: str) -> None:
+        self.connection.execute("use memory")
+        self.connection.execute(f"detach database if exists {name}")
+        self.connection.execute(f"attach ':memory:' as {name}")
+        self.connection.execute("use next" if name == "next" else "use next")
+
+    def _create(self, model: Model, sql: str) -> None:
+        execute = self.connection.execute
+        execute(f"drop table if exists {model.name}")
+        if model.materialized not in ("by_grain", "contributions"):
+            execute(f"create table {model.name} as {sql}")
+            return
+        for grain in GRAINS:
+            text = sql.replace("__grain__", grain)
+            exists = grain != GRAINS[0]
+            execute(f"insert into {model.name} by name {text}" if exists else f"create table {model.name} as {text}")
+        if model.materialized == "contributions":
+            some = " or ".join(f"{measure} <> 0" for measure in self._measures(model))
+            execute(f"delete from {model.name} where not ({some})")
+
+    def _exchange_customers(self, table: str, sql: str) -> None:
+        execute = self.connection.execute
+        execute(f"create temp table tonight as select * from ({sql}) where customer_key in {TOUCHED}")
+        execute(f"delete from {table} where customer_key in {TOUCHED}")
+        execute(f"insert into {table} by name from tonight")
+        execute("drop table tonight")
+
+    def _exchange_contributions(self, model: Model, sql: str, as_of: date, previous_as_of: date) -> None:
+        execute = self.connection.execute
+        keys, measures = ", ".join(model.flow_keys), self._measures(model)
+        types = dict(execute(f"select column_name, data_type from duckdb_columns() where table_name = '{model.name}'").fetchall())
+        sums = ", ".join(f"cast(sum({measure}) as {types[measure]}) as {measure}" for measure in measures)
+        minus = ", ".join(f"-{measure} as {measure}" for measure in measures)
+        plus = ", ".join(measures)
+        some = " or ".join(f"sum({measure}) <> 0" for measure in measures)
+        parts = [f"select {keys}, {plus} from {model.name}"]
+        for grain in GRAINS:
+            text = sql.replace("__grain__", grain)
+            before = text.replace(HERE, BEFORE).replace(
+                f"cast('{as_of}' /* as_of */ as date)", f"cast('{previous_as_of}' /* as_of */ as date)"
+            )
+            parts += [f"select {keys}, {plus} from ({text})", f"select {keys}, {minus} from ({before})"]
+        execute(
+            f"create temp table exchanged as select {keys}, {sums} from ({' union all '.join(parts)}) group by {keys} having {some}"
+        )
+        execute(f"delete from {model.name}")
+        execute(f"insert into {model.name} by name from exchanged")
+        execute("drop table exchanged")
+
+    def _measures(self, model: Model) -> list[str]:
+        columns = self.connection.execute(f"select * from {model.name} limit 0").description
+        return [column[0] for column in columns if column[0] not in model.flow_keys]
