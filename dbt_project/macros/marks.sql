@@ -1,4 +1,5 @@
 {# Marks: the days on which figures change although no row arrives. Named here, once: (fact, customer, day). A customer with a mark in [previous as_of, as_of) is due.
+   A term is resolved at the close of the eve of its resolved_date (resolved_date <= as_of), so the eve is the mark.
    Read from the previous generation's facts: what changes a fact touches its customer anyway. #}
 {% macro marks() -%}
 {{ return([
@@ -12,7 +13,7 @@
     ['int_mrr_changes', 'change_date'],
     ['int_mrr_changes', twelve_months_after('change_date')],
     ['int_terms', 'term_date'],
-    ['int_terms', 'resolved_date'],
+    ['int_terms', add_days('resolved_date', -1)],
     ['int_cancel_requests', 'request_date'],
     ['int_lost_classes', 'next_phase_start_date'],
     ['int_segment_spans', 'start_date'],
