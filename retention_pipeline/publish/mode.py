@@ -6,7 +6,7 @@ from datetime import date
 from retention_pipeline.publish.state import PipelineState
 
 # The models compute every sum anew until they can add a night's contributions; then this becomes True.
-NIGHTS_ARE_INCREMENTAL = False
+NIGHTS_ARE_INCREMENTAL = True
 
 
 @dataclass(frozen=True)
