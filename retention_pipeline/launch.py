@@ -115,6 +115,8 @@ def launch(
             except dg.Failure as failure:
                 kind = failure.metadata["kind"].value if "kind" in failure.metadata else "Failure"
                 raise RunFailed(failure.description or "the run failed", str(kind)) from failure
+            except dg.DagsterExecutionInterruptedError:
+                raise KeyboardInterrupt from None
             lap("run")
     record = _record(home, result.run_id)
     steps = {step["step"]: step["wall"] for step in record.get("steps", [])}
