@@ -20,6 +20,7 @@ from retention_pipeline.ingest.lines import BLOCK
 from retention_pipeline.settings import PostgresSource
 
 CONNECT_SECONDS = 15
+APPLICATION = "retention pipeline"
 
 
 class SourceError(Exception):
@@ -98,7 +99,7 @@ def open_pull(source: PostgresSource) -> Iterator[Pull]:
         raise SourceError(f"the variable {source.dsn.env} holds no valid connection string") from None
     secrets = [str(parameters["password"])] if parameters.get("password") else []
     try:
-        with psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS) as connection:
+        with psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS, application_name=APPLICATION) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
             zone = sql.Literal(source.timezone or "UTC")

