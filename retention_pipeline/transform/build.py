@@ -93,8 +93,8 @@ def build(
             result = _invoke(project_dir, arguments, on_event)
     finally:
         close_connections()
-    if isinstance(result.exception, KeyboardInterrupt):
-        raise KeyboardInterrupt
+    if result.exception is not None and not isinstance(result.exception, Exception):
+        raise result.exception  # an interruption (Ctrl-C, or Dagster's), which dbt hands back like an error
     nodes = _nodes(result)
     failed = [node for node in nodes if node.status in {"error", "fail", "runtime error"}]
     if result.exception is None:
