@@ -1,8 +1,7 @@
-"""Period tables become KPIs: the registry of declarations, their computation, their validation, and reading them.
+"""Period tables become KPIs: the registry of declarations, their computation and their validation.
 
 One module per family declares the KPIs (customers, orders, subscriptions, lifetime_value). cells.py and figures.py
-make the SQL, store.py writes what changed, contract.py validates, reading.py answers "show me". Nothing here reads
-facts or raw data.
+make the SQL, store.py writes what changed, contract.py validates. Nothing here reads facts or raw data.
 """
 
 from __future__ import annotations
@@ -13,8 +12,7 @@ from typing import Any
 import duckdb
 
 from retention_pipeline.kpis.contract import validate_kpis
-from retention_pipeline.kpis.reading import KpiTable, NoSuchRows, kpi_table
-from retention_pipeline.kpis.registry import KPIS, UnknownKpi, connected_families, kpi_named
+from retention_pipeline.kpis.registry import KPIS, connected_families
 from retention_pipeline.kpis.rules import rules_from
 from retention_pipeline.kpis.store import KpiResult, write_kpis
 from retention_pipeline.kpis.violation import Violation
@@ -41,12 +39,7 @@ def compute_kpis(
 __all__ = [
     "KPIS",
     "KpiResult",
-    "KpiTable",
-    "NoSuchRows",
-    "UnknownKpi",
     "Violation",
     "compute_kpis",
-    "kpi_named",
-    "kpi_table",
     "validate_kpis",
 ]

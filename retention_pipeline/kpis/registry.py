@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 
@@ -16,18 +15,6 @@ HORIZONS: tuple[int, ...] = tuple(sorted({kpi.horizon_days for kpi in KPIS if kp
 
 if len(BY_ID) != len(KPIS):
     raise ValueError("two KPIs share an id")
-
-
-class UnknownKpi(Exception):
-    """No KPI bears this id; the message names the nearest ones."""
-
-
-def kpi_named(id: str) -> Kpi:
-    """The KPI with this id; raises UnknownKpi with the nearest ids."""
-    if id in BY_ID:
-        return BY_ID[id]
-    near = difflib.get_close_matches(id, BY_ID, n=3, cutoff=0.5)
-    raise UnknownKpi(f"no KPI is called {id!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
 
 
 def family_kpis(family: Family) -> tuple[Kpi, ...]:

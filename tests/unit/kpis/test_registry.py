@@ -7,7 +7,6 @@ import duckdb
 import pytest
 from hand_made import Warehouse
 
-from retention_pipeline.kpis import UnknownKpi, kpi_named
 from retention_pipeline.kpis.declaration import Kpi, LookBack, proportion
 from retention_pipeline.kpis.dictionary import dictionary
 from retention_pipeline.kpis.registry import BY_ID, FAMILIES, KPIS, family_kpis, registry_fingerprint
@@ -70,11 +69,6 @@ def test_definitions_are_published_one_row_per_kpi_in_the_registrys_order() -> N
     assert [row[1] for row in rows] == [kpi.definition for kpi in KPIS]
     churn = next(row for row in rows if row[0] == "customer_churn_rate")
     assert churn[2:] == (1.0, "subscription, order, any")
-
-
-def test_an_unknown_id_is_met_with_near_ones() -> None:
-    with pytest.raises(UnknownKpi, match="did you mean quick_ratio"):
-        kpi_named("quickratio")
 
 
 def test_a_declaration_that_contradicts_itself_is_refused() -> None:
