@@ -20,6 +20,7 @@ from retention_pipeline.publish.runs import Run
 from retention_pipeline.publish.state import read_state
 from retention_pipeline.publish.writer_lock import HomeIsBusy, writer_lock
 from retention_pipeline.settings import Home, Settings, SettingsError
+from retention_pipeline.workspace import Workspace
 
 JOB = "nightly"
 RESOURCE = "night"
@@ -129,12 +130,10 @@ def failure(error: Exception) -> dg.Failure:
 
 
 def night_resource(
-    home: Home,
-    settings: Settings,
-    *,
+    work: Workspace,
     needed: frozenset[dg.AssetKey],
+    *,
     assembly: Assembly,
-    settings_problem: SettingsError | None,
     progress: Progress | None,
     clock: Callable[[], datetime],
 ) -> dg.ResourceDefinition:
@@ -155,16 +154,16 @@ def night_resource(
         dagster_run = context.run
         assert dagster_run is not None
         given = context.resource_config.get("as_of")
-        today = business_day(settings, clock())
-        published = read_state(home.current)
+        today = business_day(work.settings, clock())
+        published = read_state(work.home.current)
         is_backfill = published is not None and asks_for_the_past(dagster_run.tags, given, today)
         if given:
             as_of = date.fromisoformat(given)
         else:
             as_of = published.as_of if published is not None and is_backfill else today
         opened = Night(
-            home=home,
-            settings=settings,
+            home=work.home,
+            settings=work.settings,
             as_of=as_of,
             full_refresh=context.resource_config["full_refresh"] or is_backfill,
             months=asked_months(dagster_run.tags),
@@ -174,7 +173,7 @@ def night_resource(
             command=BACKFILL if is_backfill else dagster_run.tags.get(COMMAND_TAG, "dagster"),
             is_backfill=is_backfill,
             progress=progress,
-            settings_problem=settings_problem,
+            settings_problem=work.problem,
         )
         with opened.held:
             yield opened
