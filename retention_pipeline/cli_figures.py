@@ -142,7 +142,9 @@ def query(home: Path | None, sql: str, *, form: str, limit: int) -> None:
 
 
 def export(home: Path | None, folder: Path, *, form: str, tables: list[str], as_json: bool) -> None:
-    """One file per table; a file appears whole or not at all. Default: every table but the facts (int_*)."""
+    """One file per table; a file appears whole or not at all. Default: the tables that every run copies to Parquet."""
+    from retention_pipeline.publish.exports import exported_tables
+
     if form not in FORMATS:
         raise UnknownName(f"There is no format {form!r}; there are {' and '.join(FORMATS)}")
     place = resolve_home(home)
@@ -151,9 +153,7 @@ def export(home: Path | None, folder: Path, *, form: str, tables: list[str], as_
         unknown = [name for name in tables if name not in there]
         if unknown:
             raise UnknownName(f"There is no table {unknown[0]!r}{_nearest(unknown[0], there)}")
-        chosen = tables or [
-            name for name, row in there.items() if row["kind"] == "table" and not name.startswith(("int_", "missing_"))
-        ]
+        chosen = tables or exported_tables(connection)
         folder.mkdir(parents=True, exist_ok=True)
         written = [_export(connection, name, folder, form) for name in chosen]
     if as_json:

@@ -83,7 +83,7 @@ def _figures_asset(
         )
         for month in further_months(figures.changed_months, night.months, months):
             for key in (FIGURES, *period_tables):
-                context.log_event(dg.AssetMaterialization(key, partition=month))
+                context.log_event(dg.AssetMaterialization(key, partition=month, metadata={"as_of": str(night.as_of)}))
         with opened(night.home.next_file, read_only=True) as connection:
             headline = read_headline(connection, as_of=night.as_of)
         yield dg.MaterializeResult(

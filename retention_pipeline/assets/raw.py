@@ -99,7 +99,8 @@ def what_came(dataset: str, result: Any) -> list[str]:
     lines = []
     if loads:
         counts = {name: sum(getattr(load, name) for load in loads) for name in ("new", "changed", "stale", "bad")}
-        words = {"new": "new rows", "changed": "changed", "stale": "older than known", "bad": "refused (quarantine)"}
+        rows = "new row" if counts["new"] == 1 else "new rows"
+        words = {"new": rows, "changed": "changed", "stale": "older than known", "bad": "refused (quarantine)"}
         told = ", ".join(f"{count:,} {words[name]}" for name, count in counts.items() if count or name == "new")
         lines.append(f"{dataset}: {len(loads):,} file{'' if len(loads) == 1 else 's'}, {told}")
     return lines + [f"{dataset}: not loaded: {load.file_name}: {load.error}" for load in result.refused]

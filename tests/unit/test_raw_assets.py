@@ -11,6 +11,10 @@ def test_what_came_is_summed_over_the_files_of_a_night() -> None:
     assert what_came("orders", result) == ["orders: 2 files, 1,201 new rows, 5 changed, 3 refused (quarantine)"]
 
 
+def test_one_row_is_one_row() -> None:
+    assert what_came("orders", IngestResult([load("loaded", new=1)])) == ["orders: 1 file, 1 new row"]
+
+
 def test_a_file_that_was_refused_is_named_with_its_reason() -> None:
     result = IngestResult([load("refused", error="column amount is missing")])
     assert what_came("orders", result) == ["orders: not loaded: a.csv: column amount is missing"]
