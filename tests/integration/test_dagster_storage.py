@@ -1,0 +1,85 @@
+"""Dagster's storage of a home: made once, never overwritten, and shared by the command line and the web page."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+from small_shop import open_shop
+
+from retention_pipeline import cli_home, instance
+from retention_pipeline.event_log import OpenEventLog
+from retention_pipeline.settings import Home
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return open_shop(tmp_path / "home")
+
+
+def test_the_storage_has_telemetry_off_one_run_at_a_time_and_a_workspace(home: Home) -> None:
+    instance.prepare_storage(home)
+    settings = yaml.safe_load((home.dagster / "dagster.yaml").read_text())
+    assert settings["telemetry"] == settings["nux"] == {"enabled": False}
+    assert settings["concurrency"]["runs"] == {"max_concurrent_runs": 1}
+    loaded = yaml.safe_load((home.dagster / "workspace.yaml").read_text())
+    ours = yaml.safe_load((Path(__file__).resolve().parents[2] / "workspace.yaml").read_text())
+    assert loaded == ours, "a schedule keeps its state only under the same location"
+
+
+def test_what_a_user_changed_stays(home: Home) -> None:
+    home.dagster.mkdir()
+    mine = "telemetry: {enabled: false}\nrun_retries: {enabled: false}\n"
+    (home.dagster / "dagster.yaml").write_text(mine)
+    instance.prepare_storage(home)
+    assert (home.dagster / "dagster.yaml").read_text() == mine
+
+
+def test_two_processes_may_open_a_new_storage_at_the_same_time(home: Home) -> None:
+    program = (
+        "import sys\nfrom pathlib import Path\n"
+        "from retention_pipeline.instance import open_instance\nfrom retention_pipeline.settings import Home\n"
+        "with open_instance(Home(Path(sys.argv[1]))) as instance:\n    assert instance.get_runs_count() == 0\n"
+    )
+    command = [sys.executable, "-c", program, str(home.root)]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
+
+
+def test_a_run_keeps_its_event_log_open_unless_another_storage_is_configured(home: Home, tmp_path: Path) -> None:
+    with instance.open_instance(home) as opened:
+        assert isinstance(opened.event_log_storage, OpenEventLog)
+    with open(home.dagster / "dagster.yaml", "a") as settings:
+        settings.write(f"storage: {{sqlite: {{base_dir: {tmp_path / 'elsewhere'}}}}}\n")
+    with instance.open_instance(home) as opened:
+        assert not isinstance(opened.event_log_storage, OpenEventLog)
+
+
+def test_runs_whose_process_is_gone_are_ended_and_others_are_left_alone(home: Home) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    tags = instance.process_tags()
+    with instance.open_instance(home) as opened:
+        job = dg.JobDefinition(name="nightly", graph_def=dg.GraphDefinition(name="nightly"))
+        runs = [
+            opened.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags | {"retention/pid": process})
+            for process in (str(gone.pid), str(os.getpid()))
+        ]
+        assert instance.end_dead_runs(opened) == [runs[0].run_id]
+        statuses = [opened.get_run_by_id(run.run_id).status for run in runs]  # type: ignore[union-attr]
+    assert statuses == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED]
+
+
+def test_ui_starts_dagster_on_the_homes_storage(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple] = []
+    monkeypatch.chdir(home.root)
+    monkeypatch.setattr(os, "execve", lambda *arguments: started.append(arguments))
+    cli_home.ui(home.root, host="127.0.0.1", port=3456)
+    ((_, command, environment),) = started
+    assert command[1:] == ["-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", "3456"]
+    assert (environment["DAGSTER_HOME"], environment["RETENTION_HOME"]) == (str(home.dagster), str(home.root))
+    assert Path.cwd() == home.dagster
