@@ -21,13 +21,17 @@ def made_orders(
         while day <= last and random.random() < 0.88:
             for _ in range(random.choice((1, 1, 1, 1, 2, 3))):
                 rows.append(made_order(random, clock, len(rows), customer, day, currencies))
-            day = next_day(random, day, window)
+            day = next_day(random, clock, day, window)
     random.shuffle(rows)
     return rows
 
 
-def next_day(random: Random, day: date, window: int) -> date:
-    """The next purchase: any day, or one on the edge of the activity window, of a month or of a horizon."""
+def next_day(random: Random, clock: Clock, day: date, window: int) -> date:
+    """The next purchase: any day, or a day on the edge of the activity window, of a month, of a horizon, or a day on
+    which the clocks change."""
+    changes = [found for found in clock.days_of_change(day, 200) if found > day]
+    if changes and random.random() < 0.05:
+        return random.choice(changes)
     if random.random() < 0.35:
         return day + timedelta(days=max(1, window + random.choice((-1, 0, 0, 1))))
     if random.random() < 0.2:
@@ -60,6 +64,8 @@ def made_order(
         "channel": random.choice(CHANNELS),
     }
     refund(random, clock, row, day)
+    if row["status"] in ("cancelled", "pending") and not row["refunded_amount"] and random.random() < 0.5:
+        row["currency"] = "JPY"  # there are no rates for it, and no figure asks for one
     return row
 
 

@@ -31,6 +31,16 @@ class Clock:
             instant = after if after is not None else instant
         return self._written(instant), instant
 
+    def days_of_change(self, day: date, count: int) -> list[date]:
+        """The days of the next `count` on which the business zone's clocks change: they have no 24 hours."""
+        following = [day + timedelta(days=number) for number in range(count + 1)]
+        midnights = [datetime.combine(day, time.min, self.business_zone).astimezone(UTC) for day in following]
+        return [
+            day
+            for day, start, end in zip(following, midnights, midnights[1:], strict=False)
+            if end - start != timedelta(days=1)
+        ]
+
     def _instant(self, day: date) -> datetime:
         hour, minute, second = self.random.choice(EDGES)
         if self.random.random() < 0.4:

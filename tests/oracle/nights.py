@@ -70,9 +70,10 @@ def arrival_of(random: Random, written: str, as_ofs: list[date]) -> int:
 def earlier_version(random: Random, dataset: str, row: Row, names: list[str]) -> Row:
     """The row as it was before something was corrected; as valid as the row, under the same key."""
     if dataset == "orders":
+        had_rates = row["currency"] != "JPY"
         changes = [
-            {"status": "pending"},
-            {"status": "paid", "refunded_amount": "", "refunded_at": ""},
+            {"status": "pending"} | ({} if had_rates else {"refunded_amount": ""}),
+            {"status": "paid" if had_rates else "cancelled", "refunded_amount": "", "refunded_at": ""},
             {"customer_id": random.choice([*names, ""])},
             {"ordered_at": moved(row["ordered_at"], random.choice((-40, -1, 1, 35)))},
             {"is_test": "true"},
