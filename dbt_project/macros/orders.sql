@@ -22,6 +22,19 @@
   end
 {%- endmacro %}
 
+{# Every order with its refund and the reason why it does not count. #}
+{% macro judged_orders() -%}
+  select
+      *,
+      {{ exclusion_reason() }} as exclusion_reason
+  from (
+      select
+          *,
+          cast({{ order_refund() }} as decimal(18, 2)) as refund
+      from {{ ref('stg_orders') }}
+  ) as refunds
+{%- endmacro %}
+
 {# Every order with surviving customer, refund, reason and rate of its day. #}
 {% macro resolved_orders() -%}
   select
@@ -35,21 +48,10 @@
       orders.refund,
       coalesce(orders.refunded_date, orders.ordered_date) as refunded_date,
       orders.is_test,
-      orders.channel,
       orders.exclusion_reason,
       orders.load_id,
       fx_rates.rate
-  from (
-      select
-          *,
-          {{ exclusion_reason() }} as exclusion_reason
-      from (
-          select
-              *,
-              cast({{ order_refund() }} as decimal(18, 2)) as refund
-          from {{ ref('stg_orders') }}
-      ) as refunds
-  ) as orders
+  from ({{ judged_orders() }}) as orders
   left join {{ ref('int_identities') }} as identities
       on orders.customer_key = identities.alias_key
   left join {{ ref('int_fx_rates') }} as fx_rates
@@ -64,7 +66,6 @@
       customer_key,
       ordered_date,
       ordered_at,
-      channel,
       {{ order_money_to_reporting('amount - refund', 'currency', 'rate') }} as revenue
   from ({{ resolved_orders() }}) as resolved
   where exclusion_reason is null

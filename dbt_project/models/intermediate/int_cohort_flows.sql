@@ -1,9 +1,7 @@
 {{ config(materialized='contributions', flow_keys=['grain', 'basis', 'segment_dimension', 'segment_value', 'cohort_number', 'period_number']) }}
 {%- set columns = {'members': 'bigint', 'ever_active': 'bigint', 'active_purchases': 'bigint', 'active_change': 'bigint', 'last_active': 'bigint',
     'order_revenue': 'decimal(38, 2)', 'mrr_change': 'decimal(38, 6)'} %}
-{#- Rows are narrow; sums are wide. -#}
-{%- set row_columns = {} %}
-{%- for column in columns %}{% do row_columns.update({column: {'order_revenue': 'decimal(18, 2)', 'mrr_change': 'decimal(18, 6)'}.get(column, 'integer')}) %}{% endfor %}
+{%- set row_columns = narrow(columns) %}
 {%- set keys = ['basis', 'is_only_basis', 'cohort_number', 'period_number'] %}
 with cohort_members as (
     select * from {{ fact('int_cohort_members') }}

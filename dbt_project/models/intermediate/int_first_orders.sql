@@ -1,6 +1,10 @@
 {{ config(materialized='by_customer') }}
 with orders as (
-    {{ counted_orders() }}
+    {{ judged_orders() }}
+),
+
+identities as (
+    select * from {{ ref('int_identities') }}
 ),
 
 first_days as (
@@ -10,19 +14,22 @@ first_days as (
 
 ranked as (
     select
-        orders.customer_key,
-        orders.ordered_date,
+        first_days.customer_key,
+        first_days.purchase_date,
         orders.channel,
-        row_number() over (partition by orders.customer_key order by orders.ordered_at nulls last, orders.order_id nulls last) as order_number
+        row_number() over (partition by first_days.customer_key order by orders.order_id nulls last) as place
     from orders
+    left join identities
+        on orders.customer_key = identities.alias_key
     inner join first_days
-        on orders.customer_key = first_days.customer_key
-        and orders.ordered_date = first_days.purchase_date
+        on coalesce(identities.customer_key, orders.customer_key) = first_days.customer_key
+        and orders.ordered_at = first_days.first_ordered_at
+    where orders.exclusion_reason is null
 )
 
 select
     customer_key,
-    ordered_date,
+    purchase_date as ordered_date,
     channel
 from ranked
-where order_number = 1
+where place = 1

@@ -1,5 +1,6 @@
 {{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'profile_before', 'profile_key']) }}
 {%- set columns = mrr_flow_columns() -%}
+{%- set row_columns = narrow(columns) -%}
 with calendar as (
     select * from {{ ref('int_calendar') }}
     where grain = {{ this_grain() }}
@@ -73,7 +74,7 @@ contributions as (
     select
         first_facts.customer_key,
         calendar.period_start,
-        {{ only(columns, {'customers_known': 1}) }}
+        {{ only(row_columns, {'customers_known': 1}) }}
     from first_facts
     inner join calendar
         on first_facts.first_subscription_fact_date = calendar.calendar_date
@@ -81,7 +82,7 @@ contributions as (
     select
         movements.customer_key,
         calendar.period_start,
-        {{ only(columns, {
+        {{ only(row_columns, {
             'mrr_new': "case movements.movement when 'new' then movements.amount else 0 end",
             'mrr_expansion': "case movements.movement when 'expansion' then movements.amount else 0 end",
             'mrr_contraction': "case movements.movement when 'contraction' then -movements.amount else 0 end",
@@ -95,13 +96,13 @@ contributions as (
     select
         customer_key,
         period_start,
-        {{ only(columns, {'customers_with_losses': 1}) }}
+        {{ only(row_columns, {'customers_with_losses': 1}) }}
     from customers_with_losses
     union all
     select
         customer_key,
         period_start,
-        {{ only(columns, {
+        {{ only(row_columns, {
             'customers_paying': 'case when is_paying_close then 1 else 0 end - case when is_paying_open then 1 else 0 end',
             'mrr_not_kept': 'greatest(mrr_open - mrr_close, 0)',
             'mrr_grown': 'case when is_paying_open then mrr_close - mrr_open else 0 end',
@@ -114,7 +115,7 @@ contributions as (
     select
         customer_key,
         period_start,
-        {{ only(columns, {
+        {{ only(row_columns, {
             'customers_lost': 1,
             'lost_involuntary': "case when lost_class = 'involuntary' then 1 else 0 end",
             'lost_voluntary': "case when lost_class = 'voluntary' then 1 else 0 end",
@@ -125,7 +126,7 @@ contributions as (
     select
         customer_key,
         period_start,
-        {{ only(columns, {
+        {{ only(row_columns, {
             'renewals_due': 1,
             'renewals_pending': 'case when is_resolved then 0 else 1 end',
             'renewals_renewed': 'case when is_resolved and is_renewed then 1 else 0 end',
@@ -138,7 +139,7 @@ contributions as (
     select
         cancel_requests.customer_key,
         calendar.period_start,
-        {{ only(columns, {'cancellations_requested': 1}) }}
+        {{ only(row_columns, {'cancellations_requested': 1}) }}
     from cancel_requests
     inner join calendar
         on cancel_requests.request_date = calendar.calendar_date
@@ -150,7 +151,7 @@ moves as (
         profile_changes.period_start,
         profile_changes.profile_before,
         profile_changes.profile_key,
-        {{ only(columns, {'customers_known': 1}) }}
+        {{ only(row_columns, {'customers_known': 1}) }}
     from profile_changes
     inner join first_facts
         on profile_changes.customer_key = first_facts.customer_key
@@ -160,7 +161,7 @@ moves as (
         moved.period_start,
         moved.profile_before,
         moved.profile_key,
-        {{ only(columns, {
+        {{ only(row_columns, {
             'customers_paying': "case when row_number() over (partition by moved.customer_key, moved.period_start order by moved.currency nulls last) = 1 then 1 else 0 end",
             'home_mrr': "case when moved.currency = '" ~ var('reporting_currency') ~ "' then moved.mrr else 0 end",
             'home_list_mrr': "case when moved.currency = '" ~ var('reporting_currency') ~ "' then moved.list_mrr else 0 end",

@@ -52,8 +52,15 @@ summed as (
     group by customer_key
 ),
 
+{# What a value adds to the key when it takes the place of the one before in its dimension. #}
 moving as (
-    select weighted.*
+    select
+        weighted.customer_key,
+        weighted.start_date,
+        weighted.is_first_value,
+        weighted.weight - lag(weighted.weight, 1, cast(0 as bigint)) over (
+            partition by weighted.dimension, weighted.customer_key order by weighted.start_date nulls last
+        ) as step
     from weighted
     inner join summed
         on weighted.customer_key = summed.customer_key
@@ -65,65 +72,34 @@ moving as (
 dated as (
     select
         'period' as rule,
-        dimension,
         customer_key,
-        weight,
-        start_date,
+        step,
         is_first_value,
         start_date as first_use_date
     from moving
     union all
     select
         '12m' as rule,
-        dimension,
         customer_key,
-        weight,
-        start_date,
+        step,
         is_first_value,
         case when is_first_value then start_date else {{ twelve_months_after('start_date') }} end as first_use_date
     from moving
 ),
 
-used_from as (
+steps as (
     select
         dated.rule,
         calendar.grain,
-        dated.dimension,
         dated.customer_key,
-        dated.weight,
-        dated.start_date,
-        case when dated.rule = 'period' and not dated.is_first_value then calendar.period_end else calendar.period_start end as from_period
+        case when dated.rule = 'period' and not dated.is_first_value then calendar.period_end else calendar.period_start end as from_period,
+        dated.step
     from dated
     inner join calendar
         on greatest(dated.first_use_date, cast('1900-01-01' as date)) = calendar.calendar_date
 ),
 
-{# Of several values first used in one period the last one is. #}
-last_used as (
-    select
-        rule,
-        grain,
-        dimension,
-        customer_key,
-        weight,
-        from_period,
-        row_number() over (partition by rule, grain, dimension, customer_key, from_period order by start_date desc nulls last) as place
-    from used_from
-),
-
-steps as (
-    select
-        rule,
-        grain,
-        customer_key,
-        from_period,
-        weight - lag(weight, 1, cast(0 as bigint)) over (
-            partition by rule, grain, dimension, customer_key order by from_period nulls last
-        ) as step
-    from last_used
-    where place = 1
-),
-
+{# Of several values first used in one period the last one is: their steps add up to it. #}
 period_steps as (
     select
         steps.rule,
