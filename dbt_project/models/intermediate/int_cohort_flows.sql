@@ -2,7 +2,9 @@
 {%- set columns = {'members': 'bigint', 'ever_active': 'bigint', 'active_purchases': 'bigint', 'active_change': 'bigint', 'last_active': 'bigint',
     'order_revenue': 'decimal(38, 2)', 'mrr_change': 'decimal(38, 6)'} %}
 {%- set row_columns = narrow(columns) %}
-{%- set keys = ['basis', 'is_only_basis', 'cohort_number', 'period_number'] %}
+{#- Grouping by one number is cheaper than by four columns: a cell is basis, cohort and period in one. -#}
+{%- set bases = ['order', 'subscription', 'any'] %}
+{%- set places = 1048576 %}
 with cohort_members as (
     select * from {{ fact('int_cohort_members') }}
 ),
@@ -40,10 +42,11 @@ calendar as (
 members as (
     select
         cohort_members.basis,
-        cohort_members.is_only_basis,
+        case cohort_members.basis{% for basis in bases %} when '{{ basis }}' then {{ loop.index0 }}{% endfor %} end
+            + case when cohort_members.is_only_basis then {{ bases | length }} else 0 end as basis_number,
         cohort_members.customer_key,
         cohort_members.profile_key,
-        calendar.period_number as cohort_number
+        cast(calendar.period_number as bigint) as cohort_number
     from cohort_members
     inner join calendar
         on cohort_members.cohort_date = calendar.calendar_date
@@ -82,7 +85,7 @@ covers as (
 member_covers as (
     select
         members.basis,
-        members.is_only_basis,
+        members.basis_number,
         members.profile_key,
         members.cohort_number,
         greatest(covers.from_number, members.cohort_number) as from_number,
@@ -142,7 +145,7 @@ last_activities as (
 mrr_by_period as (
     select
         members.basis,
-        members.is_only_basis,
+        members.basis_number,
         members.profile_key,
         members.cohort_number,
         greatest(calendar.period_number, members.cohort_number) as period_number,
@@ -158,14 +161,11 @@ mrr_by_period as (
 
 {# `ever_active` counts members with an activity in their cohort's period or later; `last_active` those whose last one this is. #}
 contributions as (
-    select basis, is_only_basis, cohort_number, cohort_number as period_number, profile_key, {{ only(row_columns, {'members': '1'}) }}
+    select (basis_number * {{ places }} + cohort_number) * {{ places }} + cohort_number as cell, profile_key, {{ only(row_columns, {'members': '1'}) }}
     from members
     union all
     select
-        members.basis,
-        members.is_only_basis,
-        members.cohort_number,
-        purchases.period_number,
+        (members.basis_number * {{ places }} + members.cohort_number) * {{ places }} + purchases.period_number as cell,
         members.profile_key,
         {{ only(row_columns, {'active_purchases': 'purchases.is_first_in_period', 'last_active': 'purchases.is_last', 'order_revenue': 'purchases.revenue'}) }}
     from purchases
@@ -175,10 +175,7 @@ contributions as (
         and members.cohort_number <= purchases.period_number
     union all
     select
-        members.basis,
-        members.is_only_basis,
-        members.cohort_number,
-        members.cohort_number as period_number,
+        (members.basis_number * {{ places }} + members.cohort_number) * {{ places }} + members.cohort_number as cell,
         members.profile_key,
         {{ only(row_columns, {'ever_active': '1'}) }}
     from purchases
@@ -188,43 +185,67 @@ contributions as (
         and members.cohort_number <= purchases.period_number
     where purchases.is_last = 1
     union all
-    select basis, is_only_basis, cohort_number, from_number as period_number, profile_key, {{ only(row_columns, {'active_change': '1'}) }}
+    select (basis_number * {{ places }} + cohort_number) * {{ places }} + from_number as cell, profile_key, {{ only(row_columns, {'active_change': '1'}) }}
     from member_covers
     union all
-    select basis, is_only_basis, cohort_number, to_number as period_number, profile_key, {{ only(row_columns, {'active_change': '-1'}) }}
+    select (basis_number * {{ places }} + cohort_number) * {{ places }} + to_number as cell, profile_key, {{ only(row_columns, {'active_change': '-1'}) }}
     from member_covers
     where to_number is not null
     union all
-    select basis, is_only_basis, cohort_number, cohort_number as period_number, profile_key, {{ only(row_columns, {'ever_active': 'is_last'}) }}
+    select (basis_number * {{ places }} + cohort_number) * {{ places }} + cohort_number as cell, profile_key, {{ only(row_columns, {'ever_active': 'is_last'}) }}
     from member_covers
     where basis = 'subscription'
         and (last_number is null or last_number >= cohort_number)
     union all
-    select basis, is_only_basis, cohort_number, last_number as period_number, profile_key, {{ only(row_columns, {'last_active': 'is_last'}) }}
+    select (basis_number * {{ places }} + cohort_number) * {{ places }} + last_number as cell, profile_key, {{ only(row_columns, {'last_active': 'is_last'}) }}
     from member_covers
     where basis = 'subscription'
         and last_number >= cohort_number
     union all
-    select 'any' as basis, false as is_only_basis, cohort_number, period_number, profile_key, {{ only(row_columns, {'active_purchases': '1'}) }}
+    select (2 * {{ places }} + cohort_number) * {{ places }} + period_number as cell, profile_key, {{ only(row_columns, {'active_purchases': '1'}) }}
     from uncovered_purchases
     union all
-    select 'any' as basis, false as is_only_basis, cohort_number, cohort_number as period_number, profile_key, {{ only(row_columns, {'ever_active': '1'}) }}
+    select (2 * {{ places }} + cohort_number) * {{ places }} + cohort_number as cell, profile_key, {{ only(row_columns, {'ever_active': '1'}) }}
     from last_activities
     union all
-    select 'any' as basis, false as is_only_basis, cohort_number, last_number as period_number, profile_key, {{ only(row_columns, {'last_active': '1'}) }}
+    select (2 * {{ places }} + cohort_number) * {{ places }} + last_number as cell, profile_key, {{ only(row_columns, {'last_active': '1'}) }}
     from last_activities
     where last_number is not null
     union all
-    select basis, is_only_basis, cohort_number, period_number, profile_key, {{ only(row_columns, {'mrr_change': 'mrr_change'}) }}
+    select (basis_number * {{ places }} + cohort_number) * {{ places }} + period_number as cell, profile_key, {{ only(row_columns, {'mrr_change': 'mrr_change'}) }}
     from mrr_by_period
 ),
 
 sums as (
-    {{ rows_by_segment('contributions', keys, columns) }}
+    {{ rows_by_segment('contributions', ['cell'], columns) }}
+),
+
+decoded as (
+    select
+        {{ int_div('cell', places * places) }} % {{ bases | length }} as basis_number,
+        cell >= {{ bases | length * places * places }} as is_only_basis,
+        cast({{ int_div('cell', places) }} % {{ places }} as integer) as cohort_number,
+        cast(cell % {{ places }} as integer) as period_number,
+        segment_dimension,
+        segment_value,
+        {{ columns | join(', ') }}
+    from sums
+),
+
+named as (
+    select
+        case basis_number{% for basis in bases %} when {{ loop.index0 }} then '{{ basis }}'{% endfor %} end as basis,
+        is_only_basis,
+        cohort_number,
+        period_number,
+        segment_dimension,
+        segment_value,
+        {{ columns | join(', ') }}
+    from decoded
 ),
 
 with_any as (
-    {{ and_any('sums', ['cohort_number', 'period_number', 'segment_dimension', 'segment_value'] + (columns | list)) }}
+    {{ and_any('named', ['cohort_number', 'period_number', 'segment_dimension', 'segment_value'] + (columns | list)) }}
 )
 
 select
@@ -232,8 +253,8 @@ select
     basis,
     segment_dimension,
     segment_value,
-    cast(cohort_number as integer) as cohort_number,
-    cast(period_number as integer) as period_number,
+    cohort_number,
+    period_number,
 {%- for column, type in columns.items() %}
     cast(sum({{ column }}) as {{ type }}) as {{ column }}{{ ',' if not loop.last }}
 {%- endfor %}
