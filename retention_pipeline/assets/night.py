@@ -98,9 +98,11 @@ class Night:
         except dg.Failure:
             raise
         except Exception as error:
-            if may_retry and passes_by_itself(error):
+            passing = passes_by_itself(error)
+            if passing and may_retry and context.retry_number < RETRIES:
+                self.reporter(context).say(f"{error}: tried again in {SECONDS_BEFORE_RETRY:.0f} s")
                 raise dg.RetryRequested(RETRIES, SECONDS_BEFORE_RETRY) from error
-            if type(error).__module__.startswith("retention_pipeline."):
+            if passing or type(error).__module__.startswith("retention_pipeline."):
                 raise failure(error) from error
             raise
 

@@ -10,8 +10,10 @@ import pytest
 from dagster import DagsterEventType
 from small_shop import AS_OF, LATE_ORDER, MONTHS, deliver, open_shop
 
+from retention_pipeline.assets import night
 from retention_pipeline.assets.raw import raw_key
 from retention_pipeline.definitions import build_definitions
+from retention_pipeline.ingest import IngestError
 from retention_pipeline.instance import open_instance
 from retention_pipeline.kpis.violation import Violation
 from retention_pipeline.launch import Launched, NoSuchMonths, RunFailed, launch
@@ -167,6 +169,26 @@ def test_an_order_in_a_currency_without_a_rate_stops_the_run_with_one_message(
         run(home)
     assert failed.value.kind in {"BuildError", "InputError"}
     assert "Traceback" not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [(ConnectionResetError("the shop's database went away"), 3), (IngestError("half of a file is refused"), 1)],
+)
+def test_what_can_pass_is_tried_three_times_and_bad_data_once(
+    error: Exception, tries: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(night, "SECONDS_BEFORE_RETRY", 0)
+    asked: list[str] = []
+
+    def ingest(*_: object, datasets: list[str], **__: object) -> None:
+        asked.extend(datasets)
+        raise error
+
+    with pytest.raises(RunFailed, match=str(error)) as failed:
+        run(open_shop(tmp_path / "home"), assembly=Assembly(ingest=ingest))
+    assert failed.value.kind == type(error).__name__
+    assert asked.count("orders") == tries
 
 
 @pytest.mark.parametrize("chosen", [["raw/orders"], ["period_customers", "retention_kpis"], ["published_snapshot"]])
