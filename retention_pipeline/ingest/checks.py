@@ -117,7 +117,7 @@ def _given(column: Column, source: Source, mapping: Mapping) -> str:
     if kind != "VARCHAR" and column.kind not in ("text", "enum", "currency") and column.name not in source.values:
         return file_column.expression
     text = file_column.expression if kind == "VARCHAR" else _as_text(file_column)
-    text = f"nullif(trim({text}, E' \\t'), '')"
+    text = f"nullif(trim({text}), '')"
     if column.kind == "enum":
         text = f"lower({text})"
     elif column.kind == "currency" and column.name not in source.values:
@@ -205,9 +205,10 @@ def _instant(column: Column, given: str, kind: str, timezone: str | None) -> tup
     if kind == "DATE":
         return f"cast({given} as timestamp)", "true"
     if kind == "TIMESTAMP WITH TIME ZONE":
-        return f"timezone('UTC', {given})", "false"
+        return f"case when isfinite({given}) then {_utc(given)} end", "false"
     if kind.startswith("TIMESTAMP"):
-        return _local(f"cast({given} as timestamp)", timezone), "false"
+        finite = f"case when isfinite(cast({given} as timestamp)) then cast({given} as timestamp) end"
+        return _local(finite, timezone), "false"
     if kind != "VARCHAR":
         return "null", "false"
     local = _local(f"try_cast({given} as timestamp)", timezone)
@@ -217,10 +218,10 @@ def _instant(column: Column, given: str, kind: str, timezone: str | None) -> tup
     value = f"""case
         when length({given}) = 10 and regexp_full_match({given}, '{DAY}') then try_cast({given} as timestamp)
         when regexp_full_match({given}, '{DAY}{TIME}(Z| ?UTC|{OFFSET})')
-            then timezone('UTC', try_cast({given} as timestamptz))
+            then {_utc(f"try_cast({given} as timestamptz)")}
         when regexp_full_match({given}, '{DAY}{TIME}') then {local}
         when regexp_full_match({given}, '{DAY}{TIME} {OFFSET}')
-            then timezone('UTC', try_cast(replace(replace({given}, ' +', '+'), ' -', '-') as timestamptz))
+            then {_utc(f"try_cast(replace(replace({given}, ' +', '+'), ' -', '-') as timestamptz)")}
         end"""
     if column.kind == "version":  # a bare date is 00:00 in the source's zone; it only orders versions
         start_of_day = _local(f"try_cast({given} as timestamp)", timezone or "UTC")
@@ -232,7 +233,12 @@ def _local(instant: str, timezone: str | None) -> str:
     """A time without a zone, taken to be in the source's zone; null where the source names none."""
     if timezone is None:
         return "cast(null as timestamp)"
-    return instant if timezone == "UTC" else f"timezone('UTC', timezone({literal(timezone)}, {instant}))"
+    return instant if timezone == "UTC" else _utc(f"timezone({literal(timezone)}, {instant})")
+
+
+def _utc(instant: str) -> str:
+    """A timestamp with zone as naive UTC; by way of microseconds, a third of the cost of timezone('UTC', …)."""
+    return f"make_timestamp(epoch_us({instant}))"
 
 
 def _row_hash(contract: Contract, hashed: str) -> str:

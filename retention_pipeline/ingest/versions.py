@@ -69,6 +69,7 @@ class _Merger:
         self.history = f"raw.{contract.dataset}_history"
         self.content = [quoted(name) for name, _ in contract.typed_columns] + ["_extra"]
         self.version = contract.version_column
+        self.all_new = False
         self.run("create or replace temp table beaten (stage_row bigint, by_load bigint, outcome utinyint)")
         self.run(
             """
@@ -209,6 +210,9 @@ class _Merger:
     def judge(self) -> None:
         """What becomes of each row that stands, held against the current row of its key."""
         if self.number(f"select count(*) from (from {self.table} limit 1)") == 0:
+            if self.number("select (select count(*) from beaten) + count(*) from stage where _deleted") == 0:
+                self.all_new = True  # a first load: every good row stands, no need to say so row by row
+                return
             self.run(
                 f"""
                 insert into verdict
@@ -267,7 +271,8 @@ class _Merger:
                 """
             )
         self.take_out()
-        self._insert(self.table, raw_names, f"select stage_row from verdict where outcome in ({NEW}, {CHANGED})", "")
+        winners = f"stage.rowid in (select stage_row from verdict where outcome in ({NEW}, {CHANGED}))"
+        self._insert(self.table, raw_names, "stage._error is null" if self.all_new else winners)
         if self.number(
             f"select count(*) from (from verdict where outcome = {STALE} union all by name"
             f" from beaten where outcome = {STALE})"
@@ -304,14 +309,14 @@ class _Merger:
             joins += f" left join raw.customer_keys as keys_{position} on keys_{position}.customer_id = stage.{name}"
         return values, joins
 
-    def _insert(self, table: str, names: list[str], rows: str, condition: str) -> None:
+    def _insert(self, table: str, names: list[str], condition: str) -> None:
         values, joins = self._keys()
         content = ", ".join(f"stage.{name}" for name in self.content)
         self.run(
             f"""
             insert into {table} ({", ".join(names)})
             select {content}, stage._load_id, {self.now}{values}
-            from stage{joins} where stage.rowid in ({rows}) {condition}
+            from stage{joins} where {condition}
             """
         )
 
@@ -334,6 +339,12 @@ class _Merger:
 
     def counts(self) -> dict[int, dict[str, int]]:
         counts: dict[int, dict[str, int]] = defaultdict(lambda: dict.fromkeys(OUTCOMES.values(), 0))
+        if self.all_new:
+            for load_id, number in self.run(
+                "select _load_id, count(*) from stage where _error is null group by all"
+            ).fetchall():
+                counts[load_id]["new"] = number
+            return counts
         for load_id, outcome, number in self.run(
             """
             select load_id, outcome, count(*) from verdict group by all

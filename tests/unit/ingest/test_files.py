@@ -175,6 +175,20 @@ def test_parquet_keeps_zones_dates_and_decimals(company: Company, tmp_path: Path
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", ["timestamp", "timestamptz"])
+def test_an_infinite_timestamp_in_parquet_is_refused_and_the_others_load(
+    company: Company, tmp_path: Path, kind: str
+) -> None:
+    company.source("orders", timezone="America/New_York")
+    content = parquet(
+        tmp_path / "x.parquet",
+        f"""select order_id, 'anna' as customer_id, ordered_at::{kind} as ordered_at, 10 as amount, 'EUR' as currency,
+        'paid' as status from (values ('a', '2024-03-01 12:00:00'), ('b', 'infinity')) as t(order_id, ordered_at)""",
+    )
+    load = company.load("orders", content, "x.parquet")
+    assert (load.good, load.bad) == (1, 1)
+
+
 def test_json_lines_may_lack_keys_and_have_others(company: Company) -> None:
     lines = [
         '{"order_id": 1, "customer_id": "anna", "ordered_at": "2024-03-01", "amount": 10.5, "currency": "EUR", '
