@@ -19,7 +19,7 @@ from rich.text import Text
 
 from retention_pipeline.cli_figures import print_json
 from retention_pipeline.headline import read_headline
-from retention_pipeline.published import open_published, state
+from retention_pipeline.published import dimensions, open_published, state
 from retention_pipeline.settings import Home, load_settings, resolve_home
 from retention_pipeline.terminal import print_headline, print_places
 
@@ -126,9 +126,10 @@ def _answer(home: Home, record: dict[str, Any], seconds: dict[str, float], *, as
     console = Console()
     with open_published(home) as connection:
         headline = read_headline(connection, as_of=state(connection)["as_of"])
+        segments = list(dimensions(connection))
     if headline is not None:
         print_headline(console, headline)
-    print_places(console, _places(home), _tries(home))
+    print_places(console, _places(home), _tries(home, segments))
 
 
 def _where_time_went(seconds: dict[str, float]) -> str:
@@ -150,10 +151,14 @@ def _places(home: Home) -> list[tuple[str, str]]:
     ]
 
 
-def _tries(home: Home) -> list[tuple[str, str]]:
+def _tries(home: Home, segments: list[str]) -> list[tuple[str, str]]:
     command, suffix = _command(), _home_option(home)
+    segment = f" --segment {segments[0]}" if segments else ""
     tries = [
-        (f"{command} kpis customer_churn_rate --segment country{suffix}", "a KPI over time, by segment"),
+        (
+            f"{command} kpis customer_churn_rate{segment}{suffix}",
+            "a KPI over time" + (", by segment" if segment else ""),
+        ),
         (f"{command} kpis --list{suffix}", "every KPI with its definition"),
         (f'{command} query "from cohort_retention limit 20"{suffix}', "SQL on everything that is published"),
         (f"{command} ui{suffix}", "the graph, the runs and the nightly schedule in the browser"),

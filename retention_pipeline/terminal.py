@@ -51,8 +51,9 @@ def print_places(console: Console, places: Sequence[tuple[str, str]], tries: Seq
     """
     console.print()
     console.print(Text("Where things are", STRONG))
+    width = max(len(path) for path, _ in places)
     for path, what in places:
-        console.print(Text.assemble("  ", (path, "cyan"), (f"  {what}", QUIET)), soft_wrap=True)
+        console.print(Text.assemble("  ", (f"{path:{width}}", "cyan"), (f"  {what}", QUIET)), soft_wrap=True)
     console.print()
     console.print(Text("What to try next", STRONG))
     for command, what in tries:
