@@ -18,7 +18,7 @@ from retention_pipeline.settings import Source
 DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 TIME = r"[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?"
 OFFSET = r"[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?"
-INTEGER = r"\s*[+-]?[0-9]{1,18}(\.0+)?\s*"
+INTEGER = r"[+-]?[0-9]{1,18}(\.0+)?"
 FIRST_INSTANT, END_OF_INSTANTS = "1900-01-01", "2201-01-01"
 TRUE, FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 
@@ -196,7 +196,7 @@ def _decimal(column: Column, given: str, kind: str, source: Source) -> str:
     point = re.escape(source.decimal)
     further = "[0-9]*" if source.round_amounts else "0*"
     decimals = f"[0-9]{{0,{scale}}}{further}"
-    pattern = rf"\s*[+-]?([0-9]{{1,{18 - scale}}}({point}{decimals})?|{point}[0-9]{decimals})\s*"
+    pattern = rf"[+-]?([0-9]{{1,{18 - scale}}}({point}{decimals})?|{point}[0-9]{decimals})"
     text = f"replace({given}, ',', '.')" if source.decimal == "," else given
     return f"case when regexp_full_match({given}, '{pattern}') then try_cast({text} as {column.type}) end"
 

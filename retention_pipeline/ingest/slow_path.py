@@ -2,8 +2,9 @@
 quotes, mixed line ends, NUL bytes. Line by line in Python, for such files only.
 
 A record begins at a line. Where a quoted value is still open at the line's end, the next lines belong to it, if that
-makes a record with the right number of values; if not, the first line alone is refused and reading goes on with the
-next, so that one stray quote never swallows the rows behind it.
+makes a record with the right number of values and none of them is a record by itself; if not, the first line alone is
+refused and reading goes on with the next. So one stray quote never swallows the rows behind it, not even up to a
+second one that would close it.
 """
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ def _record(raw: bytes, upcoming: _Upcoming, parse) -> tuple[list[str | None] | 
     text = raw
     for used in range(1, MAX_LINES_OF_A_RECORD):
         following = upcoming.peek(used)
-        if following is None or len(text) > MAX_RECORD:
+        if following is None or len(text) > MAX_RECORD or _is_record(following, parse):
             break
         text += b"\n" + following
         if following.count(b'"') == 0:  # nothing that could close the value
@@ -177,6 +178,14 @@ def _record(raw: bytes, upcoming: _Upcoming, parse) -> tuple[list[str | None] | 
             if not error.open_quote:
                 break
     return first, 0
+
+
+def _is_record(line: bytes, parse) -> bool:
+    """Whether a line is a record by itself; of one or two values a line of prose could be."""
+    try:
+        return len(parse(line.removesuffix(b"\r"))) > 2
+    except BrokenRecordError:
+        return False
 
 
 class _Upcoming:
