@@ -37,8 +37,8 @@ class Teller:
         """A line that stays."""
         elapsed = f"{time.perf_counter() - self.started:6.1f} s  "
         for number, line in enumerate(text.splitlines()):
-            text = Text.assemble((elapsed if number == 0 else " " * len(elapsed), "dim"), line)
-            self.console.print(text, soft_wrap=True)
+            shown = Text.assemble((elapsed if number == 0 else " " * len(elapsed), "dim"), line)
+            self.console.print(shown, soft_wrap=True)
 
     def moment(self, text: str) -> None:
         """What is under way right now; shown on a terminal only."""
