@@ -155,11 +155,11 @@ def backfill(
     progress: Progress | None = None,
     assembly: Assembly = PRODUCTION,
 ) -> BackfillResult:
-    """Recompute the periods that overlap the months `first` to `last` from the facts, publish once, and say what
-    differs.
+    """Add up the periods that overlap the months `first` to `last` anew from the facts of all customers, publish once,
+    and say what differs.
 
     Nothing is ingested and `as_of` stays that of the published generation, so without changed data, code or settings
-    nothing differs. For now all periods are recomputed, whatever the range. Raises NoSuchGeneration before the first
+    nothing differs. Raises NoSuchGeneration before the first
     run, and what `run` raises.
     """
     if last < first:
@@ -175,7 +175,7 @@ def backfill(
                 home,
                 settings,
                 state.as_of,
-                full_refresh=True,
+                months=(first, last),
                 now=now,
                 progress=progress,
                 with_ingest=False,

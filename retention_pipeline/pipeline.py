@@ -17,7 +17,7 @@ from retention_pipeline.headline import Headline, read_headline
 from retention_pipeline.manifest import PROJECT
 from retention_pipeline.publish import exports, generations
 from retention_pipeline.publish.audit import AuditError, AuditResult, audit
-from retention_pipeline.publish.mode import NIGHTS_ARE_INCREMENTAL, Mode, decide_mode
+from retention_pipeline.publish.mode import Mode, decide_mode
 from retention_pipeline.publish.quality import write_data_quality
 from retention_pipeline.publish.runs import (
     Run,
@@ -49,7 +49,6 @@ class Assembly:
     ingest: Callable[..., Any] | None = None
     compute_kpis: Callable[..., Any] | None = None
     validate_kpis: Callable[..., list[Any]] | None = None
-    nights_are_incremental: bool = NIGHTS_ARE_INCREMENTAL
 
 
 PRODUCTION = Assembly()
@@ -114,9 +113,13 @@ def begin_run(
     full_refresh: bool = False,
     command: str = "run",
     run_id: str | None = None,
+    months: tuple[date, date] | None = None,
 ) -> Run:
-    """A run with its record; `now` in naive UTC. Call under the writer lock when other steps follow in this process."""
-    return start_run(home, Run(run_id or new_run_id(now), as_of, now, full_refresh, command))
+    """A run with its record; `now` in naive UTC. Call under the writer lock when other steps follow in this process.
+
+    `months`: first days of the first and the last month of a backfill, whose sums are added up anew from all facts.
+    """
+    return start_run(home, Run(run_id or new_run_id(now), as_of, now, full_refresh, command, months))
 
 
 def ingest_step(
@@ -165,7 +168,7 @@ def build_step(
             settings_fingerprint=fingerprints["settings_fingerprint"],
             code_fingerprint=fingerprints["code_fingerprint"],
             asked=run.full_refresh,
-            nights_are_incremental=assembly.nights_are_incremental,
+            months=run.months,
         )
         say(f"{mode.name}: {mode.reason}")
         notes.update(mode=mode.name, reason=mode.reason, **fingerprints)
@@ -180,6 +183,7 @@ def build_step(
             previous_as_of=previous.as_of if previous else None,
             applied_load_id=previous.applied_load_id if previous else -1,
             previous_file=None if mode.full_refresh else home.current,
+            backfill=run.backfilled_days,
             on_event=on_event,
             project_dir=assembly.project_dir,
         )
@@ -291,6 +295,7 @@ def run(
     with_ingest: bool = True,
     command: str = "run",
     run_id: str | None = None,
+    months: tuple[date, date] | None = None,
     assembly: Assembly = PRODUCTION,
 ) -> RunResult:
     """One run from sources to published generation under the writer lock; `now` in naive UTC.
@@ -298,7 +303,7 @@ def run(
     Raises HomeIsBusy, IngestError, InputError, BuildError, AuditError, NotEnoughSpace: each with a message for users.
     """
     with writer_lock(home):
-        this = begin_run(home, as_of, now=now, full_refresh=full_refresh, command=command, run_id=run_id)
+        this = begin_run(home, as_of, now=now, full_refresh=full_refresh, command=command, run_id=run_id, months=months)
         ingested = ingest_step(home, settings, this, progress=progress, assembly=assembly) if with_ingest else None
         built = build_step(home, settings, this, progress=progress, assembly=assembly)
         figures = figures_step(home, settings, this, progress=progress, assembly=assembly)

@@ -6,10 +6,10 @@
 
 {% macro grains() -%} {{ return(['week', 'month', 'quarter', 'year']) }} {%- endmacro %}
 
-{# Facts that a model is built from: all of them, at night those of touched customers. #}
+{# Facts that a model is built from: all of them, at night those of touched customers. A backfill adds up the contributions of everybody anew. #}
 {% macro fact(model) -%}
   {%- do ref('night_touched') -%}
-  {%- if var('night') -%}
+  {%- if var('night') and not (var('backfill') and config.get('materialized') == 'contributions') -%}
     (select * from {{ ref(model) }} where customer_key in (select customer_key from {{ night_touched_customers() }}))
   {%- else -%} {{ ref(model) }}
   {%- endif -%}
@@ -42,6 +42,14 @@
 {% macro on_previous_generation(sql, relation) -%}
   {%- set here = '"' ~ relation.database ~ '"."' ~ relation.schema ~ '".' -%}
   {{ return(sql | replace(here, 'previous.main.') | replace(as_of(), as_of(var('previous_as_of')))) }}
+{%- endmacro %}
+
+{# The periods of one grain that a backfill asks for: those that overlap [from, to). #}
+{% macro backfilled_periods(grain, column) -%}
+  (select {{ column }} from {{ ref('int_periods') }}
+  where grain = '{{ grain }}'
+      and period_start < cast('{{ var("backfill")["to"] }}' as date)
+      and period_end > cast('{{ var("backfill")["from"] }}' as date))
 {%- endmacro %}
 
 {% macro has_dataset(dataset) -%} {{ return(dataset in var('datasets')) }} {%- endmacro %}

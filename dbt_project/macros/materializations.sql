@@ -2,7 +2,8 @@
    table (dbt's own)  computed wholly in every run
    by_grain           the same, one grain at a time, so that memory is bounded by one grain's groups
    by_customer        facts: at night only rows of touched customers, and of those only customers whose rows differ, are replaced
-   contributions      sums per `flow_keys`: at night the old contributions of touched customers are taken out and the new ones put in #}
+   contributions      sums per `flow_keys`: at night the old contributions of touched customers are taken out and the new ones put in;
+                      a backfill adds up everybody's contributions and replaces the sums of the periods that it asks for #}
 
 {% materialization by_grain, default -%}
   {%- set target_relation = this.incorporate(type='table') -%}
@@ -60,6 +61,21 @@
     {%- endfor -%}
     {%- set measures = measure_columns(target_relation, keys) -%}
     {%- call statement('zeros') -%} delete from {{ target_relation }} where not ({{ any_not_zero(measures) }}) {%- endcall -%}
+  {%- elif var('backfill') -%}
+    {%- set measures = measure_columns(target_relation, keys) -%}
+    {%- set columns = (keys + (measures | map(attribute='name') | list)) | join(', ') -%}
+    {%- set period = 'period_start' if 'period_start' in keys else 'period_number' -%}
+    {%- for grain in grains() -%}
+      {%- set asked = period ~ ' in ' ~ backfilled_periods(grain, period) -%}
+      {%- call statement('delete') -%}
+        delete from {{ target_relation }} where grain = '{{ grain }}' and {{ asked }}
+      {%- endcall -%}
+      {%- call statement('main') -%}
+        insert into {{ target_relation }} ({{ columns }})
+        select {{ columns }} from ({{ sql | replace('__grain__', grain) }}) as everybody
+        where {{ asked }} and ({{ any_not_zero(measures) }})
+      {%- endcall -%}
+    {%- endfor -%}
   {%- else -%}
     {%- set measures = measure_columns(target_relation, keys) -%}
     {%- set columns = keys + (measures | map(attribute='name') | list) -%}

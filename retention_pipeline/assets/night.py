@@ -119,7 +119,15 @@ class Night:
             full_refresh=self.full_refresh,
             command=self.command,
             run_id=self._run_id(now),
+            months=self._backfilled_months(),
         )
+
+    def _backfilled_months(self) -> tuple[date, date] | None:
+        """First days of the first and the last month of a backfill."""
+        if not self.is_backfill or not self.months:
+            return None
+        first, last = (date.fromisoformat(f"{month}-01") for month in (self.months[0], self.months[-1]))
+        return first, last
 
     def _run_id(self, now: datetime) -> str:
         """Sorts by time and names Dagster's run."""
@@ -167,7 +175,7 @@ def night_resource(
             home=work.home,
             settings=work.settings,
             as_of=as_of,
-            full_refresh=context.resource_config["full_refresh"] or is_backfill,
+            full_refresh=context.resource_config["full_refresh"],
             months=asked_months(dagster_run.tags),
             dagster_run=dagster_run,
             needed=needed,

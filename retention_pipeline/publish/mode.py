@@ -1,25 +1,26 @@
-"""Whether a run is a night on top of the previous generation or a full refresh, and why."""
+"""Whether a run is a night or a backfill on top of the previous generation, or a full refresh, and why."""
 
 from dataclasses import dataclass
 from datetime import date
 
 from retention_pipeline.publish.state import PipelineState
 
-# The models compute every sum anew until they can add a night's contributions; then this becomes True.
-NIGHTS_ARE_INCREMENTAL = True
-
 
 @dataclass(frozen=True)
 class Mode:
-    """full_refresh: sums are computed from the facts of all customers. reason: one line for people."""
+    """full_refresh: facts and sums are computed from all of raw; is_backfill: the sums of some periods from all
+    facts. reason: one line for people."""
 
     full_refresh: bool
     reason: str
+    is_backfill: bool = False
 
     @property
     def name(self) -> str:
-        """'full refresh' or 'night'."""
-        return "full refresh" if self.full_refresh else "night"
+        """'full refresh', 'backfill' or 'night'."""
+        if self.full_refresh:
+            return "full refresh"
+        return "backfill" if self.is_backfill else "night"
 
 
 def decide_mode(
@@ -29,7 +30,7 @@ def decide_mode(
     settings_fingerprint: str,
     code_fingerprint: str,
     asked: bool = False,
-    nights_are_incremental: bool = NIGHTS_ARE_INCREMENTAL,
+    months: tuple[date, date] | None = None,
 ) -> Mode:
     """The first reason for a full refresh that applies, else a night."""
     if asked:
@@ -42,6 +43,8 @@ def decide_mode(
         return Mode(True, f"settings that move figures changed since generation {previous.generation}")
     if code_fingerprint != previous.code_fingerprint:
         return Mode(True, f"models or macros changed since generation {previous.generation}")
-    if not nights_are_incremental:
-        return Mode(True, "every run computes all sums anew for now")
+    if months is not None:
+        first, last = months
+        reason = f"sums of {first:%Y-%m} to {last:%Y-%m} from all facts, on top of generation {previous.generation}"
+        return Mode(False, reason, is_backfill=True)
     return Mode(False, f"on top of generation {previous.generation} as of {previous.as_of}")

@@ -50,13 +50,24 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Run:
-    """One run: what was asked for. started_at: naive UTC; full_refresh: asked for by the user."""
+    """One run: what was asked for. started_at: naive UTC; full_refresh: asked for by the user; months: first days of the
+    first and the last month of a backfill.
+    """
 
     run_id: str
     as_of: date
     started_at: datetime
     full_refresh: bool = False
     command: str = "run"
+    months: tuple[date, date] | None = None
+
+    @property
+    def backfilled_days(self) -> tuple[date, date] | None:
+        """The days [from, to) of a backfill's months."""
+        if self.months is None:
+            return None
+        first, last = self.months
+        return first, date(last.year + last.month // 12, last.month % 12 + 1, 1)
 
     def folder(self, home: Home) -> Path:
         """Where dbt's artefacts and log of this run are."""

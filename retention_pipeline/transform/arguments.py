@@ -63,6 +63,7 @@ def dbt_vars(
     full_refresh: bool,
     run_id: str,
     connected_datasets: Iterable[str],
+    backfill: tuple[date, date] | None = None,
 ) -> dict[str, Any]:
     """dbt's vars as JSON-able values: dates as YYYY-MM-DD, absent ones null.
 
@@ -77,6 +78,9 @@ def dbt_vars(
         "previous_as_of": None if full_refresh or previous_as_of is None else previous_as_of.isoformat(),
         "applied_load_id": -1 if full_refresh else applied_load_id,
         "night": not full_refresh,
+        "backfill": None
+        if full_refresh or backfill is None
+        else {"from": backfill[0].isoformat(), "to": backfill[1].isoformat()},
         "run_id": run_id,
         **{name: business[name] for name in BUSINESS_VARS},
         "history_start": values["history_start"],

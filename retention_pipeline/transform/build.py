@@ -66,6 +66,7 @@ def build(
     previous_as_of: date | None = None,
     applied_load_id: int = -1,
     previous_file: Path | None = None,
+    backfill: tuple[date, date] | None = None,
     on_event: Callable[[Any], None] | None = None,
     project_dir: Path = PROJECT,
 ) -> BuildResult:
@@ -84,6 +85,7 @@ def build(
         full_refresh=full_refresh,
         run_id=run_id,
         connected_datasets=settings.connected_datasets,
+        backfill=backfill,
     )
     target_path = home.runs / run_id / "dbt"
     arguments = dbt_arguments(project_dir, variables, target_path=target_path, log_path=target_path)

@@ -46,7 +46,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def night(home: Home, project: Path, as_of: date = APRIL, **changes: object) -> RunResult:
-    swapped = ("ingest", "compute_kpis", "validate_kpis", "nights_are_incremental")
+    swapped = ("ingest", "compute_kpis", "validate_kpis")
     parts = {name: changes.pop(name) for name in swapped if name in changes}
     settings = changes.pop("settings", None) or tiny.settings()
     return run(home, settings, as_of, now=later(), assembly=tiny.assembly(project, **parts), **changes)
@@ -129,10 +129,10 @@ def test_a_night_tells_the_models_what_it_adds_to(home: Home, project: Path, tmp
         "select {% if var('night', false) %} generation from previous.main.pipeline_state"
         "{% else %} 0 as generation {% endif %}"
     )
-    first = night(home, reading, nights_are_incremental=True)
+    first = night(home, reading)
     assert first.build.variables["night"] is False
     tiny.deliver(home, "2.csv", LATE)
-    second = night(home, reading, as_of=date(2024, 4, 11), nights_are_incremental=True)
+    second = night(home, reading, as_of=date(2024, 4, 11))
     told = second.build.variables
     assert (told["night"], told["previous_as_of"], told["applied_load_id"]) == (True, "2024-04-10", 1)
     assert second.mode.reason == "on top of generation 1 as of 2024-04-10"

@@ -13,7 +13,7 @@ PREVIOUS = PipelineState(4, 17, date(2024, 4, 30), "settings", "code", "kpis", "
 
 def decide(previous: PipelineState | None = PREVIOUS, **changes: Any) -> Any:
     asked = {"as_of": date(2024, 5, 1), "settings_fingerprint": "settings", "code_fingerprint": "code"}
-    return decide_mode(previous, **{"nights_are_incremental": True, **asked, **changes})
+    return decide_mode(previous, **{**asked, **changes})
 
 
 def test_an_ordinary_night_adds_to_the_previous_generation() -> None:
@@ -34,7 +34,6 @@ def test_the_same_as_of_again_is_a_night() -> None:
         ({"as_of": date(2024, 4, 29)}, "as_of 2024-04-29 is earlier than 2024-04-30, that of generation 4"),
         ({"settings_fingerprint": "other"}, "settings that move figures changed since generation 4"),
         ({"code_fingerprint": "other"}, "models or macros changed since generation 4"),
-        ({"nights_are_incremental": False}, "every run computes all sums anew"),
     ],
 )
 def test_a_full_refresh_says_why_in_one_line(changes: dict[str, Any], reason: str) -> None:
