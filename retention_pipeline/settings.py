@@ -112,7 +112,7 @@ class ClvGates(Strict):
 
 
 class Business(Strict):
-    """Settings that move figures; the list and the meaning are those of docs/kpis.md, section 10."""
+    """Settings that move figures; what each means is listed in docs/kpis.md."""
 
     timezone: Timezone
     reporting_currency: Currency
