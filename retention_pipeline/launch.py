@@ -96,7 +96,7 @@ def launch(
         lap("definitions")
         tags = storage.process_tags() | {COMMAND_TAG: command, "retention/as_of": day.isoformat()}
         if months is not None:
-            _check_months(months, partitions.get_partition_keys())
+            _check_months(months, [key for key in partitions.get_partition_keys() if key <= f"{day:%Y-%m}"])
             tags |= {RANGE_START: months[0], RANGE_END: months[1]}
         with storage.open_instance(home) as instance:
             storage.end_dead_runs(instance)
