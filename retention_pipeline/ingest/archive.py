@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import os
 import zlib
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Literal
 from retention_pipeline.ingest.lines import BLOCK, LineCounts
 
 Format = Literal["csv", "parquet", "jsonl"]
+_NUMBERS = itertools.count()
 
 
 class UnusableFileError(Exception):
@@ -78,7 +80,7 @@ class Keeper:
         scratch.mkdir(parents=True, exist_ok=True)
         self.folder, self.ending, self.format = folder, ending, file_format
         self.partial = scratch / f"{os.getpid()}.copy"
-        self.plain = scratch / "plain" if ending.endswith(".gz") else None
+        self.plain = scratch / f"plain {next(_NUMBERS)}" if ending.endswith(".gz") else None
         self.digest = hashlib.sha256()
         self.counts = LineCounts()
         self.lines = _Lines(self.counts, self.plain)

@@ -30,21 +30,23 @@ def stage_query(
     relation: str,
     *,
     business_timezone: str,
-    load_id: int,
+    load_id: str,
     row_error: str | None = None,
     whole_row: str | None = None,
 ) -> str:
     """The query that turns `relation` into rows of the stage: typed columns, `_extra`, `_error`, `_load_id`.
 
-    `row_error` is an expression over the relation that is not null where the row cannot be read at all. `whole_row`
-    is the JSON object that holds the row, where the source has such a thing: `_extra` is what is left of it.
+    `load_id` is an expression over the relation, and so is `row_error`: not null where the row cannot be read at all.
+    `whole_row` is the JSON object that holds the row, where the source has such a thing: `_extra` is what is left of
+    it.
     """
     present = [column for column in contract.columns if mapping.given[column.name] is not None]
     given = [f"{_given(column, source, mapping)} as {_given_name(column)}" for column in present]
     given.append(f"{_extra(mapping, whole_row)} as _extra")
     given.append(f"{row_error or 'cast(null as varchar)'} as _row_error")
     given.append(f"{_deleted(mapping)} as _deleted")
-    parsed = ["_extra", "_row_error", "_deleted"]
+    given.append(f"cast({load_id} as bigint) as _load_id")
+    parsed = ["_extra", "_row_error", "_deleted", "_load_id"]
     for column in contract.columns:
         if column not in present:
             parsed.append(
@@ -73,7 +75,7 @@ def stage_query(
     return f"""
         select {", ".join(typed)}, _extra,
             {_error(contract, source, mapping, present, business_timezone)} as _error,
-            cast({load_id} as bigint) as _load_id, _deleted
+            _load_id, _deleted
         from (
             select {shifted} from (
                 select {", ".join(parsed)} from (

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from retention_pipeline.ingest.archive import StillBeingWrittenError, UnusableFileError, checksum, take
+from retention_pipeline.ingest.archive import ArchivedFile, StillBeingWrittenError, UnusableFileError, checksum, take
 from retention_pipeline.ingest.landing import DeliveredFile, delivered_files, format_of
 from retention_pipeline.ingest.ledger import LoadRecord
+from retention_pipeline.ingest.small_files import SmallFiles, stage_small_files
 from retention_pipeline.ingest.source_night import SourceNight
 from retention_pipeline.ingest.staging import TooManyBadError
 from retention_pipeline.settings import FileSource
@@ -17,7 +18,10 @@ BYTES_AT_ONCE = 64 * 1024 * 1024
 
 @dataclass
 class FileNight(SourceNight):
-    """The files of a source, in order of name."""
+    """The files of a source, in order of name. `records` are those of the loads that wait, by checksum."""
+
+    records: dict[str, LoadRecord] = field(default_factory=dict)
+    small: SmallFiles = field(default_factory=SmallFiles)
 
     def load(self) -> None:
         assert isinstance(self.source, FileSource)
@@ -44,25 +48,71 @@ class FileNight(SourceNight):
             error = "the ending says no format (csv, csv.gz, parquet, jsonl); set format in the source's settings"
             self.loads.append(self.result(file.name, "refused", error))
             return
-        record = LoadRecord(self.result(file.name, "loaded"), None, file.size, 0, None, self.mapping)
         self.say(f"{file.name}: loading")
+        record: LoadRecord | None = None
         try:
             archived = take(file.path, file_format, self.home.archive / self.contract.dataset, self.scratch)
             if self._is_known(file, archived.sha256, True):
                 return
-            record.sha256, record.size = archived.sha256, archived.size
+            record = self._new_record(file, archived.sha256)
+            if not self.small.takes(archived, source):
+                self._stage_small_files()
+            if self.small.takes(archived, source):
+                self.small.add(record.result.load_id or 0, archived, source)
+            else:
+                self._stage_alone(record, archived)
+        except UnusableFileError as error:
+            record = record or self._new_record(file, checksum(file.path))
+            record.result.status, record.result.error = "refused", str(error)
+        self.wait(file, record)
+
+    def _new_record(self, file: DeliveredFile, sha256: str) -> LoadRecord:
+        record = self.new_record(file.name, file.size)
+        record.sha256 = sha256
+        self.records[sha256] = record
+        return record
+
+    def _stage_alone(self, record: LoadRecord, archived: ArchivedFile) -> None:
+        try:
             self.stage(archived, record)
         except UnusableFileError as error:
-            record.sha256 = record.sha256 or checksum(file.path)
             record.result.status, record.result.error = "refused", str(error)
         except TooManyBadError as error:
             record.result.status, record.result.error = "too_many_bad", str(error)
             record.result.good, record.result.bad = error.staged.good, error.staged.bad
-        self.wait(file, record)
+
+    def _stage_small_files(self) -> None:
+        """Stage the small files that wait for it, together where they are sound."""
+        group, self.small = self.small, SmallFiles()
+        if not group.files:
+            return
+        assert isinstance(self.source, FileSource)
+        try:
+            sound = stage_small_files(
+                self.connection,
+                self.contract,
+                self.source,
+                group,
+                business_timezone=self.settings.business.timezone,
+                scratch=self.scratch,
+            )
+        except UnusableFileError:
+            sound = {}
+        records = {record.result.load_id: record for record in self.records.values()}
+        for load_id, archived in group.files:
+            if load_id in sound:
+                self.note(sound[load_id], records[load_id])
+            else:
+                self._stage_alone(records[load_id], archived)
+
+    def bring_in(self) -> None:
+        self._stage_small_files()
+        super().bring_in()
+        self.records = {}
 
     def _is_known(self, file: DeliveredFile, sha256: str, fresh: bool) -> bool:
         """Whether these bytes need no load; `fresh`: the file was hashed now, so this is a sighting to write down."""
-        waiting = next((record for _, record in self.waiting if record.sha256 == sha256), None)
+        waiting = self.records.get(sha256)
         if waiting is not None and waiting.result.load_id is not None:
             self.seen.append((file, sha256, waiting.result.load_id))
             self.loads.append(self.result(file.name, "already_loaded"))

@@ -7,6 +7,8 @@ too, so that it is named in every run until it goes away or the settings by whic
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
@@ -19,6 +21,13 @@ from retention_pipeline.ingest.result import LoadResult
 from retention_pipeline.ingest.staging import BadRow
 
 RACY_SECONDS = 2.0
+_NUMBERS = ("load_id", "bytes", "n_lines", "n_good", "n_bad", "n_blank", "n_new", "n_changed", "n_unchanged", "n_stale")
+_TEXTS = ("dataset", "source", "file_name", "sha256", "status", "mode", "error", "drift", "mapping")
+_LEDGER = pa.schema(
+    [(name, pa.int64()) for name in _NUMBERS]
+    + [(name, pa.string()) for name in _TEXTS]
+    + [(name, pa.timestamp("us")) for name in ("started_at", "finished_at")]
+)
 
 
 @dataclass(frozen=True)
@@ -98,27 +107,46 @@ def next_load_id(connection: duckdb.DuckDBPyConnection) -> int:
     return int(row[0]) if row else 1
 
 
-def write_load(connection: duckdb.DuckDBPyConnection, record: LoadRecord, now: datetime) -> None:
-    """Write a load's line, in place of an earlier one of the same bytes that did not succeed."""
+def write_loads(connection: duckdb.DuckDBPyConnection, records: list[LoadRecord], now: datetime) -> None:
+    """Write the lines of loads, in place of earlier ones of the same bytes that did not succeed."""
+    if not records:
+        return
+    lines = [_line(record, now) for record in records]
+    with registered(connection, pa.Table.from_pylist(lines, schema=_LEDGER)):
+        connection.execute(
+            """
+            delete from raw.ledger using written
+            where ledger.status <> 'loaded' and ledger.dataset = written.dataset and ledger.source = written.source
+                and ledger.sha256 = written.sha256
+            """
+        )
+        connection.execute("insert into raw.ledger by name select * from written")
+    for record in records:
+        if record.bad_rows:
+            _write_bad_rows(connection, record, now)
+
+
+def _line(record: LoadRecord, now: datetime) -> dict[str, object]:
     result = record.result
-    connection.execute(
-        """
-        delete from raw.ledger
-        where dataset = $1 and source = $2 and sha256 is not distinct from $3 and status <> 'loaded'
-            and ($3 is not null or file_name = $4)
-        """,
-        [result.dataset, result.source, record.sha256, result.file_name],
-    )
-    drift = json.dumps({**asdict(result.drift), "columns": record.columns, "given": record.given})
-    values = [
-        result.load_id, result.dataset, result.source, result.file_name, record.sha256, record.size,
-        result.lines, result.good, result.bad, record.blank,
-        result.new, result.changed, result.unchanged, result.stale,
-        result.status, record.mode, result.error, drift, record.mapping, now, now,
-    ]  # fmt: skip
-    connection.execute(f"insert into raw.ledger values ({', '.join('?' * len(values))})", values)
-    if record.bad_rows:
-        _write_bad_rows(connection, record, now)
+    drift = {**asdict(result.drift), "columns": record.columns, "given": record.given}
+    return {
+        "load_id": result.load_id, "dataset": result.dataset, "source": result.source, "file_name": result.file_name,
+        "sha256": record.sha256, "bytes": record.size, "n_lines": result.lines, "n_good": result.good,
+        "n_bad": result.bad, "n_blank": record.blank, "n_new": result.new, "n_changed": result.changed,
+        "n_unchanged": result.unchanged, "n_stale": result.stale, "status": result.status, "mode": record.mode,
+        "error": result.error, "drift": json.dumps(drift), "mapping": record.mapping, "started_at": now,
+        "finished_at": now,
+    }  # fmt: skip
+
+
+@contextmanager
+def registered(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> Iterator[None]:
+    """`table` as the relation `written`."""
+    connection.register("written", table)
+    try:
+        yield
+    finally:
+        connection.unregister("written")
 
 
 def _write_bad_rows(connection: duckdb.DuckDBPyConnection, record: LoadRecord, now: datetime) -> None:
@@ -131,17 +159,14 @@ def _write_bad_rows(connection: duckdb.DuckDBPyConnection, record: LoadRecord, n
             "raw": pa.array([row.raw for row in rows], pa.binary()),
         }
     )
-    connection.register("bad_rows", bad_rows)
-    try:
+    with registered(connection, bad_rows):
         connection.execute(
             """
             insert into raw.quarantine
-            select $1, $2, $3, $4, line, byte_position, reason, raw, $5, null from bad_rows
+            select $1, $2, $3, $4, line, byte_position, reason, raw, $5, null from written
             """,
             [record.result.load_id, record.result.dataset, record.result.file_name, record.sha256, now],
         )
-    finally:
-        connection.unregister("bad_rows")
 
 
 def write_deliveries(
@@ -159,13 +184,19 @@ def write_deliveries(
     """
     if not seen:
         return
-    connection.executemany(
-        "insert into raw.deliveries values (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                now, contract.dataset, source, file.name, sha256, load_id, file.size,
-                file.stamp if clock - file.changed_at > RACY_SECONDS else None,
-            )
-            for file, sha256, load_id in seen
-        ],
-    )  # fmt: skip
+    table = pa.table(
+        {
+            "file_name": pa.array([file.name for file, _, _ in seen], pa.string()),
+            "sha256": pa.array([sha256 for _, sha256, _ in seen], pa.string()),
+            "load_id": pa.array([load_id for _, _, load_id in seen], pa.int64()),
+            "bytes": pa.array([file.size for file, _, _ in seen], pa.int64()),
+            "file_stamp": pa.array(
+                [file.stamp if clock - file.changed_at > RACY_SECONDS else None for file, _, _ in seen], pa.string()
+            ),
+        }
+    )
+    with registered(connection, table):
+        connection.execute(
+            "insert into raw.deliveries by name select *, $1 as seen_at, $2 as dataset, $3 as source from written",
+            [now, contract.dataset, source],
+        )

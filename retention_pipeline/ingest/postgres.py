@@ -37,18 +37,7 @@ class Pull:
 
     connection: psycopg.Connection
     source: PostgresSource
-
-    def next_watermark(self) -> datetime:
-        """From where the next pull has to read again (UTC): before every transaction that may still commit a row with
-        an older cursor. `greatest(cursor)` of what was read would lose such a row for good."""
-        row = self.connection.execute(
-            """
-            select least(now(), min(xact_start)) at time zone 'UTC' from pg_stat_activity
-            where backend_xid is not null and pid <> pg_backend_pid()
-            """
-        ).fetchone()
-        assert row is not None
-        return row[0]
+    next_watermark: datetime
 
     def copy_rows(self, since: datetime | None, keeper: Keeper) -> ArchivedFile:
         """Copy the rows into the archive, those only whose cursor is at or after `since` (UTC) or null."""
@@ -89,6 +78,22 @@ class Pull:
             raise
 
 
+def _next_watermark(connection: psycopg.Connection) -> datetime:
+    """From where the next pull has to read again (UTC): before every transaction that may still commit a row with an
+    older cursor. `max(cursor)` of what was read would lose such a row for good.
+
+    Asked before the pull's own snapshot is taken: a transaction that is not listed then either is in the snapshot, or
+    begins later and writes later times. Those that have written nothing yet count too, for they may do so any moment.
+    """
+    row = connection.execute(
+        """
+        select least(now(), min(xact_start)) at time zone 'UTC' from pg_stat_activity where pid <> pg_backend_pid()
+        """
+    ).fetchone()
+    assert row is not None
+    return row[0]
+
+
 @contextmanager
 def open_pull(source: PostgresSource) -> Iterator[Pull]:
     """A repeatable-read, read-only transaction on the source; raises SourceError for everything that goes wrong."""
@@ -100,6 +105,9 @@ def open_pull(source: PostgresSource) -> Iterator[Pull]:
     secrets = [str(parameters["password"])] if parameters.get("password") else []
     try:
         with psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS, application_name=APPLICATION) as connection:
+            connection.autocommit = True
+            watermark = _next_watermark(connection)
+            connection.autocommit = False
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
             zone = sql.Literal(source.timezone or "UTC")
@@ -107,7 +115,7 @@ def open_pull(source: PostgresSource) -> Iterator[Pull]:
             connection.execute("set local datestyle = 'ISO'")
             connection.execute("set local intervalstyle = 'postgres'")
             connection.execute("set local bytea_output = 'hex'")
-            yield Pull(connection, source)
+            yield Pull(connection, source, watermark)
     except psycopg.Error as error:
         text = " ".join(str(error).strip().split("\n")[0].split()) or type(error).__name__
         for secret in secrets:

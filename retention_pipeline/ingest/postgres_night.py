@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from retention_pipeline.ingest.archive import ArchivedFile, Keeper, UnusableFileError
-from retention_pipeline.ingest.ledger import LoadRecord
 from retention_pipeline.ingest.postgres import Pull, SourceError, open_pull
 from retention_pipeline.ingest.source_night import SourceNight
 from retention_pipeline.ingest.staging import TooManyBadError, create_stage, stage_file
@@ -28,12 +27,12 @@ class PostgresNight(SourceNight):
     def load(self) -> None:
         assert isinstance(self.source, PostgresSource)
         relation = self.source.table or "query"
-        record = LoadRecord(self.result(relation, "loaded"), None, None, 0, None, self.mapping)
+        record = self.new_record(relation)
         try:
             archived = self._pull(self.source)
             record.sha256, record.size = archived.sha256, archived.size
             if self._is_known(archived.sha256):
-                record.result.status = "already_loaded"
+                record.result.status, record.result.load_id = "already_loaded", None
                 self._note_without_rows()
                 self.loads.append(record.result)
                 return
@@ -42,11 +41,11 @@ class PostgresNight(SourceNight):
                 self._stage_keys(self.source, self.keys)
             self.wait(None, record)
         except TooManyBadError as error:
-            record.result.status, record.result.error = "too_many_bad", str(error)
+            record.result.status, record.result.error, record.result.load_id = "too_many_bad", str(error), None
             record.result.good, record.result.bad = error.staged.good, error.staged.bad
             self.loads.append(record.result)
         except (SourceError, SettingsError, UnusableFileError) as error:
-            record.result.status, record.result.error = "failed", str(error)
+            record.result.status, record.result.error, record.result.load_id = "failed", str(error), None
             self.loads.append(record.result)
 
     def _is_known(self, sha256: str) -> bool:
@@ -65,7 +64,7 @@ class PostgresNight(SourceNight):
             try:
                 self.say(f"{self.name}: reading {source.table or 'the query'}")
                 with open_pull(source) as pull:
-                    self.watermark = pull.next_watermark() if source.cursor else None
+                    self.watermark = pull.next_watermark if source.cursor else None
                     archived = pull.copy_rows(known, self._keeper())
                     if source.deletes == "compare_keys":
                         self.keys = self._pull_keys(pull)
@@ -107,7 +106,7 @@ class PostgresNight(SourceNight):
             of_keys,
             source.model_copy(update={"columns": columns, "values": values, "deletes": "ignore"}),
             keys,
-            load_id=self.load_id,
+            load_id=0,
             business_timezone=self.settings.business.timezone,
             max_quarantine_rate=1.0,
             scratch=self.scratch,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 
@@ -29,8 +30,6 @@ class Reading:
     header_lines: int = 0
     row_error: str | None = None
     whole_row: str | None = None
-    rejects: bool = False
-    options: dict[str, str] = field(default_factory=dict)
 
 
 def read_header(file: ArchivedFile, delimiter: str) -> list[str]:
@@ -71,12 +70,21 @@ def read_csv(file: ArchivedFile, delimiter: str) -> Reading:
     """Read a CSV file with a header; lines with the wrong number of values or bytes are reported, not loaded."""
     names = read_header(file, delimiter)
     columns = [FileColumn(name, f"c{index}") for index, name in enumerate(names)]
-    quote = '"' if file.counts.quotes else ""
-    listed = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(len(names)))
-    relation = f"""read_csv({literal(str(file.plain))}, auto_detect=false, header=true, delim={literal(delimiter)},
+    return Reading(csv_relation(file.plain, delimiter, len(names), file.counts.quotes > 0), columns, header_lines=1)
+
+
+def csv_relation(paths: Path | list[Path], delimiter: str, width: int, has_quotes: bool) -> str:
+    """The rows of CSV files that all have the same header of `width` columns; of several with their `filename`.
+
+    Files without any quote are read as having none, so that nothing in them can go over several lines.
+    """
+    quote = '"' if has_quotes else ""
+    listed = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(width))
+    files = literal(str(paths)) if isinstance(paths, Path) else f"[{', '.join(literal(str(path)) for path in paths)}]"
+    filename = "" if isinstance(paths, Path) else "filename=true, "
+    return f"""read_csv({files}, auto_detect=false, header=true, delim={literal(delimiter)}, {filename}
         quote={literal(quote)}, escape={literal(quote)}, columns={{{listed}}}, max_line_size={MAX_LINE},
         store_rejects=true, rejects_limit=0, rejects_table='stage_rejects', rejects_scan='stage_scans')"""
-    return Reading(relation, columns, header_lines=1, rejects=True)
 
 
 def read_json_lines(connection: duckdb.DuckDBPyConnection, file: ArchivedFile, relation: str | None = None) -> Reading:
@@ -104,7 +112,6 @@ def read_json_lines(connection: duckdb.DuckDBPyConnection, file: ArchivedFile, r
         [FileColumn(name, f"fields.{quoted(name)}") for name in names],
         row_error="case when not is_object then 'the line is no JSON object' end",
         whole_row="case when is_object then line end",
-        rejects=True,
     )
 
 

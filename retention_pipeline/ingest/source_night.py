@@ -18,11 +18,11 @@ import duckdb
 from retention_pipeline.contracts import Contract
 from retention_pipeline.ingest.archive import ArchivedFile
 from retention_pipeline.ingest.landing import DeliveredFile
-from retention_pipeline.ingest.ledger import LoadRecord, SourceLedger, next_load_id, write_deliveries, write_load
+from retention_pipeline.ingest.ledger import LoadRecord, SourceLedger, next_load_id, write_deliveries, write_loads
 from retention_pipeline.ingest.mapping import mapping_fingerprint
 from retention_pipeline.ingest.readers import first_line
 from retention_pipeline.ingest.result import IngestError, LoadResult, LoadStatus
-from retention_pipeline.ingest.staging import create_stage, stage_file
+from retention_pipeline.ingest.staging import Staged, create_stage, stage_file
 from retention_pipeline.ingest.versions import merge
 from retention_pipeline.settings import Home, Settings, Source
 
@@ -70,18 +70,22 @@ class SourceNight:
         return LoadResult(self.contract.dataset, self.name, name, status, error=error)
 
     def stage(self, archived: ArchivedFile, record: LoadRecord) -> None:
-        """Bring a file onto the stage under the next load id, and note in its record what became of its lines."""
+        """Bring a file onto the stage under its record's load id, and note what became of its lines."""
         rate = self.source.max_quarantine_rate
         staged = stage_file(
             self.connection,
             self.contract,
             self.source,
             archived,
-            load_id=self.load_id,
+            load_id=record.result.load_id or 0,
             business_timezone=self.settings.business.timezone,
             max_quarantine_rate=self.settings.max_quarantine_rate if rate is None else rate,
             scratch=self.scratch,
         )
+        self.note(staged, record)
+
+    def note(self, staged: Staged, record: LoadRecord) -> None:
+        """Write into a load's record what became of its lines, and how its columns differ from those before."""
         mapping, result = staged.mapping, record.result
         result.drift = mapping.drift(self.ledger.columns, self.ledger.given)
         record.columns = [column.name for column in mapping.extra]
@@ -90,10 +94,15 @@ class SourceNight:
         result.lines, result.good, result.bad = staged.lines, staged.good, staged.bad
         record.blank, record.mode, record.bad_rows = staged.blank, staged.mode, staged.bad_rows
 
-    def wait(self, file: DeliveredFile | None, record: LoadRecord) -> None:
-        """Put a load in line to be brought in; it takes the next load id."""
+    def new_record(self, name: str, size: int | None = None) -> LoadRecord:
+        """The record of a load that begins; it takes the next load id."""
+        record = LoadRecord(self.result(name, "loaded"), None, size, 0, None, self.mapping)
         record.result.load_id = self.load_id
         self.load_id += 1
+        return record
+
+    def wait(self, file: DeliveredFile | None, record: LoadRecord) -> None:
+        """Put a load in line to be brought in."""
         self.waiting.append((file, record))
         self.waiting_bytes += record.size or 0
 
@@ -110,7 +119,7 @@ class SourceNight:
                     setattr(result, outcome, number)
                 if file and record.sha256 and result.load_id:
                     self.seen.append((file, record.sha256, result.load_id))
-                write_load(self.connection, record, self.now)
+            write_loads(self.connection, [record for _, record in self.waiting], self.now)
             write_deliveries(self.connection, self.contract, self.name, self.seen, self.now, time.time())
             self.beside()
             self.connection.execute("commit")

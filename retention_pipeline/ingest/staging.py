@@ -179,7 +179,7 @@ class _Stager:
             mapping,
             reading.relation,
             business_timezone=self.business_timezone,
-            load_id=self.load_id,
+            load_id=str(self.load_id),
             row_error=reading.row_error,
             whole_row=reading.whole_row,
         )

@@ -163,6 +163,22 @@ def test_a_row_that_commits_after_the_pull_with_an_older_cursor_is_not_lost(shop
     shop.assert_raw_equals_the_table()
 
 
+def test_a_transaction_that_has_written_nothing_yet_when_we_read_is_not_lost_either(shop: Shop) -> None:
+    shop.source.update(cursor="updated_at", overlap_hours=0)
+    with psycopg.connect(shop.dsn) as slow:
+        slow.execute("select now()")  # the time that its rows will carry
+        time.sleep(0.05)
+        shop.add(2)
+        shop.pull()
+        slow.execute(
+            "insert into orders (order_id, ordered_at, amount, currency, status) "
+            "values (gen_random_uuid(), now(), 5, 'EUR', 'paid')"
+        )
+        slow.commit()
+    assert shop.pull().new == 1
+    shop.assert_raw_equals_the_table()
+
+
 def test_raw_equals_the_table_after_pulls_while_others_write(shop: Shop) -> None:
     shop.source.update(cursor="updated_at", overlap_hours=0)
     stop = threading.Event()
