@@ -15,7 +15,7 @@ import duckdb
 
 from retention_pipeline.ingest.archive import ArchivedFile, UnusableFileError
 from retention_pipeline.ingest.mapping import FileColumn
-from retention_pipeline.ingest.schema import literal, quoted
+from retention_pipeline.ingest.schema import first_line, literal, quoted
 
 MAX_LINE = 16_000_000
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -123,8 +123,3 @@ def read_parquet(connection: duckdb.DuckDBPyConnection, file: ArchivedFile) -> R
     except duckdb.Error as error:
         raise UnusableFileError(f"not a complete Parquet file: {first_line(error)}") from None
     return Reading(relation, [FileColumn(row[0], quoted(row[0]), row[1]) for row in described])
-
-
-def first_line(error: Exception) -> str:
-    """An error's text without DuckDB's advice, and without the archive's path that no user knows."""
-    return " ".join(str(error).split("\n")[0].split())

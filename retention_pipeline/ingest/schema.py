@@ -5,11 +5,13 @@ No table has a primary key: with one, a night's 100,000 changes in 100 million r
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import duckdb
 
 from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.ingest.result import IngestError
 
 _BOOKKEEPING = """
 create table if not exists raw.customer_keys (customer_id varchar, customer_key bigint);
@@ -60,10 +62,22 @@ def open_raw(raw_file: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConne
         connection.execute("use raw_store")
         if not read_only:
             create_tables(connection)
+    except duckdb.IOException as error:
+        connection.close()
+        if "lock" in str(error):
+            holder = re.search(r"PID (\d+)", str(error))
+            by = f" by process {holder[1]}" if holder else ""
+            raise IngestError(f"{raw_file} is in use{by}; only one run at a time can load data") from None
+        raise IngestError(f"{raw_file} cannot be opened: {first_line(error)}") from None
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def first_line(error: Exception) -> str:
+    """An error's text without DuckDB's advice."""
+    return " ".join(str(error).split("\n")[0].split())
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:

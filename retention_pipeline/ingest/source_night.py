@@ -20,8 +20,8 @@ from retention_pipeline.ingest.archive import ArchivedFile
 from retention_pipeline.ingest.landing import DeliveredFile
 from retention_pipeline.ingest.ledger import LoadRecord, SourceLedger, next_load_id, write_deliveries, write_loads
 from retention_pipeline.ingest.mapping import mapping_fingerprint
-from retention_pipeline.ingest.readers import first_line
 from retention_pipeline.ingest.result import IngestError, LoadResult, LoadStatus
+from retention_pipeline.ingest.schema import first_line
 from retention_pipeline.ingest.staging import Staged, create_stage, stage_file
 from retention_pipeline.ingest.versions import merge
 from retention_pipeline.settings import Home, Settings, Source

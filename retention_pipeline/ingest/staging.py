@@ -18,8 +18,8 @@ from retention_pipeline.ingest.archive import ArchivedFile, UnusableFileError
 from retention_pipeline.ingest.checks import stage_query
 from retention_pipeline.ingest.lines import LineIndex
 from retention_pipeline.ingest.mapping import Mapping, map_columns
-from retention_pipeline.ingest.readers import Reading, first_line, read_csv, read_json_lines, read_parquet
-from retention_pipeline.ingest.schema import literal, quoted
+from retention_pipeline.ingest.readers import Reading, read_csv, read_json_lines, read_parquet
+from retention_pipeline.ingest.schema import first_line, literal, quoted
 from retention_pipeline.ingest.slow_path import Rejected, SlowReading, read_csv_slowly, read_lines_slowly
 from retention_pipeline.settings import FileSource, Source
 
