@@ -10,7 +10,7 @@
 {% macro fact(model) -%}
   {%- do ref('night_touched') -%}
   {%- if var('night') and not (var('backfill') and config.get('materialized') == 'contributions') -%}
-    (select * from {{ ref(model) }} where customer_key in (select customer_key from {{ night_touched_customers() }}))
+    {{ touched_rows(ref(model)) }}
   {%- else -%} {{ ref(model) }}
   {%- endif -%}
 {%- endmacro %}
@@ -20,14 +20,17 @@
   {%- do ref('night_touched') -%}
   {%- if var('night') -%}
     (select * from {{ ref(model) }} where subscription_id in (
-        select subscription_id from {{ ref(model) }} where customer_key in (select customer_key from {{ night_touched_customers() }})
+        select subscription_id from {{ touched_rows(ref(model)) }}
     ))
   {%- else -%} {{ ref(model) }}
   {%- endif -%}
 {%- endmacro %}
 
-{# Named without its database, so that a text that is run on the previous generation's facts still looks at tonight's customers. #}
-{% macro night_touched_customers() -%} main.night_touched {%- endmacro %}
+{# Tonight's rows of touched customers, kept beside main while the night lasts, so that no sum has to look for them among everybody's again.
+   Schema `touched` has the new rows, `touched_before` those of the previous generation; the materialization by_customer fills both. #}
+{% macro touched_rows(relation) -%} "{{ relation.database }}"."touched"."{{ relation.identifier }}" {%- endmacro %}
+
+{% macro touched_rows_before(relation) -%} "{{ relation.database }}"."touched_before"."{{ relation.identifier }}" {%- endmacro %}
 
 {# The condition on raw rows: at night those of touched customers, by the key of the id that the source gave (0: none). #}
 {% macro of_touched_customers(key) -%}
@@ -41,7 +44,9 @@
 {# The text of a model, turned to the previous generation: its facts, its calendar, its as_of. #}
 {% macro on_previous_generation(sql, relation) -%}
   {%- set here = '"' ~ relation.database ~ '"."' ~ relation.schema ~ '".' -%}
-  {{ return(sql | replace(here, 'previous.main.') | replace(as_of(), as_of(var('previous_as_of')))) }}
+  {%- set touched = '"' ~ relation.database ~ '"."touched".' -%}
+  {%- set touched_before = '"' ~ relation.database ~ '"."touched_before".' -%}
+  {{ return(sql | replace(here, 'previous.main.') | replace(touched, touched_before) | replace(as_of(), as_of(var('previous_as_of')))) }}
 {%- endmacro %}
 
 {# The periods of one grain that a backfill asks for: those that overlap [from, to). Sums are keyed by a period's start (they read int_calendar) or number (int_periods). #}

@@ -1,27 +1,39 @@
-{# Marks: the days on which figures change although no row arrives. Named here, once: (fact, customer, day). A customer with a mark in [previous as_of, as_of) is due.
-   A term is resolved at the close of the eve of its resolved_date (resolved_date <= as_of), so the eve is the mark.
-   Read from the previous generation's facts: what changes a fact touches its customer anyway. #}
+{# Marks: the days on which figures change although no row arrives. A customer with a mark in [previous as_of, as_of) is due.
+   Each is (fact, condition): named here, once, and read from the previous generation's facts, as what changes a fact touches its customer anyway. #}
 {% macro marks() -%}
-{{ return([
-    ['int_purchase_days', 'purchase_date'],
-    ['int_purchase_days', add_days('purchase_date', 365)],
-    ['int_refunds', 'refunded_date'],
-    ['int_active_spans', 'start_date'],
-    ['int_active_spans', 'end_date'],
-    ['int_active_spans', add_days('end_date', -1)],
-    ['int_counted_phases', 'start_date'],
-    ['int_mrr_changes', 'change_date'],
-    ['int_mrr_changes', twelve_months_after('change_date')],
-    ['int_terms', 'term_date'],
-    ['int_terms', add_days('resolved_date', -1)],
-    ['int_cancel_requests', 'request_date'],
-    ['int_lost_classes', 'next_phase_start_date'],
-    ['int_segment_spans', 'start_date'],
-    ['int_segment_spans', twelve_months_after('start_date')],
-    ['int_segment_spans', period_end('week', period_start('week', 'start_date'))],
-    ['int_segment_spans', period_end('month', period_start('month', 'start_date'))],
-    ['int_segment_spans', period_end('quarter', period_start('quarter', 'start_date'))],
-    ['int_segment_spans', period_end('year', period_start('year', 'start_date'))],
-    ['int_cohort_members', 'cohort_date']
-]) }}
+{%- set conditions = [
+    ['int_purchase_days', falls_due('purchase_date')],
+    ['int_purchase_days', falls_due('purchase_date', days_later=365)],
+    ['int_refunds', falls_due('refunded_date')],
+    ['int_active_spans', falls_due('start_date')],
+    ['int_active_spans', falls_due('end_date')],
+    ['int_active_spans', falls_due('end_date', days_later=-1)],
+    ['int_counted_phases', falls_due('start_date')],
+    ['int_mrr_changes', falls_due('change_date')],
+    ['int_mrr_changes', falls_due(twelve_months_after('change_date'))],
+    ['int_terms', falls_due('term_date')],
+    ['int_cancel_requests', falls_due('request_date')],
+    ['int_lost_classes', falls_due('next_phase_start_date')],
+    ['int_cohort_members', falls_due('cohort_date')],
+    ['int_segment_spans', falls_due('start_date')]
+] -%}
+{#- A term is resolved at the close of the eve of its resolved_date (resolved_date <= as_of), so the eve is the mark. -#}
+{%- do conditions.append(['int_terms', falls_due('resolved_date', days_later=-1)]) -%}
+{#- A later value is used from the opening after its day, and in 12-month figures 12 months later; a first value from its day on. -#}
+{%- do conditions.append(['int_segment_spans', 'not is_first_value and ' ~ falls_due(twelve_months_after('start_date'))]) -%}
+{%- for grain in grains() -%}
+    {%- do conditions.append(['int_segment_spans', 'not is_first_value and ' ~ falls_due(period_end(grain, period_start(grain, 'start_date')))]) -%}
+{%- endfor -%}
+{{ return(conditions) }}
+{%- endmacro %}
+
+{# The day, so many days later, lies in [previous as_of, as_of). Plain columns are compared with constants, so that storage can skip what is far away. #}
+{% macro falls_due(day, days_later=0) -%}
+  {%- if var('night') -%}
+  {%- set shift = modules.datetime.timedelta(days=days_later) -%}
+  {%- set from_day = modules.datetime.date.fromisoformat(var('previous_as_of')) - shift -%}
+  {%- set to_day = modules.datetime.date.fromisoformat(var('as_of')) - shift -%}
+  {{ day }} >= cast('{{ from_day }}' as date) and {{ day }} < cast('{{ to_day }}' as date)
+  {%- else -%} false
+  {%- endif -%}
 {%- endmacro %}

@@ -25,16 +25,25 @@
     {%- call statement('main') -%} {{ create_table_as(False, target_relation, sql) }} {%- endcall -%}
   {%- else -%}
     {%- set columns = column_names(target_relation) -%}
-    {%- set tonight = 'select ' ~ columns ~ ' from (' ~ sql ~ ') as tonight where customer_key in (select customer_key from ' ~ night_touched_customers() ~ ')' -%}
-    {%- set before = 'select ' ~ columns ~ ' from ' ~ target_relation ~ ' where customer_key in (select customer_key from ' ~ night_touched_customers() ~ ')' -%}
-    {%- set new_rows = temporary('new_rows') -%}
+    {%- set new_rows = touched_rows(target_relation) -%}
+    {%- set old_rows = touched_rows_before(target_relation) -%}
     {%- set changed = temporary('changed_customers') -%}
-    {%- call statement('new_rows') -%} create or replace temporary table {{ new_rows }} as {{ tonight }} {%- endcall -%}
+    {%- call statement('schemas') -%}
+      create schema if not exists touched; create schema if not exists touched_before
+    {%- endcall -%}
+    {%- call statement('old_rows') -%}
+      create or replace table {{ old_rows }} as
+      select {{ columns }} from {{ target_relation }} where customer_key in (select customer_key from main.night_touched)
+    {%- endcall -%}
+    {%- call statement('new_rows') -%}
+      create or replace table {{ new_rows }} as
+      select {{ columns }} from ({{ sql }}) as tonight where customer_key in (select customer_key from main.night_touched)
+    {%- endcall -%}
     {%- call statement('changed') -%}
       create or replace temporary table {{ changed }} as
-      select customer_key from ({{ before }} except all select {{ columns }} from {{ new_rows }}) as gone
+      select customer_key from (select {{ columns }} from {{ old_rows }} except all select {{ columns }} from {{ new_rows }}) as gone
       union
-      select customer_key from (select {{ columns }} from {{ new_rows }} except all {{ before }}) as come
+      select customer_key from (select {{ columns }} from {{ new_rows }} except all select {{ columns }} from {{ old_rows }}) as come
     {%- endcall -%}
     {%- call statement('delete') -%}
       delete from {{ target_relation }} where customer_key in (select customer_key from {{ changed }})
@@ -43,7 +52,7 @@
       insert into {{ target_relation }} ({{ columns }})
       select {{ columns }} from {{ new_rows }} where customer_key in (select customer_key from {{ changed }})
     {%- endcall -%}
-    {%- call statement('drop') -%} drop table {{ new_rows }}; drop table {{ changed }} {%- endcall -%}
+    {%- call statement('drop') -%} drop table {{ changed }} {%- endcall -%}
   {%- endif -%}
   {{ run_hooks(post_hooks) }}
   {%- do adapter.commit() -%}

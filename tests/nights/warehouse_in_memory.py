@@ -67,10 +67,11 @@ class Warehouse:
 
     def _exchange_customers(self, table: str, sql: str) -> None:
         execute = self.connection.execute
-        execute(f"create temp table tonight as select * from ({sql}) where customer_key in {TOUCHED}")
+        for schema, rows in [("touched_before", table), ("touched", f"({sql})")]:
+            execute(f"create schema if not exists {schema}")
+            execute(f"create or replace table {schema}.{table} as select * from {rows} where customer_key in {TOUCHED}")
         execute(f"delete from {table} where customer_key in {TOUCHED}")
-        execute(f"insert into {table} by name from tonight")
-        execute("drop table tonight")
+        execute(f"insert into {table} by name from touched.{table}")
 
     def _exchange_contributions(self, model: Model, sql: str, as_of: date, previous_as_of: date) -> None:
         execute = self.connection.execute
@@ -83,7 +84,7 @@ class Warehouse:
         parts = [f"select {keys}, {plus} from {model.name}"]
         for grain in GRAINS:
             text = sql.replace("__grain__", grain)
-            before = text.replace(HERE, BEFORE).replace(
+            before = text.replace(HERE, BEFORE).replace('"next"."touched".', '"next"."touched_before".').replace(
                 f"cast('{as_of}' /* as_of */ as date)", f"cast('{previous_as_of}' /* as_of */ as date)"
             )
             parts += [f"select {keys}, {plus} from ({text})", f"select {keys}, {minus} from ({before})"]

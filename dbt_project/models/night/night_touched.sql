@@ -85,8 +85,7 @@ due as (
 {%- for mark in marks() %}
     select customer_key
     from {{ previous(mark[0]) }}
-    where {{ mark[1] }} >= {{ as_of(var('previous_as_of')) }}
-        and {{ mark[1] }} < {{ as_of() }}
+    where {{ mark[1] }}
     union all
 {%- endfor %}
     select _customer_key as customer_key
