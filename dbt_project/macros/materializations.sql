@@ -28,9 +28,6 @@
     {%- set new_rows = touched_rows(target_relation) -%}
     {%- set old_rows = touched_rows_before(target_relation) -%}
     {%- set changed = temporary('changed_customers') -%}
-    {%- call statement('schemas') -%}
-      create schema if not exists touched; create schema if not exists touched_before
-    {%- endcall -%}
     {%- call statement('old_rows') -%}
       create or replace table {{ old_rows }} as
       select {{ columns }} from {{ target_relation }} where customer_key in (select customer_key from main.night_touched)
