@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from retention_pipeline.ingest.archive import ArchivedFile, StillBeingWrittenError, UnusableFileError, checksum, take
 from retention_pipeline.ingest.landing import DeliveredFile, delivered_files, format_of
@@ -25,6 +25,7 @@ class FileNight(SourceNight):
 
     def load(self) -> None:
         assert isinstance(self.source, FileSource)
+        self._read_again(self.source)
         for file in delivered_files(self.home, self.source):
             try:
                 self._look_at(file, self.source)
@@ -34,6 +35,34 @@ class FileNight(SourceNight):
                 self.loads.append(self.result(file.name, "failed", f"cannot be read: {error.strerror}"))
             if len(self.waiting) >= FILES_AT_ONCE or self.waiting_bytes >= BYTES_AT_ONCE:
                 self.bring_in()
+
+    def _read_again(self, source: FileSource) -> None:
+        """When the settings by which files are read have changed, read those from the archive that were loaded before.
+
+        They come in the order in which they came then, so that the raw table ends as if they always had been read so.
+        """
+        folder = self.home.archive / self.contract.dataset
+        outdated = self.ledger.outdated(self.mapping)
+        if outdated:
+            self.say(f"{self.name}: its settings have changed, {len(outdated)} files are read again")
+        for sha256, known in outdated.items():
+            record = self._new_record(known.name, None, sha256)
+            path = next(folder.glob(f"{sha256}.*"), None)
+            file_format = format_of(path, source) if path else None
+            if path is None or file_format is None:
+                record.result.status = "failed"
+                record.result.error = "cannot be read again as the settings are now: it is no longer in the archive"
+                record.result.load_id = None
+                self.loads.append(record.result)
+                continue
+            archived = take(path, file_format, folder, self.scratch)
+            record.size = archived.size
+            self._stage_alone(record, archived)
+            self.ledger.files[sha256] = replace(known, mapping=self.mapping)
+            self.wait(None, record)
+            if self.waiting_bytes >= BYTES_AT_ONCE:
+                self.bring_in()
+        self.bring_in()
 
     def _look_at(self, file: DeliveredFile, source: FileSource) -> None:
         """Stage a file, unless these bytes are known."""
@@ -54,7 +83,7 @@ class FileNight(SourceNight):
             archived = take(file.path, file_format, self.home.archive / self.contract.dataset, self.scratch)
             if self._is_known(file, archived.sha256, True):
                 return
-            record = self._new_record(file, archived.sha256)
+            record = self._new_record(file.name, file.size, archived.sha256)
             if not self.small.takes(archived, source):
                 self._stage_small_files()
             if self.small.takes(archived, source):
@@ -62,12 +91,12 @@ class FileNight(SourceNight):
             else:
                 self._stage_alone(record, archived)
         except UnusableFileError as error:
-            record = record or self._new_record(file, checksum(file.path))
+            record = record or self._new_record(file.name, file.size, checksum(file.path))
             record.result.status, record.result.error = "refused", str(error)
         self.wait(file, record)
 
-    def _new_record(self, file: DeliveredFile, sha256: str) -> LoadRecord:
-        record = self.new_record(file.name, file.size)
+    def _new_record(self, name: str, size: int | None, sha256: str) -> LoadRecord:
+        record = self.new_record(name, size)
         record.sha256 = sha256
         self.records[sha256] = record
         return record

@@ -38,7 +38,7 @@ class KnownFile:
     status: str
     error: str | None
     mapping: str
-    bad: int
+    name: str
 
 
 @dataclass
@@ -65,20 +65,29 @@ class SourceLedger:
     stamps: dict[str, tuple[str, str]]
     columns: list[str] | None
     given: list[str] | None
+    loads: list[tuple[str, KnownFile]]
+
+    def outdated(self, mapping: str) -> dict[str, KnownFile]:
+        """The files, by checksum and in order of their loads, that were only ever read by other settings."""
+        current = {sha256 for sha256, known in self.loads if known.mapping == mapping}
+        return {sha256: known for sha256, known in self.loads if sha256 not in current}
 
     @classmethod
     def read(cls, connection: duckdb.DuckDBPyConnection, dataset: str, source: str) -> SourceLedger:
         files, sizes = {}, set()
         columns: list[str] | None = None
         given: list[str] | None = None
-        for sha256, size, load_id, status, error, mapping, bad, drift in connection.execute(
+        loads = []
+        for sha256, size, load_id, status, error, mapping, name, drift in connection.execute(
             """
-            select sha256, bytes, load_id, status, error, mapping, n_bad, drift
+            select sha256, bytes, load_id, status, error, mapping, file_name, drift
             from raw.ledger where dataset = $1 and source = $2 order by load_id
             """,
             [dataset, source],
         ).fetchall():
-            files[sha256] = KnownFile(load_id, status, error, mapping, bad)
+            known = files[sha256] = KnownFile(load_id, status, error, mapping, name)
+            if status == "loaded":
+                loads.append((sha256, known))
             sizes.add(size)
             if status == "loaded" and drift:
                 seen = json.loads(drift)
@@ -93,7 +102,7 @@ class SourceLedger:
                 [dataset, source],
             ).fetchall()
         }
-        return cls(files, sizes, stamps, columns, given)
+        return cls(files, sizes, stamps, columns, given, loads)
 
     def unchanged_sha256(self, file: DeliveredFile) -> str | None:
         """The checksum of a file that nobody touched since it was last read."""
@@ -121,6 +130,13 @@ def write_loads(connection: duckdb.DuckDBPyConnection, records: list[LoadRecord]
             """
         )
         connection.execute("insert into raw.ledger by name select * from written")
+        connection.execute(
+            """
+            update raw.quarantine set resolved_by = written.load_id from written
+            where written.status = 'loaded' and quarantine.dataset = written.dataset and resolved_by is null
+                and quarantine.sha256 = written.sha256 and quarantine.load_id <> written.load_id
+            """
+        )
     for record in records:
         if record.bad_rows:
             _write_bad_rows(connection, record, now)

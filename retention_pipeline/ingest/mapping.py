@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 
@@ -86,7 +87,7 @@ def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -
 
 
 def mapping_fingerprint(contract: Contract, source: Source, business_timezone: str) -> str:
-    """What decides how the rows of a source are read; files that were refused are tried again when it changes."""
+    """What decides how the rows of a source are read; when it changes, everything is read again."""
     relevant = source.model_dump(
         mode="json",
         include={
@@ -98,6 +99,13 @@ def mapping_fingerprint(contract: Contract, source: Source, business_timezone: s
             "ended_at_is_last_day",
             "replace_by",
             "delimiter",
+            "format",
+            "table",
+            "query",
+            "cursor",
+            "deletes",
         },
     )
-    return json.dumps([contract.raw_columns, relevant, business_timezone], sort_keys=True)
+    looks_at_days = source.ended_at_is_last_day or any("{before:" in rule.broken for rule in contract.rules)
+    decisive = [contract.typed_columns, relevant, business_timezone if looks_at_days else None]
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

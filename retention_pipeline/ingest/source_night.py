@@ -112,7 +112,13 @@ class SourceNight:
             return
         self.connection.execute("begin transaction")
         try:
-            counts = merge(self.connection, self.contract, replace_by=self.source.replace_by, now=self.now)
+            counts = merge(
+                self.connection,
+                self.contract,
+                replace_by=self.source.replace_by,
+                now=self.now,
+                outdated_loads=[known.load_id for _, known in self.ledger.loads if known.mapping != self.mapping],
+            )
             for file, record in self.waiting:
                 result = record.result
                 for outcome, number in counts.get(result.load_id or 0, {}).items():

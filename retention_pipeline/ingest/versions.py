@@ -20,14 +20,21 @@ OUTCOMES = {NEW: "new", CHANGED: "changed", UNCHANGED: "unchanged", STALE: "stal
 
 
 def merge(
-    connection: duckdb.DuckDBPyConnection, contract: Contract, *, replace_by: str | None, now: datetime
+    connection: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    *,
+    replace_by: str | None,
+    now: datetime,
+    outdated_loads: list[int] | None = None,
 ) -> dict[int, dict[str, int]]:
     """Bring the good rows of the stage into `raw.<dataset>`; the result counts outcomes per load.
 
     `replace_by` names the column whose value a delivery holds in full: current rows with one of its values that are
-    not in the delivery are taken out.
+    not in the delivery are taken out. `outdated_loads` were read by other settings than today's and are being read
+    again: what is current from them gives way, whatever its version.
     """
     merger = _Merger(connection, contract, replace_by, now)
+    merger.outdated = ", ".join(map(str, outdated_loads or []))
     merger.register_customers()
     merger.find_beaten()
     merger.judge()
@@ -70,6 +77,7 @@ class _Merger:
         self.content = [quoted(name) for name, _ in contract.typed_columns] + ["_extra"]
         self.version = contract.version_column
         self.all_new = False
+        self.outdated = ""
         self.run("create or replace temp table beaten (stage_row bigint, by_load bigint, outcome utinyint)")
         self.run(
             """
@@ -194,6 +202,7 @@ class _Merger:
             select standing.value, standing.load_id, standing.complete,
                 coalesce(
                     case
+                        when here.is_outdated then true
                         when standing.version is null then here.version is null
                         when here.version is null then true
                         when standing.version = here.version then standing.content >= here.content
@@ -201,7 +210,8 @@ class _Merger:
                     end, true
                 ) as is_newer
             from standing left join (
-                select {group} as value, {version} as version, {content} as content
+                select {group} as value, {version} as version, {content} as content,
+                    bool_or({self._is_outdated("part")}) as is_outdated
                 from {self.table} as part where {group} in (select value from standing) group by all
             ) as here on here.value = standing.value
             """
@@ -241,11 +251,15 @@ class _Merger:
             """
         )
 
+    def _is_outdated(self, alias: str) -> str:
+        return f"{alias}._load_id in ({self.outdated})" if self.outdated else "false"
+
     def _is_newer(self) -> str:
         if self.version is None:
             return "true"
         ours, theirs = f"stage.{self.version}", f"here.{self.version}"
-        return f"""case when {ours} is null then {theirs} is null when {theirs} is null then true
+        return f"""case when {self._is_outdated("here")} then true
+            when {ours} is null then {theirs} is null when {theirs} is null then true
             when {ours} = {theirs} then {self.content_of("stage")} > {self.content_of("here")}
             else {ours} > {theirs} end"""
 

@@ -1,0 +1,76 @@
+"""When the settings by which a source is read change, what was loaded is read again by the new ones."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import SUBSCRIPTION_HEADER, Company, order, orders_csv
+
+VERSIONED = "order_id,customer_id,ordered_at,amount,currency,status,updated_at"
+
+
+def test_rows_that_were_refused_load_when_the_settings_learn_about_them(company: Company) -> None:
+    content = orders_csv(order("a"), order("b").replace("paid", "complete"))
+    company.load("orders", content)
+    assert company.query("select count(*) from raw.quarantine where resolved_by is null") == [(1,)]
+    company.source("orders", values={"status": {"paid": ["complete"]}})
+    said: list[str] = []
+    [load, lying_there] = company.run(progress=said.append).loads
+    assert said == ["orders: its settings have changed, 1 files are read again"]
+    assert (load.status, load.new, load.unchanged, lying_there.status) == ("loaded", 1, 1, "already_loaded")
+    assert company.query("select order_id, _load_id from raw.orders order by 1") == [("a", 1), ("b", 2)]
+    assert company.query("select load_id, resolved_by from raw.quarantine") == [(1, 2)]
+    assert [load.status for load in company.run().loads] == ["already_loaded"]
+
+
+@pytest.mark.parametrize("zones", [("America/New_York", "Asia/Tokyo"), ("Asia/Tokyo", "America/New_York")])
+def test_instants_move_with_the_time_zone_whatever_their_versions(company: Company, zones: tuple[str, str]) -> None:
+    files = {
+        "1.csv": [order("a", "1.00", "2024-03-01T10:00:00Z", at="2024-01-01 12:00:00"),
+                  order("b", "1.00", "2024-03-01T10:00:00Z", at="2024-01-01 12:00:00")],
+        "2.csv": [order("a", "2.00", "2024-03-02T10:00:00Z", at="2024-01-02 12:00:00")],
+    }  # fmt: skip
+    for zone in zones:
+        company.source("orders", timezone=zone)
+        for name, rows in files.items():
+            company.deliver("orders", name, orders_csv(*rows, header=VERSIONED))
+        company.run()
+    fresh = Company(company.home.root / "fresh")
+    fresh.source("orders", timezone=zones[1])
+    for name, rows in files.items():
+        fresh.load("orders", orders_csv(*rows, header=VERSIONED), name)
+    assert company.contents() == fresh.contents()
+    company.assert_balanced()
+
+
+def test_files_are_read_again_from_the_archive_and_in_the_order_in_which_they_came(company: Company) -> None:
+    for number in range(3):
+        path = company.deliver("orders", "always the same name.csv", orders_csv(order("a", f"{number}.00", "web"),
+                               header="order_id,customer_id,ordered_at,amount,currency,status,shop"))  # fmt: skip
+        company.run()
+    path.unlink()
+    company.source("orders", columns={"channel": "shop"})
+    company.run()
+    assert company.query("select amount::varchar, channel from raw.orders") == [("2.00", "web")]
+
+
+def test_phases_that_are_replaced_together_are_read_again_together(company: Company) -> None:
+    company.source("subscriptions", replace_by="subscription_id")
+    rows = [f"s1,anna,pro,10,EUR,month,active,2024-0{month}-01,2024-0{month}-28" for month in (1, 2)]
+    company.load("subscriptions", "\n".join([SUBSCRIPTION_HEADER, *rows]).encode())
+    company.source("subscriptions", replace_by="subscription_id", ended_at_is_last_day=True)
+    company.run()
+    assert company.query("select ended_at::date::varchar from raw.subscriptions order by 1") == [
+        ("2024-01-29",),
+        ("2024-02-29",),
+    ]
+
+
+def test_a_file_that_left_the_archive_cannot_be_read_again_and_is_named(company: Company) -> None:
+    path = company.deliver("orders", "a.csv", orders_csv(order("a")))
+    company.run()
+    path.unlink()
+    next((company.home.archive / "orders").iterdir()).unlink()
+    company.source("orders", timezone="UTC")
+    [load] = company.run().refused
+    assert (load.file_name, load.status) == ("landing/orders/a.csv", "failed")
+    assert company.query("select count(*) from raw.orders") == [(1,)]
