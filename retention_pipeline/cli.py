@@ -4,6 +4,7 @@ Nothing heavy is imported here: what a verb needs is imported when it runs, so t
 are answered at once. `main` turns the project's own errors into one message and an exit code.
 """
 
+import os
 import sys
 from datetime import date, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ HomeOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON for programs.")]
 MONTH = "%Y-%m"
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="retention",
@@ -200,18 +202,22 @@ def ui(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command; exits 0 only on success, 1 with a message for what a person can put right, 2 for wrong usage."""
+    """Run the command; exits 0 only on success, 1 with a message for what a person can put right, 2 for wrong usage,
+    130 when it was stopped.
+    """
     given = sys.argv[1:] if arguments is None else arguments
     try:
         app(args=given, prog_name="retention")
-    except KeyboardInterrupt:
-        _explain("Stopped; the published figures are as they were.", "Interrupted", given)
-        raise SystemExit(130) from None
     except Exception as error:
         if not _is_for_people(error):
             raise
         _explain(str(error), getattr(error, "kind", type(error).__name__), given)
-        raise SystemExit(1) from None
+        code = getattr(error, "exit_code", 1)
+        if code == INTERRUPTED:  # threads of the build may still be at work; waiting for them is not what was asked
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        raise SystemExit(code) from None
 
 
 def _is_for_people(error: Exception) -> bool:

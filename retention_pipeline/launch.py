@@ -24,6 +24,12 @@ class RunFailed(Exception):
         self.kind = kind
 
 
+class Interrupted(Exception):
+    """Somebody stopped the run (Ctrl-C)."""
+
+    exit_code = 130
+
+
 class NoSuchMonths(Exception):
     """A range of months that a backfill cannot cover."""
 
@@ -55,7 +61,7 @@ def launch(
     """Run the job. `as_of` None: today in the business time zone, for a backfill the published day. `months`: first and
     last month (YYYY-MM) of a backfill, which is one run.
 
-    Raises RunFailed, HomeIsBusy, SettingsError, NoSuchMonths.
+    Raises RunFailed, Interrupted, HomeIsBusy, NoSuchMonths.
     """
     started = time.perf_counter()
     seconds: dict[str, float] = {}
@@ -116,7 +122,7 @@ def launch(
                 kind = failure.metadata["kind"].value if "kind" in failure.metadata else "Failure"
                 raise RunFailed(failure.description or "the run failed", str(kind)) from failure
             except dg.DagsterExecutionInterruptedError:
-                raise KeyboardInterrupt from None
+                raise Interrupted("Stopped; the published figures are as they were.") from None
             lap("run")
     record = _record(home, result.run_id)
     steps = {step["step"]: step["wall"] for step in record.get("steps", [])}

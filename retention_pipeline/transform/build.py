@@ -95,8 +95,9 @@ def build(
             result = _invoke(project_dir, arguments, on_event)
     finally:
         close_connections()
-    if result.exception is not None and not isinstance(result.exception, Exception):
-        raise result.exception  # an interruption (Ctrl-C, or Dagster's), which dbt hands back like an error
+    interruption = _interruption(result.exception)
+    if interruption is not None:
+        raise interruption
     nodes = _nodes(result)
     failed = [node for node in nodes if node.status in {"error", "fail", "runtime error"}]
     if result.exception is None:
@@ -159,6 +160,15 @@ def _invoke(project_dir: Path, arguments: list[str], on_event: Callable[[Any], N
 
     manifest = Manifest.from_msgpack((parsed_project(project_dir) / "partial_parse.msgpack").read_bytes())
     return dbtRunner(manifest=manifest, callbacks=[on_event] if on_event else []).invoke(arguments)
+
+
+def _interruption(error: BaseException | None) -> BaseException | None:
+    """Ctrl-C (or Dagster's form of it), which dbt hands back like an error, or buries under one of stopping."""
+    while error is not None:
+        if not isinstance(error, Exception):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _nodes(result: Any) -> list[NodeResult]:
