@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from retention_pipeline.settings import Home
+from retention_pipeline.settings import Home, memory_limit
 
 # The oldest format that holds everything in the warehouse, so that older clients can read it.
 STORAGE_VERSION = "v1.0.0"
@@ -18,6 +18,7 @@ def opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyCo
     connection = duckdb.connect(str(path), read_only=read_only)
     try:
         connection.execute("set TimeZone = 'UTC'")
+        connection.execute(f"set memory_limit = {sql_text(memory_limit())}")
         yield connection
     finally:
         connection.close()

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from retention_pipeline.settings import Home, Settings
+from retention_pipeline.settings import MEMORY_VARIABLE, Home, Settings, memory_limit
 
 WAREHOUSE_VARIABLE = "RETENTION_WAREHOUSE_FILE"
 RAW_VARIABLE = "RETENTION_RAW_FILE"
@@ -128,4 +128,5 @@ def dbt_environment(home: Home, previous_file: Path) -> dict[str, str]:
         WAREHOUSE_VARIABLE: str(home.next_file),
         RAW_VARIABLE: str(home.raw_file),
         PREVIOUS_VARIABLE: str(previous_file),
+        MEMORY_VARIABLE: memory_limit(),
     }

@@ -107,12 +107,14 @@ def test_the_command_line_builds_everything_but_unit_tests_with_its_own_folders(
     assert json.loads(given["--vars"]) == {"a": None, "b": 1}
 
 
-def test_dbt_works_on_the_next_generation_and_reads_raw_and_the_previous_one() -> None:
+def test_dbt_works_on_the_next_generation_and_reads_raw_and_the_previous_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETENTION_MEMORY_LIMIT", "3GB")
     home = Home(Path("/home"))
     assert dbt_environment(home, Path("/home/published/g4.duckdb")) == {
         "RETENTION_WAREHOUSE_FILE": "/home/warehouse/next.duckdb",
         "RETENTION_RAW_FILE": "/home/warehouse/raw.duckdb",
         "RETENTION_PREVIOUS_FILE": "/home/published/g4.duckdb",
+        "RETENTION_MEMORY_LIMIT": "3GB",
     }
 
 
