@@ -38,7 +38,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	            || { echo "python3 -m venv failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
 	    fi; \
 	    echo "Installing into $(VENV) with pip (about a minute, once) ..."; \
-	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
+	    $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
 	fi
 	@touch $@
 
