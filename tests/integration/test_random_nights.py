@@ -1,0 +1,49 @@
+"""Random companies delivered night by night: after every night each cell is that of the oracle on the rows in force.
+
+RETENTION_RANDOM_NIGHTS says how many histories to try. An example is reproduced from its seed alone.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from random import Random
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from oracle.answers import expected_cohorts, expected_kpis, kpi_cells, read_company
+from oracle.companies import MadeCompany, made_company, write_delivery, write_home
+from oracle.comparison import differences
+from oracle.nights import made_nights, rows_in_force
+from published_cells import published_cells, run_home
+
+EXAMPLES = int(os.environ.get("RETENTION_RANDOM_NIGHTS", "1"))
+
+
+@settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
+@given(seed=st.integers(min_value=1, max_value=2**32 - 1))
+def test_after_every_night_the_cells_are_those_of_the_oracle(seed: int) -> None:
+    company = made_company(Random(seed), customers=20)
+    nights = made_nights(Random(seed + 1), company, count=4)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "home"
+        write_home(MadeCompany({}, company.settings, company.as_of), root)
+        for number, night in enumerate(nights):
+            write_delivery(root, f"night{number:02d}", night.rows)
+            run_home(root, night.as_of)
+            kpis, cohorts = published_cells(root)
+            in_force = rows_in_force(nights[: number + 1])
+            expected = read_company(in_force, company.settings, night.as_of)
+            problems = [
+                differences(kpi_cells(expected_kpis(expected)), kpis),
+                differences(expected_cohorts(expected), cohorts),
+            ]
+            assert not any(problems), "\n".join([f"seed {seed}, night {number} ({night.as_of})", *problems])
