@@ -6,6 +6,7 @@ What the command line needs of Dagster stands here and is imported by no command
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -73,6 +74,8 @@ def launch(
         started = now
 
     moment("starting Dagster")
+    # A stopped run leaves dbt's semaphores to Python's tracker process, which would complain about the two.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
     import dagster as dg
 
     from retention_pipeline import instance as storage
