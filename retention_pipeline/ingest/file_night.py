@@ -57,6 +57,7 @@ class FileNight(SourceNight):
                 continue
             archived = take(path, file_format, folder, self.scratch)
             record.size = archived.size
+            self.rereads[record.result.load_id or 0] = self.ledger.former_loads(sha256)
             self._stage_alone(record, archived)
             self.ledger.files[sha256] = replace(known, mapping=self.mapping)
             self.wait(None, record)

@@ -72,6 +72,10 @@ class SourceLedger:
         current = {sha256 for sha256, known in self.loads if known.mapping == mapping}
         return {sha256: known for sha256, known in self.loads if sha256 not in current}
 
+    def former_loads(self, sha256: str | None = None) -> list[int]:
+        """The loads of a file, or of everything."""
+        return [known.load_id for loaded, known in self.loads if sha256 in (None, loaded)]
+
     @classmethod
     def read(cls, connection: duckdb.DuckDBPyConnection, dataset: str, source: str) -> SourceLedger:
         files, sizes = {}, set()

@@ -51,7 +51,8 @@ class PostgresNight(SourceNight):
     def _is_known(self, sha256: str) -> bool:
         """Whether the same bytes were the last to be loaded (an older pull would bring back what was true then)."""
         loaded = {sha: known.load_id for sha, known in self.ledger.files.items() if known.status == "loaded"}
-        return bool(loaded) and loaded.get(sha256) == max(loaded.values()) and self.keys is None
+        is_last = bool(loaded) and loaded.get(sha256) == max(loaded.values())
+        return is_last and self._read_as_now() and self.keys is None
 
     def _pull(self, source: PostgresSource) -> ArchivedFile:
         """Copy the rows here; a connection that breaks is tried again from the start, nothing of it stays."""
@@ -60,6 +61,8 @@ class PostgresNight(SourceNight):
             [self.name, self.contract.dataset],
         ).fetchone()
         known = row[0] if row and self._read_as_now() else None
+        if not self._read_as_now():
+            self.rereads[self.load_id - 1] = self.ledger.former_loads()
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 self.say(f"{self.name}: reading {source.table or 'the query'}")

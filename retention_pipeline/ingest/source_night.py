@@ -29,7 +29,10 @@ from retention_pipeline.settings import Home, Settings, Source
 
 @dataclass
 class SourceNight:
-    """One source in one run; `waiting` loads are on the stage and not yet in the raw table."""
+    """One source in one run; `waiting` loads are on the stage and not yet in the raw table.
+
+    `rereads` names the former loads of what a waiting load reads again by other settings.
+    """
 
     connection: duckdb.DuckDBPyConnection
     home: Home
@@ -44,6 +47,7 @@ class SourceNight:
     waiting: list[tuple[DeliveredFile | None, LoadRecord]] = field(default_factory=list)
     seen: list[tuple[DeliveredFile, str, int]] = field(default_factory=list)
     waiting_bytes: int = 0
+    rereads: dict[int, list[int]] = field(default_factory=dict)
 
     def run(self) -> list[LoadResult]:
         """Load what is new; the results are in the order of the loads."""
@@ -117,7 +121,7 @@ class SourceNight:
                 self.contract,
                 replace_by=self.source.replace_by,
                 now=self.now,
-                outdated_loads=[known.load_id for _, known in self.ledger.loads if known.mapping != self.mapping],
+                rereads=self.rereads,
             )
             for file, record in self.waiting:
                 result = record.result
@@ -134,5 +138,5 @@ class SourceNight:
             names = ", ".join(record.result.file_name for _, record in self.waiting[:3])
             raise IngestError(f"{self.contract.dataset}: {names}: {first_line(error)}") from error
         self.loads += [record.result for _, record in self.waiting]
-        self.waiting, self.seen, self.waiting_bytes = [], [], 0
+        self.waiting, self.seen, self.waiting_bytes, self.rereads = [], [], 0, {}
         create_stage(self.connection, self.contract)

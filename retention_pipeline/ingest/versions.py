@@ -25,16 +25,16 @@ def merge(
     *,
     replace_by: str | None,
     now: datetime,
-    outdated_loads: list[int] | None = None,
+    rereads: dict[int, list[int]] | None = None,
 ) -> dict[int, dict[str, int]]:
     """Bring the good rows of the stage into `raw.<dataset>`; the result counts outcomes per load.
 
     `replace_by` names the column whose value a delivery holds in full: current rows with one of its values that are
-    not in the delivery are taken out. `outdated_loads` were read by other settings than today's and are being read
-    again: what is current from them gives way, whatever its version.
+    not in the delivery are taken out. `rereads` says which loads read again, by other
+    settings, what former loads had read: what is current from those gives way to it.
     """
     merger = _Merger(connection, contract, replace_by, now)
-    merger.outdated = ", ".join(map(str, outdated_loads or []))
+    merger.note_rereads(rereads or {})
     merger.register_customers()
     merger.find_beaten()
     merger.judge()
@@ -77,7 +77,7 @@ class _Merger:
         self.content = [quoted(name) for name, _ in contract.typed_columns] + ["_extra"]
         self.version = contract.version_column
         self.all_new = False
-        self.outdated = ""
+        self.run("create or replace temp table rereads (load_id bigint, former_loads bigint[])")
         self.run("create or replace temp table beaten (stage_row bigint, by_load bigint, outcome utinyint)")
         self.run(
             """
@@ -114,6 +114,10 @@ class _Merger:
         version = f"{alias}.{self.version}"
         content = f"case when {version} is not null then {self.content_of(alias)} end"
         return f"{version} desc nulls last, {content} desc nulls last, {alias}._load_id desc, {alias}.rowid desc"
+
+    def note_rereads(self, rereads: dict[int, list[int]]) -> None:
+        for load_id, former_loads in rereads.items():
+            self.connection.execute("insert into rereads values ($1, $2)", [load_id, former_loads])
 
     def register_customers(self) -> None:
         """Give every customer id of the good rows its integer key; keys are never given twice."""
@@ -202,7 +206,7 @@ class _Merger:
             select standing.value, standing.load_id, standing.complete,
                 coalesce(
                     case
-                        when here.is_outdated then true
+                        when list_has_any(rereads.former_loads, here.loads) then true
                         when standing.version is null then here.version is null
                         when here.version is null then true
                         when standing.version = here.version then standing.content >= here.content
@@ -211,9 +215,10 @@ class _Merger:
                 ) as is_newer
             from standing left join (
                 select {group} as value, {version} as version, {content} as content,
-                    bool_or({self._is_outdated("part")}) as is_outdated
+                    list(distinct _load_id) as loads
                 from {self.table} as part where {group} in (select value from standing) group by all
             ) as here on here.value = standing.value
+            left join rereads on rereads.load_id = standing.load_id
             """
         )
 
@@ -247,18 +252,16 @@ class _Merger:
             insert into verdict
             select stage.rowid, stage._load_id, here.rowid, here._load_id, {outcome}
             from stage {groups} left join {self.table} as here on {self.same_key("stage", "here")}
+            left join rereads on rereads.load_id = stage._load_id
             where stage._error is null and stage.rowid not in (select stage_row from beaten)
             """
         )
 
-    def _is_outdated(self, alias: str) -> str:
-        return f"{alias}._load_id in ({self.outdated})" if self.outdated else "false"
-
     def _is_newer(self) -> str:
         if self.version is None:
-            return "true"
+            return "true"  # the later load is the newer version
         ours, theirs = f"stage.{self.version}", f"here.{self.version}"
-        return f"""case when {self._is_outdated("here")} then true
+        return f"""case when list_contains(rereads.former_loads, here._load_id) then true
             when {ours} is null then {theirs} is null when {theirs} is null then true
             when {ours} = {theirs} then {self.content_of("stage")} > {self.content_of("here")}
             else {ours} > {theirs} end"""

@@ -275,6 +275,20 @@ def test_a_query_can_be_a_source(shop: Shop) -> None:
     assert shop.query("select currency, amount::varchar from raw.orders") == [("GBP", "10.50")]
 
 
+def test_when_the_settings_change_everything_is_read_again(shop: Shop) -> None:
+    shop.source.update(cursor="updated_at", overlap_hours=0)
+    for number in range(5):
+        shop.add(number, channel=f"{number}")
+    shop.pull()
+    shop.source.update(values={"channel": {"online": ["1"], "0 store": ["3"]}})
+    load = shop.pull()
+    assert (load.changed, load.unchanged) == (2, 3)
+    assert [channel for (channel,) in shop.query("select channel from raw.orders order by order_id")] == [
+        "0", "online", "2", "0 store", "4"
+    ]  # fmt: skip
+    assert shop.pull().good == 0
+
+
 def test_a_connection_that_breaks_in_mid_transfer_is_tried_again_and_loses_or_doubles_nothing(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

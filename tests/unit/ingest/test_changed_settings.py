@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from conftest import SUBSCRIPTION_HEADER, Company, order, orders_csv
 
+from retention_pipeline.ingest import file_night
+
 VERSIONED = "order_id,customer_id,ordered_at,amount,currency,status,updated_at"
 
 
@@ -51,6 +53,21 @@ def test_files_are_read_again_from_the_archive_and_in_the_order_in_which_they_ca
     company.source("orders", columns={"channel": "shop"})
     company.run()
     assert company.query("select amount::varchar, channel from raw.orders") == [("2.00", "web")]
+
+
+@pytest.mark.parametrize("files_at_once", [1, 500])
+def test_a_late_version_stays_late_when_it_is_read_again_and_afterwards(
+    company: Company, monkeypatch: pytest.MonkeyPatch, files_at_once: int
+) -> None:
+    monkeypatch.setattr(file_night, "FILES_AT_ONCE", files_at_once)
+    monkeypatch.setattr(file_night, "BYTES_AT_ONCE", files_at_once)
+    company.load("orders", orders_csv(order("a", "2.00", "2024-03-02"), header=VERSIONED), "1.csv")
+    company.load("orders", orders_csv(order("a", "1.00", "2024-03-01"), header=VERSIONED), "2.csv")
+    company.source("orders", values={"status": {"paid": ["complete"]}})
+    company.run()
+    assert company.query("select amount::varchar from raw.orders") == [("2.00",)]
+    company.load("orders", orders_csv(order("a", "1.50", "2024-03-01"), header=VERSIONED), "3.csv")
+    assert company.query("select amount::varchar from raw.orders") == [("2.00",)]
 
 
 def test_phases_that_are_replaced_together_are_read_again_together(company: Company) -> None:
