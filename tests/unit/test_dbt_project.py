@@ -1,0 +1,216 @@
+"""The house rules of the dbt project, read off its manifest: layers, one yml per model, SQL for two engines, no drift.
+
+Nothing is built here; what models compute is tested by their unit tests and by the golden stories.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+
+from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.manifest import PROJECT, manifest_json
+
+MANIFEST = manifest_json()
+MODELS: dict[str, dict[str, Any]] = {
+    node["name"]: node for node in MANIFEST["nodes"].values() if node["resource_type"] == "model"
+}
+MACROS: dict[str, dict[str, Any]] = {
+    macro["name"]: macro for macro in MANIFEST["macros"].values() if macro["package_name"] == "retention"
+}
+MARTS = sorted(name for name, model in MODELS.items() if model["path"].startswith("marts/"))
+SOURCES: dict[str, dict[str, Any]] = {source["name"]: source for source in MANIFEST["sources"].values()}
+
+# The layers that each layer may read. `source` is raw; `night` says who is touched in this run.
+MAY_READ = {
+    "staging": {"source", "night"},
+    "intermediate": {"staging", "night", "intermediate"},
+    "marts": {"intermediate", "marts"},
+    "night": {"source", "intermediate", "night"},
+}
+
+# Facts and their sums obey the rules of `intermediate` also where they are public (mrr_movements, lost_by_reason).
+FACTS = ("by_customer", "contributions")
+
+ENGINES = ("duckdb", "spark")
+# What one of the two engines does not understand, or understands in another way (docs/architecture.md).
+NOT_SHARED = {
+    "the name of an engine": r"\b(duckdb|spark|target\.type|target\.name)\b",
+    "a cast with two colons": r"::",
+    "a quoted identifier": r'"',
+    "unnest or explode": r"\b(unnest|explode)\b",
+    "exclude or replace after *": r"\*\s*(exclude|except|replace)\b",
+    "distinct on": r"\bdistinct\s+on\b",
+    "a type of one engine": r"\b(varchar|text|hugeint|timestamptz|double precision|int8)\b",
+    "a list or struct": r"\[\s*['\d]|\{\s*'",
+    "a sample": r"\busing\s+sample\b",
+    "datediff but through the macros of days.sql": r"\bdatediff\b",
+    "a day of the week": r"\b(dayofweek|weekday|isodow|strftime|date_format)\b",
+    "a count of distinct values in a window": r"count\s*\(\s*distinct[^)]*\)\s*over",
+    "row_number without an order": r"row_number\s*\(\s*\)\s*over\s*\(\s*\)",
+    "ignore nulls": r"\bignore\s+nulls\b",
+    "a comma before from": r",\s*from\b",
+    "the current time": r"\b(now\s*\(|current_date|current_timestamp|today\s*\()",
+}
+
+
+def _layer(node_id: str) -> str:
+    if node_id.startswith("source."):
+        return "source"
+    node = MANIFEST["nodes"][node_id]
+    if node["config"]["materialized"] in FACTS:
+        return "intermediate"
+    return PurePosixPath(node["path"]).parts[0]
+
+
+def _without_comments(text: str) -> str:
+    return re.sub(r"/\*.*?\*/|--[^\n]*", " ", re.sub(r"\{#.*?#\}", " ", text, flags=re.DOTALL), flags=re.DOTALL)
+
+
+def _sql(text: str) -> str:
+    """The SQL between the Jinja: comments and tags are left out, an expression is a word."""
+    without_expressions = re.sub(r"\{\{.*?\}\}", " expression ", _without_comments(text), flags=re.DOTALL)
+    return re.sub(r"\{%.*?%\}", " ", without_expressions, flags=re.DOTALL)
+
+
+def _is_of_one_engine(macro: str) -> bool:
+    return macro.startswith(tuple(f"{engine}__" for engine in ENGINES))
+
+
+def _comes_from_dbt(macro: str) -> bool:
+    """Materializations and generic tests are called by dbt, under these names."""
+    return macro.startswith(("materialization_", "test_"))
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_model_reads_only_the_layers_below_it(name: str) -> None:
+    model = MODELS[name]
+    layer = _layer(model["unique_id"])
+    wrong = {
+        f"{parent} ({_layer(parent)})"
+        for parent in model["depends_on"]["nodes"]
+        if _layer(parent) not in MAY_READ[layer]
+    }
+    assert not wrong, f"{name} is in {layer}, which reads {sorted(MAY_READ[layer])}"
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_model_is_described_by_its_grain_in_a_yml_of_the_same_stem(name: str) -> None:
+    model = MODELS[name]
+    path = PurePosixPath(model["original_file_path"])
+    assert model["patch_path"] == f"retention://{path.with_suffix('.yml')}"
+    assert model["description"].startswith("One row per "), model["description"]
+
+
+@pytest.mark.parametrize("name", MARTS)
+def test_a_mart_has_an_enforced_contract_and_every_column_a_description(name: str) -> None:
+    model = MODELS[name]
+    assert model["config"]["contract"]["enforced"]
+    assert [
+        column for column, about in model["columns"].items() if not (about["description"] and about["data_type"])
+    ] == []
+
+
+def test_names_say_the_folder() -> None:
+    prefixes = {"staging": "stg_", "night": "night_", "intermediate": ("int_", "missing_"), "marts": ""}
+    wrong = [n for n, m in MODELS.items() if not n.startswith(prefixes[PurePosixPath(m["path"]).parts[0]])]
+    assert not wrong
+    assert not [name for name in MARTS if name.startswith("int_")]
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_model_is_written_in_the_sql_that_two_engines_share(name: str) -> None:
+    text = MODELS[name]["raw_code"]
+    found = {rule for rule, pattern in NOT_SHARED.items() if re.search(pattern, _sql(text), re.IGNORECASE)}
+    if re.search(NOT_SHARED["the name of an engine"], _without_comments(text), re.IGNORECASE):
+        found.add("the name of an engine")
+    assert not found
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MACROS if not _is_of_one_engine(name)))
+def test_a_macro_that_is_not_of_one_engine_is_written_for_both(name: str) -> None:
+    text = _sql(MACROS[name]["macro_sql"])
+    assert not {rule for rule, pattern in NOT_SHARED.items() if re.search(pattern, text, re.IGNORECASE)}
+
+
+def test_the_rules_about_sql_see_what_they_forbid() -> None:
+    examples = {
+        "the name of an engine": "{% if target.type == 'spark' %}",
+        "a cast with two colons": "a::date",
+        "a quoted identifier": 'select "Interval"',
+        "unnest or explode": "from unnest(x)",
+        "exclude or replace after *": "select * exclude (a)",
+        "distinct on": "select distinct on (a) b",
+        "a type of one engine": "cast(a as varchar)",
+        "a list or struct": "select [1, 2]",
+        "a sample": "from t using sample 5",
+        "datediff but through the macros of days.sql": "datediff('month', a, b)",
+        "a day of the week": "dayofweek(d)",
+        "a count of distinct values in a window": "count(distinct a) over (order by b)",
+        "row_number without an order": "row_number() over ()",
+        "ignore nulls": "lag(a ignore nulls)",
+        "a comma before from": "select a, from t",
+        "the current time": "where d < current_date",
+    }
+    assert examples.keys() == NOT_SHARED.keys()
+    for rule, text in examples.items():
+        assert re.search(NOT_SHARED[rule], text, re.IGNORECASE), rule
+
+
+def test_every_macro_has_a_caller() -> None:
+    texts = {f"model {name}": model["raw_code"] for name, model in MODELS.items()}
+    texts |= {f"macro {name}": macro["macro_sql"] for name, macro in MACROS.items()}
+    texts = {name: _without_comments(text) for name, text in texts.items()}
+    uncalled = []
+    for name in MACROS:
+        if _comes_from_dbt(name):
+            continue
+        called = name.split("__", 1)[1] if _is_of_one_engine(name) else name
+        pattern = rf"dispatch\('{called}'" if _is_of_one_engine(name) else rf"\b{called}\s*\("
+        definition = rf"macro\s+{called}\s*\("
+        if not any(re.search(pattern, re.sub(definition, "", text)) for text in texts.values()):
+            uncalled.append(name)
+    assert not uncalled
+
+
+def test_every_materialization_and_generic_test_of_ours_is_used() -> None:
+    materialized = {model["config"]["materialized"] for model in MODELS.values()}
+    made = {re.sub(r"^materialization_|_default$", "", name) for name in MACROS if name.startswith("materialization_")}
+    assert made <= materialized, made - materialized
+    tested = {node["test_metadata"]["name"] for node in MANIFEST["nodes"].values() if node.get("test_metadata")}
+    ours = {name.removeprefix("test_") for name in MACROS if name.startswith("test_")}
+    assert ours <= tested, ours - tested
+
+
+def test_what_differs_between_engines_is_written_for_each() -> None:
+    of_engine = {
+        engine: {name.split("__", 1)[1] for name in MACROS if name.startswith(f"{engine}__")} for engine in ENGINES
+    }
+    assert of_engine["duckdb"] == of_engine["spark"]
+    assert of_engine["duckdb"], "no macro knows an engine: this test sees nothing"
+
+
+@pytest.mark.parametrize("dataset", sorted(name for name in SOURCES if name in CONTRACTS))
+def test_the_columns_of_a_source_are_those_of_its_contract(dataset: str) -> None:
+    declared = {name: about["data_type"] for name, about in SOURCES[dataset]["columns"].items()}
+    spelling = {"varchar": "string"}
+    promised = {name: spelling.get(kind, kind).replace(",", ", ") for name, kind in CONTRACTS[dataset].raw_columns}
+    assert declared == promised
+
+
+def test_every_source_is_a_dataset_its_history_or_the_registry_of_keys() -> None:
+    unknown = {name for name in SOURCES if name.removesuffix("_history") not in CONTRACTS}
+    assert unknown == {"customer_keys"}
+    assert not [name for name, source in SOURCES.items() if not source["description"].startswith("One row per ")]
+
+
+@pytest.mark.parametrize("dataset", sorted(name for name in SOURCES if name in CONTRACTS))
+def test_a_dataset_is_read_by_the_staging_model_of_its_name(dataset: str) -> None:
+    assert SOURCES[dataset]["unique_id"] in MODELS[f"stg_{dataset}"]["depends_on"]["nodes"]
+
+
+def test_the_project_names_its_layers_and_no_other_folder() -> None:
+    assert {path.name for path in (PROJECT / "models").iterdir()} == set(MAY_READ)
