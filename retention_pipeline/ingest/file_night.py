@@ -26,7 +26,10 @@ class FileNight(SourceNight):
     def load(self) -> None:
         assert isinstance(self.source, FileSource)
         self._read_again(self.source)
-        for file in delivered_files(self.home, self.source):
+        files = delivered_files(self.home, self.source)
+        if not files:
+            self.say(f"{self.name}: no files at {', '.join(self.source.paths)}")
+        for file in files:
             try:
                 self._look_at(file, self.source)
             except (StillBeingWrittenError, FileNotFoundError):

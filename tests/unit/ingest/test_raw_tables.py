@@ -76,6 +76,13 @@ def test_progress_names_each_file_that_is_loaded(company: Company) -> None:
     assert said == ["landing/orders/a.csv: loading"]
 
 
+def test_a_source_without_files_says_so(company: Company) -> None:
+    company.source("orders", path=["landing/orders/*.csv", "landing/old/*.csv"])
+    said: list[str] = []
+    assert company.run(progress=said.append).loads == []
+    assert said == ["orders: no files at landing/orders/*.csv, landing/old/*.csv"]
+
+
 def test_a_run_can_be_limited_to_datasets(company: Company) -> None:
     company.deliver("orders", "a.csv", orders_csv(order("a")))
     company.deliver("fx_rates", "a.csv", b"date,currency,rate_to_reporting\n2024-01-01,USD,1.1\n")
