@@ -28,9 +28,9 @@
 
 {# Tonight's rows of touched customers, kept beside main while the night lasts, so that no sum has to look for them among everybody's again.
    Schema `touched` has the new rows, `touched_before` those of the previous generation; the materialization by_customer fills both. #}
-{% macro touched_rows(relation) -%} "{{ relation.database }}"."touched"."{{ relation.identifier }}" {%- endmacro %}
+{% macro touched_rows(relation) -%} {{ relation.incorporate(path={"schema": "touched"}) }} {%- endmacro %}
 
-{% macro touched_rows_before(relation) -%} "{{ relation.database }}"."touched_before"."{{ relation.identifier }}" {%- endmacro %}
+{% macro touched_rows_before(relation) -%} {{ relation.incorporate(path={"schema": "touched_before"}) }} {%- endmacro %}
 
 {# The condition on raw rows: at night those of touched customers, by the key of the id that the source gave (0: none). #}
 {% macro of_touched_customers(key) -%}

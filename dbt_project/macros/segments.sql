@@ -1,8 +1,13 @@
 {# Segment dimensions: which there are, how values become numbers and a customer's values one profile key. #}
 
+{# Dimensions whose values are attributes of customers; those of facts are named here, and int_segment_spans makes them. #}
+{% macro customer_dimensions() -%}
+  {{ return(var('segments') | reject('in', ['plan', 'first_order_channel', 'engagement_group', 'nps_class']) | list) }}
+{%- endmacro %}
+
+{# Of these, the further columns of the source. #}
 {% macro extra_dimensions() -%}
-  {%- set known = ['country', 'acquisition_channel', 'plan', 'first_order_channel', 'engagement_group', 'nps_class'] -%}
-  {{ return(var('segments') | reject('in', known) | list) }}
+  {{ return(customer_dimensions() | reject('in', ['country', 'acquisition_channel']) | list) }}
 {%- endmacro %}
 
 {% macro json_text(column, key) -%}
@@ -34,4 +39,14 @@
 {# The number of a dimension's value in a profile key. #}
 {% macro value_number(profile_key, position) -%}
   cast({{ int_div(profile_key, profile_base() ** position) }} % {{ profile_base() }} as integer)
+{%- endmacro %}
+
+{# What a dimension's value adds to a profile key. #}
+{% macro value_weight(dimension, number) -%}
+  cast({{ number }} as bigint) * case {{ dimension }}
+            when 'all' then cast(0 as bigint)
+{%- for name in var('segments') %}
+            when '{{ name }}' then cast({{ profile_base() ** loop.index0 }} as bigint)
+{%- endfor %}
+        end
 {%- endmacro %}

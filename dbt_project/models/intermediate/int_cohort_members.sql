@@ -4,7 +4,6 @@ with spans as (
     select * from {{ fact('int_active_spans') }}
 ),
 
-
 first_days as (
 {%- if var('cohort_event') == 'signup' %}
     {# Members are those who signed up, active or not; the last row in force that has the day holds. #}
@@ -55,12 +54,7 @@ evaluated as (
     select
         first_days.basis,
         first_days.customer_key,
-        cast(sum(cast(segment_values.value_number as bigint) * case segment_spans.dimension
-            when 'all' then cast(0 as bigint)
-{%- for dimension in var('segments') %}
-            when '{{ dimension }}' then cast({{ profile_base() ** loop.index0 }} as bigint)
-{%- endfor %}
-        end) as bigint) as profile_key
+        cast(sum({{ value_weight('segment_spans.dimension', 'segment_values.value_number') }}) as bigint) as profile_key
     from first_days
     left join static_profiles
         on first_days.customer_key = static_profiles.customer_key

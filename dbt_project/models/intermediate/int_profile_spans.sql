@@ -1,5 +1,4 @@
 {{ config(materialized='by_customer') }}
-{%- set dimensions = var('segments') -%}
 with segment_spans as (
     select * from {{ fact('int_segment_spans') }}
 ),
@@ -28,12 +27,7 @@ weighted as (
         segment_spans.start_date,
         segment_spans.is_first_value,
         first_facts.first_fact_date,
-        cast(segment_values.value_number as bigint) * case segment_spans.dimension
-            when 'all' then cast(0 as bigint)
-{%- for dimension in dimensions %}
-            when '{{ dimension }}' then cast({{ profile_base() ** loop.index0 }} as bigint)
-{%- endfor %}
-        end as weight
+        {{ value_weight('segment_spans.dimension', 'segment_values.value_number') }} as weight
     from segment_spans
     inner join segment_values
         on segment_spans.dimension = segment_values.dimension

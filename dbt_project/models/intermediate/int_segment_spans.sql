@@ -1,5 +1,4 @@
 {{ config(materialized='by_customer') }}
-{%- set customer_dimensions = var('segments') | reject('in', ['plan', 'first_order_channel', 'engagement_group', 'nps_class']) | list -%}
 with customers as (
     select * from {{ ref('stg_customers') }}
 ),
@@ -26,7 +25,7 @@ attributes as (
 ),
 
 delivered as (
-{%- for dimension in customer_dimensions %}
+{%- for dimension in customer_dimensions() %}
     select
         '{{ dimension }}' as dimension,
         customer_key,

@@ -3,7 +3,7 @@ with fx_rates as (
 )
 
 select
-    "date" as rate_date,
+    fx_rates.date as rate_date,
     currency,
     rate_to_reporting,
     _load_id as load_id

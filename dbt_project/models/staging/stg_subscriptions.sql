@@ -14,7 +14,7 @@ select
     quantity,
     recurring_discount,
     currency,
-    "interval" as billing_interval,
+    subscriptions.interval as billing_interval,
     interval_count,
     status,
     {{ business_day('started_at') }} as start_date,
