@@ -168,6 +168,7 @@ def previous_period(company: Company, period: Period) -> Period:
 def movers_of(company: Company, basis: str) -> Callable[[str, Period], set[str]]:
     """Values that customers left at the opening while they were active: they are counted there as moved out."""
 
+    # A customer who moved without being active at the opening is counted nowhere and makes no row.
     def left(dimension: str, period: Period) -> set[str]:
         before = previous_period(company, period)
         return {

@@ -14,6 +14,7 @@ def churn_class(company: Company, customer: str, close: date) -> str:
     phase = leading_phase(company, customer, last_day)
     if phase.status == "past_due":
         return "involuntary"
+    # Only the phase that follows at once is asked, and only where the own reason has no class.
     classes = company.rules.churn_reason_classes
     following = phase.next_phase
     reasons = [phase.end_reason]

@@ -121,6 +121,7 @@ class Company:
         start = self.rules.data_start
         if start is None:
             return False
+        # Basis any is cut as orders are, whose window is the longer look-back.
         looks_at_orders = basis == "order" or (basis == "any" and "orders" in self.rules.connected)
         window = self.rules.activity_window_days if looks_at_orders else 1
         return boundary - timedelta(days=window) < start

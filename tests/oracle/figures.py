@@ -41,6 +41,7 @@ def percentile(values: Iterable[float], share: float) -> Figure:
     """Linear interpolation between the closest ranks (type 7)."""
     ordered = sorted(float(value) for value in values)
     if not ordered:
+        # Without values the reason is that of a ratio, and n says 0.
         return Figure(None, n=0.0, null_reason="zero_denominator")
     position = (len(ordered) - 1) * share
     low = int(position)

@@ -47,6 +47,7 @@ class Lifetimes:
         first_fact = min(company.first_day[basis].values(), default=company.as_of)
         starts = [add_months(last.start, -back) for back in range(MONTHS, 0, -1)]
         months = [company.period("month", start) for start in starts]
+        # The month of the first fact counts; history_start takes no month away.
         months = [month for month in months if month.end > first_fact]
         counts = [self.month_counts(basis, dimension, value, month) for month in months]
         started, lost = sum(count[0] for count in counts), sum(count[1] for count in counts)

@@ -10,7 +10,8 @@ from oracle.company import Company
 from oracle.figures import Figure, count, missing, nulled, percentile, ratio
 
 HORIZONS = (30, 60, 90, 180, 365)
-# What names a first purchase, NULL where the opening is cut by data_start.
+# What names a first purchase, NULL where the opening is cut by data_start, sooner than immature. Not repeat_*,
+# one_time_customer_rate and gaps between purchases: they only know no days before data_start.
 NAMES_A_FIRST = (
     "average_order_value_new",
     "average_order_value_returning",

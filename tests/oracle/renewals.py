@@ -62,6 +62,7 @@ def renewed_or_not(company: Company, phase: Phase, day: date) -> Term:
     others_before = {other.subscription for other in company.counted_on(phase.customer, day - DAY)}
     others_before.discard(phase.subscription)
     is_resolved = day + timedelta(days=grace) <= company.as_of
+    # A term renewed before its grace has passed is still pending.
     due = company.in_reporting({phase.currency: phase.mrr}, day - DAY)
     for candidate in days(day, day + timedelta(days=max(grace, 1))):
         renewing = [
