@@ -1,11 +1,12 @@
 """The models as dbt compiles them, once per settings for a night and once for a full refresh.
 
-What differs from night to night (as_of, the previous as_of, the load that was applied) is compiled as a value that occurs
-nowhere else and put in afterwards, so that 4,000 nights need two compilations.
+What differs from night to night (as_of, the previous as_of, the load that was applied) is compiled as a value that
+occurs nowhere else and put in afterwards, so that 4,000 nights need two compilations.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import date
 from graphlib import TopologicalSorter
@@ -71,9 +72,15 @@ def _compiled(settings: Settings, folder: Path, *, night: bool) -> list[Model]:
         run_id="test",
         connected_datasets=settings.connected_datasets,
     )
-    import json
-
-    arguments = ["compile", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--vars", json.dumps(variables)]
+    arguments = [
+        "compile",
+        "--project-dir",
+        str(PROJECT),
+        "--profiles-dir",
+        str(PROJECT),
+        "--vars",
+        json.dumps(variables),
+    ]
     arguments += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs"), "--log-level", "none"]
     arguments += ["--select", "path:models", "--no-version-check"]
     manifest = Manifest.from_msgpack((parsed_project() / "partial_parse.msgpack").read_bytes())

@@ -1,15 +1,15 @@
-"""Raw tables from rows as text, with load ids, histories and customer keys, as ingest keeps them; typed by the contracts.
+"""Raw tables from rows as text, with load ids, histories and customer keys, as ingest keeps them.
 
-A stand-in for ingest, which has tests of its own: the rows in force after a night are given, and what changed against the
-night before gets the night's load id.
+A stand-in for ingest, which has tests of its own: the rows in force after a night are given, and what changed against
+the night before gets the night's load id.
 """
 
 from __future__ import annotations
 
 import duckdb
-
 from oracle.companies import Rows
 from oracle.nights import KEYS
+
 from retention_pipeline.ingest.schema import create_tables
 
 OWNED = ("orders", "subscriptions", "customers", "customer_aliases")
@@ -29,7 +29,7 @@ def open_raw_in_memory() -> duckdb.DuckDBPyConnection:
 def put_in_force(connection: duckdb.DuckDBPyConnection, rows: Rows, zones: dict[str, str], load: int) -> None:
     """Make these the current rows of every dataset. zones: per dataset, of timestamps without a zone."""
     connection.execute("use raw_store")
-    for dataset, key in KEYS.items():
+    for dataset in KEYS:
         _typed(connection, dataset, rows.get(dataset, []), zones.get(dataset, "UTC"))
         _register(connection, dataset)
         table = f"raw.{dataset}"
@@ -37,12 +37,12 @@ def put_in_force(connection: duckdb.DuckDBPyConnection, rows: Rows, zones: dict[
         own = [c for c in columns if c not in ("_load_id", "_loaded_at", "_customer_key", "_alias_key")]
         listed = ", ".join(f'"{column}"' for column in own)
         keys = _keys(dataset)
-        owner = "k.customer_key" if dataset in OWNED else "null"
+        owner = ", k.customer_key as _customer_key" if dataset in OWNED else ""
         alias = ", a.customer_key as _alias_key" if dataset == "customer_aliases" else ""
         join_alias = "left join raw.customer_keys a on a.customer_id = t.alias_id" if alias else ""
         join = "left join raw.customer_keys k on k.customer_id = t.customer_id" if dataset in OWNED else ""
         connection.execute(
-            f"""create or replace temp table come as select t.*{f", {owner} as _customer_key" if dataset in OWNED else ""}{alias}
+            f"""create or replace temp table come as select t.*{owner}{alias}
             from (select {listed} from typed except select {listed} from {table}) t {join} {join_alias}"""
         )
         gone = f"select {keys} from (select {listed} from {table} except select {listed} from typed)"
@@ -71,7 +71,8 @@ def _typed(connection: duckdb.DuckDBPyConnection, dataset: str, rows: list[dict[
         marks = ", ".join("?" for _ in given)
         connection.executemany(f"insert into given values ({marks})", values)
     columns = connection.execute(
-        f"select column_name, data_type from duckdb_columns() where database_name = 'raw_store' and table_name = '{dataset}'"
+        "select column_name, data_type from duckdb_columns() where database_name = 'raw_store' and table_name = ?",
+        [dataset],
     ).fetchall()
     types = dict(columns)
     selected = []
@@ -80,13 +81,17 @@ def _typed(connection: duckdb.DuckDBPyConnection, dataset: str, rows: list[dict[
             continue
         if name.endswith("_is_date"):
             source = name.removesuffix("_is_date")
-            selected.append(f'case when "{source}" is not null then length("{source}") = 10 end as "{name}"' if source in given else f'null::boolean as "{name}"')
+            selected.append(
+                f'case when "{source}" is not null then length("{source}") = 10 end as "{name}"'
+                if source in given
+                else f'null::boolean as "{name}"'
+            )
         elif name not in given:
             default = {"quantity": "1", "interval_count": "1", "recurring_discount": "0"}.get(name, "null")
             selected.append(f'cast({default} as {kind}) as "{name}"')
         elif kind == "TIMESTAMP":
             selected.append(
-                f"""case when length("{name}") = 10 and {str(f'{name}_is_date' in types).lower()} then cast("{name}" as timestamp)
+                f"""case when length("{name}") = 10 and {f"{name}_is_date" in types} then cast("{name}" as timestamp)
                 when regexp_matches("{name}", '([+-][0-9][0-9]:?[0-9]*|Z)$') and length("{name}") > 10
                     then timezone('UTC', cast("{name}" as timestamptz))
                 else timezone('UTC', timezone('{zone}', cast("{name}" as timestamp))) end as "{name}" """
@@ -99,9 +104,17 @@ def _typed(connection: duckdb.DuckDBPyConnection, dataset: str, rows: list[dict[
 def _register(connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
     if dataset not in OWNED:
         return
-    ids = "select customer_id from typed" + (" union select alias_id from typed" if dataset == "customer_aliases" else "")
+    ids = "select customer_id from typed" + (
+        " union select alias_id from typed" if dataset == "customer_aliases" else ""
+    )
     connection.execute(
-        f"""insert into raw.customer_keys
-        select customer_id, (select coalesce(max(customer_key), 0) from raw.customer_keys) + row_number() over (order by customer_id)
-        from (select distinct customer_id from ({ids})) where customer_id is not null and customer_id not in (select customer_id from raw.customer_keys)"""
+        f"""
+        insert into raw.customer_keys
+        select
+            customer_id,
+            (select coalesce(max(customer_key), 0) from raw.customer_keys) + row_number() over (order by customer_id)
+        from (select distinct customer_id from ({ids}))
+        where customer_id is not null
+            and customer_id not in (select customer_id from raw.customer_keys)
+        """
     )

@@ -1,4 +1,4 @@
-"""Nights through the whole product (ingest, dbt's materializations, KPIs, audit, publication) end where a full refresh would.
+"""Nights through the whole product (ingest, dbt's materializations, KPIs, audit) end where a full refresh would.
 
 Fewer histories than test_nights plays, as every run takes seconds; RETENTION_RANDOM_RUNS says how many.
 """
@@ -13,10 +13,10 @@ from random import Random
 
 import duckdb
 import pytest
-from nights.test_nights import OWN_KEYS
 from oracle.companies import made_company, write_delivery, write_home
 from oracle.nights import made_nights
 
+from nights.test_nights import OWN_KEYS
 from retention_pipeline.operations import backfill
 from retention_pipeline.pipeline import run
 from retention_pipeline.settings import Home, load_settings
@@ -94,7 +94,8 @@ def test_a_backfill_changes_nothing_without_a_cause_and_repairs_damaged_sums(hom
     with duckdb.connect() as connection:
         connection.execute(f"attach '{published}' as damaged")
         connection.execute(
-            "update damaged.int_customer_flows set customers_new = customers_new + 1 where grain = 'month' and period_start = ?",
+            "update damaged.int_customer_flows set customers_new = customers_new + 1 "
+            "where grain = 'month' and period_start = ?",
             [month],
         )
         connection.execute("detach damaged")

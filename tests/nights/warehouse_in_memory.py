@@ -1,4 +1,4 @@
-"""A warehouse, its raw tables and the generation before it as databases in memory, and the materializations of the product.
+"""A warehouse, its raw tables and the generation before it as databases in memory, and the product's materializations.
 
 The materializations are written again here, in a few lines each: what they have to do is the definition, and the test
 of the models must not depend on the macros that do it in production (three histories go through the command for those).
@@ -49,7 +49,7 @@ class Warehouse:
         self.connection.execute("use memory")
         self.connection.execute(f"detach database if exists {name}")
         self.connection.execute(f"attach ':memory:' as {name}")
-        self.connection.execute("use next" if name == "next" else "use next")
+        self.connection.execute("use next")
 
     def _create(self, model: Model, sql: str) -> None:
         execute = self.connection.execute
@@ -76,7 +76,9 @@ class Warehouse:
     def _exchange_contributions(self, model: Model, sql: str, as_of: date, previous_as_of: date) -> None:
         execute = self.connection.execute
         keys, measures = ", ".join(model.flow_keys), self._measures(model)
-        types = dict(execute(f"select column_name, data_type from duckdb_columns() where table_name = '{model.name}'").fetchall())
+        types = dict(
+            execute(f"select column_name, data_type from duckdb_columns() where table_name = '{model.name}'").fetchall()
+        )
         sums = ", ".join(f"cast(sum({measure}) as {types[measure]}) as {measure}" for measure in measures)
         minus = ", ".join(f"-{measure} as {measure}" for measure in measures)
         plus = ", ".join(measures)
@@ -84,12 +86,15 @@ class Warehouse:
         parts = [f"select {keys}, {plus} from {model.name}"]
         for grain in GRAINS:
             text = sql.replace("__grain__", grain)
-            before = text.replace(HERE, BEFORE).replace('"next"."touched".', '"next"."touched_before".').replace(
-                f"cast('{as_of}' /* as_of */ as date)", f"cast('{previous_as_of}' /* as_of */ as date)"
+            before = (
+                text.replace(HERE, BEFORE)
+                .replace('"next"."touched".', '"next"."touched_before".')
+                .replace(f"cast('{as_of}' /* as_of */ as date)", f"cast('{previous_as_of}' /* as_of */ as date)")
             )
             parts += [f"select {keys}, {plus} from ({text})", f"select {keys}, {minus} from ({before})"]
         execute(
-            f"create temp table exchanged as select {keys}, {sums} from ({' union all '.join(parts)}) group by {keys} having {some}"
+            f"create temp table exchanged as select {keys}, {sums} from ({' union all '.join(parts)}) "
+            f"group by {keys} having {some}"
         )
         execute(f"delete from {model.name}")
         execute(f"insert into {model.name} by name from exchanged")
