@@ -20,14 +20,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from retention_pipeline.contracts import CONTRACTS
 
-
 MEMORY_VARIABLE = "RETENTION_MEMORY_LIMIT"
 LARGEST_MEMORY_LIMIT_GB = 8  # 100 million orders need no more; DuckDB spills to disk beyond it
 
 
 def memory_limit() -> str:
-    """What DuckDB may use, as it writes it ('6GB'): the environment's RETENTION_MEMORY_LIMIT, else half of the machine's
-    memory, at most LARGEST_MEMORY_LIMIT_GB.
+    """What DuckDB may use, as it writes it ('6GB'): RETENTION_MEMORY_LIMIT of the environment, else half of the memory,
+    at most LARGEST_MEMORY_LIMIT_GB.
     """
     gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**31
     return os.environ.get(MEMORY_VARIABLE) or f"{max(1, min(LARGEST_MEMORY_LIMIT_GB, gigabytes))}GB"
