@@ -52,7 +52,8 @@ COLUMNS = {
 class Run:
     """One run: what was asked for.
 
-    started_at: naive UTC; full_refresh: asked for by the user; months: first days of the first and last month of a backfill.
+    started_at: naive UTC; full_refresh: asked for by the user; months: first days of the first and the last month of a
+    backfill.
     """
 
     run_id: str
