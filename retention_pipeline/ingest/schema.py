@@ -12,6 +12,7 @@ import duckdb
 
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.ingest.result import IngestError
+from retention_pipeline.settings import memory_limit
 
 _BOOKKEEPING = """
 create table if not exists raw.customer_keys (customer_id varchar, customer_key bigint);
@@ -57,6 +58,7 @@ def open_raw(raw_file: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConne
     try:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(f"set temp_directory = {literal(str(raw_file.parent / 'raw.spill'))}")
+        connection.execute(f"set memory_limit = {literal(memory_limit())}")
         mode = " (read_only)" if read_only else ""
         connection.execute(f"attach {literal(str(raw_file))} as raw_store{mode}")
         connection.execute("use raw_store")

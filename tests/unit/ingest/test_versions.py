@@ -51,11 +51,11 @@ def test_of_equal_keys_in_a_file_the_last_line_stands(company: Company) -> None:
     assert company.query("select amount::varchar from raw.orders_history") == [("1.00",)]
 
 
-@pytest.mark.parametrize("nights", [1, 2, 3])
+@pytest.mark.parametrize("nights", [1, 2, 4])
 def test_with_updated_at_the_order_of_delivery_does_not_matter(company: Company, nights: int) -> None:
     versions = [version("1.00", "2024-03-01T10:00:00Z"), version("2.00", "2024-03-02T10:00:00Z"),
                 version("3.00", "2024-03-02T10:00:00Z"), version("9.00", "")]  # fmt: skip
-    for number, deliveries in enumerate(itertools.permutations(versions)):
+    for number, deliveries in enumerate([*itertools.permutations(versions)][:: 2 * nights - 1]):
         fresh = Company(company.home.root / str(number))
         for night in range(nights):
             part = deliveries[night::nights]
