@@ -1,5 +1,6 @@
 """Wall seconds, processor seconds and peak memory of a piece of work, each in a process of its own."""
 
+import importlib
 import json
 import multiprocessing
 import os
@@ -30,12 +31,12 @@ def _cpu_seconds() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def _work(connection: Any, function: Callable[..., dict[str, Any]], arguments: tuple[Any, ...]) -> None:
-    # A spawned process has no main file; DuckDB takes that for a notebook and draws progress bars.
+def _work(connection: Any, module: str, function: str, arguments: tuple[Any, ...]) -> None:
+    # A spawned process has no main file; if DuckDB is imported then, it thinks of a notebook and draws progress bars.
     sys.modules["__main__"].__file__ = __file__
     start, before = time.perf_counter(), _cpu_seconds()
     try:
-        result = function(*arguments)
+        result = getattr(importlib.import_module(module), function)(*arguments)
     except BaseException as error:
         connection.send(error if isinstance(error, Exception) else RuntimeError(repr(error)))
         raise
@@ -47,7 +48,7 @@ def measured(step: str, function: Callable[..., dict[str, Any]], *arguments: Any
     """Run function(*arguments) in a fresh process; its result must be a small picklable dict. Raises what it raised."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(sender, function, arguments))
+    process = context.Process(target=_work, args=(sender, function.__module__, function.__name__, arguments))
     process.start()
     sender.close()
     try:
