@@ -21,7 +21,7 @@ from retention_pipeline.cli_figures import print_json
 from retention_pipeline.headline import read_headline
 from retention_pipeline.published import dimensions, open_published, state
 from retention_pipeline.settings import Home, load_settings, resolve_home
-from retention_pipeline.terminal import print_headline, print_places
+from retention_pipeline.terminal import print_headline, print_left_out, print_places
 
 COMPANY_TIMEZONE = "Europe/Amsterdam"
 SHOWN_SECONDS, SHOWN_PARTS = 0.3, 6
@@ -129,6 +129,12 @@ def _answer(home: Home, record: dict[str, Any], seconds: dict[str, float], *, as
         segments = list(dimensions(connection))
     if headline is not None:
         print_headline(console, headline)
+    refused = [
+        (load["file_name"], load["error"])
+        for load in record.get("loads", [])
+        if load["status"] in ("refused", "failed")
+    ]
+    print_left_out(console, refused, record.get("rows_quarantined", 0), headline is not None)
     print_places(console, _places(home), _tries(home, segments))
 
 

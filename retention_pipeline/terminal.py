@@ -20,7 +20,7 @@ from retention_pipeline import wording
 from retention_pipeline.headline import BridgeRow, Headline
 from retention_pipeline.published import Row
 
-GOOD, BAD, QUIET, STRONG = "green", "red", "dim", "bold"
+GOOD, BAD, QUIET, STRONG, WARNING = "green", "red", "dim", "bold", "bold yellow"
 # KPIs of which less is better; of the others more is, or neither.
 LESS_IS_BETTER = frozenset({"customer_churn_rate", "mrr_churn_rate", "time_between_purchases_median"})
 BAR_WIDTH = 18
@@ -43,6 +43,26 @@ def print_headline(console: Console, headline: Headline) -> None:
         bridges.append(_mrr_bridge(headline.mrr_bridge, headline.currency))
     console.print(Padding(_side_by_side(console, bridges), (1, 0, 0, 0)))
     console.print(Padding(_figures(headline, sparklines=console.width >= WIDE), (1, 0, 0, 0)))
+
+
+def print_left_out(console: Console, refused: Sequence[tuple[str, str]], quarantined: int, has_figures: bool) -> None:
+    """What of the delivery is not in the figures, last, so that nobody misses it: (file or source, why) of what was not
+    loaded, the number of refused rows, and whether there is any figure at all.
+    """
+    if not refused and not quarantined and has_figures:
+        return
+    console.print()
+    console.print(Text("Not in these figures", WARNING))
+    for file, why in refused:
+        console.print(Text.assemble("  ", (file, "bold"), f"  not loaded: {why}"), soft_wrap=True)
+    if quarantined:
+        console.print(
+            Text(f"  {quarantined:,} refused rows: raw.quarantine says why, with file and line"), soft_wrap=True
+        )
+    if not has_figures:
+        console.print(
+            Text("  There is no order and no subscription before this day, so there is no figure."), soft_wrap=True
+        )
 
 
 def print_places(console: Console, places: Sequence[tuple[str, str]], tries: Sequence[tuple[str, str]]) -> None:

@@ -1,0 +1,27 @@
+"""What is not in the figures is said last, and nothing where there is nothing to say."""
+
+from rich.console import Console
+
+from retention_pipeline.terminal import print_left_out
+
+
+def printed(refused: list[tuple[str, str]], quarantined: int, has_figures: bool) -> str:
+    console = Console(record=True, width=80)
+    print_left_out(console, refused, quarantined, has_figures)
+    return console.export_text()
+
+
+def test_a_run_that_took_everything_says_nothing() -> None:
+    assert printed([], 0, True) == ""
+
+
+def test_a_refused_file_is_named_with_its_reason() -> None:
+    assert "landing/orders/o.csv  not loaded: required columns are missing: currency" in printed(
+        [("landing/orders/o.csv", "required columns are missing: currency")], 0, True
+    )
+
+
+def test_refused_rows_and_the_want_of_any_figure_are_said() -> None:
+    text = printed([], 1_234, False)
+    assert "1,234 refused rows: raw.quarantine" in text
+    assert "there is no figure" in text
