@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -23,6 +23,8 @@ AS_OF = date(2199, 1, 7)
 PREVIOUS_AS_OF = date(2198, 12, 9)
 APPLIED_LOAD = 918273645
 FIRST_DAY = date(1900, 1, 1)
+# Marks are compiled as the two days less the days by which a mark lies after its fact (macro falls_due): 0, -1 and 365.
+SHIFTS = (timedelta(0), timedelta(days=1), timedelta(days=-365))
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,12 @@ class Model:
     def text(self, as_of: date, previous_as_of: date | None, applied_load: int) -> str:
         """The SQL of one run."""
         text = self.sql.replace(str((AS_OF - FIRST_DAY).days), str((as_of - FIRST_DAY).days))
-        text = text.replace(AS_OF.isoformat(), as_of.isoformat()).replace(str(APPLIED_LOAD), str(applied_load))
-        return text.replace(PREVIOUS_AS_OF.isoformat(), previous_as_of.isoformat()) if previous_as_of else text
+        text = text.replace(str(APPLIED_LOAD), str(applied_load))
+        for shift in SHIFTS:
+            text = text.replace((AS_OF + shift).isoformat(), (as_of + shift).isoformat())
+            if previous_as_of:
+                text = text.replace((PREVIOUS_AS_OF + shift).isoformat(), (previous_as_of + shift).isoformat())
+        return text
 
 
 @dataclass(frozen=True)
