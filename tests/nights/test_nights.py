@@ -8,7 +8,7 @@ RETENTION_COMPARED_EVERY after how many nights all tables are compared (1: after
 from __future__ import annotations
 
 import os
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 
@@ -54,25 +54,43 @@ def play(
     connection = open_raw_in_memory()
     warehouse = Warehouse(connection, models)
     zones = {name: source["timezone"] for name, source in company.settings["sources"].items()}
-    problems = []
+    problems: list[str] = []
     before: date | None = None
-    history = made_nights(random, company, nights)
-    for number, night in enumerate(history, start=1):
-        rows = _with_deletions(random, company, history[:number])
-        put_in_force(connection, rows, zones, number)
+    applied = 0
+    steps = _steps(random, company, nights)
+    for number, (as_of, rows) in enumerate(steps, start=1):
+        load = applied
+        if rows is not None:
+            load = applied + 1
+            put_in_force(connection, rows, zones, load)
         if before is None:
-            warehouse.full_refresh(night.as_of)
+            warehouse.full_refresh(as_of)
         else:
-            warehouse.night(night.as_of, before, number - 1)
-            if number % compared_every == 0 or number == nights:
-                problems += [
-                    f"night {number} as of {night.as_of}: {line}" for line in _differences(warehouse, night.as_of)
-                ]
-        before = night.as_of
+            warehouse.night(as_of, before, applied)
+            if number % compared_every == 0 or number == len(steps):
+                problems += [f"night {number} as of {as_of}: {line}" for line in _differences(warehouse, as_of)]
+        before, applied = as_of, load
         if problems:
             break
     connection.close()
     return problems
+
+
+def _steps(random: Random, company: MadeCompany, nights: int) -> list[tuple[date, dict | None]]:
+    """as_of and the rows in force of every night; None for a quiet one, on which nothing was delivered and only the
+    calendar touches customers. A delivery touches nearly all of so few customers, so half the nights are quiet.
+    """
+    deliveries = made_nights(random, company, max(2, nights // 2))
+    steps: list[tuple[date, dict | None]] = []
+    for number, night in enumerate(deliveries, start=1):
+        steps.append((night.as_of, _with_deletions(random, company, deliveries[:number])))
+        following = deliveries[number].as_of if number < len(deliveries) else night.as_of + timedelta(days=120)
+        if len(steps) < nights:
+            days = (following - night.as_of).days
+            steps.append((night.as_of + timedelta(days=random.randint(min(1, days - 1), days - 1)), None))
+    while len(steps) < nights:
+        steps.append((steps[-1][0] + timedelta(days=random.choice((1, 7, 31, 95))), None))
+    return steps
 
 
 def _with_deletions(random: Random, company: MadeCompany, nights: list[Night]) -> dict:
@@ -140,5 +158,5 @@ def test_every_night_ends_where_a_full_refresh_would(seed: int, tmp_path: Path) 
 
 def test_without_the_customers_who_are_due_nights_go_wrong(tmp_path: Path) -> None:
     assert any(
-        play(Random(seed), tmp_path / str(seed), nights=8, without_due=True, compared_every=4) for seed in range(3)
+        play(Random(seed), tmp_path / str(seed), nights=8, without_due=True, compared_every=2) for seed in range(3)
     )
