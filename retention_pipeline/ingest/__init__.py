@@ -1,6 +1,5 @@
 """Sources become raw tables: files and pulls are loaded exactly once, and every line of them is accounted for."""
 
-from retention_pipeline.ingest.aliases import check_aliases
 from retention_pipeline.ingest.night import ingest
 from retention_pipeline.ingest.result import Drift, IngestError, IngestResult, LoadResult
 from retention_pipeline.ingest.schema import create_tables, open_raw
@@ -10,7 +9,6 @@ __all__ = [
     "IngestError",
     "IngestResult",
     "LoadResult",
-    "check_aliases",
     "create_tables",
     "ingest",
     "open_raw",
