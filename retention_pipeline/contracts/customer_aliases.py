@@ -1,5 +1,5 @@
 """One row per id that is another name of a customer: merged accounts, guests with a known address. Chains are
-resolved later; a cycle is an error of the whole run (`ingest/aliases.py`)."""
+resolved later; a cycle is an error of the whole run (`transform/input_checks.py`)."""
 
 from retention_pipeline.contracts.columns import Column, Contract
 
