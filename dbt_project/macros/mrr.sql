@@ -1,4 +1,4 @@
-{# MRR of a phase: the one division, in whole millionths, half away from zero (kpis.md section 4). #}
+{# MRR of a phase: the one division, in whole millionths, half away from zero (docs/kpis.md). #}
 
 {# Months in a billing interval as a fraction of whole numbers: MRR = price × multiplier ÷ divisor. #}
 {% macro interval_multiplier(billing_interval) -%}

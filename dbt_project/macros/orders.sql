@@ -1,4 +1,4 @@
-{# Orders: which count, why the others do not, and what they are worth (kpis.md section 3). #}
+{# Orders: which count, why the others do not, and what they are worth (docs/kpis.md). #}
 
 {# The refund that an order carries: a refunded order without an amount is fully refunded; a negative order has none. #}
 {% macro order_refund() -%}

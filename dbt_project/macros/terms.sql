@@ -1,4 +1,4 @@
-{# Terms of subscriptions: how long, and when they end (kpis.md section 4, "Renewals"). #}
+{# Terms of subscriptions: how long, and when they end (docs/kpis.md). #}
 
 {# Whether an interval is at least renewal_min_term_months long, by the months that MRR counts it as. #}
 {% macro is_renewed_by_term(billing_interval, interval_count) -%}

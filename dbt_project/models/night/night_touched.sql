@@ -1,4 +1,4 @@
-{{ config(materialized='table', post_hook=['create schema if not exists touched', 'create schema if not exists touched_before']) }}
+{{ config(post_hook=['create schema if not exists touched', 'create schema if not exists touched_before']) }}
 {%- do ref('night_causes') %}{% do ref('night_fx_days') %}{% do ref('int_identities') %}{% do source('raw', 'orders') %}{% do source('raw', 'customers') %}
 {%- if not var('night') %}
 select cast(null as bigint) as customer_key
