@@ -1,0 +1,57 @@
+"""Every path, date, business setting and environment variable of one environment: typed, and read once.
+
+`Home` names the files of an environment (home.py), `Settings` is its `settings.yaml` (file.py), made of what moves
+figures (business.py) and of where data come from (sources.py). Other packages import from here.
+"""
+
+from retention_pipeline.settings.business import Business, ClvGates, CohortMaxAge
+from retention_pipeline.settings.file import (
+    Publish,
+    Schedule,
+    Settings,
+    figure_settings,
+    load_settings,
+    parse_settings,
+)
+from retention_pipeline.settings.home import (
+    LARGEST_MEMORY_LIMIT_GB,
+    MEMORY_VARIABLE,
+    Home,
+    memory_limit,
+    resolve_home,
+)
+from retention_pipeline.settings.kinds import SettingsError
+from retention_pipeline.settings.sources import (
+    Constant,
+    DeleteColumn,
+    FileSource,
+    FromEnvironment,
+    PostgresSource,
+    RowHash,
+    Source,
+)
+
+__all__ = [
+    "LARGEST_MEMORY_LIMIT_GB",
+    "MEMORY_VARIABLE",
+    "Business",
+    "ClvGates",
+    "CohortMaxAge",
+    "Constant",
+    "DeleteColumn",
+    "FileSource",
+    "FromEnvironment",
+    "Home",
+    "PostgresSource",
+    "Publish",
+    "RowHash",
+    "Schedule",
+    "Settings",
+    "SettingsError",
+    "Source",
+    "figure_settings",
+    "load_settings",
+    "memory_limit",
+    "parse_settings",
+    "resolve_home",
+]

@@ -1,0 +1,113 @@
+"""`settings.yaml`: its shape as a whole, how it is read, and how what is wrong with it is said.
+
+An unknown key, a missing one or an impossible value is a line of `SettingsError` with the key's path, all of them at
+once. Secrets are never written in the file: `{env: NAME}` names the variable.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError
+
+from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.settings.business import Business, CohortMaxAge
+from retention_pipeline.settings.home import Home
+from retention_pipeline.settings.kinds import SettingsError, Share, Strict
+from retention_pipeline.settings.sources import AnySource, source_problems
+
+
+class Publish(Strict):
+    keep_generations: Annotated[int, Field(ge=1)] = 3
+
+
+class Schedule(Strict):
+    cron: str = "0 2 * * *"
+
+
+class Settings(Strict):
+    """The content of `settings.yaml`. `segments` None means every dimension that has data."""
+
+    business: Business
+    history_start: date | None = None
+    segments: list[str] | None = None
+    max_segment_values: Annotated[int, Field(ge=1)] = 50
+    cohort_max_age: CohortMaxAge = CohortMaxAge()
+    sources: dict[str, AnySource] = Field(default={})
+    publish: Publish = Publish()
+    schedule: Schedule = Schedule()
+    max_quarantine_rate: Share = 0.05
+
+    def dataset_of(self, source: str) -> str:
+        """The dataset that a source feeds: its `dataset`, else its own name."""
+        return self.sources[source].dataset or source
+
+    @property
+    def connected_datasets(self) -> list[str]:
+        """The datasets that have a source, in the order of the contracts."""
+        connected = {self.dataset_of(source) for source in self.sources}
+        return [dataset for dataset in CONTRACTS if dataset in connected]
+
+
+def load_settings(home: Home) -> Settings:
+    """Read `settings.yaml` of an environment; raises SettingsError that lists every problem with its key path."""
+    if not home.settings_file.is_file():
+        raise SettingsError(f"{home.settings_file} does not exist (make one with: retention init {home.root})")
+    try:
+        content = yaml.safe_load(home.settings_file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{home.settings_file} is no valid YAML: {error}") from error
+    return parse_settings(content if content is not None else {})
+
+
+def parse_settings(content: Any) -> Settings:
+    """Settings from the parsed YAML; raises SettingsError that lists every problem with its key path."""
+    if not isinstance(content, dict):
+        raise SettingsError("settings: a mapping of keys is expected")
+    try:
+        settings = Settings.model_validate(content)
+    except ValidationError as error:
+        lines = [f"{_path(problem['loc'])}: {_message(problem)}" for problem in error.errors()]
+        raise SettingsError("\n".join(dict.fromkeys(lines))) from None
+    problems = [
+        line
+        for name in settings.sources
+        for line in source_problems(settings.dataset_of(name), name, settings.sources[name])
+    ]
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+def figure_settings(settings: Settings) -> dict[str, Any]:
+    """The settings that move figures, as sorted JSON-able values: what the settings fingerprint is made from."""
+    figures = {
+        "business": settings.business.model_dump(mode="json"),
+        "history_start": settings.history_start.isoformat() if settings.history_start else None,
+        "segments": settings.segments,
+        "max_segment_values": settings.max_segment_values,
+        "cohort_max_age": settings.cohort_max_age.model_dump(mode="json"),
+    }
+    return json.loads(json.dumps(figures, sort_keys=True))
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """`sources.orders.path` from pydantic's location, without the names of the variants that it tried."""
+    variants = {"files", "postgres", "Constant", "RowHash", "FromEnvironment", "DeleteColumn", "str", "list[str]"}
+    is_variant = {index for index, part in enumerate(location) if part in variants and index >= 2}
+    return ".".join(str(part) for index, part in enumerate(location) if index not in is_variant) or "settings"
+
+
+def _message(problem: Any) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "unknown key"
+    if problem["type"] == "missing":
+        return "is missing"
+    if problem["type"] == "union_tag_not_found":
+        return "type is missing (files or postgres)"
+    if "dsn" in problem["loc"]:  # what stands there may be a secret: never repeat it
+        return "write {env: NAME}, the environment variable that holds the connection string"
+    return problem["msg"].removeprefix("Value error, ") + f" (given: {problem['input']!r})"

@@ -1,0 +1,37 @@
+"""Kinds of values that settings are made of, each with the message for what it does not accept."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the text lists every problem with its key path, one per line."""
+
+
+def _known_timezone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"{name!r} is no IANA time zone, such as Europe/Amsterdam")
+    return name
+
+
+def _currency_code(code: str) -> str:
+    if len(code) != 3 or not code.isascii() or not code.isalpha() or code != code.upper():
+        raise ValueError(f"{code!r} is no ISO 4217 code, such as EUR")
+    return code
+
+
+Timezone = Annotated[str, AfterValidator(_known_timezone)]
+Currency = Annotated[str, AfterValidator(_currency_code)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Days = Annotated[int, Field(ge=1)]
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+
+class Strict(BaseModel):
+    """A part of the settings in which an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

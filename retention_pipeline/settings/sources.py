@@ -1,0 +1,148 @@
+"""Where data come from: sources of files and of PostgreSQL, and what does not fit their dataset's contract."""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.settings.kinds import SettingsError, Share, Strict, Timezone
+
+
+class Constant(Strict):
+    """A contract column that has one value in every row of the source."""
+
+    constant: str | int | float | bool | date
+
+    @property
+    def text(self) -> str:
+        return str(self.constant).lower() if isinstance(self.constant, bool) else str(self.constant)
+
+
+class RowHash(Strict):
+    """A key column made from the row's content and its number among equal rows of the file, for sources without one.
+
+    A file delivered twice, or a later export that holds the earlier rows too, changes nothing, and equal rows of one
+    file stay apart. Equal rows that come in different files are taken for the same row.
+    """
+
+    row_hash: Literal[True]
+
+
+class FromEnvironment(Strict):
+    """A secret: the name of the environment variable that holds it."""
+
+    env: str
+
+    def read(self) -> str:
+        value = os.environ.get(self.env)
+        if not value:
+            raise SettingsError(f"environment variable {self.env} is not set")
+        return value
+
+
+class Source(Strict):
+    """What files and tables have in common: the dataset, the mapping of columns and values, and what is accepted.
+
+    `round_amounts`: numbers with more decimals than the contract keeps are rounded, half away from zero, instead of
+    being refused; for sources whose amounts are the result of a calculation.
+    """
+
+    dataset: str | None = None
+    timezone: Timezone | None = None
+    columns: dict[str, str | Constant | RowHash] = Field(default={})
+    values: dict[str, dict[str, list[str | int | float | bool]]] = Field(default={})
+    decimal: Literal[".", ","] = "."
+    round_amounts: bool = False
+    ended_at_is_last_day: bool = False
+    replace_by: str | None = None
+    max_quarantine_rate: Share | None = None
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _lists_of_values(cls, values: Any) -> Any:
+        """A single value may stand without its list; the key null or '' maps values to null."""
+        if not isinstance(values, dict):
+            return values
+        return {
+            column: {
+                "" if target is None else target: given if isinstance(given, list) else [given]
+                for target, given in mapping.items()
+            }
+            if isinstance(mapping, dict)
+            else mapping
+            for column, mapping in values.items()
+        }
+
+
+class FileSource(Source):
+    """Files of a folder. They are loaded once each, in order of name."""
+
+    type: Literal["files"]
+    path: str | list[str]
+    format: Literal["csv", "parquet", "jsonl"] | None = None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    settle_seconds: Annotated[float, Field(ge=0)] = 0
+
+    @property
+    def paths(self) -> list[str]:
+        return [self.path] if isinstance(self.path, str) else self.path
+
+
+class DeleteColumn(Strict):
+    """Rows are gone where this column of the source is true, or holds a date."""
+
+    column: str
+
+
+class PostgresSource(Source):
+    """A table or a query of a PostgreSQL database; with a cursor only what changed since the last pull is read."""
+
+    type: Literal["postgres"]
+    dsn: FromEnvironment
+    table: str | None = None
+    query: str | None = None
+    cursor: str | None = None
+    overlap_hours: Annotated[float, Field(ge=0)] = 24
+    deletes: Literal["ignore", "compare_keys"] | DeleteColumn = "ignore"
+
+    @model_validator(mode="after")
+    def _table_or_query(self) -> PostgresSource:
+        if (self.table is None) == (self.query is None):
+            raise ValueError("give either table or query")
+        return self
+
+
+AnySource = Annotated[FileSource | PostgresSource, Field(discriminator="type")]
+
+
+def source_problems(dataset: str, name: str, source: Source) -> list[str]:
+    """What is wrong between the settings of the source `name` and the contract of its dataset."""
+    if dataset not in CONTRACTS:
+        return [f"sources.{name}: unknown dataset {dataset!r} (known: {', '.join(CONTRACTS)})"]
+    contract = CONTRACTS[dataset]
+    problems = [
+        f"sources.{name}.{part}.{column}: {dataset} has no column of this name (it has: {', '.join(contract.names)})"
+        for part, mapping in (("columns", source.columns), ("values", source.values))
+        for column in mapping
+        if column not in contract.names
+    ]
+    for column, targets in source.values.items():
+        accept = contract.column(column).accept if column in contract.names else ()
+        problems += [
+            f"sources.{name}.values.{column}.{target}: unknown value (known: {', '.join(accept)})"
+            for target in targets
+            if accept and target and target not in accept
+        ]
+    for column, mapped in source.columns.items():
+        if isinstance(mapped, RowHash) and contract.key != (column,):
+            problems.append(f"sources.{name}.columns.{column}: row_hash can only make the key {contract.key}")
+    required = [column.name for column in contract.columns if column.required]
+    if source.replace_by is not None and source.replace_by not in required:
+        problems.append(f"sources.{name}.replace_by: {source.replace_by!r} is no required column of {dataset}")
+    if source.ended_at_is_last_day and "ended_at" not in contract.names:
+        problems.append(f"sources.{name}.ended_at_is_last_day: {dataset} has no column ended_at")
+    return problems
