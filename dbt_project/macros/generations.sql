@@ -49,12 +49,17 @@
   {{ return(sql | replace(here, 'previous.main.') | replace(touched, touched_before) | replace(as_of(), as_of(var('previous_as_of')))) }}
 {%- endmacro %}
 
-{# The periods of one grain that a backfill asks for: those that overlap [from, to). Sums are keyed by a period's start (they read int_calendar) or number (int_periods). #}
-{% macro backfilled_periods(grain, column) -%}
-  (select {{ column }} from main.{{ 'int_calendar' if column == 'period_start' else 'int_periods' }}
-  where grain = '{{ grain }}'
-      and period_start < cast('{{ var("backfill")["to"] }}' as date)
-      and period_end > cast('{{ var("backfill")["from"] }}' as date))
+{# The condition on sums of the periods that a backfill asks for: those that overlap [from, to). Sums are keyed by a period's start (they read int_calendar) or
+   number (int_periods). #}
+{% macro backfilled(grains, column) -%}
+{%- for grain in grains -%}
+  (grain = '{{ grain }}' and {{ column }} in (
+      select {{ column }} from main.{{ 'int_calendar' if column == 'period_start' else 'int_periods' }}
+      where grain = '{{ grain }}'
+          and period_start < cast('{{ var("backfill")["to"] }}' as date)
+          and period_end > cast('{{ var("backfill")["from"] }}' as date)
+  )){{ ' or ' if not loop.last }}
+{%- endfor -%}
 {%- endmacro %}
 
 {% macro has_dataset(dataset) -%} {{ return(dataset in var('datasets')) }} {%- endmacro %}

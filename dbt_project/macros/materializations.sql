@@ -2,7 +2,7 @@
    table (dbt's own)  computed wholly in every run
    by_grain           the same, one grain at a time, so that memory is bounded by one grain's groups
    by_customer        facts: at night only rows of touched customers, and of those only customers whose rows differ, are replaced
-   contributions      sums per `flow_keys`: at night the old contributions of touched customers are taken out and the new ones put in;
+   contributions      sums per `flow_keys`, one grain at a time or, where the text names no grain, all at once: at night the old contributions of touched customers are taken out and the new ones put in;
                       a backfill adds up everybody's contributions and replaces the sums of the periods that it asks for #}
 
 {% materialization by_grain, default -%}
@@ -62,7 +62,7 @@
   {{ run_hooks(pre_hooks) }}
   {%- if not var('night') -%}
     {%- do drop_existing(this) -%}
-    {%- for grain in grains() -%}
+    {%- for grain in grains_of(sql) -%}
       {%- call statement('main') -%} {{ created_or_inserted(target_relation, sql | replace('__grain__', grain), loop.first) }} {%- endcall -%}
     {%- endfor -%}
     {%- set measures = measure_columns(target_relation, keys) -%}
@@ -71,15 +71,15 @@
     {%- set measures = measure_columns(target_relation, keys) -%}
     {%- set columns = (keys + (measures | map(attribute='name') | list)) | join(', ') -%}
     {%- set period = 'period_start' if 'period_start' in keys else 'period_number' -%}
-    {%- for grain in grains() -%}
-      {%- set asked = period ~ ' in ' ~ backfilled_periods(grain, period) -%}
+    {%- for grain in grains_of(sql) -%}
+      {%- set asked = backfilled(grains() if grain == 'all' else [grain], period) -%}
       {%- call statement('delete') -%}
-        delete from {{ target_relation }} where grain = '{{ grain }}' and {{ asked }}
+        delete from {{ target_relation }} where {{ asked }}
       {%- endcall -%}
       {%- call statement('main') -%}
         insert into {{ target_relation }} ({{ columns }})
         select {{ columns }} from ({{ sql | replace('__grain__', grain) }}) as everybody
-        where {{ asked }} and ({{ any_not_zero(measures) }})
+        where ({{ asked }}) and ({{ any_not_zero(measures) }})
       {%- endcall -%}
     {%- endfor -%}
   {%- else -%}
@@ -87,7 +87,7 @@
     {%- set columns = keys + (measures | map(attribute='name') | list) -%}
     {%- set difference = temporary('difference') -%}
     {%- set changed = temporary('changed_sums') -%}
-    {%- for grain in grains() -%}
+    {%- for grain in grains_of(sql) -%}
       {%- set tonight = sql | replace('__grain__', grain) -%}
       {%- call statement('difference') -%}
         create or replace temporary table {{ difference }} as
@@ -122,6 +122,9 @@
   {%- do adapter.commit() -%}
   {{ return({'relations': [target_relation]}) }}
 {%- endmaterialization %}
+
+{# The grains that a text is run for, one after the other; a text without this_grain() makes all of them in one go. #}
+{% macro grains_of(sql) -%} {{ return(grains() if this_grain() in sql else ['all']) }} {%- endmacro %}
 
 {% macro drop_existing(relation) -%}
   {%- set existing = load_cached_relation(relation) -%}

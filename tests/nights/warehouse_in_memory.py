@@ -17,6 +17,11 @@ HERE, BEFORE = '"next"."main".', "previous.main."
 TOUCHED = "(select customer_key from main.night_touched)"
 
 
+def texts(sql: str) -> list[str]:
+    """A model's SQL once per grain, or as it is where it makes all grains at once."""
+    return [sql.replace("__grain__", grain) for grain in GRAINS] if "__grain__" in sql else [sql]
+
+
 class Warehouse:
     """One warehouse over the raw tables in database raw_store of `connection`."""
 
@@ -57,9 +62,8 @@ class Warehouse:
         if model.materialized not in ("by_grain", "contributions"):
             execute(f"create table {model.name} as {sql}")
             return
-        for grain in GRAINS:
-            text = sql.replace("__grain__", grain)
-            exists = grain != GRAINS[0]
+        for number, text in enumerate(texts(sql)):
+            exists = number > 0
             execute(f"insert into {model.name} by name {text}" if exists else f"create table {model.name} as {text}")
         if model.materialized == "contributions":
             some = " or ".join(f"{measure} <> 0" for measure in self._measures(model))
@@ -84,8 +88,7 @@ class Warehouse:
         plus = ", ".join(measures)
         some = " or ".join(f"sum({measure}) <> 0" for measure in measures)
         parts = [f"select {keys}, {plus} from {model.name}"]
-        for grain in GRAINS:
-            text = sql.replace("__grain__", grain)
+        for text in texts(sql):
             before = (
                 text.replace(HERE, BEFORE)
                 .replace('"next"."touched".', '"next"."touched_before".')
