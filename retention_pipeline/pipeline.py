@@ -31,9 +31,9 @@ from retention_pipeline.publish.runs import (
     write_pipeline_runs,
 )
 from retention_pipeline.publish.state import PipelineState, read_state, write_state
-from retention_pipeline.publish.testing import stop_for_test
 from retention_pipeline.publish.writer_lock import writer_lock
 from retention_pipeline.settings import Home, Settings
+from retention_pipeline.testing import stop_for_test
 from retention_pipeline.transform import BuildResult, build, code_fingerprint, settings_fingerprint
 from retention_pipeline.transform.build import row_counts
 from retention_pipeline.warehouse import opened, opened_raw, tables_in
@@ -214,6 +214,7 @@ def figures_step(
             computed_at=run.started_at,
             connected_datasets=settings.connected_datasets,
         )
+        stop_for_test("computed")
         figures = Figures(computed.rows, computed.changed, list(computed.changed_months))
         notes.update(kpi_rows=figures.rows, kpi_rows_changed=figures.changed)
         (progress or _silent)(f"figures: {figures.rows:,} rows, {figures.changed:,} changed")
@@ -235,6 +236,7 @@ def audit_step(
     validate_kpis = validator(assembly)
     with _step(home, run, "audit"), opened(home.next_file) as connection:
         result = audit(connection, settings)
+        stop_for_test("audited")
         violations = [*result.violations, *validate_kpis(connection, settings)]
         if violations:
             raise AuditError(violations)

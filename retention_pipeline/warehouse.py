@@ -1,5 +1,6 @@
 """DuckDB files: how they are opened, attached and asked what is in them. No table of the project is named here."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,10 +43,13 @@ def attach(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> None
 
 
 def create_database(path: Path) -> None:
-    """An empty database file in the format STORAGE_VERSION."""
+    """An empty database file in the format STORAGE_VERSION, there in one step: half of one could never be opened."""
+    unfinished = path.with_name(f"{path.name}.new")
+    unfinished.unlink(missing_ok=True)
     with duckdb.connect() as connection:
-        connection.execute(f"attach {sql_text(str(path))} as created (storage_version '{STORAGE_VERSION}')")
+        connection.execute(f"attach {sql_text(str(unfinished))} as created (storage_version '{STORAGE_VERSION}')")
         connection.execute("detach created")
+    os.replace(unfinished, path)
 
 
 def tables_in(connection: duckdb.DuckDBPyConnection, *, database: str | None = None, schema: str = "main") -> set[str]:

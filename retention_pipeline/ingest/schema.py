@@ -5,6 +5,7 @@ No table has a primary key: with one, a night's 100,000 changes in 100 million r
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def open_raw(raw_file: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConne
     raw_file.parent.mkdir(parents=True, exist_ok=True)
     connection = duckdb.connect()
     try:
+        if not read_only and not raw_file.exists():
+            _create_file(connection, raw_file)
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(f"set temp_directory = {literal(str(raw_file.parent / 'raw.spill'))}")
         connection.execute(f"set memory_limit = {literal(memory_limit())}")
@@ -75,6 +78,15 @@ def open_raw(raw_file: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConne
         connection.close()
         raise
     return connection
+
+
+def _create_file(connection: duckdb.DuckDBPyConnection, raw_file: Path) -> None:
+    """An empty raw.duckdb, there in one step: half of one, left by a kill, could never be opened again."""
+    unfinished = raw_file.with_name(f"{raw_file.name}.new")
+    unfinished.unlink(missing_ok=True)
+    connection.execute(f"attach {literal(str(unfinished))} as created")
+    connection.execute("detach created")
+    os.replace(unfinished, raw_file)
 
 
 def first_line(error: Exception) -> str:

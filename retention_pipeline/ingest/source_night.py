@@ -25,6 +25,7 @@ from retention_pipeline.ingest.schema import first_line
 from retention_pipeline.ingest.staging import Staged, create_stage, stage_file
 from retention_pipeline.ingest.versions import merge
 from retention_pipeline.settings import Home, Settings, Source
+from retention_pipeline.testing import stop_for_test
 
 
 @dataclass
@@ -132,11 +133,13 @@ class SourceNight:
             write_loads(self.connection, [record for _, record in self.waiting], self.now)
             write_deliveries(self.connection, self.contract, self.name, self.seen, self.now, time.time())
             self.beside()
+            stop_for_test("staged")
             self.connection.execute("commit")
         except duckdb.Error as error:
             self.connection.execute("rollback")
             names = ", ".join(record.result.file_name for _, record in self.waiting[:3])
             raise IngestError(f"{self.contract.dataset}: {names}: {first_line(error)}") from error
+        stop_for_test("committed")
         self.loads += [record.result for _, record in self.waiting]
         self.waiting, self.seen, self.waiting_bytes, self.rereads = [], [], 0, {}
         create_stage(self.connection, self.contract)

@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from retention_pipeline.settings import Home
+from retention_pipeline.testing import stop_for_test
 from retention_pipeline.warehouse import opened, sql_text, tables_in
 
 EXPORTED = (
@@ -61,6 +62,7 @@ def _export(connection: duckdb.DuckDBPyConnection, table: str, folder: Path) -> 
     temporary = folder / f".{table}.parquet"
     try:
         connection.execute(f"copy (from {table}) to {sql_text(str(temporary))} (format parquet, compression zstd)")
+        stop_for_test("exporting")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

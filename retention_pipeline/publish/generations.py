@@ -14,8 +14,8 @@ from pathlib import Path
 
 import duckdb
 
-from retention_pipeline.publish.testing import stop_for_test
 from retention_pipeline.settings import Home
+from retention_pipeline.testing import stop_for_test
 from retention_pipeline.warehouse import attach, create_database, opened, sql_text, tables_in
 
 # Tables that are no function of raw and as_of: they go from generation to generation, also through a full refresh.
@@ -30,6 +30,7 @@ CARRIED_PREFIX = "kpi_cells_"  # the cells from which retention_kpis was compute
 _FICLONE = 0x40049409  # Linux: let two files share their blocks until one of them changes
 _GENERATION = re.compile(r"g(\d+)\.duckdb")
 _SPARE_BYTES = 64 * 1024 * 1024
+_COPIED_AT_ONCE = 8 * 1024 * 1024
 
 
 class NotEnoughSpace(Exception):
@@ -146,7 +147,8 @@ def copy_file(source: Path, target: Path) -> None:
                 raise
         offset, size = 0, os.fstat(reading.fileno()).st_size
         while offset < size:
-            offset += os.sendfile(writing.fileno(), reading.fileno(), offset, size - offset)
+            offset += os.sendfile(writing.fileno(), reading.fileno(), offset, min(size - offset, _COPIED_AT_ONCE))
+            stop_for_test("copying")
 
 
 def publish(home: Home, number: int, *, keep: int) -> Path:

@@ -13,6 +13,7 @@ import duckdb
 
 from retention_pipeline.manifest import PROJECT, parsed_project
 from retention_pipeline.settings import Home, Settings
+from retention_pipeline.testing import stopping_listeners
 from retention_pipeline.transform.arguments import dbt_arguments, dbt_environment, dbt_vars
 from retention_pipeline.transform.input_checks import check_aliases, check_rates
 from retention_pipeline.warehouse import attach, create_database, opened
@@ -159,7 +160,8 @@ def _invoke(project_dir: Path, arguments: list[str], on_event: Callable[[Any], N
     from dbt.contracts.graph.manifest import Manifest
 
     manifest = Manifest.from_msgpack((parsed_project(project_dir) / "partial_parse.msgpack").read_bytes())
-    return dbtRunner(manifest=manifest, callbacks=[on_event] if on_event else []).invoke(arguments)
+    callbacks = [*([on_event] if on_event else []), *stopping_listeners()]
+    return dbtRunner(manifest=manifest, callbacks=callbacks).invoke(arguments)
 
 
 def _interruption(error: BaseException | None) -> BaseException | None:

@@ -11,9 +11,9 @@ import dagster as dg
 import pytest
 from small_shop import AS_OF, LATE_ORDER, deliver, open_shop
 
-from retention_pipeline.publish.testing import VARIABLE
 from retention_pipeline.publish.writer_lock import writer_lock
 from retention_pipeline.settings import Home
+from retention_pipeline.testing import VARIABLE
 
 DAY = ("--as-of", AS_OF.isoformat())
 
