@@ -8,20 +8,20 @@ What a step needs from the one before stands in `next.duckdb` or in the record, 
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from retention_pipeline.headline import Headline, read_headline
 from retention_pipeline.manifest import PROJECT
+from retention_pipeline.outcomes import Built, Figures, Published, RunResult
 from retention_pipeline.publish import exports, generations
 from retention_pipeline.publish.audit import AuditError, AuditResult, audit
-from retention_pipeline.publish.mode import Mode, decide_mode
+from retention_pipeline.publish.mode import decide_mode
 from retention_pipeline.publish.quality import write_data_quality
 from retention_pipeline.publish.runs import (
     Run,
-    StepTiming,
     new_run_id,
     peak_memory_mb,
     read_record,
@@ -34,7 +34,7 @@ from retention_pipeline.publish.state import PipelineState, read_state, write_st
 from retention_pipeline.publish.writer_lock import writer_lock
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.testing import stop_for_test
-from retention_pipeline.transform import BuildResult, build, code_fingerprint, settings_fingerprint
+from retention_pipeline.transform import build, code_fingerprint, settings_fingerprint
 from retention_pipeline.transform.build import row_counts
 from retention_pipeline.warehouse import opened, opened_raw, tables_in
 
@@ -52,57 +52,6 @@ class Assembly:
 
 
 PRODUCTION = Assembly()
-
-
-@dataclass(frozen=True)
-class Built:
-    """What the build step did: how, on top of which generation, and dbt's results."""
-
-    mode: Mode
-    generation: int
-    dbt: BuildResult
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What the figures step did. changed_months: first days of the months in which a figure changed."""
-
-    rows: int
-    changed: int
-    changed_months: list[date]
-
-
-@dataclass(frozen=True)
-class Published:
-    """The new current generation."""
-
-    generation: int
-    path: Path
-    row_counts: dict[str, int]
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What a run did, for a terminal or for Dagster. loads: ingest's LoadResult per file or pull; problems: of the
-    exports.
-    """
-
-    run_id: str
-    as_of: date
-    mode: Mode
-    generation: int
-    path: Path
-    loads: list[Any]
-    refused: list[Any]
-    row_counts: dict[str, int]
-    figures: Figures
-    audited_rules: int
-    exported: list[Path]
-    problems: list[str]
-    timings: list[StepTiming]
-    headline: Headline | None
-    peak_memory_mb: int
-    build: BuildResult = field(repr=False)
 
 
 def begin_run(
