@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+_AGE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 class SettingsError(Exception):
@@ -24,9 +29,24 @@ def _currency_code(code: str) -> str:
     return code
 
 
+def _age(written: Any) -> timedelta:
+    """`36h`, `3d`; minutes (m) and weeks (w) too."""
+    if isinstance(written, timedelta):
+        return written
+    found = _AGE.fullmatch(str(written).strip())
+    try:
+        age = timedelta(**{_UNITS[found[2]]: float(found[1])}) if found else timedelta()
+    except OverflowError:
+        age = timedelta()
+    if age <= timedelta():
+        raise ValueError("write a number above 0 with m, h, d or w, such as 36h or 3d")
+    return age
+
+
 Timezone = Annotated[str, AfterValidator(_known_timezone)]
 Currency = Annotated[str, AfterValidator(_currency_code)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Age = Annotated[timedelta, BeforeValidator(_age)]
 Days = Annotated[int, Field(ge=1)]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from retention_pipeline.contracts import CONTRACTS
-from retention_pipeline.settings.kinds import SettingsError, Share, Strict, Timezone
+from retention_pipeline.settings.kinds import Age, SettingsError, Share, Strict, Timezone
 
 
 class Constant(Strict):
@@ -49,6 +49,9 @@ class Source(Strict):
 
     `round_amounts`: numbers with more decimals than the contract keeps are rounded, half away from zero, instead of
     being refused; for sources whose amounts are the result of a calculation.
+
+    `max_age`: the longest time without a delivery or a pull; `max_shrink`: the share by which a delivery may be smaller
+    than usual; `on_stale`: what follows where a source keeps one of them not, or cannot be loaded.
     """
 
     dataset: str | None = None
@@ -60,6 +63,9 @@ class Source(Strict):
     ended_at_is_last_day: bool = False
     replace_by: str | None = None
     max_quarantine_rate: Share | None = None
+    max_age: Age | None = None
+    max_shrink: Annotated[float, Field(ge=0, lt=1)] | None = None
+    on_stale: Literal["warn", "block"] = "warn"
 
     @field_validator("values", mode="before")
     @classmethod
@@ -143,6 +149,8 @@ def source_problems(dataset: str, name: str, source: Source) -> list[str]:
     required = [column.name for column in contract.columns if column.required]
     if source.replace_by is not None and source.replace_by not in required:
         problems.append(f"sources.{name}.replace_by: {source.replace_by!r} is no required column of {dataset}")
+    if source.max_shrink is not None and isinstance(source, PostgresSource) and source.cursor is not None:
+        problems.append(f"sources.{name}.max_shrink: with a cursor only what changed is read, so pulls differ in size")
     if source.ended_at_is_last_day and "ended_at" not in contract.names:
         problems.append(f"sources.{name}.ended_at_is_last_day: {dataset} has no column ended_at")
     return problems
