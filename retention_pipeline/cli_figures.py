@@ -18,7 +18,8 @@ from retention_pipeline import published, wording
 from retention_pipeline.headline import read_headline
 from retention_pipeline.published import GRAINS, Row, UnknownName, open_published
 from retention_pipeline.settings import resolve_home
-from retention_pipeline.terminal import print_headline, print_names, print_pivot, print_rows, print_series
+from retention_pipeline.terminal import print_names, print_pivot, print_rows, print_series
+from retention_pipeline.terminal_headline import print_headline
 from retention_pipeline.warehouse import sql_text
 
 FORMATS = {"parquet": "format parquet, compression zstd", "csv": "format csv, header true"}
@@ -48,8 +49,8 @@ def headline(home: Path | None, *, grain: str, as_json: bool) -> None:
         if as_json:
             rows = published.rows_of(
                 connection,
-                "select * from retention_kpis where grain = ? and period_start = ? and segment_dimension = 'all' "
-                "order by kpi, basis",
+                f"select * from {published.marked_figures(connection)} "
+                "where grain = ? and period_start = ? and segment_dimension = 'all' order by kpi, basis",
                 [grain, shown.period_start],
             )
             print_json(rows)

@@ -21,7 +21,8 @@ from retention_pipeline.cli_figures import print_json
 from retention_pipeline.headline import read_headline
 from retention_pipeline.published import dimensions, open_published, state
 from retention_pipeline.settings import Home, load_settings, resolve_home
-from retention_pipeline.terminal import print_headline, print_left_out, print_places
+from retention_pipeline.terminal import print_late, print_left_out, print_places
+from retention_pipeline.terminal_headline import print_headline
 
 COMPANY_TIMEZONE = "Europe/Amsterdam"
 SHOWN_SECONDS, SHOWN_PARTS = 0.3, 6
@@ -129,6 +130,7 @@ def _answer(home: Home, record: dict[str, Any], seconds: dict[str, float], *, as
         segments = list(dimensions(connection))
     if headline is not None:
         print_headline(console, headline)
+    print_late(console, [state for state in record.get("sources", []) if state["state"] != "fresh"])
     refused = [
         (load["file_name"], load["error"])
         for load in record.get("loads", [])

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import duckdb
 
 from retention_pipeline import wording
+from retention_pipeline.freshness.marks import SIGN, Mark, Marks, footnotes, read_marks
 from retention_pipeline.published import Row, figures_until, last_complete_period, rows_of
 
 # What a reader asks first, in this order. A KPI that the data do not give is left out, and so is a section without any.
@@ -79,11 +80,15 @@ MRR_BRIDGE = (
     ("=", "mrr_end", "At the end"),
 )
 BASES = ("subscription", "order", "any")
+MRR = "mrr"
+STAR = f" \\{SIGN}"  # not the beginning of emphasis
 
 
 @dataclass(frozen=True)
 class Line:
-    """One KPI of one basis: `history` holds its values of the last 13 months, oldest first, None where not given."""
+    """One KPI of one basis: `history` holds its values of the last 13 months, oldest first, None where not given;
+    `mark`: what its data lack.
+    """
 
     section: str
     kpi: str
@@ -93,6 +98,7 @@ class Line:
     currency: str | None
     history: list[float | None]
     null_reason: str | None
+    mark: Mark | None = None
 
     @property
     def needs_basis(self) -> bool:
@@ -120,7 +126,9 @@ class BridgeRow:
 
 @dataclass(frozen=True)
 class Headline:
-    """What there is to say about one month. Bridges are empty where the data do not give them."""
+    """What there is to say about one month. Bridges are empty where the data do not give them. `marked`: bases of the
+    customer bridge, and 'mrr', whose data lack something; `footnotes`: what the data lack, one line each.
+    """
 
     as_of: date
     grain: str
@@ -132,6 +140,8 @@ class Headline:
     customer_columns: list[str]
     customer_bridge: list[BridgeRow]
     mrr_bridge: list[BridgeRow]
+    marked: frozenset[str] = frozenset()
+    footnotes: list[str] = field(default_factory=list)
 
     @property
     def period(self) -> str:
@@ -161,30 +171,35 @@ def read_headline(connection: duckdb.DuckDBPyConnection, *, as_of: date, grain: 
         for section, members in SECTIONS
         for kpi, basis in members
     ]
+    marks, end = read_marks(connection), period["period_end"]
     lines = [
-        _line(section, kpi, basis, labels.get(kpi, kpi), by_key[kpi, basis], start, months)
+        _line(section, kpi, basis, labels.get(kpi, kpi), by_key[kpi, basis], start, months, marks.of(kpi, basis, end))
         for section, kpi, basis in dict.fromkeys(wanted)
         if start in by_key.get((kpi, basis), {})
     ]
+    of_bridges = _marks_of_bridges(marks, bases, end)
     return Headline(
         as_of=as_of,
         grain=grain,
         period_start=start,
-        period_end=period["period_end"],
+        period_end=end,
         is_complete=period["is_complete"],
         currency=next((row["currency"] for row in found if row["currency"]), None),
         lines=lines,
         customer_columns=bases,
         customer_bridge=_bridge(CUSTOMER_BRIDGE, bases, by_key, start),
         mrr_bridge=_bridge(MRR_BRIDGE, ["subscription"], by_key, start),
+        marked=frozenset(of_bridges),
+        footnotes=footnotes([*of_bridges.values(), *(line.mark for line in lines if line.mark)]),
     )
 
 
 def as_markdown(headline: Headline) -> str:
     """The headline as Markdown tables, for the metadata of assets."""
     so_far = "" if headline.is_complete else " so far"
+    missing = f", data are missing{STAR}" if headline.footnotes else ""
     parts = [
-        f"**{headline.period}{so_far}**, as of {headline.as_of}",
+        f"**{headline.period}{so_far}**, as of {headline.as_of}{missing}",
         "",
         "| KPI | of | value | month before | change |",
         "|---|---|---:|---:|---:|",
@@ -195,25 +210,44 @@ def as_markdown(headline: Headline) -> str:
         )
         if line.value is None:
             now = wording.reason(line.null_reason)
+        now += STAR if line.mark else ""
         step = wording.change(line.value, line.before, line.unit, kpi=line.kpi)
         parts.append(f"| {line.label} | {wording.BASES[line.basis]} | {now} | {before} | {step} |")
     if headline.customer_bridge:
-        names = " | ".join(wording.BASES[basis] for basis in headline.customer_columns)
+        names = " | ".join(
+            wording.BASES[basis] + (STAR if basis in headline.marked else "") for basis in headline.customer_columns
+        )
         parts += ["", f"| Customers | {names} |", "|---|" + "---:|" * len(headline.customer_columns)]
         for row in headline.customer_bridge:
             values = " | ".join("–" if value is None else wording.number(value) for value in row.values)
             parts.append(f"| {row.sign} {row.label} | {values} |")
     if headline.mrr_bridge:
-        parts += ["", "| MRR | amount |", "|---|---:|"]
+        parts += ["", f"| MRR{STAR if MRR in headline.marked else ''} | amount |", "|---|---:|"]
         for row in headline.mrr_bridge:
             parts.append(
                 f"| {row.sign} {row.label} | {wording.figure(row.values[0], 'money', headline.currency, cents=True)} |"
             )
+    if headline.footnotes:
+        parts += ["", *(f"{STAR.strip()} {footnote}  " for footnote in headline.footnotes)]
     return "\n".join(parts)
 
 
+def _marks_of_bridges(marks: Marks, bases: list[str], period_end: date) -> dict[str, Mark]:
+    """The marks of the bridges, by basis and 'mrr'."""
+    found = {basis: marks.of("customers_end", basis, period_end) for basis in bases}
+    found[MRR] = marks.of("mrr_end", "subscription", period_end)
+    return {name: mark for name, mark in found.items() if mark is not None}
+
+
 def _line(
-    section: str, kpi: str, basis: str, label: str, by_month: dict[date, Row], start: date, months: list[date]
+    section: str,
+    kpi: str,
+    basis: str,
+    label: str,
+    by_month: dict[date, Row],
+    start: date,
+    months: list[date],
+    mark: Mark | None,
 ) -> Line:
     row = by_month[start]
     return Line(
@@ -225,6 +259,7 @@ def _line(
         currency=row["currency"],
         history=[by_month[month]["value"] if month in by_month else None for month in months],
         null_reason=row["null_reason"],
+        mark=mark,
     )
 
 

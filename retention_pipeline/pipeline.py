@@ -13,6 +13,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from retention_pipeline.freshness.figures import write_figure_marks
+from retention_pipeline.freshness.sources import check_blocks, not_fresh, source_states
 from retention_pipeline.headline import Headline, read_headline
 from retention_pipeline.manifest import PROJECT
 from retention_pipeline.outcomes import Built, Figures, Published, RunResult
@@ -94,6 +96,17 @@ def ingest_step(
     return result
 
 
+def sources_step(home: Home, settings: Settings, run: Run, *, progress: Progress | None = None) -> None:
+    """Say which sources are late; raises NotFresh where one of them blocks. The build step begins with it."""
+    with _step(home, run, "sources") as notes:
+        states = source_states(home, settings, now=run.started_at, as_of=run.as_of)
+        warnings = [state.warning for state in not_fresh(states)]
+        notes.update(sources=[state.as_json() for state in states], warnings=warnings)
+        for warning in warnings:
+            (progress or _silent)(f"warning: {warning}")
+        check_blocks(states)
+
+
 def build_step(
     home: Home,
     settings: Settings,
@@ -105,9 +118,10 @@ def build_step(
 ) -> Built:
     """Copy the published generation and bring it up to date with dbt, tests included; a retry starts from a fresh copy.
 
-    Raises InputError, BuildError, NotEnoughSpace.
+    Raises NotFresh, InputError, BuildError, NotEnoughSpace.
     """
     say = progress or _silent
+    sources_step(home, settings, run, progress=progress)
     with _step(home, run, "build") as notes:
         previous = read_state(home.current)
         fingerprints = _fingerprints(settings, assembly)
@@ -164,6 +178,7 @@ def figures_step(
             connected_datasets=settings.connected_datasets,
         )
         stop_for_test("computed")
+        write_figure_marks(connection, settings, source_states(home, settings, now=run.started_at, as_of=run.as_of))
         figures = Figures(computed.rows, computed.changed, list(computed.changed_months))
         notes.update(kpi_rows=figures.rows, kpi_rows_changed=figures.changed)
         (progress or _silent)(f"figures: {figures.rows:,} rows, {figures.changed:,} changed")
@@ -200,7 +215,8 @@ def publish_step(home: Home, settings: Settings, run: Run, *, progress: Progress
         record = read_record(home, run)
         number = int(record["generation"])
         with opened(home.next_file) as connection:
-            write_data_quality(connection, home, settings, as_of=run.as_of)
+            states = source_states(home, settings, now=run.started_at, as_of=run.as_of)
+            write_data_quality(connection, home, settings, states=states, now=run.started_at)
             write_state(
                 connection,
                 PipelineState(
@@ -251,7 +267,8 @@ def run(
 ) -> RunResult:
     """One run from sources to published generation under the writer lock; `now` in naive UTC.
 
-    Raises HomeIsBusy, IngestError, InputError, BuildError, AuditError, NotEnoughSpace: each with a message for users.
+    Raises HomeIsBusy, IngestError, NotFresh, InputError, BuildError, AuditError, NotEnoughSpace: each a message for
+    users.
     """
     with writer_lock(home):
         this = begin_run(home, as_of, now=now, full_refresh=full_refresh, command=command, run_id=run_id, months=months)

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from retention_pipeline.settings import Home
-from retention_pipeline.warehouse import opened
+from retention_pipeline.warehouse import opened, tables_in
 
 Row = dict[str, Any]
 GRAINS = ("week", "month", "quarter", "year")
@@ -85,19 +85,20 @@ def figures_until(
     value: str | None = "all",
     basis: str | None = None,
 ) -> list[Row]:
-    """Rows of `retention_kpis` of the given KPIs in the `periods` periods up to `last_period`, oldest first.
+    """Rows of `retention_kpis` of the given KPIs in the `periods` periods up to `last_period`, oldest first, with
+    `is_fresh` and `why_not_fresh` (of generations before there were such marks: true and None).
 
     `value` None asks for every value of the dimension, `basis` None for every basis.
     """
     return rows_of(
         connection,
-        """
+        f"""
         with shown as (
             select distinct period_start from retention_kpis
             where grain = $grain and segment_dimension = 'all' and period_start <= $last_period
             order by period_start desc limit $periods
         )
-        select * from retention_kpis
+        select * from {marked_figures(connection)}
         where grain = $grain
           and kpi in (select unnest($kpis))
           and segment_dimension = $dimension
@@ -116,6 +117,13 @@ def figures_until(
             "basis": basis,
         },
     )
+
+
+def marked_figures(connection: duckdb.DuckDBPyConnection) -> str:
+    """SQL: `retention_kpis` with is_fresh and why_not_fresh, as a relation."""
+    if "retention_kpis_marked" in tables_in(connection):
+        return "retention_kpis_marked"
+    return "(select *, true as is_fresh, null::varchar as why_not_fresh from retention_kpis)"
 
 
 def last_period(connection: duckdb.DuckDBPyConnection, grain: str) -> date | None:

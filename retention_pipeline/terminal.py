@@ -1,4 +1,5 @@
-"""What the commands print for people: tables made with rich from the data of headline.py and published.py.
+"""What the commands print for people: tables made with rich from the data of published.py. The last month has its own
+module, terminal_headline.py.
 
 Nothing is read or computed here. Printing goes to the console that is passed in, so tests can read it.
 """
@@ -10,39 +11,45 @@ from datetime import date
 from typing import Any
 
 from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
+from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from retention_pipeline import wording
-from retention_pipeline.headline import BridgeRow, Headline
+from retention_pipeline.freshness.marks import BETWEEN_SOURCES, SIGN
 from retention_pipeline.published import Row
 
 GOOD, BAD, QUIET, STRONG, WARNING = "green", "red", "dim", "bold", "bold yellow"
 # KPIs of which less is better; of the others more is, or neither.
 LESS_IS_BETTER = frozenset({"customer_churn_rate", "mrr_churn_rate", "time_between_purchases_median"})
-BAR_WIDTH = 18
-WIDE = 100  # columns from which a line of the headline has room for its history
 PIVOT_COLUMNS = 8
 
 
-def print_headline(console: Console, headline: Headline) -> None:
-    """The last complete month: bridges side by side where the terminal is wide enough, then the figures by section."""
-    so_far = "" if headline.is_complete else " so far"
-    title = Text.assemble(
-        (f" {headline.period}{so_far} ", "bold reverse"), (f"  figures as of {headline.as_of}", QUIET)
-    )
+def marked(text: str | Text, mark: Any) -> Text:
+    """A figure or a heading, with the sign of its footnote where `mark` says so."""
+    shown = text.copy() if isinstance(text, Text) else Text(text)
+    return shown.append(f" {SIGN}", WARNING) if mark else shown
+
+
+def print_footnotes(console: Console, footnotes: Sequence[str]) -> None:
+    """What the sign means: one line per reason."""
+    for footnote in footnotes:
+        console.print(Text.assemble((f"{SIGN} ", WARNING), footnote), soft_wrap=True)
+
+
+def print_late(console: Console, late: Sequence[dict[str, Any]]) -> None:
+    """Sources that are late, with what their state (as in the run's record) means for the figures."""
+    if not late:
+        return
     console.print()
-    console.print(title)
-    bridges: list[RenderableType] = []
-    if headline.customer_bridge:
-        bridges.append(_customer_bridge(headline))
-    if headline.mrr_bridge:
-        bridges.append(_mrr_bridge(headline.mrr_bridge, headline.currency))
-    console.print(Padding(_side_by_side(console, bridges), (1, 0, 0, 0)))
-    console.print(Padding(_figures(headline, sparklines=console.width >= WIDE), (1, 0, 0, 0)))
+    console.print(Text("Late sources", WARNING))
+    for state in late:
+        follows = f"figures that need it are marked {SIGN}" if state["figures_lack_data"] else "no figure lacks data"
+        console.print(
+            Text.assemble("  ", (state["source"], STRONG), f"  {state['state']}: {state['why']}; {follows}"),
+            soft_wrap=True,
+        )
 
 
 def print_left_out(console: Console, refused: Sequence[tuple[str, str]], quarantined: int, has_figures: bool) -> None:
@@ -103,8 +110,8 @@ def print_series(
         name = wording.period(row["grain"], row["period_start"], row["period_end"])
         cells: list[Any] = [
             name,
-            wording.figure(row["value"], unit, currency, kpi=row["kpi"]),
-            _step(row["kpi"], row["value"], before, unit),
+            marked(wording.figure(row["value"], unit, currency, kpi=row["kpi"]), not row["is_fresh"]),
+            step_in_colour(row["kpi"], row["value"], before, unit),
         ]
         if has_parts:
             cells += [_parts(row), "" if row["n"] is None else wording.number(row["n"])]
@@ -116,6 +123,7 @@ def print_series(
         before = row["value"]
     _print_kpi_title(console, definition, title or f"{wording.BASES.get(basis, basis)}, {segment}")
     console.print(table)
+    print_footnotes(console, _reasons(rows))
 
 
 def print_pivot(console: Console, definition: Row, rows: Sequence[Row], *, by: str, subject: str) -> None:
@@ -140,12 +148,14 @@ def print_pivot(console: Console, definition: Row, rows: Sequence[Row], *, by: s
         for name in shown:
             found = members.get(name)
             if found is not None and found["value"] is None:
-                cells.append(Text(wording.reason(found["null_reason"]), QUIET))
+                cell = Text(wording.reason(found["null_reason"]), QUIET)
             else:
-                cells.append(wording.figure(found["value"] if found else None, unit, currency, kpi=one["kpi"]))
+                cell = Text(wording.figure(found["value"] if found else None, unit, currency, kpi=one["kpi"]))
+            cells.append(marked(cell, found is not None and not found["is_fresh"]))
         table.add_row(*cells, "" if one["is_complete"] else "so far")
     _print_kpi_title(console, definition, subject)
     console.print(table)
+    print_footnotes(console, _reasons(rows))
     if hidden:
         console.print(Text(f"not shown: {', '.join(hidden)} (ask for one with --segment dimension=value)", QUIET))
 
@@ -168,97 +178,18 @@ def print_message(console: Console, message: str, *, title: str) -> None:
     console.print(Panel(Text(message), title=Text(title), title_align="left", border_style=BAD, box=box.ROUNDED))
 
 
-def _figures(headline: Headline, *, sparklines: bool) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
-    table.add_column("")
-    table.add_column(headline.period, justify="right", style=STRONG)
-    table.add_column("month before" if headline.grain == "month" else "before", justify="right")
-    table.add_column("change", justify="right")
-    if sparklines:
-        table.add_column(
-            f"{max((len(line.history) for line in headline.lines), default=0)} {headline.grain}s", no_wrap=True
-        )
-    section = ""
-    for line in headline.lines:
-        if line.section != section:
-            if section:
-                table.add_row()
-            section = line.section
-            table.add_row(Text(section, "bold cyan"))
-        now = wording.figure(line.value, line.unit, line.currency, kpi=line.kpi)
-        table.add_row(
-            Text.assemble(f"  {line.label}", (f", {wording.BASES[line.basis]}" if line.needs_basis else "", QUIET)),
-            now if line.value is not None else Text(wording.reason(line.null_reason), QUIET),
-            wording.figure(line.before, line.unit, line.currency, kpi=line.kpi),
-            _step(line.kpi, line.value, line.before, line.unit),
-            *([Text(wording.sparkline(line.history), "cyan")] if sparklines else []),
-        )
-    return table
-
-
-def _customer_bridge(headline: Headline) -> Table:
-    table = Table(
-        title="Customers",
-        title_justify="left",
-        title_style=STRONG,
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-    )
-    table.add_column("")
-    for basis in headline.customer_columns:
-        table.add_column(wording.BASES[basis], justify="right")
-    for row in headline.customer_bridge:
-        _bridge_row(table, row, ["–" if value is None else wording.number(value) for value in row.values])
-    return table
-
-
-def _mrr_bridge(rows: Sequence[BridgeRow], currency: str | None) -> Table:
-    greatest = max((abs(row.values[0]) for row in rows if row.sign not in {"", "="} and row.values[0]), default=0)
-    table = Table(
-        title="Monthly recurring revenue",
-        title_justify="left",
-        title_style=STRONG,
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-    )
-    table.add_column("")
-    table.add_column(currency or "", justify="right")
-    table.add_column("", no_wrap=True)
-    for row in rows:
-        value = row.values[0]
-        gains = row.sign == "+" or (row.sign == "±" and (value or 0) > 0)
-        width = round(abs(value or 0) / greatest * BAR_WIDTH) if greatest and row.sign not in {"", "="} else 0
-        bar = Text("█" * width, GOOD if gains else BAD)
-        _bridge_row(table, row, [wording.figure(value, "money", None, cents=True)], bar)
-    return table
-
-
-def _bridge_row(table: Table, row: BridgeRow, cells: list[str], *more: Text) -> None:
-    sums = row.sign in {"", "="}
-    table.add_row(
-        Text(f"{row.sign or ' '} {row.label}", STRONG if sums else ""),
-        *(Text(cell, STRONG if sums else "") for cell in cells),
-        *more,
-    )
-
-
-def _side_by_side(console: Console, tables: Sequence[RenderableType]) -> RenderableType:
-    widths = [console.measure(table).maximum for table in tables]
-    if sum(widths) + 6 * len(widths) > console.width:
-        return Group(*(Padding(table, (0, 0, 1, 2)) for table in tables))
-    grid = Table.grid(padding=(0, 6, 0, 0))
-    grid.add_row(*tables)
-    return Padding(grid, (0, 0, 0, 2))
-
-
-def _step(kpi: str, now: float | None, before: float | None, unit: str) -> Text:
+def step_in_colour(kpi: str, now: float | None, before: float | None, unit: str) -> Text:
     step = wording.change(now, before, unit, kpi=kpi)
     if not step or step == "=" or now is None or before is None:
         return Text(step, QUIET)
     better = (now > before) != (kpi in LESS_IS_BETTER)
     return Text(step, GOOD if better else BAD)
+
+
+def _reasons(rows: Sequence[Row]) -> list[str]:
+    """Why figures among the rows are not fresh, one line per source."""
+    whys = [row["why_not_fresh"] for row in rows if not row["is_fresh"]]
+    return list(dict.fromkeys(source for why in whys for source in why.split(BETWEEN_SOURCES)))
 
 
 def _parts(row: Row) -> str:

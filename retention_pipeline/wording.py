@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
@@ -97,6 +97,26 @@ def period(grain: str, start: date, end: date) -> str:
 def reason(null_reason: str | None) -> str:
     """Why a figure is not given, in words."""
     return REASONS.get(null_reason or "", null_reason or "")
+
+
+def day(one: date) -> str:
+    """A day: `5 May 2024`."""
+    return f"{one.day} {one:%b %Y}"
+
+
+def moment(instant: datetime) -> str:
+    """An instant in naive UTC: `5 May 2024 01:00 UTC`."""
+    return f"{day(instant)} {instant:%H:%M} UTC"
+
+
+def lasting(time: timedelta) -> str:
+    """A length of time: `45 min`, `36 h`, `5.1 days`, `2 days`."""
+    hours = time / timedelta(hours=1)
+    if hours < 1:
+        return f"{hours * 60:.0f} min"
+    if hours < 48:
+        return f"{hours:.1f}".removesuffix(".0") + " h"
+    return f"{hours / 24:,.1f}".removesuffix(".0") + " days"
 
 
 def cell(value: Any) -> str:

@@ -12,6 +12,7 @@ from retention_pipeline.ingest.ledger import next_load_id
 from retention_pipeline.ingest.postgres_night import PostgresNight
 from retention_pipeline.ingest.result import IngestError, IngestResult
 from retention_pipeline.ingest.schema import open_raw
+from retention_pipeline.ingest.visits import write_visit
 from retention_pipeline.settings import Home, PostgresSource, Settings
 
 
@@ -42,7 +43,9 @@ def ingest(
                 continue
             kind = PostgresNight if isinstance(source, PostgresSource) else FileNight
             night = kind(connection, home, settings, name, source, CONTRACTS[dataset], scratch, now, progress)
-            result.loads += night.run()
+            loads = night.run()
+            write_visit(connection, dataset, name, loads, is_pull=isinstance(source, PostgresSource), now=now)
+            result.loads += loads
         result.max_load_id = next_load_id(connection) - 1
     finally:
         connection.close()

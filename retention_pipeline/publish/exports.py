@@ -21,6 +21,7 @@ EXPORTED = (
     "mrr_by_plan",
     "mrr_by_currency",
     "order_exclusions",
+    "figure_marks",
     "data_quality",
     "pipeline_runs",
     "pipeline_state",

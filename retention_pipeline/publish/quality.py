@@ -9,12 +9,14 @@ moment     an instant (naive UTC) or a day, where the measure has one
 note       words for people
 """
 
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import duckdb
 
 from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.freshness.sources import SourceState
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.warehouse import opened_raw, tables_in
 
@@ -22,6 +24,10 @@ MEASURES = {
     "missing_dataset": "the dataset has no source; what depends on it is absent from the results",
     "rows": "current rows in raw",
     "last_load": "when the last file or pull was loaded that brought rows",
+    "last_delivery": "when a source last delivered, whether its rows were new or known",
+    "stale": "a source that did not deliver for longer than its max_age; days since the last delivery",
+    "shrunken": "a source whose last delivery was smaller than usual by more than its max_shrink; the share by which",
+    "failed": "a source that could not be loaded in the last run",
     "latest_fact": "the latest instant in the data, before as_of or not",
     "earliest_fact": "the earliest instant in the data",
     "quarantined": "refused rows that were not resolved, per reason",
@@ -59,8 +65,17 @@ create or replace table data_quality (
 Row = tuple[str, str, str, float | None, datetime | None, str | None]
 
 
-def write_data_quality(connection: duckdb.DuckDBPyConnection, home: Home, settings: Settings, *, as_of: date) -> int:
-    """Create `data_quality` in the open warehouse from raw and from its own tables; returns the number of rows."""
+def write_data_quality(
+    connection: duckdb.DuckDBPyConnection,
+    home: Home,
+    settings: Settings,
+    *,
+    states: Sequence[SourceState] = (),
+    now: datetime,
+) -> int:
+    """Create `data_quality` in the open warehouse from raw, from its own tables and from the states of the sources at
+    `now` (naive UTC); returns the number of rows.
+    """
     connected = settings.connected_datasets
     rows: list[Row] = [
         (dataset, "missing_dataset", "", 1.0, None, MEASURES["missing_dataset"])
@@ -79,6 +94,7 @@ def write_data_quality(connection: duckdb.DuckDBPyConnection, home: Home, settin
                 rows += _about_quarantine(raw)
             if {"customers"} <= set(connected) & present:
                 rows += _about_customers(raw, [name for name in ("orders", "subscriptions") if name in present])
+    rows += _about_sources(states, now)
     rows += _about_exclusions(connection)
     connection.execute(CREATE)
     if rows:
@@ -100,6 +116,25 @@ def _about_rows(raw: duckdb.DuckDBPyConnection, dataset: str) -> list[Row]:
         rows.append((dataset, "latest_fact", fact or "", None, latest, None))
     if without:
         rows.append((dataset, "without_customer", "", float(without), None, None))
+    return rows
+
+
+def _about_sources(states: Sequence[SourceState], now: datetime) -> list[Row]:
+    """When each source delivered, and one row for each that is not fresh; `detail` names the source."""
+    rows: list[Row] = [
+        (state.dataset, "last_delivery", state.source, None, state.last_delivery, None)
+        for state in states
+        if state.last_delivery is not None
+    ]
+    for state in states:
+        if state.state == "fresh":
+            continue
+        value: float | None = 1.0
+        if state.state == "shrunken":
+            value = state.fell_by
+        elif state.state == "stale":
+            value = (now - state.last_delivery) / timedelta(days=1) if state.last_delivery else None
+        rows.append((state.dataset, state.state, state.source, value, state.last_delivery, state.why))
     return rows
 
 

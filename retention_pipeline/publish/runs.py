@@ -45,6 +45,7 @@ COLUMNS = {
     "rows_quarantined": "bigint",
     "kpi_rows": "bigint",
     "kpi_rows_changed": "bigint",
+    "warnings": "varchar",
 }
 
 
@@ -182,6 +183,7 @@ def as_row(record: dict[str, Any], *, alive: str | None) -> dict[str, Any]:
     steps = record.get("steps", [])
     row = {name: record.get(name) for name in COLUMNS}
     row["command"] = record.get("command", "run")
+    row["warnings"] = "\n".join(record.get("warnings") or []) or None
     row["wall_seconds"] = round(sum(step["wall"] for step in steps), 3)
     row["cpu_seconds"] = round(sum(step["cpu"] for step in steps), 3)
     if record.get("status") == "running" and record["run_id"] != alive:

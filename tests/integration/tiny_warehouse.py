@@ -203,11 +203,12 @@ def compute_kpis(
 ) -> Computed:
     """customers_end alone; rows that did not change stay."""
     connection.execute(
-        "create table if not exists retention_kpis (kpi varchar, grain varchar, period_start date, basis varchar, "
-        "segment_dimension varchar, segment_value varchar, value double, run_id varchar)"
+        "create table if not exists retention_kpis (kpi varchar, grain varchar, period_start date, period_end date, "
+        "basis varchar, segment_dimension varchar, segment_value varchar, value double, run_id varchar)"
     )
     new = """
-        select 'customers_end', grain, period_start, basis, segment_dimension, segment_value, customers_end, ?
+        select 'customers_end', grain, period_start, cast(period_start + interval 1 month as date), basis,
+            segment_dimension, segment_value, customers_end, ?
         from period_customers as cells
         where not exists (select 1 from retention_kpis as old
             where old.period_start = cells.period_start and old.value = cells.customers_end)

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from retention_pipeline.headline import Headline, as_markdown, read_headline
 from retention_pipeline.published import open_published
-from retention_pipeline.terminal import print_headline
+from retention_pipeline.terminal_headline import print_headline
 
 
 @pytest.fixture
