@@ -9,10 +9,11 @@ from typing import Any
 
 import duckdb
 
-from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.kpis.violation import Violation
 from retention_pipeline.pipeline import PRODUCTION, Assembly, Progress, RunResult, max_load_id, run, validator
 from retention_pipeline.publish import generations
-from retention_pipeline.publish.audit import Violation, audit, check_rule
+from retention_pipeline.publish.audit import audit, check_rule
+from retention_pipeline.publish.audit.raw import raw_rules
 from retention_pipeline.publish.audit.shapes import Rule
 from retention_pipeline.publish.differences import TableDifference, compare_generations
 from retention_pipeline.publish.generations import Generation, NoSuchGeneration
@@ -20,6 +21,7 @@ from retention_pipeline.publish.runs import all_records, as_row
 from retention_pipeline.publish.state import PipelineState, read_state
 from retention_pipeline.publish.writer_lock import lock_holder, writer_lock
 from retention_pipeline.settings import Home, Settings
+from retention_pipeline.transform.data_tests import compiled_data_tests
 from retention_pipeline.warehouse import attach, opened, opened_raw, tables_in
 
 
@@ -84,57 +86,57 @@ def _waiting_loads(home: Home, state: PipelineState | None) -> int | None:
 
 
 def check(home: Home, settings: Settings, *, assembly: Assembly = PRODUCTION) -> CheckResult:
-    """Uniqueness of raw as a whole, and every audit rule on the published generation. Raises HomeIsBusy while a run
-    writes.
+    """Everything that can be checked, over everything: raw, and dbt's data tests, the audit and the contract of the KPI
+    rows on the published generation. Raises HomeIsBusy while a run writes.
 
-    Nights test the keys that arrived; this reads everything (100 million orders: about half a minute of processor
-    time).
+    Nights test what they may have changed; this reads all rows (100 million orders: about a minute of processor time).
     """
     with writer_lock(home):
-        rules: list[str] = []
-        violations: list[Violation] = []
-        if home.raw_file.exists():
-            with opened_raw(home) as raw:
-                present = tables_in(raw, schema="raw")
-                for rule in raw_rules():
-                    if present.issuperset(rule.tables):
-                        rules.append(rule.name)
-                        found = check_rule(raw, rule)
-                        violations += [found] if found else []
+        results = [_check_raw(home)] if home.raw_file.exists() else []
         if home.current.exists():
-            with opened(home.current.resolve(), read_only=True) as connection:
-                audited = audit(connection, settings)
-                rules += audited.rules
-                violations += audited.violations
-                if "retention_kpis" in tables_in(connection):
-                    rules.append("kpi_contract")
-                    violations += validator(assembly)(connection, settings)
+            results += [_check_data_tests(home, settings, assembly), _check_figures(home, settings, assembly)]
+    return CheckResult(
+        [rule for result in results for rule in result.rules],
+        [violation for result in results for violation in result.violations],
+    )
+
+
+def _check_raw(home: Home) -> CheckResult:
+    with opened_raw(home) as connection:
+        columns: dict[str, set[str]] = {}
+        for table, column in connection.execute(
+            "select table_name, column_name from duckdb_columns() where database_name = 'raw_store'"
+        ).fetchall():
+            columns.setdefault(table, set()).add(column)
+        return _checked(connection, raw_rules(columns))
+
+
+def _check_data_tests(home: Home, settings: Settings, assembly: Assembly) -> CheckResult:
+    state = read_state(home.current)
+    assert state is not None
+    tests = compiled_data_tests(settings, as_of=state.as_of, project_dir=assembly.project_dir)
+    with opened(Path(":memory:")) as connection:
+        attach(connection, home.current.resolve(), "next")
+        attach(connection, home.raw_file, "raw_store")
+        connection.execute("use next")
+        present = tables_in(connection)
+        rules = [Rule(test.name, f"what {test.model} declares holds", test.sql, (test.model,)) for test in tests]
+        return _checked(connection, [rule for rule in rules if present.issuperset(rule.tables)])
+
+
+def _check_figures(home: Home, settings: Settings, assembly: Assembly) -> CheckResult:
+    with opened(home.current.resolve(), read_only=True) as connection:
+        audited = audit(connection, settings)
+        rules, violations = audited.rules, audited.violations
+        if "retention_kpis" in tables_in(connection):
+            rules = [*rules, "kpi_contract"]
+            violations = [*violations, *validator(assembly)(connection, settings)]
     return CheckResult(rules, violations)
 
 
-def raw_rules() -> list[Rule]:
-    """One current row per key, and one integer key per customer id, over all of raw."""
-    rules = [
-        Rule(
-            f"raw_{contract.dataset}_unique",
-            f"raw.{contract.dataset} has one row per {', '.join(contract.key)}",
-            f"select {', '.join(contract.key)}, count(*) as rows_of_key from raw.{contract.dataset}"
-            f" group by {', '.join(contract.key)} having count(*) > 1",
-            (contract.dataset,),
-        )
-        for contract in CONTRACTS.values()
-    ]
-    for column, other in (("customer_id", "customer_key"), ("customer_key", "customer_id")):
-        rules.append(
-            Rule(
-                f"raw_customer_keys_unique_{column}",
-                f"raw.customer_keys has one row per {column}",
-                f"select {column}, count(*) as rows_of_key, min({other}) as one, max({other}) as another"
-                f" from raw.customer_keys group by {column} having count(*) > 1",
-                ("customer_keys",),
-            )
-        )
-    return rules
+def _checked(connection: duckdb.DuckDBPyConnection, rules: list[Rule]) -> CheckResult:
+    violations = [violation for rule in rules if (violation := check_rule(connection, rule))]
+    return CheckResult([rule.name for rule in rules], violations)
 
 
 def restore(home: Home, generation: int | None = None) -> Generation:

@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 
 from retention_pipeline.kpis.cells import KEY
+from retention_pipeline.kpis.declaration import Family
 from retention_pipeline.kpis.identities import IDENTITIES, TOLERANCE, Identity
 from retention_pipeline.kpis.registry import FAMILIES, KPIS, family_kpis
 from retention_pipeline.kpis.rules import text_literal
@@ -106,27 +107,38 @@ def broken_identity(connection: duckdb.DuckDBPyConnection, identity: Identity) -
 
 
 def rows_without_cells(connection: duckdb.DuckDBPyConnection) -> Violation:
-    """KPIs whose rows are not exactly the cells of their period table (none missing, none more, none twice)."""
-    cell = f"bit_xor(hash({', '.join(KEY)}))"
-    sides = []
-    for family in FAMILIES:
-        ids = ", ".join(f"({text_literal(kpi.id)}, {str(kpi.segments_only).lower()})" for kpi in family_kpis(family))
-        rows = f" where {family.rows}" if family.rows else ""
-        sides.append(
-            f"select kpi, count(*) as cells, {cell} as mark from (select * from {family.period_table}{rows}) as cells "
-            f"inner join (values {ids}) as ids (kpi, segments_only) on not segments_only or segment_dimension <> "
-            f"'all' group by kpi"
-        )
+    """The cells of the period tables whose KPI rows are missing, too many or of a cell that is not there.
+
+    First each KPI's rows and cells are compared as a whole, by their number and the sum of a hash of their keys; the
+    cells themselves are compared for KPIs that differ.
+    """
+    sentence = "the rows of retention_kpis are the cells of the period tables"
+    whole = f"count(*) as cells, sum(hash({', '.join(KEY)})) as mark"
+    cells = " union all ".join(f"select kpi, {whole} from ({cells_of(family)}) group by kpi" for family in FAMILIES)
+    different = connection.execute(f"""
+        select coalesce(actual.kpi, expected.kpi)
+        from ({cells}) as expected
+        full join (select kpi, {whole} from {TABLE} group by kpi) as actual on actual.kpi = expected.kpi
+        where actual.cells is distinct from expected.cells or actual.mark is distinct from expected.mark""").fetchall()
+    if not different:
+        return Violation(sentence, 0)
+    chosen = f"where kpi in ({', '.join(text_literal(kpi) for (kpi,) in different)})"
+    expected = " union all ".join(f"select *, 1 as expected, 0 as found from ({cells_of(one)})" for one in FAMILIES)
     statement = f"""
-        select
-            coalesce(actual.kpi, expected.kpi) as kpi,
-            expected.cells as cells_in_period_table,
-            actual.cells as rows_in_{TABLE}
-        from ({" union all ".join(sides)}) as expected
-        full join (select kpi, count(*) as cells, {cell} as mark from {TABLE} group by kpi) as actual
-            on actual.kpi = expected.kpi
-        where actual.cells is distinct from expected.cells or actual.mark is distinct from expected.mark"""
-    return counted(connection, "the rows of retention_kpis are the cells of the period tables", statement)
+        select {", ".join(ROW_KEY)}, sum(expected) as cells_in_period_table, sum(found) as rows_in_{TABLE}
+        from (from ({expected}) {chosen} union all select {", ".join(ROW_KEY)}, 0, 1 from {TABLE} {chosen})
+        group by {", ".join(ROW_KEY)} having sum(expected) <> sum(found)"""
+    return counted(connection, sentence, statement)
+
+
+def cells_of(family: Family) -> str:
+    """SQL: one row per KPI of the family and cell that it must have a row for (columns ROW_KEY)."""
+    ids = ", ".join(f"({text_literal(kpi.id)}, {str(kpi.segments_only).lower()})" for kpi in family_kpis(family))
+    rows = f" where {family.rows}" if family.rows else ""
+    return (
+        f"select kpi, {', '.join(KEY)} from (select * from {family.period_table}{rows}) as cells "
+        f"inner join (values {ids}) as ids (kpi, segments_only) on not segments_only or segment_dimension <> 'all'"
+    )
 
 
 def counted(connection: duckdb.DuckDBPyConnection, sentence: str, statement: str) -> Violation:

@@ -95,7 +95,8 @@ def dbt_arguments(project_dir: Path, variables: dict[str, Any], *, target_path: 
     """The command line of the one dbt invocation of a run: models, seeds and data tests, in order of dependence.
 
     dbt's unit tests check models against made-up rows; they belong to the test suite, not to a night. `--full-refresh`
-    is not used: the var `night` says what a model does.
+    is not used: the var `night` says what a model does. dbt's manifest is not written again; of the results the
+    build writes what is kept.
     """
     return [
         "build",
@@ -118,6 +119,7 @@ def dbt_arguments(project_dir: Path, variables: dict[str, Any], *, target_path: 
         "--no-use-colors",
         "--no-use-colors-file",
         "--no-version-check",
+        "--no-write-json",
         "--no-send-anonymous-usage-stats",
     ]
 

@@ -19,6 +19,7 @@ from retention_pipeline.transform.input_checks import check_aliases, check_rates
 from retention_pipeline.warehouse import attach, create_database, opened
 
 NAMED_AT_MOST = 5
+RESULTS_FILE = "run_results.json"
 
 
 @dataclass(frozen=True)
@@ -93,19 +94,21 @@ def build(
     previous = previous_file.resolve() if previous_file else _empty_database(home)
     try:
         with environment(dbt_environment(home, previous)):
-            result = _invoke(project_dir, arguments, on_event)
+            result = invoke(project_dir, arguments, on_event)
     finally:
         close_connections()
     interruption = _interruption(result.exception)
     if interruption is not None:
         raise interruption
     nodes = _nodes(result)
+    if nodes:
+        result.result.write(str(target_path / RESULTS_FILE))
     failed = [node for node in nodes if node.status in {"error", "fail", "runtime error"}]
     if result.exception is None:
         check_rates(home.next_file, as_of=as_of, reporting_currency=settings.business.reporting_currency)
     if failed or not result.success:
         raise BuildError(_explain(home, result, nodes, failed, target_path / "dbt.log"), nodes)
-    _keep_only(target_path, "dbt.log", "run_results.json")
+    _keep_only(target_path, "dbt.log", RESULTS_FILE)
     return BuildResult(nodes, row_counts(home.next_file), variables)
 
 
@@ -155,7 +158,10 @@ def _keep_only(folder: Path, *names: str) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _invoke(project_dir: Path, arguments: list[str], on_event: Callable[[Any], None] | None) -> Any:
+def invoke(project_dir: Path, arguments: list[str], on_event: Callable[[Any], None] | None = None) -> Any:
+    """dbt's result for a command line, in this process, with the parsed project. The environment has the files;
+    `close_connections` afterwards.
+    """
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
 

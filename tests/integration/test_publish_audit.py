@@ -53,7 +53,6 @@ MONTH = "grain = 'month' and period_start = '2024-04-01'"
 TOTAL = f"{MONTH} and segment_dimension = 'all'"
 MRR_TOTAL = f"{TOTAL} and currency = 'all'"
 DAMAGE = {
-    "period_customers_unique": "insert into period_customers from period_customers limit 1",
     "customers_bridge": f"update period_customers set customers_end = customers_end + 1 where {TOTAL}",
     "customers_retained_or_lost": f"update period_customers set customers_lost = customers_lost + 1 where {TOTAL}",
     "customers_active_parts": f"update period_customers set customers_active = 0 where {TOTAL}",
@@ -68,7 +67,6 @@ DAMAGE = {
     "period_customers_grains_nest": f"update period_customers set churn_events = churn_events + 1 where {TOTAL}",
     "period_customers_starts_from_nothing": "update period_customers set customers_start = customers_start + 1",
     "lost_by_reason_adds_up": "update lost_by_reason set customers_lost = customers_lost + 1",
-    "period_orders_unique": "insert into period_orders from period_orders limit 1",
     "orders_subsets": f"update period_orders set repeat_customers = 99 where {TOTAL}",
     "repurchases_rise": f"update period_orders set repurchased_30d = 99 where {TOTAL}",
     "period_orders_not_negative": f"update period_orders set order_revenue = -1 where {TOTAL}",
@@ -80,7 +78,6 @@ DAMAGE = {
     "purchase_gaps_are_their_histogram": "update period_purchase_gaps set gap_days = gap_days + 1",
     "period_orders_starts_from_nothing": "update period_orders set buyers_to_date = buyers_to_date + 1",
     "orders_are_those_of_purchase_days": "delete from int_purchase_days where orders = 1",
-    "period_mrr_unique": "insert into period_mrr from period_mrr limit 1",
     "mrr_bridge": f"update period_mrr set mrr_expansion = mrr_expansion + 1 where {MRR_TOTAL}",
     "mrr_kept_within_opening": f"update period_mrr set mrr_kept = mrr_open + 1 where {MRR_TOTAL}",
     "mrr_kept_within_opening_12m": f"update period_mrr set mrr_kept_12m = mrr_open_12m + 1 where {MRR_TOTAL}",
@@ -96,14 +93,10 @@ DAMAGE = {
     "period_mrr_starts_from_nothing": "update period_mrr set mrr_start = mrr_start + 1",
     "mrr_customers_are_the_customers": f"update period_mrr set paying_customers_end = 99 where {MRR_TOTAL}",
     "mrr_movements_are_the_sums": "update mrr_movements set amount = amount + 1",
-    "cohort_retention_unique": "insert into cohort_retention from cohort_retention limit 1",
     "cohort_within_size": "update cohort_retention set active = cohort_size + 1 where age = 1",
     "cohort_later_never_rises": "update cohort_retention set active_or_later = active_or_later + age",
     "cohort_retention_segments_add_up": "update cohort_retention set active = 0 where segment_dimension = 'all'",
     "cohort_starts_whole": "update cohort_retention set active = 0 where age = 0",
-    "retention_kpis_unique": "insert into retention_kpis from retention_kpis limit 1",
-    "kpi_revenue_retention": "update retention_kpis set value = 9 where kpi = 'gross_revenue_retention'",
-    "kpi_rows_are_the_cells": f"delete from retention_kpis where kpi = 'orders' and {TOTAL}",
     "views_read_own_tables": "create view escapes as select * from raw_store.raw.orders",
 }
 

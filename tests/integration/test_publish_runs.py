@@ -347,6 +347,17 @@ def test_a_check_finds_a_key_that_stands_twice(home: Home, project: Path) -> Non
     assert violation.examples == [{"order_id": "2", "rows_of_key": 2}]
 
 
+def test_a_check_finds_what_is_missing_in_raw(home: Home, project: Path) -> None:
+    night(home, project)
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{home.raw_file}' as raw_store")
+        connection.execute("update raw_store.raw.orders set ordered_at = null where order_id = '2'")
+        connection.execute("update raw_store.raw.orders set _customer_key = null where order_id = '3'")
+    (violation,) = operations.check(home, tiny.settings(), assembly=tiny.assembly(project)).violations
+    assert (violation.rule, violation.cells) == ("raw_orders_complete", 2)
+    assert {example["order_id"] for example in violation.examples} == {"2", "3"}
+
+
 def test_a_backfill_without_a_cause_changes_nothing(home: Home, project: Path) -> None:
     night(home, project)
     result = operations.backfill(

@@ -1,18 +1,17 @@
 """The audit of a built generation: run every rule, collect what breaks them, say it so that someone can act on it.
 
-The rules stand in a module per table, made from the shapes in shapes.py; rules inside one dbt model are its data tests.
+The rules stand in a module per table, made from the shapes in shapes.py. Rules inside one dbt model, such as its key,
+are its data tests; what holds in retention_kpis is the contract of the KPI code (kpis/contract.py).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import duckdb
 
-from retention_pipeline.kpis.registry import connected_families
+from retention_pipeline.kpis.violation import Violation
 from retention_pipeline.publish.audit.cohorts import cohort_rules
 from retention_pipeline.publish.audit.customers import customer_rules
-from retention_pipeline.publish.audit.figures import kpi_rules
 from retention_pipeline.publish.audit.mrr import mrr_rules
 from retention_pipeline.publish.audit.orders import order_rules
 from retention_pipeline.publish.audit.shapes import Rule
@@ -33,16 +32,6 @@ NO_VIEW_READS_ELSEWHERE = Rule(
 
 
 @dataclass(frozen=True)
-class Violation:
-    """A rule that does not hold: in how many cells, with example rows (column → value)."""
-
-    rule: str
-    cells: int
-    examples: list[dict[str, Any]]
-    sentence: str = ""
-
-
-@dataclass(frozen=True)
 class AuditResult:
     """The rules that were checked, and those that do not hold."""
 
@@ -53,7 +42,7 @@ class AuditResult:
 class AuditError(Exception):
     """The built generation contradicts itself; str() names each rule, how many cells break it and example rows."""
 
-    def __init__(self, violations: Sequence[Any]) -> None:
+    def __init__(self, violations: Sequence[Violation]) -> None:
         super().__init__(describe(violations))
         self.violations = list(violations)
 
@@ -65,7 +54,6 @@ def all_rules(settings: Settings) -> list[Rule]:
         *order_rules(settings),
         *mrr_rules(settings),
         *cohort_rules(settings),
-        *kpi_rules(connected_families(settings.connected_datasets)),
         NO_VIEW_READS_ELSEWHERE,
     ]
 
@@ -93,12 +81,12 @@ def check_rule(connection: duckdb.DuckDBPyConnection, rule: Rule) -> Violation |
     return Violation(rule.name, int(rows[0][0]), examples, rule.sentence)
 
 
-def describe(violations: Sequence[Any]) -> str:
+def describe(violations: Sequence[Violation]) -> str:
     """Several lines: each rule with the number of cells and up to three example rows."""
     lines = ["the figures do not reconcile; nothing was published"]
     for violation in violations[:NAMED_AT_MOST]:
-        sentence = getattr(violation, "sentence", "")
-        lines.append(f"  rule {violation.rule}: {violation.cells} cells" + (f" ({sentence})" if sentence else ""))
+        meaning = f" ({violation.sentence})" if violation.sentence else ""
+        lines.append(f"  rule {violation.rule}: {violation.cells} cells{meaning}")
         for row in violation.examples[:3]:
             lines.append("    " + ", ".join(f"{name}={value}" for name, value in row.items()))
     if len(violations) > NAMED_AT_MOST:

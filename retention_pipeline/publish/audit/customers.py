@@ -1,11 +1,9 @@
 """What must hold in period_customers: the customer bridge, and what is lost by reason."""
 
 from retention_pipeline.publish.audit.shapes import (
-    CELL,
     Rule,
     close_is_next_opening,
     grains_nest,
-    key_is_unique,
     moves_cancel,
     never_negative,
     no_period_is_missing,
@@ -34,7 +32,6 @@ def customer_rules(settings: Settings) -> list[Rule]:
     table = "period_customers"
     bridge = ("customers_start", "customers_new", "customers_reactivated", "customers_lost", "customers_end")
     return [
-        key_is_unique(table, CELL),
         rows_hold(
             "customers_bridge",
             "customers_start + new + reactivated - lost = customers_end",

@@ -5,7 +5,6 @@ from retention_pipeline.publish.audit.shapes import (
     Rule,
     close_is_next_opening,
     grains_nest,
-    key_is_unique,
     moves_cancel,
     never_negative,
     no_period_is_missing,
@@ -59,7 +58,6 @@ def mrr_rules(settings: Settings) -> list[Rule]:
     compared = ", ".join(f"cells.{m}, movements.{m} as {m}_of_movements" for m in MRR_MOVEMENTS)
     shown = ("mrr_start", "mrr_open", "mrr_kept", "mrr_kept_and_grown", "mrr_cancelled")
     return [
-        key_is_unique(table, (*CELL, "currency")),
         Rule(
             "mrr_bridge",
             "mrr_start + new + reactivation + expansion - contraction - churn = mrr_end where no currency is foreign",

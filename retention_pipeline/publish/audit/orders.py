@@ -5,7 +5,6 @@ from retention_pipeline.publish.audit.shapes import (
     Rule,
     close_is_next_opening,
     grains_nest,
-    key_is_unique,
     never_negative,
     no_period_is_missing,
     rows_hold,
@@ -53,7 +52,6 @@ def order_rules(settings: Settings) -> list[Rule]:
         for shorter, longer in zip(REPURCHASED, (*REPURCHASED[1:], "first_time_buyers"), strict=True)
     )
     rules = [
-        key_is_unique(table, CELL),
         rows_hold(
             "orders_subsets", "a subset of orders or customers is no larger than the set", table, nested, ORDER_BALANCES
         ),

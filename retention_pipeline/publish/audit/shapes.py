@@ -144,13 +144,6 @@ def no_period_is_missing(table: str, source: str | None = None) -> Rule:
     )
 
 
-def key_is_unique(table: str, key: Sequence[str]) -> Rule:
-    """One row per key."""
-    columns = ", ".join(key)
-    sql = f"select {columns}, count(*) as rows_of_key from {table} group by {columns} having count(*) > 1"
-    return Rule(f"{table}_unique", f"{table} has one row per {columns}", sql, (table,))
-
-
 def grains_nest(table: str, measures: Sequence[str], source: str | None = None) -> Rule:
     """Flows of the months of a quarter or year add up to it (`all`, periods whose months all have rows)."""
     sums = ", ".join(f"sum(cells.{name}) as {name}" for name in measures)
