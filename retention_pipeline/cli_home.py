@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from retention_pipeline import published
 from retention_pipeline.cli_figures import print_json
+from retention_pipeline.freshness.marks import published_reasons
+from retention_pipeline.freshness.sources import states_now
 from retention_pipeline.settings import FileSource, Home, Settings, SettingsError, load_settings, resolve_home
+from retention_pipeline.terminal_status import print_status
 
 SHOWN_RUNS = 8
-OUTCOMES = {"succeeded": "green", "failed": "red", "killed": "red", "running": "yellow"}
 
 
 class CheckFailed(Exception):
@@ -70,12 +70,14 @@ def check(home: Path | None, *, as_json: bool) -> None:
 
 
 def status(home: Path | None, *, as_json: bool) -> None:
-    """The published generation, its input, who writes, and the last runs."""
+    """The published generation, its input, whether the sources are late now, who writes, and the last runs."""
     from retention_pipeline import operations
 
     place = resolve_home(home)
-    load_settings(place)
+    settings = load_settings(place)
     found = operations.status(place)
+    now = datetime.now(UTC)
+    states = states_now(place, settings, now)
     answer: dict[str, Any] = {
         "home": str(place.root),
         "writer": found.writer,
@@ -84,16 +86,19 @@ def status(home: Path | None, *, as_json: bool) -> None:
         "generations": [
             {"generation": one.number, "current": one.is_current, "bytes": one.bytes} for one in found.kept
         ],
+        "sources": None if states is None else [state.as_json() for state in states],
+        "marked_because": [],
         "quality": [],
         "runs": found.runs[:SHOWN_RUNS],
     }
     if place.current.exists():
         with published.open_published(place) as connection:
             answer["quality"] = published.rows_of(connection, "select * from data_quality")
+            answer["marked_because"] = published_reasons(connection)
     if as_json:
         print_json(answer)
     else:
-        _print_status(Console(highlight=False), place, answer)
+        print_status(Console(highlight=False), place, answer, now)
 
 
 def restore(home: Path | None, generation: int | None, *, as_json: bool) -> None:
@@ -171,85 +176,3 @@ def _check_rules(home: Home, settings: Settings) -> list[tuple[str, bool, str]]:
     findings = [("rules", True, f"{holding} rules on raw and on the published figures hold")]
     findings += [(f"rule {one.rule}", False, describe([one])) for one in checked.violations]
     return findings
-
-
-def _print_status(console: Console, home: Home, answer: dict[str, Any]) -> None:
-    state = answer["published"]
-    console.print(Text(str(home.root), "bold"))
-    if state is None:
-        console.print(f"  Nothing is published yet; the first figures: retention run --home {home.root}")
-    else:
-        kept = ", ".join(str(one["generation"]) for one in answer["generations"] if not one["current"]) or "none"
-        built = f"{state['built_at']:%d %b %Y %H:%M} UTC"
-        console.print(
-            f"  generation {state['generation']}, figures as of {state['as_of']}, built {built}; also kept: {kept}"
-        )
-    if answer["writer"]:
-        writer = answer["writer"]
-        console.print(f"  being written by process {writer.get('pid')} since {writer.get('since')}", style="yellow")
-    if answer["waiting_loads"]:
-        console.print(
-            f"  {answer['waiting_loads']} loads are in raw that these figures do not contain yet", style="yellow"
-        )
-    if answer["quality"]:
-        console.print()
-        console.print(_quality_table(answer["quality"]))
-    if answer["runs"]:
-        console.print()
-        console.print(_runs_table(answer["runs"]))
-
-
-def _quality_table(rows: list[published.Row]) -> Table:
-    by_dataset: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        measures = by_dataset.setdefault(row["dataset"], {})
-        if row["measure"] == "quarantined":
-            measures["quarantined"] = measures.get("quarantined", 0) + (row["value"] or 0)
-        elif row["measure"] == "refused_file":
-            measures["refused_file"] = measures.get("refused_file", 0) + 1
-        else:
-            measures[row["measure"]] = row["moment"] if row["moment"] is not None else row["value"]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("Data")
-    for name in ("rows", "latest fact", "last load (UTC)", "quarantined", "refused files"):
-        table.add_column(name, justify="right")
-    for dataset, measures in by_dataset.items():
-        if "rows" in measures:
-            bad, refused = measures.get("quarantined", 0), measures.get("refused_file", 0)
-            table.add_row(
-                dataset,
-                f"{measures['rows']:,.0f}",
-                _moment(measures.get("latest_fact")),
-                _moment(measures.get("last_load")),
-                Text(f"{bad:,.0f}", "yellow" if bad else "dim"),
-                Text(f"{refused:,.0f}", "red" if refused else "dim"),
-            )
-    return table
-
-
-def _runs_table(runs: list[published.Row]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, justify in (
-        ("Run", "left"),
-        ("by", "left"),
-        ("as of", "left"),
-        ("seconds", "right"),
-        ("", "left"),
-        ("", "left"),
-    ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for row in runs:
-        error = (row.get("error") or "").strip().splitlines()
-        table.add_row(
-            row["run_id"],
-            row["command"],
-            str(row["as_of"]),
-            f"{row['wall_seconds'] or 0:.1f}",
-            Text(row["status"] or "", OUTCOMES.get(row["status"] or "", "")),
-            Text(f"{row['failed_step']}: {error[0]}" if error else "", "dim"),
-        )
-    return table
-
-
-def _moment(value: Any) -> str:
-    return f"{value:%d %b %Y %H:%M}" if isinstance(value, datetime) else ""

@@ -19,8 +19,9 @@ from rich.text import Text
 
 from retention_pipeline.cli_figures import print_json
 from retention_pipeline.headline import read_headline
+from retention_pipeline.old_data import hint_for_old_data
 from retention_pipeline.published import dimensions, open_published, state
-from retention_pipeline.settings import Home, load_settings, resolve_home
+from retention_pipeline.settings import Home, Settings, load_settings, resolve_home
 from retention_pipeline.terminal import print_late, print_left_out, print_places
 from retention_pipeline.terminal_headline import print_headline
 
@@ -69,7 +70,8 @@ def run(home: Path | None, *, as_of: date | None, full_refresh: bool, as_json: b
             place, settings, as_of=as_of, full_refresh=full_refresh, command="run", say=teller.say, moment=teller.moment
         )
         teller.say(_where_time_went(launched.seconds))
-    _answer(place, launched.record, launched.seconds, as_json=as_json)
+    hint = None if as_of else _hint(place, settings)
+    _answer(place, launched.record, launched.seconds, as_json=as_json, hint=hint)
 
 
 def backfill(home: Path | None, first: str, last: str, *, as_json: bool) -> None:
@@ -119,10 +121,20 @@ def demo(folder: Path, *, customers: int, months: int, as_of: date | None) -> No
     _answer(place, launched.record, launched.seconds, as_json=False)
 
 
-def _answer(home: Home, record: dict[str, Any], seconds: dict[str, float], *, as_json: bool) -> None:
+def _hint(home: Home, settings: Settings) -> str | None:
+    """What to try where the data end long before today."""
+    with open_published(home) as connection:
+        headline = read_headline(connection, as_of=state(connection)["as_of"])
+        return hint_for_old_data(connection, headline, settings.business.timezone)
+
+
+def _answer(
+    home: Home, record: dict[str, Any], seconds: dict[str, float], *, as_json: bool, hint: str | None = None
+) -> None:
     if as_json:
         rounded = {name: round(value, 3) for name, value in seconds.items()}
-        print_json({name: value for name, value in record.items() if name != "pid"} | {"seconds": rounded})
+        shown = {name: value for name, value in record.items() if name != "pid"}
+        print_json(shown | {"hint": hint, "seconds": rounded})
         return
     console = Console()
     with open_published(home) as connection:
@@ -130,13 +142,16 @@ def _answer(home: Home, record: dict[str, Any], seconds: dict[str, float], *, as
         segments = list(dimensions(connection))
     if headline is not None:
         print_headline(console, headline)
-    print_late(console, [state for state in record.get("sources", []) if state["state"] != "fresh"])
+    print_late(console, record.get("sources", []))
     refused = [
         (load["file_name"], load["error"])
         for load in record.get("loads", [])
         if load["status"] in ("refused", "failed")
     ]
     print_left_out(console, refused, record.get("rows_quarantined", 0), headline is not None)
+    if hint:
+        console.print()
+        console.print(hint, style="bold yellow", soft_wrap=True)
     print_places(console, _places(home), _tries(home, segments))
 
 

@@ -38,14 +38,20 @@ def print_footnotes(console: Console, footnotes: Sequence[str]) -> None:
         console.print(Text.assemble((f"{SIGN} ", WARNING), footnote), soft_wrap=True)
 
 
-def print_late(console: Console, late: Sequence[dict[str, Any]]) -> None:
-    """Sources that are late, with what their state (as in the run's record) means for the figures."""
+def print_late(console: Console, states: Sequence[Row]) -> None:
+    """Sources that are late: their states as in a run's record."""
+    late = [state for state in states if state["state"] != "fresh"]
     if not late:
         return
     console.print()
     console.print(Text("Late sources", WARNING))
     for state in late:
-        follows = f"figures that need it are marked {SIGN}" if state["figures_lack_data"] else "no figure lacks data"
+        if not state["figures_lack_data"]:
+            follows = "the figures lack nothing of it"
+        elif state["blocks"]:
+            follows = "nothing is published until it delivers (on_stale: block)"
+        else:
+            follows = f"figures that need it are marked {SIGN}"
         console.print(
             Text.assemble("  ", (state["source"], STRONG), f"  {state['state']}: {state['why']}; {follows}"),
             soft_wrap=True,

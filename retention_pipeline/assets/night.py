@@ -62,7 +62,8 @@ class Progress:
 
 @dataclass
 class Night:
-    """One run. `months`: first and last key (YYYY-MM) of the partitions that Dagster was asked for, empty for none.
+    """One run. `clock`: the time, with a zone. `months`: first and last key (YYYY-MM) of the partitions that Dagster
+    was asked for, empty for none.
     `is_backfill`: past months are computed again from what raw holds; nothing is loaded and `as_of` stays as published.
     """
 
@@ -78,6 +79,7 @@ class Night:
     is_backfill: bool = False
     settings_problem: SettingsError | None = None
     progress: Progress | None = None
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     run: Run | None = None
     held: ExitStack = field(default_factory=ExitStack)
 
@@ -111,7 +113,7 @@ class Night:
             raise self.settings_problem
         check_selection(self.dagster_run, self.needed)
         self.held.enter_context(writer_lock(self.home))
-        now = datetime.now(UTC).replace(tzinfo=None)
+        now = self.clock().astimezone(UTC).replace(tzinfo=None)
         self.run = pipeline.begin_run(
             self.home,
             self.as_of,
@@ -183,6 +185,7 @@ def night_resource(
             command=BACKFILL if is_backfill else dagster_run.tags.get(COMMAND_TAG, "dagster"),
             is_backfill=is_backfill,
             progress=progress,
+            clock=clock,
             settings_problem=work.problem,
         )
         with opened.held:

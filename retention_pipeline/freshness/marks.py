@@ -56,6 +56,14 @@ def footnotes(marks: Iterable[Mark]) -> list[str]:
     ]
 
 
+def published_reasons(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Why figures of an open warehouse are marked: one line per source, none where all are fresh."""
+    if "figure_marks" not in tables_in(connection):
+        return []
+    found = connection.execute("select distinct why from figure_marks order by why").fetchall()
+    return list(dict.fromkeys(source for (why,) in found for source in why.split(BETWEEN_SOURCES)))
+
+
 def read_marks(connection: duckdb.DuckDBPyConnection, dimension: str = "all") -> Marks:
     """The marks of an open warehouse for the rows of one segment dimension."""
     if "figure_marks" not in tables_in(connection):

@@ -14,6 +14,8 @@ from statistics import median
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+import duckdb
+
 from retention_pipeline import wording
 from retention_pipeline.freshness.deliveries import Deliveries, Delivery, deliveries_of
 from retention_pipeline.settings import Home, PostgresSource, Settings, Source
@@ -173,9 +175,13 @@ def check_blocks(states: Sequence[SourceState]) -> None:
         )
 
 
-def naive_utc(moment: datetime) -> datetime:
-    """A moment with a zone, as it is stored."""
-    return moment.astimezone(UTC).replace(tzinfo=None)
+def states_now(home: Home, settings: Settings, now: datetime) -> list[SourceState] | None:
+    """The states that a run would find which began `now` (with a zone), as of that day; None while a run writes raw."""
+    today = now.astimezone(ZoneInfo(settings.business.timezone)).date()
+    try:
+        return source_states(home, settings, now=now.astimezone(UTC).replace(tzinfo=None), as_of=today)
+    except duckdb.IOException:
+        return None
 
 
 def _newest_fall(deliveries: list[Delivery], max_shrink: float, fewest: int) -> Shrunken | None:
