@@ -9,12 +9,12 @@ rules whose fingerprint the cell carries; so cells that did not change have KPI 
 from __future__ import annotations
 
 from retention_pipeline.kpis.declaration import Family, LookBack
+from retention_pipeline.kpis.gaps import GAPS_MARK, QUANTILES, gap_quantiles
+from retention_pipeline.kpis.keys import KEY, same_key
 from retention_pipeline.kpis.registry import HORIZONS
 from retention_pipeline.kpis.rules import Rules, date_literal, text_literal
 
-KEY = ("grain", "period_start", "basis", "segment_dimension", "segment_value")
 TRAILING_MONTHS = 6
-QUANTILES = {"gap_days_p25": "0.25", "gap_days_median": "0.5", "gap_days_p75": "0.75"}
 
 
 def is_cut(boundary: str, rules: Rules) -> str:
@@ -84,44 +84,13 @@ trailing_sums as (
 )"""
 
 
-def gap_quantiles() -> str:
-    """SQL: percentiles (type 7) of the purchase gaps per cell, from the histogram.
+def cells_statement(
+    family: Family, rules: Rules, customer_months: str = "period_customers", kept_gaps: str | None = None
+) -> str:
+    """SQL: the cells of one family, ordered so that a segment's history lies together.
 
-    The quantile q of N sorted values lies at position h = (N - 1) * q, linear between the values at floor(h) and at
-    ceil(h).
+    `kept_gaps` names an earlier run's cells, whose percentiles of purchase gaps may be taken over (gaps.py).
     """
-    key = ", ".join(KEY)
-    positions = ",\n        ".join(
-        f"cast(sum(purchase_gaps) over cell - 1 as double) * {q} as {name}_at" for name, q in QUANTILES.items()
-    )
-
-    def at(position: str) -> str:
-        return f"max(case when reached - purchase_gaps <= {position} and {position} < reached then gap_days end)"
-
-    def quantile(name: str) -> str:
-        low, high = at(f"floor({name}_at)"), at(f"ceil({name}_at)")
-        return f"{low} + (any_value({name}_at) - floor(any_value({name}_at))) * ({high} - {low}) as {name}"
-
-    return f"""histogram as (
-    select
-        *,
-        {positions},
-        sum(purchase_gaps) over (cell order by gap_days rows unbounded preceding) as reached
-    from period_purchase_gaps
-    where purchase_gaps > 0
-    window cell as (partition by {key})
-),
-quantiles as (
-    select
-        {key},
-        {("," + chr(10) + "        ").join(quantile(name) for name in QUANTILES)}
-    from histogram
-    group by {key}
-)"""
-
-
-def cells_statement(family: Family, rules: Rules, customer_months: str = "period_customers") -> str:
-    """SQL: the cells of one family, ordered so that a segment's history lies together."""
     parts = [closes(rules), trailing(customer_months)]
     columns = [f"measures.{name}" for name in KEY]
     columns += ["closes.period_end", "closes.is_complete"]
@@ -135,11 +104,11 @@ def cells_statement(family: Family, rules: Rules, customer_months: str = "period
     ]
     gaps_join = ""
     if family.period_table == "period_orders":
-        parts.append(gap_quantiles())
+        parts.append(gap_quantiles(kept_gaps))
         columns += [
             f"{mature_column(days, f'closes.period_end + {days} <= {date_literal(rules.as_of)}')}" for days in HORIZONS
         ]
-        columns += [f"quantiles.{name}" for name in QUANTILES]
+        columns += [f"quantiles.{name}" for name in (*QUANTILES, GAPS_MARK)]
         gaps_join = f"\nleft join quantiles on {same_key('measures', 'quantiles')}"
     columns.append(f"{text_literal(rules.fingerprint)} as rules_fingerprint")
     return f"""with {", ".join(parts)}
@@ -159,8 +128,3 @@ order by measures.basis, measures.segment_dimension, measures.segment_value, mea
 def mature_column(days: int, condition: str) -> str:
     """SQL: a cell column that says whether everything of the period has had `days` days."""
     return f"{condition} as is_mature_{days}d"
-
-
-def same_key(left: str, right: str, columns: tuple[str, ...] = KEY) -> str:
-    """SQL: two relations' rows are of the same cell."""
-    return " and ".join(f"{left}.{name} = {right}.{name}" for name in columns)

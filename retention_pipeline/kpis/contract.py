@@ -12,9 +12,9 @@ from typing import Any
 
 import duckdb
 
-from retention_pipeline.kpis.cells import KEY
 from retention_pipeline.kpis.declaration import Family
 from retention_pipeline.kpis.identities import IDENTITIES, TOLERANCE, Identity
+from retention_pipeline.kpis.keys import KEY
 from retention_pipeline.kpis.registry import FAMILIES, KPIS, family_kpis
 from retention_pipeline.kpis.rules import text_literal
 from retention_pipeline.kpis.store import ROW_KEY, TABLE

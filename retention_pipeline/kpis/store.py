@@ -13,10 +13,12 @@ from datetime import UTC, date, datetime
 
 import duckdb
 
-from retention_pipeline.kpis.cells import KEY, cells_statement, same_key
+from retention_pipeline.kpis.cells import cells_statement
 from retention_pipeline.kpis.declaration import Family
 from retention_pipeline.kpis.definitions import write_definitions
 from retention_pipeline.kpis.figures import FIGURES, figures_statement
+from retention_pipeline.kpis.gaps import GAPS_MARK, QUANTILES
+from retention_pipeline.kpis.keys import KEY, same_key
 from retention_pipeline.kpis.registry import FAMILIES, KPIS
 from retention_pipeline.kpis.rules import Rules, date_literal, text_literal
 
@@ -106,7 +108,8 @@ def written(
     before = count_rows(connection, TABLE)
     customer_months = "customer_months" if columns_of(connection, "customer_months") else "period_customers"
     for family in families:
-        statement = cells_statement(family, rules, customer_months)
+        kept_gaps = kept_cells(family) if has_gaps(connection, family) else None
+        statement = cells_statement(family, rules, customer_months, kept_gaps)
         connection.execute(f"create or replace temp table {new_cells(family)} as {statement}")
     if before:
         find_changed_cells(connection, families)
@@ -148,6 +151,11 @@ def columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tup
         "and database_name in (current_database(), 'temp') order by column_index",
         [relation],
     ).fetchall()
+
+
+def has_gaps(connection: duckdb.DuckDBPyConnection, family: Family) -> bool:
+    """Whether the cells that were kept of a family have percentiles of purchase gaps."""
+    return {GAPS_MARK, *QUANTILES} <= {name for name, _ in columns_of(connection, kept_cells(family))}
 
 
 def find_changed_cells(connection: duckdb.DuckDBPyConnection, families: tuple[Family, ...]) -> None:

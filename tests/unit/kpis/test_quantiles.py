@@ -7,6 +7,8 @@ import duckdb
 import pytest
 from hand_made import Warehouse
 
+from retention_pipeline.kpis import gaps
+
 JUNE = date(2023, 6, 1)
 
 
@@ -24,3 +26,41 @@ def test_percentiles_of_the_histogram_are_those_of_the_list(seed: int) -> None:
     ).fetchall()[0][0]
     found = [warehouse.row(f"time_between_purchases_{name}", JUNE).value for name in ("p25", "median", "p75")]
     assert found == pytest.approx(expected, rel=1e-12)
+
+
+JULY = date(2023, 7, 1)
+
+
+def two_months() -> Warehouse:
+    """June with gaps of 10 and 20 days, July with 30 and 40; computed once."""
+    warehouse = Warehouse()
+    warehouse.months(JUNE, JULY, as_of=date(2024, 1, 1))
+    for month, days in ((JUNE, (10, 20)), (JULY, (30, 40))):
+        warehouse.put("period_orders", month, purchase_gaps=2, purchase_gap_days=sum(days))
+        warehouse.put_gaps(month, **{f"d{one}": 1 for one in days})
+    warehouse.compute()
+    return warehouse
+
+
+def medians(warehouse: Warehouse) -> list[float | None]:
+    return [warehouse.row("time_between_purchases_median", month).value for month in (JUNE, JULY)]
+
+
+def test_a_histogram_that_changed_is_computed_again_and_the_others_are_taken_over() -> None:
+    warehouse = two_months()
+    assert medians(warehouse) == [15, 35]
+    warehouse.connection.execute("update period_purchase_gaps set gap_days = 50 where gap_days = 40")
+    warehouse.connection.execute("update kpi_cells_orders set gap_days_median = 99")  # known by being taken over
+    warehouse.compute(run=2)
+    assert medians(warehouse) == [15, 40], "June's row is as stored, its cell did not change"
+    cells = "select gap_days_median from kpi_cells_orders where purchase_gaps > 0 order by period_start"
+    assert warehouse.connection.execute(cells).fetchall() == [(99,), (40,)]
+
+
+def test_nothing_is_taken_over_from_another_formula(monkeypatch: pytest.MonkeyPatch) -> None:
+    warehouse = two_months()
+    warehouse.connection.execute("update kpi_cells_orders set gap_days_median = 99")
+    monkeypatch.setitem(gaps.QUANTILES, "gap_days_p75", "0.7")
+    warehouse.compute(run=2)
+    cells = "select gap_days_median from kpi_cells_orders where purchase_gaps > 0 order by period_start"
+    assert warehouse.connection.execute(cells).fetchall() == [(15,), (35,)]
