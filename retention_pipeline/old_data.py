@@ -45,5 +45,5 @@ def _subscribers(connection: duckdb.DuckDBPyConnection, headline: Headline) -> b
 
 
 def _day(moment: datetime, timezone: str) -> date:
-    """The business day of an instant in naive UTC, or the day as it stands where a source gives days (the later one)."""
+    """The business day of an instant in naive UTC, or the day as it stands (it may be a bare day) if later."""
     return max(moment.date(), moment.replace(tzinfo=UTC).astimezone(ZoneInfo(timezone)).date())

@@ -191,7 +191,7 @@ def _newest_fall(deliveries: list[Delivery], max_shrink: float, fewest: int) -> 
         delivery = deliveries[position]
         earlier = [one.rows for one in deliveries[:position] if one.rows is not None][-USUAL:]
         usual = median(earlier) if len(earlier) >= fewest else 0
-        has_fallen = delivery.rows is not None and usual > 0 and delivery.rows < (1 - max_shrink) * usual
+        has_fallen = delivery.rows is not None and usual > 0 and 1 - delivery.rows / usual > max_shrink + 1e-9
         if not has_fallen:
             return Shrunken(newest.delivery, newest.fell_by, newest.usual, delivery.at) if newest else None
         if newest is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,44 @@ def test_a_source_must_fit_the_contract_of_its_dataset(source: dict[str, object]
     named = problems({"business": BUSINESS, "sources": {"orders": {"type": "files", "path": "x", **source}}})
     assert len(named) == 1
     assert named[0].startswith(problem)
+
+
+def orders_source(**settings: object) -> dict[str, object]:
+    return {"business": BUSINESS, "sources": {"orders": {"type": "files", "path": "x", **settings}}}
+
+
+@pytest.mark.parametrize(
+    ("written", "hours"), [("36h", 36), ("3d", 72), ("90m", 1.5), ("2 w", 336), ("1.5d", 36), (" 36h ", 36)]
+)
+def test_an_age_is_a_number_and_a_unit(written: str, hours: float) -> None:
+    assert parse_settings(orders_source(max_age=written)).sources["orders"].max_age == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("written", [36, "36", "3 days", "0h", "-1d", True, ["3d"], "9" * 30 + "w"])
+def test_what_is_no_age_is_said_with_an_example(written: object) -> None:
+    (line,) = problems(orders_source(max_age=written))
+    assert line.startswith("sources.orders.max_age: write a number above 0 with m, h, d or w, such as 36h or 3d")
+    assert line.endswith(f"(given: {written!r})")
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"max_shrink": 1}, "sources.orders.max_shrink: Input should be less than 1"),
+        ({"max_shrink": "20 %"}, "sources.orders.max_shrink: Input should be a valid number"),
+        ({"on_stale": "stop"}, "sources.orders.on_stale: Input should be 'warn' or 'block'"),
+    ],
+)
+def test_limits_of_lateness_that_cannot_be_are_one_line(settings: dict[str, object], problem: str) -> None:
+    (line,) = problems(orders_source(**settings))
+    assert line.startswith(problem)
+
+
+def test_pulls_of_what_changed_cannot_shrink() -> None:
+    pull = {"type": "postgres", "dsn": {"env": "SHOP"}, "table": "t", "max_shrink": 0.2}
+    assert parse_settings({"business": BUSINESS, "sources": {"orders": pull}}).sources["orders"].max_shrink == 0.2
+    (line,) = problems({"business": BUSINESS, "sources": {"orders": {**pull, "cursor": "updated_at"}}})
+    assert line.startswith("sources.orders.max_shrink: with a cursor only what changed is read")
 
 
 def test_a_secret_written_into_the_file_is_not_repeated() -> None:
