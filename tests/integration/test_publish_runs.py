@@ -336,6 +336,22 @@ def test_an_earlier_as_of_is_a_full_refresh_that_ignores_later_orders(home: Home
         assert connection.execute("select count(*) from period_customers").fetchall() == [(2,)]
 
 
+def test_a_copy_of_a_table_with_the_same_rows_is_kept_and_a_damaged_one_is_made_again(
+    home: Home, project: Path
+) -> None:
+    night(home, project)
+    folder = exports.export_folder(home)
+    same, damaged, other = (folder / f"{name}.parquet" for name in ("periods", "retention_kpis", "pipeline_state"))
+    files = {path: path.stat().st_ino for path in (same, damaged, other)}
+    damaged.write_bytes(b"no parquet")
+    result = night(home, project)
+    assert set(files) <= set(result.exported)
+    assert same.stat().st_ino == files[same]
+    assert other.stat().st_ino != files[other]
+    with duckdb.connect() as connection:
+        assert connection.execute(f"select count(*) > 0 from '{damaged}'").fetchall() == [(True,)]
+
+
 def test_a_check_finds_a_key_that_stands_twice(home: Home, project: Path) -> None:
     night(home, project)
     assert operations.check(home, tiny.settings(), assembly=tiny.assembly(project)).violations == []
