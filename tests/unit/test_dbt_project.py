@@ -185,6 +185,18 @@ def test_every_materialization_and_generic_test_of_ours_is_used() -> None:
     assert ours <= tested, ours - tested
 
 
+def test_no_model_calls_a_macro_of_the_tests() -> None:
+    """They are left out of the fingerprint of the code (transform/fingerprints.py)."""
+    tests = {name for name, macro in MACROS.items() if macro["path"] == "macros/tests.sql"}
+    callers = {**MODELS, **{name: macro for name, macro in MACROS.items() if name not in tests}}
+    wrong = {
+        name
+        for name, caller in callers.items()
+        if {macro.split(".")[-1] for macro in caller["depends_on"]["macros"]} & tests
+    }
+    assert tests and not wrong
+
+
 def test_what_differs_between_engines_is_written_for_each() -> None:
     of_engine = {
         engine: {name.split("__", 1)[1] for name in MACROS if name.startswith(f"{engine}__")} for engine in ENGINES

@@ -160,3 +160,48 @@ def test_models_and_macros_change_the_fingerprint_of_the_code_and_tests_do_not(t
     assert changed != before
     (tmp_path / "models/a.sql").rename(tmp_path / "models/b.sql")
     assert code_fingerprint(tmp_path) not in {before, changed}
+
+
+MODEL_YML = """
+models:
+  - name: a
+    description: One row per thing
+    config: {materialized: table}
+    data_tests: [{rules: {arguments: {unique: [day]}}}]
+    columns:
+      - {name: day, data_type: date, description: The day}
+unit_tests: [{name: holds, model: a, given: []}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "moves"),
+    [
+        ("models/a.yml", "One row per thing", "One row per day and thing", False),
+        ("models/a.yml", "The day", "A day", False),
+        ("models/a.yml", "unique: [day]", "not_null: [day]", False),
+        ("models/a.yml", "name: holds", "name: holds_well", False),
+        ("models/a.yml", "data_type: date", "data_type: timestamp", True),
+        ("models/a.yml", "materialized: table", "materialized: by_grain", True),
+        ("models/a.sql", "{# once #}", "{# twice, and\nlonger #}", False),
+        ("models/a.sql", "select 1", "select 2", True),
+        ("macros/tests.sql", "false", "true", False),
+        ("dbt_project.yml", "table", "view", True),
+    ],
+)
+def test_words_about_models_and_tests_of_them_do_not_change_the_fingerprint(
+    file: str, old: str, new: str, moves: bool, tmp_path: Path
+) -> None:
+    contents = {
+        "models/a.yml": MODEL_YML,
+        "models/a.sql": "{# once #}select 1 as day",
+        "macros/tests.sql": "{% test rules(model) %} select 1 where false {% endtest %}",
+        "dbt_project.yml": "models: {retention: {+materialized: table}}",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    before = code_fingerprint(tmp_path)
+    assert old in contents[file]
+    (tmp_path / file).write_text(contents[file].replace(old, new))
+    assert (code_fingerprint(tmp_path) != before) is moves
