@@ -1,13 +1,12 @@
 """The pandera contract of `retention_kpis`: one row per kpi, grain, period_start, basis, segment_dimension,
 segment_value.
 
-Column names, types and the values that a column may take. Ranges per KPI and rules between rows are in contract.py. A
-module of its own because importing pandera takes longer than computing the KPIs of a small company.
+Column names, types and the values that a column may take. Ranges per KPI and rules between rows are in contract.py,
+also that each key stands once. A module of its own because importing pandera takes longer than computing the KPIs of
+a small company.
 """
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 import pandas as pd
 import pandera.pandas as pa
@@ -48,11 +47,10 @@ class KpiRows(pa.DataFrameModel):
     run_id: Series[str] = pa.Field(str_length={"min_value": 1})
 
     class Config:
-        """No column more, none less, in this order, and each key once."""
+        """No column more, none less, in this order."""
 
         strict = True
         ordered = True
-        unique: ClassVar[list[str]] = list(ROW_KEY)
 
     @pa.dataframe_check(name="a period begins before it ends and before as_of")
     def _period_is_open_or_over(cls, rows: pd.DataFrame) -> pd.Series:

@@ -167,6 +167,27 @@ def test_a_rule_sees_the_damage_that_it_is_there_for(rule: str, damaged: Path) -
     assert violations[0].cells > 0 and violations[0].examples
 
 
+@pytest.mark.parametrize("order", ["cohort_start, age", "hash(cohort_start, age)", "age desc"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "delete from cohort_retention where age = 1",
+        "update cohort_retention set cohort_size = cohort_size + 1 where age = 2",
+        "update cohort_retention set cumulative_revenue = -1 where age = 3",
+    ],
+)
+def test_ages_of_a_cohort_are_compared_in_whatever_order_they_lie(damage: str, order: str, damaged: Path) -> None:
+    chosen = [one for one in all_rules(settings()) if one.name == "cohort_later_never_rises"]
+    with duckdb.connect(str(damaged)) as connection:
+        connection.execute("begin")
+        connection.execute(f"create or replace table cohort_retention as from cohort_retention order by {order}")
+        assert audit(connection, settings(), chosen).violations == []
+        connection.execute(damage)
+        violations = audit(connection, settings(), chosen).violations
+        connection.execute("rollback")
+    assert [violation.rule for violation in violations] == ["cohort_later_never_rises"]
+
+
 def quality(published: RunResult, dataset: str) -> dict[tuple[str, str], float | None]:
     with duckdb.connect(str(published.path), read_only=True) as connection:
         rows = connection.execute(

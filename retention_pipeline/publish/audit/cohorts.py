@@ -3,11 +3,14 @@
 from retention_pipeline.publish.audit.shapes import Rule
 from retention_pipeline.settings import Settings
 
+COHORT = ("basis", "grain", "segment_dimension", "segment_value", "cohort_start")
+SUMS = ("cohort_size", "active", "active_or_later", "revenue")
+
 
 def cohort_rules(settings: Settings) -> list[Rule]:
     """cohort_retention: nobody is retained who was not there, and sums only grow."""
     table = "cohort_retention"
-    cohort = "basis, grain, segment_dimension, segment_value, cohort_start"
+    cohort = ", ".join(COHORT)
     columns = f"{cohort}, age"
     within = "active between 0 and active_or_later and active_or_later <= cohort_size and cohort_size > 0"
     rules = [
@@ -20,48 +23,58 @@ def cohort_rules(settings: Settings) -> list[Rule]:
         Rule(
             "cohort_later_never_rises",
             "no age is missing, active_or_later never rises with age, cumulative revenue never falls, the size stays",
-            # A cell meets the one before it by a hash of the key: a third of the time of a window or of the columns.
-            # Two cells of one hash among millions, one in ten million nights, would be a false alarm, never a miss.
+            # Ages of a cohort lie one after the other, so most cells are compared with the row before them, and only
+            # those that are not its next age, or seem to break the rule, are looked up. In any order of the rows the
+            # answer is the same; this is a tenth of the time of a window over cohorts.
             f"""
-            select {columns}, active_or_later, previous_later, cumulative_revenue, previous_revenue,
-                cohort_size, previous_size
-            from (select *, hash({cohort}, age) as cell from {table}) as cells
-            left join (
-                select hash({cohort}, age + 1) as next_cell, active_or_later as previous_later,
-                    cumulative_revenue as previous_revenue, cohort_size as previous_size
-                from {table}
-            ) as before on cells.cell = before.next_cell
-            where age > 0 and (
-                previous_size is null or active_or_later > previous_later or cumulative_revenue < previous_revenue
-                or cohort_size <> previous_size
+            with suspects as (
+                select {columns}, active_or_later, cumulative_revenue, cohort_size
+                from (
+                    select *, hash({columns}) = lag(hash({cohort}, age + 1)) over () as follows,
+                        lag(active_or_later) over () as later_above, lag(cumulative_revenue) over () as revenue_above,
+                        lag(cohort_size) over () as size_above
+                    from {table}
+                )
+                where age > 0 and (
+                    follows is not true or active_or_later > later_above or cumulative_revenue < revenue_above
+                    or cohort_size <> size_above
+                )
             )
+            select suspects.*, before.active_or_later as previous_later, before.cumulative_revenue as previous_revenue,
+                before.cohort_size as previous_size
+            from suspects
+            left join {table} as before
+                on {" and ".join(f"suspects.{name} = before.{name}" for name in COHORT)}
+                and suspects.age = before.age + 1
+            where before.cohort_size is null or suspects.active_or_later > before.active_or_later
+                or suspects.cumulative_revenue < before.cumulative_revenue
+                or suspects.cohort_size <> before.cohort_size
             """,
             (table,),
         ),
         Rule(
             "cohort_retention_segments_add_up",
             "in cohort_retention the values of each dimension add up to all",
+            # A hash stands for the columns of a cell, in half the time; that two cells of hundreds of thousands share
+            # one would be a false alarm, once in hundreds of millions of nights.
             f"""
-            with totals as (select * from {table} where segment_dimension = 'all'),
-            dimensions as (
+            with dimensions as (
                 select distinct basis, segment_dimension as dimension from {table} where segment_dimension <> 'all'
             ),
+            totals as (
+                select totals.*, dimension, hash(totals.basis, grain, cohort_start, age, dimension) as cell
+                from {table} as totals inner join dimensions on totals.basis = dimensions.basis
+                where segment_dimension = 'all'
+            ),
             parts as (
-                select basis, grain, segment_dimension as dimension, cohort_start, age, sum(cohort_size) as cohort_size,
-                    sum(active) as active, sum(active_or_later) as active_or_later, sum(revenue) as revenue
-                from {table} where segment_dimension <> 'all' group by all
+                select hash(basis, grain, cohort_start, age, segment_dimension) as cell,
+                    {", ".join(f"sum({name}) as {name}" for name in SUMS)}
+                from {table} where segment_dimension <> 'all' group by 1
             )
-            select totals.basis, totals.grain, totals.cohort_start, totals.age, dimensions.dimension,
-                totals.cohort_size, parts.cohort_size as size_of_values, totals.active, parts.active as active_of_values
-            from totals
-            inner join dimensions on totals.basis = dimensions.basis
-            left join parts on totals.basis = parts.basis and totals.grain = parts.grain
-                and totals.cohort_start = parts.cohort_start and totals.age = parts.age
-                and dimensions.dimension = parts.dimension
-            where totals.cohort_size is distinct from parts.cohort_size
-                or totals.active is distinct from parts.active
-                or totals.active_or_later is distinct from parts.active_or_later
-                or totals.revenue is distinct from parts.revenue
+            select totals.basis, totals.grain, totals.cohort_start, totals.age, totals.dimension,
+                {", ".join(f"totals.{name}, parts.{name} as {name}_of_values" for name in SUMS)}
+            from totals left join parts on totals.cell = parts.cell
+            where {" or ".join(f"totals.{name} is distinct from parts.{name}" for name in SUMS)}
             """,
             (table,),
         ),
