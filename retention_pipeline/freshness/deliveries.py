@@ -114,18 +114,18 @@ def _failure(connection: duckdb.DuckDBPyConnection, dataset: str, source: str) -
 def _pulls(connection: duckdb.DuckDBPyConnection, dataset: str, source: str, *, with_visits: bool) -> list[Delivery]:
     """The newest pulls: those that loaded rows, and those that brought what was known."""
     visits = (
-        "union all by name select visited_at as at, rows from raw.source_visits "
+        "union all select visited_at, rows from raw.source_visits "
         "where dataset = $dataset and source = $source and error is null"
     )
     rows = connection.execute(
         f"""
-        select at, max(rows)
+        select pulled_at, max(rows)
         from (
-            select finished_at as at, n_good + n_bad as rows from raw.ledger
+            select finished_at as pulled_at, n_good + n_bad as rows from raw.ledger
             where dataset = $dataset and source = $source and status = 'loaded'
             {visits if with_visits else ""}
         )
-        group by at order by at desc limit {KEPT}
+        group by pulled_at order by pulled_at desc limit {KEPT}
         """,
         _names(dataset, source),
     ).fetchall()
