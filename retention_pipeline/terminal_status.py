@@ -42,7 +42,9 @@ def print_status(console: Console, home: Home, answer: dict[str, Any], now: date
     if answer["quality"]:
         console.print()
         console.print(_quality_table(answer["quality"]))
-    if answer["sources"]:
+    if answer["sources"] is None:
+        console.print("  a run is loading; whether sources are late can be said when it is done", style="dim")
+    elif answer["sources"]:
         console.print()
         console.print(_sources_table(answer["sources"], now.replace(tzinfo=None)))
         print_late(console, answer["sources"])

@@ -1,11 +1,13 @@
 """Which figures are marked when a dataset is late, and what readers of marks see of them."""
 
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
+from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.freshness.figures import COLUMNS, figures, marks, write_figure_marks
 from retention_pipeline.freshness.marks import footnotes, read_marks
 from retention_pipeline.freshness.sources import SourceState
@@ -14,6 +16,8 @@ from retention_pipeline.settings import Settings, parse_settings
 
 DAY = date(2024, 5, 10)
 DATASETS = ("orders", "subscriptions", "customers", "customer_aliases", "fx_rates")
+ROOT = Path(__file__).parents[3]
+NO_FIGURES = {"periods", "customer_months"}  # the calendar, and the months of period_customers for other KPIs
 Key = tuple[str, str, str]
 
 
@@ -92,6 +96,13 @@ def test_every_published_kpi_needs_a_dataset_and_has_one_entry_per_basis() -> No
     assert {figure.name for figure in found} == {kpi.id for kpi in KPIS}
     assert all(figure.datasets & {"orders", "subscriptions"} for figure in found)
     assert len({(figure.name, figure.basis) for figure in found}) == len(found)
+
+
+def test_every_table_of_figures_says_what_it_needs() -> None:
+    """A mart that is missing here belongs into FURTHER_TABLES, or into NO_FIGURES if no source can make it late."""
+    marts = {path.stem for path in (ROOT / "dbt_project" / "models" / "marts").glob("*.sql")}
+    known = {figure.name for figure in figures(settings(*CONTRACTS), marts)}
+    assert marts - known == NO_FIGURES
 
 
 def test_a_figure_that_looks_ahead_is_whole_for_earlier_periods_only() -> None:
