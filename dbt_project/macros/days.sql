@@ -50,6 +50,11 @@
   {%- if var('data_start') -%} cast('{{ var("data_start") }}' as date) {%- else -%} {{ first_day() }} {%- endif -%}
 {%- endmacro %}
 
+{# The condition that a day counts; none without data_start, as a condition on a day converted from an instant converts every instant twice. #}
+{% macro is_since_data_start(day) -%}
+  {%- if var('data_start') -%} {{ day }} >= {{ data_start() }} {%- else -%} true {%- endif -%}
+{%- endmacro %}
+
 {% macro add_days(day, count) -%}
   cast({{ dbt.dateadd('day', count, day) }} as date)
 {%- endmacro %}
@@ -101,6 +106,24 @@
   {%- set from_day = modules.datetime.date(1900, 1, 1) -%}
   {%- set to_day = modules.datetime.date.fromisoformat(var('as_of')) -%}
   {{ return((to_day - from_day).days) }}
+{%- endmacro %}
+
+{# One row per day of int_calendar with the start and the close of its period in every grain: week_start, week_close, month_start, … Days that share all their
+   periods are a slice, named by its first day: quarters and years are made of months. #}
+{% macro calendar_of_days() -%}
+  select
+      calendar_date,
+      greatest(
+          max(case when grain = 'week' then period_start end),
+          max(case when grain = 'month' then period_start end),
+          cast('1900-01-01' as date)
+      ) as slice_start
+{%- for grain in grains() %},
+      max(case when grain = '{{ grain }}' then period_start end) as {{ grain }}_start,
+      max(case when grain = '{{ grain }}' then close_date end) as {{ grain }}_close
+{%- endfor %}
+  from {{ ref('int_calendar') }}
+  group by calendar_date
 {%- endmacro %}
 
 {# The day on which something of `day` reaches the look-back of 12 months: state at B - 12 months changes for boundaries B after it. #}

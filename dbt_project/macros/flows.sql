@@ -65,24 +65,99 @@
       segment_value
 {%- endmacro %}
 
-{# Changes of profile at the opening of a period: customer_key, period_start, profile_before, profile_key. #}
-{% macro profile_changes(rule='period') -%}
+{# Changes of profile at the opening of a period: grain, customer_key, period_start, profile_before, profile_key; of this grain or of all. #}
+{% macro profile_changes(rule='period', all_grains=false) -%}
   select
+      grain,
       customer_key,
       from_period as period_start,
       profile_before,
       profile_key
   from (
       select
+          grain,
           customer_key,
           from_period,
           profile_key,
-          lag(profile_key, 1, cast(0 as bigint)) over (partition by customer_key order by from_period nulls last) as profile_before
+          lag(profile_key, 1, cast(0 as bigint)) over (partition by grain, customer_key order by from_period nulls last) as profile_before
       from {{ fact('int_profile_spans') }}
       where rule = '{{ rule }}'
-          and grain = {{ this_grain() }}
+          {% if not all_grains %}and grain = {{ this_grain() }}{% endif %}
   ) as changes
   where profile_before <> profile_key
+{%- endmacro %}
+
+{# CTEs that add up one kind of facts to sums per grain, period and profile, `name` last. `day` is the column by which a fact belongs to a period, `measures` are
+   column → aggregate; what depends on the period says calendar.period_start and calendar.close_date. Facts of customers with one profile for life are added up
+   by slice of the calendar first, for all grains in one pass. Expects the CTEs calendar, calendar_of_days, lasting_profiles and changing_profiles. #}
+{% macro sums_of_facts(name, facts, day, measures, condition='true') -%}
+  {{ name }}_by_slice as (
+      select
+          calendar_of_days.slice_start,
+          coalesce(lasting_profiles.profile_key, 0) as profile_key,
+{%- for column, aggregate in measures.items() %}
+{%- if 'calendar.' in aggregate %}
+{%- for grain in grains() %}
+          {{ aggregate | replace('calendar.period_start', 'calendar_of_days.' ~ grain ~ '_start') | replace('calendar.close_date', 'calendar_of_days.' ~ grain ~ '_close') }} as {{ column }}_{{ grain }}{{ ',' if not loop.last }}
+{%- endfor %}{{ ',' if not loop.last }}
+{%- else %}
+          {{ aggregate }} as {{ column }}{{ ',' if not loop.last }}
+{%- endif %}
+{%- endfor %}
+      from {{ facts }}
+      inner join calendar_of_days
+          on {{ facts }}.{{ day }} = calendar_of_days.calendar_date
+      left join lasting_profiles
+          on {{ facts }}.customer_key = lasting_profiles.customer_key
+      where coalesce(lasting_profiles.profile_key, 0) >= 0
+          and {{ condition }}
+      group by
+          calendar_of_days.slice_start,
+          coalesce(lasting_profiles.profile_key, 0)
+  ),
+
+  {{ name }} as (
+{%- for grain in grains() %}
+      select
+          '{{ grain }}' as grain,
+          calendar.period_start,
+          {{ name }}_by_slice.profile_key,
+{%- for column, aggregate in measures.items() %}
+          sum({{ name }}_by_slice.{{ column }}{{ '_' ~ grain if 'calendar.' in aggregate }}) as {{ column }}{{ ',' if not loop.last }}
+{%- endfor %}
+      from {{ name }}_by_slice
+      inner join calendar
+          on {{ name }}_by_slice.slice_start = calendar.calendar_date
+          and calendar.grain = '{{ grain }}'
+      group by
+          calendar.period_start,
+          {{ name }}_by_slice.profile_key
+      union all
+{%- endfor %}
+      select
+          calendar.grain,
+          calendar.period_start,
+          coalesce(changing_profiles.profile_key, 0) as profile_key,
+{%- for column, aggregate in measures.items() %}
+          {{ aggregate }} as {{ column }}{{ ',' if not loop.last }}
+{%- endfor %}
+      from {{ facts }}
+      inner join lasting_profiles
+          on {{ facts }}.customer_key = lasting_profiles.customer_key
+          and lasting_profiles.profile_key = -1
+      inner join calendar
+          on {{ facts }}.{{ day }} = calendar.calendar_date
+      left join changing_profiles
+          on {{ facts }}.customer_key = changing_profiles.customer_key
+          and calendar.grain = changing_profiles.grain
+          and changing_profiles.from_period <= calendar.period_start
+          and calendar.period_start < changing_profiles.to_period
+      where {{ condition }}
+      group by
+          calendar.grain,
+          calendar.period_start,
+          coalesce(changing_profiles.profile_key, 0)
+  )
 {%- endmacro %}
 
 {# Sums of a basis and, where a customer has only that basis, of `any` too. `sums` has basis, is_only_basis and `columns`. #}
@@ -150,6 +225,9 @@
   cast({{ expressions.get(column, 0) }} as {{ type }}) as {{ column }}{{ ', ' if not loop.last }}
 {%- endfor -%}
 {%- endmacro %}
+
+{# Rows that meet a condition; cheaper than a sum of ones and zeros. #}
+{% macro count_where(condition) -%} count(case when {{ condition }} then 1 end) {%- endmacro %}
 
 {% macro ratio(numerator, denominator) -%}
   case when {{ denominator }} = 0 then null else cast({{ numerator }} as double) / cast({{ denominator }} as double) end

@@ -69,5 +69,5 @@
       {{ order_money_to_reporting('amount - refund', 'currency', 'rate') }} as revenue
   from ({{ resolved_orders() }}) as resolved
   where exclusion_reason is null
-      and ordered_date >= {{ data_start() }}
+      and {{ is_since_data_start('ordered_date') }}
 {%- endmacro %}

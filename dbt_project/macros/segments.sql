@@ -36,6 +36,24 @@
     and {{ alias }}.period_start < {{ profiles }}.to_period
 {%- endmacro %}
 
+{# Profiles of those who have one for life, so that their facts can be added up by day before they are added up by period; -1: it changes; missing: key 0. #}
+{% macro lasting_profiles() -%}
+  select customer_key, profile_key
+  from {{ fact('int_profile_spans') }}
+  where rule = 'any'
+  union all
+  select distinct customer_key, cast(-1 as bigint) as profile_key
+  from {{ fact('int_profile_spans') }}
+  where rule = 'period'
+{%- endmacro %}
+
+{# The profile intervals of the others, in every grain. #}
+{% macro changing_profiles() -%}
+  select grain, customer_key, from_period, to_period, profile_key
+  from {{ fact('int_profile_spans') }}
+  where rule = 'period'
+{%- endmacro %}
+
 {# The number of a dimension's value in a profile key. #}
 {% macro value_number(profile_key, position) -%}
   cast({{ int_div(profile_key, profile_base() ** position) }} % {{ profile_base() }} as integer)

@@ -10,7 +10,7 @@ select
     cast(count(*) as bigint) as orders
 from orders
 where exclusion_reason is not null
-    and ordered_date >= {{ data_start() }}
+    and {{ is_since_data_start('ordered_date') }}
 group by
     coalesce(customer_key, 0),
     ordered_date,

@@ -12,8 +12,41 @@
 {%- set moved_types = {} %}
 {%- for column in moved_counts %}{% do moved_types.update({column: 'bigint'}) %}{% endfor %}
 {%- for column in moved_amounts %}{% do moved_types.update({column: 'decimal(38, 2)'}) %}{% endfor %}
+{#- A purchase day knows by its neighbours whether it is the customer's first in a period, and whether another follows in it. -#}
+{%- set is_first_in_period = 'purchase_days.previous_date is null or purchase_days.previous_date < calendar.period_start' %}
+{%- set is_followed_in_period = 'purchase_days.next_date < calendar.close_date' %}
+{%- set purchases = {
+    'orders': 'sum(purchase_days.orders)',
+    'order_revenue': 'sum(purchase_days.revenue)',
+    'ordering_customers': count_where(is_first_in_period),
+    'repeat_customers': count_where('(' ~ is_first_in_period ~ ') and ' ~ is_followed_in_period),
+    'second_time_buyers': count_where('purchase_days.day_number = 2'),
+    'purchase_gaps': 'count(purchase_days.previous_date)',
+    'purchase_gap_days': 'sum(' ~ days_between('purchase_days.previous_date', 'purchase_days.purchase_date') ~ ')',
+    'starts_365d': count_where('purchase_days.previous_date is null or purchase_days.purchase_date > ' ~ add_days('purchase_days.previous_date', 365))
+} %}
+{#- A second purchase counts in the period of the first one. -#}
+{%- set first_purchases = {
+    'first_time_buyers': 'count(*)',
+    'new_customer_orders': 'sum(purchase_days.orders)',
+    'new_customer_revenue': 'sum(purchase_days.revenue)',
+    'not_followed': count_where('purchase_days.next_date is null or purchase_days.next_date >= calendar.close_date')
+} %}
+{%- for horizon in horizons %}
+    {%- do first_purchases.update({'repurchased_' ~ horizon ~ 'd': count_where('purchase_days.next_date < ' ~ as_of() ~ ' and purchase_days.next_date <= '
+        ~ add_days('purchase_days.purchase_date', horizon))}) %}
+{%- endfor %}
+{#- What leaves the look-back of 365 days: the day's revenue, and the customer where no purchase has followed. -#}
+{%- set expiries = {
+    'ends_365d': count_where('purchase_days.next_date is null or purchase_days.next_date > purchase_days.expiry_date'),
+    'revenue': 'sum(purchase_days.revenue)'
+} %}
+{%- set refunded = {'refunded': 'sum(refunds.refunded)', 'guest_facts': count_where('refunds.customer_key = 0')} %}
 with purchase_days as (
-    select * from {{ fact('int_purchase_days') }}
+    select
+        *,
+        {{ add_days('purchase_date', 365) }} as expiry_date
+    from {{ fact('int_purchase_days') }}
 ),
 
 refunds as (
@@ -27,185 +60,64 @@ first_facts as (
 
 calendar as (
     select * from {{ ref('int_calendar') }}
-    where grain = {{ this_grain() }}
 ),
 
-profiles as (
-    {{ profiles_of_periods() }}
+calendar_of_days as (
+    {{ calendar_of_days() }}
 ),
 
 profile_values as (
     select * from {{ ref('int_profile_values') }}
 ),
 
-{# A purchase day knows by its neighbours whether it is the customer's first in the period, and whether another follows in it. #}
-days as (
-    select
-        purchase_days.customer_key,
-        calendar.period_start,
-        purchase_days.orders,
-        purchase_days.revenue,
-        purchase_days.day_number,
-        purchase_days.previous_date is null or purchase_days.previous_date < calendar.period_start as is_first_in_period,
-        coalesce(purchase_days.next_date < calendar.close_date, false) as is_followed_in_period,
-        case when purchase_days.previous_date is null then 0 else 1 end as has_gap,
-        case when purchase_days.previous_date is null then 0
-            else {{ days_between('purchase_days.previous_date', 'purchase_days.purchase_date') }} end as gap_days,
-        case when purchase_days.previous_date is null or purchase_days.purchase_date > {{ add_days('purchase_days.previous_date', 365) }} then 1 else 0 end as starts_365d
-    from purchase_days
-    inner join calendar
-        on purchase_days.purchase_date = calendar.calendar_date
+lasting_profiles as (
+    {{ lasting_profiles() }}
 ),
 
-purchases as (
-    select
-        days.period_start,
-        coalesce(profiles.profile_key, 0) as profile_key,
-        sum(days.orders) as orders,
-        sum(days.revenue) as order_revenue,
-        sum(case when days.is_first_in_period then 1 else 0 end) as ordering_customers,
-        sum(case when days.day_number = 1 then days.orders else 0 end) as new_customer_orders,
-        sum(case when days.day_number = 1 then days.revenue else 0 end) as new_customer_revenue,
-        sum(case when days.is_first_in_period and days.is_followed_in_period then 1 else 0 end) as repeat_customers,
-        sum(case when days.is_first_in_period then 1 else 0 end)
-            - sum(case when days.day_number = 1 and not days.is_followed_in_period then 1 else 0 end) as returning_customers,
-        sum(case when days.day_number = 1 then 1 else 0 end) as first_time_buyers,
-        sum(case when days.day_number = 2 then 1 else 0 end) as second_time_buyers,
-        sum(days.has_gap) as purchase_gaps,
-        sum(days.gap_days) as purchase_gap_days,
-        sum(days.starts_365d) as buyers_365d_change,
-        sum(days.revenue) as revenue_365d_change
-    from days
-    {{ join_profile('days') }}
-    group by
-        days.period_start,
-        coalesce(profiles.profile_key, 0)
+changing_profiles as (
+    {{ changing_profiles() }}
 ),
 
-{# A second purchase counts in the period of the first one. #}
-second_purchases as (
-    select
-        purchase_days.customer_key,
-        first_calendar.period_start,
-        {{ days_between('purchase_days.previous_date', 'purchase_days.purchase_date') }} as gap_days
-    from purchase_days
-    inner join calendar as first_calendar
-        on purchase_days.previous_date = first_calendar.calendar_date
-    where purchase_days.day_number = 2
-        and purchase_days.purchase_date < {{ as_of() }}
-),
+{{ sums_of_facts('purchases', 'purchase_days', 'purchase_date', purchases) }},
 
-repurchases as (
-    select
-        second_purchases.period_start,
-        coalesce(profiles.profile_key, 0) as profile_key,
-{%- for horizon in horizons %}
-        sum(case when second_purchases.gap_days <= {{ horizon }} then 1 else 0 end) as repurchased_{{ horizon }}d{{ ',' if not loop.last }}
-{%- endfor %}
-    from second_purchases
-    {{ join_profile('second_purchases') }}
-    where second_purchases.gap_days <= {{ horizons | max }}
-    group by
-        second_purchases.period_start,
-        coalesce(profiles.profile_key, 0)
-),
+{{ sums_of_facts('first_purchases', 'purchase_days', 'purchase_date', first_purchases, 'purchase_days.day_number = 1') }},
 
-{# What leaves the look-back of 365 days: the day's revenue, and the customer where no purchase has followed. #}
-expiring_days as (
-    select
-        purchase_days.customer_key,
-        calendar.period_start,
-        purchase_days.revenue,
-        case when purchase_days.next_date is null or purchase_days.next_date > calendar.calendar_date then 1 else 0 end as ends_365d
-    from purchase_days
-    inner join calendar
-        on {{ add_days('purchase_days.purchase_date', 365) }} = calendar.calendar_date
-),
+{{ sums_of_facts('expiries', 'purchase_days', 'expiry_date', expiries) }},
 
-expiries as (
-    select
-        expiring_days.period_start,
-        coalesce(profiles.profile_key, 0) as profile_key,
-        -sum(expiring_days.ends_365d) as buyers_365d_change,
-        -sum(expiring_days.revenue) as revenue_365d_change
-    from expiring_days
-    {{ join_profile('expiring_days') }}
-    group by
-        expiring_days.period_start,
-        coalesce(profiles.profile_key, 0)
-),
+{{ sums_of_facts('refunded', 'refunds', 'refunded_date', refunded) }},
 
-refund_days as (
-    select
-        refunds.customer_key,
-        calendar.period_start,
-        refunds.refunded
-    from refunds
-    inner join calendar
-        on refunds.refunded_date = calendar.calendar_date
-),
-
-refunded as (
-    select
-        refund_days.period_start,
-        coalesce(profiles.profile_key, 0) as profile_key,
-        sum(refund_days.refunded) as refunds_by_refund_date,
-        sum(case when refund_days.customer_key = 0 then 1 else 0 end) as guest_facts
-    from refund_days
-    {{ join_profile('refund_days') }}
-    group by
-        refund_days.period_start,
-        coalesce(profiles.profile_key, 0)
-),
-
-first_fact_days as (
-    select
-        first_facts.customer_key,
-        calendar.period_start
-    from first_facts
-    inner join calendar
-        on first_facts.first_order_fact_date = calendar.calendar_date
-),
-
-first_known as (
-    select
-        first_fact_days.period_start,
-        coalesce(profiles.profile_key, 0) as profile_key,
-        count(*) as customers_known_change
-    from first_fact_days
-    {{ join_profile('first_fact_days') }}
-    group by
-        first_fact_days.period_start,
-        coalesce(profiles.profile_key, 0)
-),
+{{ sums_of_facts('first_known', 'first_facts', 'first_order_fact_date', {'customers_known': 'count(*)'}) }},
 
 sums as (
 {%- set parts = {
-    'purchases': ['orders', 'order_revenue', 'ordering_customers', 'new_customer_orders', 'new_customer_revenue', 'repeat_customers', 'returning_customers',
-        'first_time_buyers', 'second_time_buyers', 'purchase_gaps', 'purchase_gap_days', 'buyers_365d_change', 'revenue_365d_change'],
-    'repurchases': ['repurchased_30d', 'repurchased_60d', 'repurchased_90d', 'repurchased_180d', 'repurchased_365d'],
-    'expiries': ['buyers_365d_change', 'revenue_365d_change'],
-    'refunded': ['refunds_by_refund_date', 'guest_facts'],
-    'first_known': ['customers_known_change']
+    'purchases': {'orders': 'orders', 'order_revenue': 'order_revenue', 'ordering_customers': 'ordering_customers', 'repeat_customers': 'repeat_customers',
+        'returning_customers': 'ordering_customers', 'second_time_buyers': 'second_time_buyers', 'purchase_gaps': 'purchase_gaps',
+        'purchase_gap_days': 'coalesce(purchase_gap_days, 0)', 'buyers_365d_change': 'starts_365d', 'revenue_365d_change': 'order_revenue'},
+    'first_purchases': {'new_customer_orders': 'new_customer_orders', 'new_customer_revenue': 'new_customer_revenue', 'first_time_buyers': 'first_time_buyers',
+        'returning_customers': '-not_followed'},
+    'expiries': {'buyers_365d_change': '-ends_365d', 'revenue_365d_change': '-revenue'},
+    'refunded': {'refunds_by_refund_date': 'refunded', 'guest_facts': 'guest_facts'},
+    'first_known': {'customers_known_change': 'customers_known'}
 } %}
-{%- for part, columns in parts.items() %}
+{%- for horizon in horizons %}{% do parts.first_purchases.update({'repurchased_' ~ horizon ~ 'd': 'repurchased_' ~ horizon ~ 'd'}) %}{% endfor %}
+{%- for part, expressions in parts.items() %}
     select
+        grain,
         period_start,
         profile_key,
-{%- for column in counts + amounts %}
-        cast({{ column if column in columns else 0 }} as {{ types[column] }}) as {{ column }}{{ ',' if not loop.last }}
-{%- endfor %}
+        {{ only(types, expressions) }}
     from {{ part }}
     {% if not loop.last %}union all{% endif %}
 {%- endfor %}
 ),
 
 profile_changes as (
-    {{ profile_changes() }}
+    {{ profile_changes(all_grains=true) }}
 ),
 
 moves_of_buyers as (
     select
+        profile_changes.grain,
         profile_changes.period_start,
         profile_changes.profile_before,
         profile_changes.profile_key,
@@ -220,6 +132,7 @@ moves_of_buyers as (
         and purchase_days.purchase_date < profile_changes.period_start
     group by
         profile_changes.customer_key,
+        profile_changes.grain,
         profile_changes.period_start,
         profile_changes.profile_before,
         profile_changes.profile_key
@@ -227,6 +140,7 @@ moves_of_buyers as (
 
 moves as (
     select
+        grain,
         period_start,
         profile_before,
         profile_key,
@@ -239,6 +153,7 @@ moves as (
     from moves_of_buyers
     union all
     select
+        profile_changes.grain,
         profile_changes.period_start,
         profile_changes.profile_before,
         profile_changes.profile_key,
@@ -255,15 +170,15 @@ moves as (
 ),
 
 flows as (
-    {{ by_segment('sums', ['period_start'], counts + amounts, types) }}
+    {{ by_segment('sums', ['grain', 'period_start'], counts + amounts, types) }}
 ),
 
 moved as (
-    {{ moves_by_segment('moves', ['period_start'], moved_counts + moved_amounts, moved_types) }}
+    {{ moves_by_segment('moves', ['grain', 'period_start'], moved_counts + moved_amounts, moved_types) }}
 )
 
 select
-    {{ this_grain() }} as grain,
+    coalesce(flows.grain, moved.grain) as grain,
     coalesce(flows.period_start, moved.period_start) as period_start,
     'order' as basis,
     coalesce(flows.segment_dimension, moved.segment_dimension) as segment_dimension,
@@ -277,6 +192,7 @@ select
 {%- endfor %}
 from flows
 full outer join moved
-    on flows.period_start = moved.period_start
+    on flows.grain = moved.grain
+    and flows.period_start = moved.period_start
     and flows.segment_dimension = moved.segment_dimension
     and flows.segment_value = moved.segment_value

@@ -11,7 +11,7 @@ refunds as (
     from orders
     where not is_test
         and refund <> 0
-        and refunded_date >= {{ data_start() }}
+        and {{ is_since_data_start('refunded_date') }}
 )
 
 select
