@@ -117,7 +117,8 @@ def _check_data_tests(home: Home, settings: Settings, assembly: Assembly) -> Che
     tests = compiled_data_tests(settings, as_of=state.as_of, project_dir=assembly.project_dir)
     with opened(Path(":memory:")) as connection:
         attach(connection, home.current.resolve(), "next")
-        attach(connection, home.raw_file, "raw_store")
+        if home.raw_file.exists():
+            attach(connection, home.raw_file, "raw_store")
         connection.execute("use next")
         present = tables_in(connection)
         rules = [Rule(test.name, f"what {test.model} declares holds", test.sql, (test.model,)) for test in tests]
