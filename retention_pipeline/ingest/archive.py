@@ -88,7 +88,7 @@ class Keeper:
         self.size = 0
         self.broken: str | None = None
 
-    def feed(self, block: bytes) -> None:
+    def feed(self, block: bytes | bytearray) -> None:
         self.digest.update(block)
         self.copy.write(block)
         self.size += len(block)
@@ -120,7 +120,7 @@ class _Lines:
         self.unpack = zlib.decompressobj(wbits=31) if plain else None
         self.plain = plain.open("wb") if plain else None
 
-    def feed(self, block: bytes) -> str | None:
+    def feed(self, block: bytes | bytearray) -> str | None:
         """Take a block; the result says what is wrong with the compression."""
         if self.unpack is None or self.plain is None:
             self.counts.feed(block)

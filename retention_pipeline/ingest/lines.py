@@ -30,7 +30,7 @@ class LineCounts:
     size: int = 0
     _line: tuple[int, int, int] = field(default=(0, 0, 0), repr=False)  # length, quotes, last byte of the open line
 
-    def feed(self, block: bytes) -> None:
+    def feed(self, block: bytes | bytearray) -> None:
         if not block:
             return
         if len(self.head) < 4096:

@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from retention_pipeline.ingest.archive import ArchivedFile, Keeper
-from retention_pipeline.ingest.lines import BLOCK
+from retention_pipeline.ingest.copy_stream import copy_out
 from retention_pipeline.settings import PostgresSource
 
 CONNECT_SECONDS = 15
@@ -61,18 +61,8 @@ class Pull:
     def _copy(self, query: sql.Composable, keeper: Keeper) -> ArchivedFile:
         statement = sql.SQL("copy ({}) to stdout (format csv, header)").format(query)
         try:
-            with self.connection.cursor() as cursor:
-                with cursor.copy(statement) as copy:
-                    waiting: list[bytes] = []
-                    size = 0
-                    for part in copy:
-                        waiting.append(bytes(part))
-                        size += len(part)
-                        if size >= BLOCK:
-                            keeper.feed(b"".join(waiting))
-                            waiting, size = [], 0
-                    keeper.feed(b"".join(waiting))
-                return keeper.keep(records=cursor.rowcount)
+            rows = copy_out(self.connection, statement.as_bytes(self.connection), keeper)
+            return keeper.keep(records=rows)
         except BaseException:
             keeper.discard()
             raise

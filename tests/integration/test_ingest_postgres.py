@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from retention_pipeline.ingest import IngestResult, LoadResult, ingest, open_raw, postgres, postgres_night
+from retention_pipeline.ingest import IngestResult, LoadResult, copy_stream, ingest, open_raw, postgres, postgres_night
 from retention_pipeline.settings import Home, parse_settings
 
 with warnings.catch_warnings():
@@ -309,7 +309,7 @@ def test_a_connection_that_breaks_in_mid_transfer_is_tried_again_and_loses_or_do
             )
             raise psycopg.OperationalError("server closed the connection unexpectedly")
 
-    monkeypatch.setattr(postgres, "BLOCK", 50_000)
+    monkeypatch.setattr(copy_stream, "BLOCK", 50_000)
     monkeypatch.setattr(postgres.Keeper, "feed", break_once)
     assert shop.pull().new == 2000
     assert len(breaks) == 2
