@@ -1,5 +1,6 @@
 # make run    fresh clone to figures: environment, a made-up company, its whole history, last month's KPIs
 # make test   everything that CI runs
+# make kills  SIGKILL at every step and at 50 random moments of nights on a million orders (about an hour)
 # make bench SIZE=10m   measure the pipeline (1m, 10m or 100m orders) against two baselines
 # make clean  remove what the other targets made (not the environment; `make distclean` removes that too)
 
@@ -11,7 +12,7 @@ SIZE ?= 1m
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench clean distclean
+.PHONY: help install run test lint types kills bench clean distclean
 
 help:
 	@sed -n 's/^# \(make.*\)/  \1/p' Makefile
@@ -62,6 +63,10 @@ lint: $(INSTALLED)
 
 types: $(INSTALLED)
 	$(BIN)/mypy
+
+kills: $(INSTALLED)
+	RETENTION_KILLS_ORDERS=1000000 RETENTION_KILLS_PER_STEP=3 RETENTION_RANDOM_KILLS=50 RETENTION_FIRST_RUN_KILLS=5 \
+	$(BIN)/pytest tests/kills
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.run --size $(SIZE)

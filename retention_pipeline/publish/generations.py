@@ -130,7 +130,10 @@ def begin(home: Home, *, full_refresh: bool) -> Path:
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy a file, sharing blocks where the file system can (reflink), else inside the kernel (sendfile)."""
+    """Copy a file, sharing blocks where the file system can (reflink), else inside the kernel (sendfile).
+
+    Raises NotEnoughSpace if there turns out to be too little.
+    """
     with open(source, "rb") as reading, open(target, "wb") as writing:
         try:
             fcntl.ioctl(writing.fileno(), _FICLONE, reading.fileno())
@@ -146,9 +149,16 @@ def copy_file(source: Path, target: Path) -> None:
             }:
                 raise
         offset, size = 0, os.fstat(reading.fileno()).st_size
-        while offset < size:
-            offset += os.sendfile(writing.fileno(), reading.fileno(), offset, min(size - offset, _COPIED_AT_ONCE))
-            stop_for_test("copying")
+        try:
+            while offset < size:
+                offset += os.sendfile(writing.fileno(), reading.fileno(), offset, min(size - offset, _COPIED_AT_ONCE))
+                stop_for_test("copying")
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+                raise
+            raise NotEnoughSpace(
+                f"not enough space for the {size / 1e9:.1f} GB of {target}, after {offset / 1e9:.1f}: {error.strerror}"
+            ) from error
 
 
 def publish(home: Home, number: int, *, keep: int) -> Path:

@@ -1,0 +1,126 @@
+"""What a home's tables hold, as one count and one sum of hashes per table, and how two homes differ.
+
+Everything is compared but what a run writes about itself: its id, its time, the number of its generation.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+from retention_pipeline.settings import Home
+from retention_pipeline.warehouse import sql_text
+
+Contents = dict[str, tuple[int, str]]  # per table the number of rows and the sum of their hashes
+
+# Columns of the run's own, in any table of the warehouse.
+OF_THE_RUN = {"run_id", "computed_at", "built_at", "generation"}
+# Without when loads and deliveries were: only of facts a moment says something about the data.
+DATA_QUALITY = """
+select * replace (case when measure like '%_fact' then moment end as moment)
+from ({rows}) where measure not in ('last_load', 'last_delivery')
+"""
+# In a killed night there are more runs than in an undisturbed one.
+ABOUT_RUNS = {"pipeline_runs"}
+# Columns of raw that say when something was seen or loaded.
+RAW_TIMES = {"_loaded_at", "_superseded_at", "seen_at", "file_stamp", "loaded_at", "finished_at"}
+EXAMPLES = 2
+
+
+def warehouse_tables(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, str]:
+    """SQL for the compared rows of each table of a published generation that is open as `database`."""
+    tables = {}
+    for table, columns in _columns(connection, database, "main").items():
+        if table in ABOUT_RUNS:
+            continue
+        said = ", ".join(f'"{name}"' for name in columns if name not in OF_THE_RUN)
+        tables[table] = f"select {said} from {database}.main.{table}"
+        if table == "data_quality":
+            tables[table] = DATA_QUALITY.format(rows=tables[table])
+    return tables
+
+
+def raw_tables(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, str]:
+    """SQL for the compared rows of each table of raw.duckdb that is open as `database`."""
+    tables = {}
+    for table, columns in _columns(connection, database, "raw").items():
+        times = RAW_TIMES | ({"started_at"} if table == "ledger" else set())
+        said = ", ".join(f'"{name}"' for name in columns if name not in times)
+        # A file is seen once more by the run after a kill.
+        distinct = "distinct " if table == "deliveries" else ""
+        tables[f"raw.{table}"] = f"select {distinct}{said} from {database}.raw.{table}"
+    return tables
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, database: str, schema: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for table, column in connection.execute(
+        "select table_name, column_name from duckdb_columns() where database_name = $1 and schema_name = $2 "
+        "order by table_name, column_index",
+        [database, schema],
+    ).fetchall():
+        found.setdefault(table, []).append(column)
+    return found
+
+
+def hashed(connection: duckdb.DuckDBPyConnection, rows: str) -> tuple[int, str]:
+    """The number of rows of a query and the sum of their hashes, in which their order does not matter."""
+    counted = connection.execute(f"select count(*), cast(sum(hash(compared)) as varchar) from ({rows}) as compared")
+    number, total = counted.fetchone() or (0, None)
+    return int(number), str(total)
+
+
+def published_contents(file: Path) -> Contents:
+    """Of a published generation."""
+    with duckdb.connect() as connection:
+        connection.execute(f"attach {sql_text(str(file))} as one (read_only)")
+        return {table: hashed(connection, rows) for table, rows in warehouse_tables(connection, "one").items()}
+
+
+def differences(one: Home, other: Home, *, without: tuple[str, ...] = ()) -> list[str]:
+    """A line per table, file of the archive or Parquet copy in which two homes differ.
+
+    `without` names the beginnings of tables of the warehouse that are left out.
+    """
+    found = []
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        for name, home in (("one", one), ("other", other)):
+            connection.execute(f"attach {sql_text(str(home.current.resolve()))} as {name} (read_only)")
+            connection.execute(f"attach {sql_text(str(home.raw_file))} as {name}_raw (read_only)")
+        sides = [
+            warehouse_tables(connection, name) | raw_tables(connection, f"{name}_raw") for name in ("one", "other")
+        ]
+        for table in sorted(sides[0].keys() | sides[1].keys()):
+            if table.startswith(without):
+                continue
+            rows = [side.get(table) for side in sides]
+            if rows[0] is None or rows[1] is None:
+                found.append(f"{table}: only in one of both")
+            elif hashed(connection, rows[0]) != hashed(connection, rows[1]):
+                more, fewer = (
+                    connection.execute(f"from ({here} except all {there}) limit {EXAMPLES}").fetchall()
+                    for here, there in (rows, rows[::-1])
+                )
+                counts = [hashed(connection, side)[0] for side in rows]
+                found.append(f"{table}: {counts[0]:,} and {counts[1]:,} rows; here {more}, there {fewer}")
+        found += _parquet_problems(connection, one)
+    archives = [
+        sorted(str(path.relative_to(home.archive)) for path in home.archive.rglob("*.*")) for home in (one, other)
+    ]
+    if archives[0] != archives[1]:
+        found.append(f"archive: {archives[0]}, {archives[1]}")
+    return found
+
+
+def _parquet_problems(connection: duckdb.DuckDBPyConnection, home: Home) -> list[str]:
+    """A line per Parquet copy that does not hold what the published table holds."""
+    found = []
+    for file in sorted((home.published / "parquet").iterdir()):
+        table = f"one.main.{file.stem}"
+        if file.suffix != ".parquet" or file.name.startswith("."):
+            found.append(f"{file.name} was left among the Parquet copies")
+        elif hashed(connection, f"from {sql_text(str(file))}") != hashed(connection, f"from {table}"):
+            found.append(f"{file.name} is not what {file.stem} is")
+    return found
