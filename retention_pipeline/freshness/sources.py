@@ -1,8 +1,8 @@
 """Whether a source is late: judged by its settings (`max_age`, `max_shrink`) and by whether it could be loaded.
 
-A state is a function of raw, the settings, the moment of the run and `as_of`. Data reach up to the business day of the
-last good delivery, that day not included. Where they reach `as_of` nothing is missing, whatever the clock says: a run
-for a day in the past is not stale.
+A state is a function of raw, the settings and the moment of the run. Whether figures lack data is another question:
+data reach up to the business day of the last good delivery, that day not included, and where they reach `as_of` nothing
+is missing, whatever the clock says. So a run for a day in the past may find a source stale and its figures whole.
 """
 
 from __future__ import annotations
@@ -121,16 +121,11 @@ def judge(
     fallen = shrunken(found, source.max_shrink) if source.max_shrink is not None else None
     if fallen is not None:
         removes = isinstance(source, PostgresSource) and source.deletes == "compare_keys"
-        until = None if removes else _day(fallen.whole_before, zone)
+        until = None if removes else _untouched_until(fallen, zone)
         findings.append(("shrunken", _fall_in_words(fallen, source.max_shrink or 0), until))
-    until = _day(found.last, zone)
-    if (
-        source.max_age is not None
-        and (found.last is None or now - found.last > source.max_age)
-        and _lacks(until, as_of)
-    ):
+    if source.max_age is not None and (found.last is None or now - found.last > source.max_age):
         ago = f", {wording.lasting(now - found.last)} ago" if found.last else ""
-        findings.append(("stale", f"{last}{ago} (max_age {wording.lasting(source.max_age)})", until))
+        findings.append(("stale", f"{last}{ago} (max_age {wording.lasting(source.max_age)})", _day(found.last, zone)))
     days = [day for _, _, day in findings]
     fresh_until = None if None in days else min((day for day in days if day is not None), default=None)
     return SourceState(
@@ -209,6 +204,14 @@ def _fall_in_words(fallen: Shrunken, max_shrink: float) -> str:
 def _day(moment: datetime | None, zone: ZoneInfo) -> date | None:
     """The business day of a naive UTC moment."""
     return moment.replace(tzinfo=UTC).astimezone(zone).date() if moment else None
+
+
+def _untouched_until(fallen: Shrunken, zone: ZoneInfo) -> date | None:
+    """The business day before which a fall touches nothing: that of the last whole delivery, or the eve of the one that
+    fell where both came on the same day.
+    """
+    whole, fell = _day(fallen.whole_before, zone), _day(fallen.delivery.at, zone)
+    return min(whole, fell - timedelta(days=1)) if whole and fell else None
 
 
 def _lacks(fresh_until: date | None, as_of: date) -> bool:

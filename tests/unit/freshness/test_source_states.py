@@ -68,10 +68,12 @@ def test_data_are_there_before_the_business_day_of_the_last_delivery() -> None:
     assert late.fresh_until == date(2024, 5, 10)
 
 
-def test_a_run_for_a_day_that_the_data_reach_is_not_stale_whatever_the_clock_says() -> None:
-    given, years_later = source(FILES, max_age="36h"), LAST + timedelta(days=900)
-    assert state(given, Deliveries(last=LAST), years_later, date(2024, 5, 10)).state == "fresh"
-    assert state(given, Deliveries(last=LAST), years_later, date(2024, 5, 11)).state == "stale"
+def test_figures_of_a_day_that_the_data_reach_lack_nothing_and_are_not_blocked_however_late_the_source_is() -> None:
+    given, years_later = source(FILES, max_age="36h", on_stale="block"), LAST + timedelta(days=900)
+    reached = state(given, Deliveries(last=LAST), years_later, date(2024, 5, 10))
+    beyond = state(given, Deliveries(last=LAST), years_later, date(2024, 5, 11))
+    assert (reached.state, reached.lacks, reached.blocks) == ("stale", False, False)
+    assert (beyond.state, beyond.lacks, beyond.blocks) == ("stale", True, True)
 
 
 def test_a_source_that_could_not_be_loaded_is_failed_without_any_setting() -> None:
@@ -156,6 +158,14 @@ def test_a_shrunken_source_has_its_data_until_the_last_whole_delivery() -> None:
     assert found.why == (
         "the delivery of 10 May 2024 01:00 UTC has 300 rows, 70% fewer than the usual 1,000 (max_shrink 20%)"
     )
+
+
+def test_a_delivery_that_fell_on_the_day_of_a_whole_one_is_missing_too() -> None:
+    twice = Deliveries(last=LAST, whole=[Delivery(LAST - timedelta(hours=2), 1000), Delivery(LAST, 300)])
+    given = source(PULLS, max_shrink=0.2, on_stale="block")
+    found = state(given, twice, LAST, date(2024, 5, 10))
+    assert (found.fresh_until, found.blocks) == (date(2024, 5, 9), True)
+    assert not state(given, twice, LAST, date(2024, 5, 9)).lacks
 
 
 def test_where_rows_that_are_gone_are_removed_a_shrunken_pull_leaves_no_period_whole() -> None:
