@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ class NightRun:
         self.known_records = set(home.runs.glob("*.json"))
         command = [sys.executable, "-m", "retention_pipeline.cli", "run", "--as-of", day.isoformat()]
         environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
-        self.log = (home.root / "run.log").open("w+")
+        self.log = tempfile.TemporaryFile("w+", encoding="utf-8")
         self.process = subprocess.Popen(
             [*command, "--home", str(home.root)],
             stdout=self.log,
