@@ -2,6 +2,7 @@
 # make test   everything that CI runs
 # make kills  SIGKILL at every step and at 50 random moments of nights on a million orders (about an hour)
 # make bench SIZE=10m   measure the pipeline (1m, 10m or 100m orders) against two baselines
+# make bench-ingest SIZE=10m   measure ingestion (100k, 1m or 10m rows) against bare DuckDB and bare COPY
 # make clean  remove what the other targets made (not the environment; `make distclean` removes that too)
 
 VENV := .venv
@@ -70,6 +71,9 @@ kills: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.run --size $(SIZE)
+
+bench-ingest: $(INSTALLED)
+	$(BIN)/python -m benchmarks.ingest --size $(SIZE)
 
 clean:
 	rm -rf $(HOME_FOLDER) bench build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis \

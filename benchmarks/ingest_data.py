@@ -4,6 +4,7 @@ The columns are those of the contract. In one row of seven `channel` is a text w
 exports is.
 """
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ COLUMNS = {
 }
 POSTGRES_TYPES = {"decimal(18,2)": "numeric(18,2)", "timestamp": "timestamptz", "varchar": "text"}
 CORRECTED_SHARE = 0.3
+NIGHT_AT = datetime(2025, 1, 2, 3)
 FREE_TEXT = """ 'Shop "' || (i % 89) || '", Amsterdam' """
 
 
