@@ -16,9 +16,9 @@ import duckdb
 import pyarrow as pa
 
 from retention_pipeline.contracts import Contract
+from retention_pipeline.ingest.bad_rows import BadRow
 from retention_pipeline.ingest.landing import DeliveredFile
 from retention_pipeline.ingest.result import LoadResult
-from retention_pipeline.ingest.staging import BadRow
 
 RACY_SECONDS = 2.0
 _NUMBERS = ("load_id", "bytes", "n_lines", "n_good", "n_bad", "n_blank", "n_new", "n_changed", "n_unchanged", "n_stale")

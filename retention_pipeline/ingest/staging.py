@@ -15,12 +15,12 @@ import numpy as np
 
 from retention_pipeline.contracts import Contract
 from retention_pipeline.ingest.archive import ArchivedFile, UnusableFileError
+from retention_pipeline.ingest.bad_rows import BadRow, bad_lines, bad_parquet_rows, bad_slow_rows
 from retention_pipeline.ingest.checks import stage_query
-from retention_pipeline.ingest.lines import LineIndex
 from retention_pipeline.ingest.mapping import Mapping, map_columns
 from retention_pipeline.ingest.readers import Reading, read_csv, read_json_lines, read_parquet
 from retention_pipeline.ingest.schema import first_line, literal, quoted
-from retention_pipeline.ingest.slow_path import Rejected, SlowReading, read_csv_slowly, read_lines_slowly
+from retention_pipeline.ingest.slow_path import SlowReading, read_csv_slowly, read_lines_slowly
 from retention_pipeline.settings import FileSource, Source
 
 REJECT_REASONS = {
@@ -41,16 +41,6 @@ class TooManyBadError(Exception):
         example = staged.bad_rows[0] if staged.bad_rows else None
         text = f"{staged.bad} of {staged.good + staged.bad} rows refused ({share:.1%}, allowed {rate:.1%})"
         super().__init__(f"{text}; first: line {example.line}: {example.reason}" if example else text)
-
-
-@dataclass
-class BadRow:
-    """A row that goes to quarantine; `byte_position` from 0, None where the format has none."""
-
-    line: int
-    byte_position: int | None
-    reason: str
-    raw: bytes
 
 
 @dataclass
@@ -258,77 +248,14 @@ class _Stager:
         positions = np.array([position for position, _ in wrong], dtype=np.int64)
         reasons = [reason for _, reason in wrong]
         if self.file.format == "parquet":
-            staged.bad_rows = self._bad_parquet_rows(positions, reasons)
+            staged.bad_rows = bad_parquet_rows(self.connection, self.file, positions, reasons)
         elif self.slow is not None:
-            staged.bad_rows = self._bad_slow_rows(self.slow, positions, reasons)
+            staged.bad_rows = bad_slow_rows(self.file, self.slow, positions, reasons)
         else:
-            staged.bad_rows = self._bad_lines(positions, reasons)
-
-    def _bad_lines(self, positions: np.ndarray, reasons: list[str]) -> list[BadRow]:
-        index = LineIndex.of(self.file.plain)
-        rejected = index.number_at(self.rejected_at)
-        header = 1 if self.file.format == "csv" else 0
-        is_record = np.ones(len(index.starts), dtype=bool)
-        is_record[:header] = False
-        is_record[rejected] = False
-        records = np.flatnonzero(is_record)
-        found = [(int(records[position]), reason) for position, reason in zip(positions, reasons, strict=True)]
-        found += list(zip((int(line) for line in rejected), self.rejected_for, strict=True))
-        with self.file.plain.open("rb") as stream:
-            return [
-                BadRow(
-                    int(index.numbers[line]),
-                    int(index.starts[line]),
-                    reason,
-                    _bytes(stream, int(index.starts[line]), int(index.ends[line])),
-                )
-                for line, reason in sorted(found)
-            ]
-
-    def _bad_slow_rows(self, slow: SlowReading, positions: np.ndarray, reasons: list[str]) -> list[BadRow]:
-        with self.file.plain.open("rb") as stream:
-            rows = [
-                BadRow(
-                    int(slow.lines[position]),
-                    int(slow.starts[position]),
-                    reason,
-                    _bytes(stream, int(slow.starts[position]), int(slow.ends[position])),
-                )
-                for position, reason in zip(positions, reasons, strict=True)
-            ]
-        rows += [_from_rejected(rejected) for rejected in slow.rejected]
-        return sorted(rows, key=lambda row: row.line)
-
-    def _bad_parquet_rows(self, positions: np.ndarray, reasons: list[str]) -> list[BadRow]:
-        if len(positions) == 0:
-            return []
-        path = literal(str(self.file.plain))
-        texts = dict(
-            self.connection.execute(
-                f"""
-                select file_row_number, cast(to_json(file_row) as varchar)
-                from read_parquet({path}, file_row_number=true) as file_row
-                where file_row_number in (select unnest($1))
-                """,
-                [positions.tolist()],
-            ).fetchall()
-        )
-        return [
-            BadRow(int(position) + 1, None, reason, texts.get(int(position), "").encode())
-            for position, reason in zip(positions, reasons, strict=True)
-        ]
+            staged.bad_rows = bad_lines(self.file, positions, reasons, self.rejected_at, self.rejected_for)
 
     def clear(self) -> None:
         """Take the file's rows off the stage again."""
         self.connection.execute(f"delete from {self.table} where _load_id = {self.load_id}")
         self.rejected_at = np.empty(0, dtype=np.int64)
         self.rejected_for = []
-
-
-def _from_rejected(rejected: Rejected) -> BadRow:
-    return BadRow(rejected.line, rejected.byte_position, rejected.reason, rejected.raw)
-
-
-def _bytes(stream, start: int, end: int) -> bytes:
-    stream.seek(start)
-    return stream.read(end - start).removesuffix(b"\r")

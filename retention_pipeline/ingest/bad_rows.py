@@ -1,0 +1,101 @@
+"""Refused rows as the quarantine has them: the line of the file where each stands, its position and its bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+
+from retention_pipeline.ingest.archive import ArchivedFile
+from retention_pipeline.ingest.lines import LineIndex
+from retention_pipeline.ingest.schema import literal
+from retention_pipeline.ingest.slow_path import Rejected, SlowReading
+
+
+@dataclass
+class BadRow:
+    """A row that goes to quarantine; `byte_position` from 0, None where the format has none."""
+
+    line: int
+    byte_position: int | None
+    reason: str
+    raw: bytes
+
+
+def bad_lines(
+    file: ArchivedFile,
+    positions: np.ndarray,
+    reasons: list[str],
+    rejected_at: np.ndarray,
+    rejected_for: list[str],
+) -> list[BadRow]:
+    """Of a text file whose records are lines: rows that were read, by their positions among those, and lines that were
+    not, by their byte positions."""
+    index = LineIndex.of(file.plain)
+    rejected = index.number_at(rejected_at)
+    header = 1 if file.format == "csv" else 0
+    is_record = np.ones(len(index.starts), dtype=bool)
+    is_record[:header] = False
+    is_record[rejected] = False
+    records = np.flatnonzero(is_record)
+    found = [(int(records[position]), reason) for position, reason in zip(positions, reasons, strict=True)]
+    found += list(zip((int(line) for line in rejected), rejected_for, strict=True))
+    with file.plain.open("rb") as stream:
+        return [
+            BadRow(
+                int(index.numbers[line]),
+                int(index.starts[line]),
+                reason,
+                _bytes(stream, int(index.starts[line]), int(index.ends[line])),
+            )
+            for line, reason in sorted(found)
+        ]
+
+
+def bad_slow_rows(file: ArchivedFile, slow: SlowReading, positions: np.ndarray, reasons: list[str]) -> list[BadRow]:
+    """Of a text file that was read line by line."""
+    with file.plain.open("rb") as stream:
+        rows = [
+            BadRow(
+                int(slow.lines[position]),
+                int(slow.starts[position]),
+                reason,
+                _bytes(stream, int(slow.starts[position]), int(slow.ends[position])),
+            )
+            for position, reason in zip(positions, reasons, strict=True)
+        ]
+    rows += [_from_rejected(rejected) for rejected in slow.rejected]
+    return sorted(rows, key=lambda row: row.line)
+
+
+def bad_parquet_rows(
+    connection: duckdb.DuckDBPyConnection, file: ArchivedFile, positions: np.ndarray, reasons: list[str]
+) -> list[BadRow]:
+    """Of a Parquet file, by their positions; their bytes are the row as JSON."""
+    if len(positions) == 0:
+        return []
+    path = literal(str(file.plain))
+    texts = dict(
+        connection.execute(
+            f"""
+            select file_row_number, cast(to_json(file_row) as varchar)
+            from read_parquet({path}, file_row_number=true) as file_row
+            where file_row_number in (select unnest($1))
+            """,
+            [positions.tolist()],
+        ).fetchall()
+    )
+    return [
+        BadRow(int(position) + 1, None, reason, texts.get(int(position), "").encode())
+        for position, reason in zip(positions, reasons, strict=True)
+    ]
+
+
+def _from_rejected(rejected: Rejected) -> BadRow:
+    return BadRow(rejected.line, rejected.byte_position, rejected.reason, rejected.raw)
+
+
+def _bytes(stream, start: int, end: int) -> bytes:
+    stream.seek(start)
+    return stream.read(end - start).removesuffix(b"\r")
