@@ -67,6 +67,7 @@ class Contract:
 
     `customer_columns` maps a column that holds a customer's id to the column for its integer key.
     `row_hash_key` names the key column that is made from the row's content where the source has none.
+    `history_counts`: figures depend on versions that were replaced too, not on current rows alone.
     """
 
     dataset: str
@@ -76,6 +77,7 @@ class Contract:
     rules: tuple[Rule, ...] = ()
     customer_columns: dict[str, str] = field(default_factory=lambda: {"customer_id": "_customer_key"})
     row_hash_key: str | None = None
+    history_counts: bool = False
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)

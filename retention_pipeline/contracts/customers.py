@@ -1,5 +1,6 @@
 """One row per customer and day from which its attributes hold (`valid_from`; null: from the beginning). Further
-columns of the source stay in `_extra` and can be segments."""
+columns of the source stay in `_extra` and can be segments. A source without `valid_from` has one row per customer;
+since when its values hold follows from the versions that were replaced (staging)."""
 
 from retention_pipeline.contracts.columns import Column, Contract
 
@@ -15,4 +16,5 @@ CUSTOMERS = Contract(
         Column("acquisition_channel", "text"),
         Column("referred_by", "text"),
     ),
+    history_counts=True,
 )

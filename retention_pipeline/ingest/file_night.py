@@ -42,7 +42,8 @@ class FileNight(SourceNight):
     def _read_again(self, source: FileSource) -> None:
         """When the settings by which files are read have changed, read those from the archive that were loaded before.
 
-        They come in the order in which they came then, so that the raw table ends as if they always had been read so.
+        They come in the order in which they came then, so that the raw table ends as if they always had been read so;
+        one by one where replaced versions count, so that the history has each of them too.
         """
         folder = self.home.archive / self.contract.dataset
         outdated = self.ledger.outdated(self.mapping)
@@ -64,7 +65,7 @@ class FileNight(SourceNight):
             self._stage_alone(record, archived)
             self.ledger.files[sha256] = replace(known, mapping=self.mapping)
             self.wait(None, record)
-            if self.waiting_bytes >= BYTES_AT_ONCE:
+            if self.contract.history_counts or self.waiting_bytes >= BYTES_AT_ONCE:
                 self.bring_in()
         self.bring_in()
 

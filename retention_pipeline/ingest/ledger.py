@@ -68,9 +68,9 @@ class SourceLedger:
     loads: list[tuple[str, KnownFile]]
 
     def outdated(self, mapping: str) -> dict[str, KnownFile]:
-        """The files, by checksum and in order of their loads, that were only ever read by other settings."""
-        current = {sha256 for sha256, known in self.loads if known.mapping == mapping}
-        return {sha256: known for sha256, known in self.loads if sha256 not in current}
+        """The files, by checksum and in the order in which they came, that were last read by other settings."""
+        last_read = dict(self.loads)
+        return {sha256: known for sha256, known in last_read.items() if known.mapping != mapping}
 
     def former_loads(self, sha256: str | None = None) -> list[int]:
         """The loads of a file, or of everything."""

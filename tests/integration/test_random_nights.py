@@ -1,4 +1,4 @@
-"""Random companies delivered night by night: after every night each cell is that of the oracle on the rows in force.
+"""Random companies delivered night by night: after every night each cell is that of the oracle on the rows known.
 
 RETENTION_RANDOM_NIGHTS says how many histories to try. An example is reproduced from its seed alone.
 """
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from oracle.answers import expected_cohorts, expected_kpis, kpi_cells, read_company
 from oracle.companies import MadeCompany, made_company, write_delivery, write_home
 from oracle.comparison import differences
-from oracle.nights import made_nights, rows_in_force
+from oracle.nights import made_nights, rows_known
 from published_cells import published_cells, run_home
 
 EXAMPLES = int(os.environ.get("RETENTION_RANDOM_NIGHTS", "1"))
@@ -40,8 +40,7 @@ def test_after_every_night_the_cells_are_those_of_the_oracle(seed: int) -> None:
             write_delivery(root, f"night{number:02d}", night.rows)
             run_home(root, night.as_of)
             kpis, cohorts = published_cells(root)
-            in_force = rows_in_force(nights[: number + 1])
-            expected = read_company(in_force, company.settings, night.as_of)
+            expected = read_company(rows_known(nights[: number + 1]), company.settings, night.as_of)
             problems = [
                 differences(kpi_cells(expected_kpis(expected)), kpis),
                 differences(expected_cohorts(expected), cohorts),

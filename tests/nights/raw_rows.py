@@ -6,6 +6,9 @@ the night before gets the night's load id.
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
+
 import duckdb
 from oracle.companies import Rows
 from oracle.nights import KEYS
@@ -26,10 +29,18 @@ def open_raw_in_memory() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def put_in_force(connection: duckdb.DuckDBPyConnection, rows: Rows, zones: dict[str, str], load: int) -> None:
-    """Make these the current rows of every dataset. zones: per dataset, of timestamps without a zone."""
+def put_in_force(
+    connection: duckdb.DuckDBPyConnection, rows: Rows, zones: dict[str, str], load: int, now: datetime
+) -> None:
+    """Make these the current rows of every dataset. zones: of timestamps without one, per dataset; now: naive UTC."""
     connection.execute("use raw_store")
     for dataset in KEYS:
+        given = json.dumps({"given": sorted({column for row in rows.get(dataset, []) for column in row})})
+        connection.execute(
+            """insert into raw.ledger (load_id, dataset, source, sha256, status, drift, mapping, finished_at)
+            values ($1, $2, $2, $3, 'loaded', $4, 'the settings', $5)""",
+            [load, dataset, f"{load} {dataset}", given, now],
+        )
         _typed(connection, dataset, rows.get(dataset, []), zones.get(dataset, "UTC"))
         _register(connection, dataset)
         table = f"raw.{dataset}"
@@ -49,11 +60,11 @@ def put_in_force(connection: duckdb.DuckDBPyConnection, rows: Rows, zones: dict[
         history = ", ".join(f'"{column}"' for column in columns)
         connection.execute(
             f"""insert into {table}_history ({history}, _superseded_by, _superseded_at)
-            select {history}, {load}, timestamp '2024-01-01' from {table} where {keys} in ({gone})"""
+            select {history}, {load}, timestamp '{now}' from {table} where {keys} in ({gone})"""
         )
         connection.execute(f"delete from {table} where {keys} in ({gone})")
         connection.execute(
-            f"insert into {table} by name select *, {load} as _load_id, timestamp '2024-01-01' as _loaded_at from come"
+            f"insert into {table} by name select *, {load} as _load_id, timestamp '{now}' as _loaded_at from come"
         )
 
 

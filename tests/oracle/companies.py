@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from oracle.business_days import WEEKDAYS
-from oracle.made_customers import made_aliases, made_customers, made_rates
+from oracle.made_customers import made_aliases, made_customers, made_rates, without_dates
 from oracle.made_orders import made_orders
 from oracle.made_subscriptions import made_subscriptions
 from oracle.made_times import Clock
@@ -68,6 +68,8 @@ def made_company(random: Random, customers: int = 15, days: int = 700) -> MadeCo
         rows["subscriptions"] = made_subscriptions(random, clocks["subscriptions"], ids, first, last, currencies)
     if "customers" in connected:
         rows["customers"] = made_customers(random, clocks["customers"], ids, first, last)
+        if random.random() < 0.4:
+            rows["customers"] = without_dates(rows["customers"])
     if foreign:
         # Refunds, terms and 12-month figures look at rates of days well outside of [first, last].
         since, until = first - timedelta(days=500), last + timedelta(days=500)

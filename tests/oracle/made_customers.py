@@ -43,6 +43,12 @@ def made_customers(random: Random, clock: Clock, customers: list[str], first: da
     return rows
 
 
+def without_dates(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Rows of `customers` of a company that only tells the present: one per customer, without `valid_from`."""
+    present = {row["customer_id"]: row for row in rows}
+    return [{column: text for column, text in row.items() if column != "valid_from"} for row in present.values()]
+
+
 def made_aliases(
     random: Random, clock: Clock, customers: list[str], first: date, last: date
 ) -> tuple[list[dict[str, str]], list[str]]:

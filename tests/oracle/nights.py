@@ -1,7 +1,8 @@
 """A made-up company delivered night by night: late rows, corrections, stale versions again, and days that pass by.
 
 After the last night the rows in force are the company's. Orders and subscriptions carry `updated_at`, which decides
-between versions; of the other datasets the version delivered last is in force.
+between versions; of the other datasets the version delivered last is in force. Customers without `valid_from` have more
+versions than others, and `rows_known` keeps them all.
 """
 
 from __future__ import annotations
@@ -43,8 +44,15 @@ def made_nights(random: Random, company: MadeCompany, count: int = 6) -> list[Ni
     for dataset, rows in company.rows.items():
         for row in rows:
             arrival = arrival_of(random, row.get(DATED_BY.get(dataset, ""), ""), as_ofs)
+            is_present = tells_the_present(dataset, row)
+            if is_present and random.random() < 0.2:
+                arrival = random.randrange(count)
             versions = [row]
-            while random.random() < 0.25 and len(versions) < 3 and arrival + len(versions) < count:
+            while (
+                random.random() < (0.7 if is_present else 0.25)
+                and len(versions) < 3
+                and arrival + len(versions) < count
+            ):
                 versions.insert(0, earlier_version(random, dataset, versions[0], names))
             for number, version in enumerate(versions):
                 # Versions come in order, the last of them on any later night.
@@ -107,6 +115,11 @@ def has_versions(dataset: str) -> bool:
     return dataset in ("orders", "subscriptions")
 
 
+def tells_the_present(dataset: str, row: Row) -> bool:
+    """Whether a row of attributes comes from a source that has no `valid_from`."""
+    return dataset == "customers" and "valid_from" not in row
+
+
 def stamped(dataset: str, row: Row, night: int) -> Row:
     """With the `updated_at` of the night on which the version first came."""
     if not has_versions(dataset):
@@ -121,8 +134,24 @@ def rows_in_force(nights: Iterable[Night]) -> Rows:
     for night in nights:
         for dataset, rows in night.rows.items():
             for row in rows:
-                key = tuple(row[column] for column in KEYS[dataset])
+                key = tuple(row.get(column, "") for column in KEYS[dataset])
                 known = found[dataset].get(key)
                 if known is None or row.get("updated_at", "") >= known.get("updated_at", ""):
                     found[dataset][key] = row
     return {dataset: list(rows.values()) for dataset, rows in found.items()}
+
+
+def rows_known(nights: Iterable[Night]) -> Rows:
+    """The rows in force; of customers without `valid_from` every version in order, with the instant of its delivery.
+
+    A night's run is at 02:00 UTC of its as_of.
+    """
+    nights = list(nights)
+    found = rows_in_force(nights)
+    versions = [
+        row | {"delivered_at": f"{night.as_of}T02:00:00Z"}
+        for night in nights
+        for row in night.rows.get("customers", ())
+        if tells_the_present("customers", row)
+    ]
+    return found | {"customers": versions} if versions else found

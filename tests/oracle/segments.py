@@ -50,19 +50,34 @@ class Values:
 
 
 def attributes_in_order(rows: list[dict], rules: Rules) -> list[tuple[Moment, dict]]:
-    """The rows of `customers` by the moment from which they hold."""
+    """The rows of `customers` by the moment from which they hold.
+
+    Where the source tells no day, the last version of a day stands: that of the first day from the beginning, a later
+    one from the day of its delivery.
+    """
     source_zone = rules.source_zones.get("customers", rules.zone)
-    dated = [(moment(row.get("valid_from"), rules.zone, source_zone) or BEGINNING, row) for row in rows]
+    dated, of_day = [], {}
+    for row in rows:
+        delivered_at = moment(row.get("delivered_at"), rules.zone, source_zone)
+        if delivered_at:
+            of_day[row["customer_id"], delivered_at.day] = (delivered_at, row)
+        else:
+            dated.append((moment(row.get("valid_from"), rules.zone, source_zone) or BEGINNING, row))
+    first_days = {customer: day for customer, day in sorted(of_day, reverse=True)}
+    for (customer, day), (delivered_at, row) in of_day.items():
+        dated.append((BEGINNING if day == first_days[customer] else delivered_at, row))
     return sorted(dated, key=lambda pair: pair[0].instant)
 
 
 def attribute_values(dimension: str, dated_rows: list[tuple[Moment, dict]]) -> Values:
     """A column of `customers`; an empty one is no value. Rows of ids that were merged away are nobody's: facts
-    carry the surviving id."""
+    carry the surviving id. Where the source tells no day, the first value holds from the beginning."""
     changes = defaultdict(list)
     for valid_from, row in dated_rows:
         if row.get(dimension):
-            changes[row["customer_id"]].append(Change(valid_from.day, row[dimension]))
+            of_customer = changes[row["customer_id"]]
+            is_first = not of_customer and "valid_from" not in row
+            of_customer.append(Change(date.min if is_first else valid_from.day, row[dimension]))
     return Values(changes)
 
 

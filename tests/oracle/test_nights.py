@@ -37,4 +37,4 @@ def test_nights_correct_rows_that_were_delivered_before(seed: int) -> None:
 
 
 def keyed(dataset: str, rows: list[dict[str, str]]) -> dict[tuple, dict[str, str]]:
-    return {tuple(row[column] for column in KEYS[dataset]): row for row in rows}
+    return {tuple(row.get(column, "") for column in KEYS[dataset]): row for row in rows}

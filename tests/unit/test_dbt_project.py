@@ -213,9 +213,13 @@ def test_the_columns_of_a_source_are_those_of_its_contract(dataset: str) -> None
     assert declared == promised
 
 
-def test_every_source_is_a_dataset_its_history_or_the_registry_of_keys() -> None:
+def test_every_dataset_is_a_source() -> None:
+    assert set(CONTRACTS) <= set(SOURCES)
+
+
+def test_every_source_is_a_dataset_its_history_the_registry_of_keys_or_the_ledger() -> None:
     unknown = {name for name in SOURCES if name.removesuffix("_history") not in CONTRACTS}
-    assert unknown == {"customer_keys"}
+    assert unknown == {"customer_keys", "ledger"}
     assert not [name for name, source in SOURCES.items() if not source["description"].startswith("One row per ")]
 
 

@@ -2,7 +2,7 @@
 {%- set datasets = {'orders': 'order_id', 'subscriptions': "concat(subscription_id, ' ', cast(started_at as string))", 'customers': "coalesce(cast(valid_from as string), '')",
     'customer_aliases': 'alias_id'} %}
 {%- for dataset in datasets %}{% do source('raw', dataset) %}{% do source('raw', dataset ~ '_history') %}{% endfor %}
-{%- do ref('int_identities') %}
+{%- do ref('int_identities') %}{% do source('raw', 'ledger') %}
 {%- if not var('night') %}
 select
     cast(null as bigint) as customer_key,
@@ -34,6 +34,24 @@ with changed_rows as (
         and _load_id <= {{ var('applied_load_id') }}
     union all
 {%- endfor %}
+    {# Attributes also follow from replaced versions; read again by other settings, these may tell otherwise although no row changed. #}
+    select
+        coalesce(versions._customer_key, 0) as raw_key,
+        'customers' as dataset,
+        '' as row_key,
+        again.load_id,
+        false as is_current
+    from {{ source('raw', 'customers_history') }} as versions
+    inner join {{ source('raw', 'ledger') }} as former
+        on versions._load_id = former.load_id
+        and former.dataset = 'customers'
+    inner join {{ source('raw', 'ledger') }} as again
+        on former.source = again.source
+        and former.sha256 = again.sha256
+        and former.load_id < again.load_id
+    where again.dataset = 'customers'
+        and again.load_id > {{ var('applied_load_id') }}
+    union all
     select
         _alias_key as raw_key,
         'customer_aliases' as dataset,

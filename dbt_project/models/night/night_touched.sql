@@ -1,5 +1,5 @@
 {{ config(post_hook=['create schema if not exists touched', 'create schema if not exists touched_before']) }}
-{%- do ref('night_causes') %}{% do ref('night_fx_days') %}{% do ref('int_identities') %}{% do source('raw', 'orders') %}{% do source('raw', 'customers') %}
+{%- do ref('night_causes') %}{% do ref('night_fx_days') %}{% do ref('int_identities') %}{% do source('raw', 'orders') %}{% do source('raw', 'customers') %}{% do source('raw', 'customers_history') %}
 {%- if not var('night') %}
 select cast(null as bigint) as customer_key
 where false
@@ -90,10 +90,14 @@ due as (
     union all
 {%- endfor %}
     select _customer_key as customer_key
-    from {{ source('raw', 'customers') }}
+    from (
+        select _customer_key, coalesce(valid_from, _loaded_at) as moment from {{ source('raw', 'customers') }}
+        union all
+        select _customer_key, _loaded_at as moment from {{ source('raw', 'customers_history') }} where valid_from is null
+    ) as sign_ups
     where {{ (var('cohort_event') == 'signup') | lower }}
-        and valid_from >= {{ add_days(as_of(var('previous_as_of')), -2) }}
-        and valid_from < {{ add_days(as_of(), 2) }}
+        and moment >= {{ add_days(as_of(var('previous_as_of')), -2) }}
+        and moment < {{ add_days(as_of(), 2) }}
 )
 
 select customer_key from {{ ref('night_causes') }}

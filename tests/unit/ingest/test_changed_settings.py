@@ -91,3 +91,31 @@ def test_a_file_that_left_the_archive_cannot_be_read_again_and_is_named(company:
     [load] = company.run().refused
     assert (load.file_name, load.status) == ("landing/orders/a.csv", "failed")
     assert company.query("select count(*) from raw.orders") == [(1,)]
+
+
+def test_settings_that_are_put_back_give_what_they_gave_before(company: Company) -> None:
+    content = orders_csv(order("a").replace("paid", "complete"))
+    by_settings = {}
+    for status in ("paid", "cancelled", "paid"):
+        company.source("orders", values={"status": {status: ["complete"]}})
+        company.deliver("orders", "a.csv", content)
+        company.run()
+        by_settings[status] = company.query("select status from raw.orders")
+    assert by_settings == {"paid": [("paid",)], "cancelled": [("cancelled",)]}
+
+
+def test_versions_of_customers_are_read_again_one_by_one(company: Company) -> None:
+    for number, country in enumerate(("Holland", "BE", "Holland")):
+        # With another customer, since the same bytes again would be the same file.
+        company.load("customers", f"customer_id,country\nanna,{country}\nbert{number},BE\n".encode(), f"{number}.csv")
+    company.source("customers", values={"country": {"NL": ["Holland"]}})
+    company.run()
+    tables = "(from raw.customers_history union all by name from raw.customers)"
+    assert company.query(
+        f"select country, _load_id from {tables} where customer_id = 'anna' and _load_id >= 3 order by _load_id"
+    ) == [
+        ("Holland", 3),
+        ("NL", 4),
+        ("BE", 5),
+        ("NL", 6),
+    ]
