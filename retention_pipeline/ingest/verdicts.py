@@ -14,6 +14,7 @@ from retention_pipeline.contracts import Contract
 from retention_pipeline.ingest.schema import quoted
 
 NEW, CHANGED, UNCHANGED, STALE, REMOVED = 0, 1, 2, 3, 4
+FEW_ROWS = 1_000_000
 
 
 class Verdicts:
@@ -31,6 +32,7 @@ class Verdicts:
         self.content = [quoted(name) for name, _ in contract.typed_columns] + ["_extra"]
         self.version = contract.version_column
         self.all_new = False
+        self.are_fetched = False
         self.run("create or replace temp table rereads (load_id bigint, former_loads bigint[])")
         self.run("create or replace temp table beaten (stage_row bigint, by_load bigint, outcome utinyint)")
         self.run(
@@ -173,25 +175,51 @@ class Verdicts:
             )
             return
         newer = self._is_newer()
-        outcome = f"""case when here.rowid is null then {NEW} when {self.same_content("stage", "here")}
+        outcome = f"""case when here.current_row is null then {NEW} when {self.same_content("stage", "here")}
             then {UNCHANGED} when {newer} then {CHANGED} else {STALE} end"""
         groups = ""
         if self.replace_by:
             outcome = f"""case when not complete then {outcome}
-                when here.rowid is not null and {self.same_content("stage", "here")} then {UNCHANGED}
-                when not is_newer then {STALE} when here.rowid is null then {NEW} else {CHANGED} end"""
+                when here.current_row is not null and {self.same_content("stage", "here")} then {UNCHANGED}
+                when not is_newer then {STALE} when here.current_row is null then {NEW} else {CHANGED} end"""
             groups = f"join group_verdict on group_verdict.value = stage.{quoted(self.replace_by)}"
-        outcome = f"""case when not stage._deleted then {outcome} when here.rowid is null then {STALE}
+        outcome = f"""case when not stage._deleted then {outcome} when here.current_row is null then {STALE}
             when {newer} or {self.same_content("stage", "here")} then {REMOVED} else {STALE} end"""
         self.run(
             f"""
             insert into verdict
-            select stage.rowid, stage._load_id, here.rowid, here._load_id, {outcome}
-            from stage {groups} left join {self.table} as here on {self.same_key("stage", "here")}
+            select stage.rowid, stage._load_id, here.current_row, here._load_id, {outcome}
+            from stage {groups} {self._with_current_rows()}
             left join rereads on rereads.load_id = stage._load_id
             where stage._error is null and stage.rowid not in (select stage_row from beaten)
             """
         )
+
+    def _with_current_rows(self) -> str:
+        """A join of the stage with the current row of each key, `here`.
+
+        For a stage of few rows the current ones are fetched first, into the temporary table `current_rows`: of a table
+        of 50 million rows a join by key alone and a fetch by row number cost less than a join that has to carry every
+        column.
+        """
+        self.are_fetched = self.number("select count(*) from stage") <= FEW_ROWS
+        if not self.are_fetched:
+            current = f"(select *, rowid as current_row from {self.table})"
+            return f"left join {current} as here on {self.same_key('stage', 'here')}"
+        self.run(
+            f"""
+            create or replace temp table pairs as select stage.rowid as stage_row, here.rowid as current_row
+            from stage join {self.table} as here on {self.same_key("stage", "here")} where stage._error is null
+            """
+        )
+        self.run(
+            f"""
+            create or replace temp table current_rows as select *, rowid as current_row from {self.table}
+            where rowid in (select current_row from pairs)
+            """
+        )
+        return """left join pairs on pairs.stage_row = stage.rowid
+            left join current_rows as here on here.current_row = pairs.current_row"""
 
     def _is_newer(self) -> str:
         if self.version is None:

@@ -126,11 +126,13 @@ class _Merger(Verdicts):
             return
         names = ", ".join(quoted(name) for name, _ in self.contract.history_columns)
         current = ", ".join(f"here.{quoted(name)}" for name, _ in self.contract.raw_columns)
+        is_there = self.are_fetched and not self.replace_by  # with replace_by, rows of other keys leave too
+        here, row = ("current_rows", "current_row") if is_there else (self.table, "rowid")
         self.run(
             f"""
             insert into {self.history} ({names})
             select {current}, leaving.by_load, {self.now}
-            from {self.table} as here join leaving on here.rowid = leaving.current_row
+            from {here} as here join leaving on here.{row} = leaving.current_row
             """
         )
         self.run(f"delete from {self.table} where rowid in (select current_row from leaving)")
