@@ -1,6 +1,6 @@
 """What a contract is made of: columns, rules between the columns of one row, and the dataset that they describe.
 
-Declarations only. How a value is read from text belongs to `ingest/checks.py`; which datasets exist, to the modules
+Declarations only. How a value is read from text belongs to `ingest/values.py`; which datasets exist, to the modules
 beside this one, one per dataset.
 """
 
