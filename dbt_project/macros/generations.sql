@@ -6,12 +6,14 @@
 
 {% macro grains() -%} {{ return(['week', 'month', 'quarter', 'year']) }} {%- endmacro %}
 
-{# Facts that a model is built from: all of them, at night those of touched customers. A backfill adds up the contributions of everybody anew. #}
+{# Facts that a model is built from: all of them, at night those of touched customers; sums only read customers whose contribution may differ.
+   A backfill adds up the contributions of everybody anew. #}
 {% macro fact(model) -%}
   {%- do ref('night_touched') -%}
-  {%- if var('night') and not (var('backfill') and config.get('materialized') == 'contributions') -%}
-    {{ touched_rows(ref(model)) }}
-  {%- else -%} {{ ref(model) }}
+  {%- set is_sum = config.get('materialized') == 'contributions' -%}
+  {%- if not var('night') or (var('backfill') and is_sum) -%} {{ ref(model) }}
+  {%- elif is_sum -%} (select * from {{ touched_rows(ref(model)) }} where customer_key in (select customer_key from {{ changed_customers(this) }}))
+  {%- else -%} {{ touched_rows(ref(model)) }}
   {%- endif -%}
 {%- endmacro %}
 
@@ -31,6 +33,37 @@
 {% macro touched_rows(relation) -%} {{ relation.incorporate(path={"schema": "touched"}) }} {%- endmacro %}
 
 {% macro touched_rows_before(relation) -%} {{ relation.incorporate(path={"schema": "touched_before"}) }} {%- endmacro %}
+
+{# Customers of a fact whose rows differ from the previous generation's, and of a model of sums those whose contribution may differ:
+   rows of one of its facts differ, or one of them is due. #}
+{% macro changed_customers(relation) -%} {{ relation.incorporate(path={"schema": "changed"}) }} {%- endmacro %}
+
+{% macro customers_of_sums() -%}
+  {%- set direct = facts_among(model.depends_on.nodes) -%}
+  {%- set behind = [] -%}
+  {%- set open = direct | list -%}
+  {%- for _ in range(100) if open -%}
+    {%- set fact = open.pop() -%}
+    {%- if fact not in behind -%}
+      {%- do behind.append(fact) -%}
+      {%- do open.extend(facts_among(graph.nodes[fact].depends_on.nodes)) -%}
+    {%- endif -%}
+  {%- endfor -%}
+  {%- for fact in direct -%}
+    select customer_key from {{ changed_customers(this.incorporate(path={"identifier": graph.nodes[fact].name})) }}
+    union
+  {% endfor -%}
+  select customer_key from main.night_due
+  where fact in ('int_fx_rates'{% for fact in behind %}, '{{ graph.nodes[fact].name }}'{% endfor %})
+{%- endmacro %}
+
+{% macro facts_among(nodes) -%}
+  {%- set found = [] -%}
+  {%- for node in nodes if node in graph.nodes and graph.nodes[node].config.materialized == 'by_customer' -%}
+    {%- do found.append(node) -%}
+  {%- endfor -%}
+  {{ return(found) }}
+{%- endmacro %}
 
 {# The condition on raw rows: at night those of touched customers, by the key of the id that the source gave (0: none). #}
 {% macro of_touched_customers(key) -%}

@@ -1,5 +1,5 @@
 {# Marks: the days on which figures change although no row arrives. A customer with a mark in [previous as_of, as_of) is due.
-   Each is (fact, condition): named here, once, and read from the previous generation's facts, as what changes a fact touches its customer anyway. #}
+   Each is (fact, condition): named here, once, every date of a fact that sums look at, and read from the previous generation's facts, as what changes a fact touches its customer anyway. #}
 {% macro marks() -%}
 {%- set conditions = [
     ['int_purchase_days', falls_due('purchase_date')],
@@ -9,6 +9,7 @@
     ['int_active_spans', falls_due('end_date')],
     ['int_active_spans', falls_due('end_date', days_later=-1)],
     ['int_counted_phases', falls_due('start_date')],
+    ['int_counted_phases', falls_due('end_date')],
     ['int_mrr_changes', falls_due('change_date')],
     ['int_mrr_changes', falls_due(twelve_months_after('change_date'))],
     ['int_terms', falls_due('term_date')],

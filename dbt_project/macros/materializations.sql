@@ -27,7 +27,7 @@
     {%- set columns = column_names(target_relation) -%}
     {%- set new_rows = touched_rows(target_relation) -%}
     {%- set old_rows = touched_rows_before(target_relation) -%}
-    {%- set changed = temporary('changed_customers') -%}
+    {%- set changed = changed_customers(target_relation) -%}
     {%- call statement('old_rows') -%}
       create or replace table {{ old_rows }} as
       select {{ columns }} from {{ target_relation }} where customer_key in (select customer_key from main.night_touched)
@@ -37,7 +37,7 @@
       select {{ columns }} from ({{ sql }}) as tonight where customer_key in (select customer_key from main.night_touched)
     {%- endcall -%}
     {%- call statement('changed') -%}
-      create or replace temporary table {{ changed }} as
+      create or replace table {{ changed }} as
       select customer_key from (select {{ columns }} from {{ old_rows }} except all select {{ columns }} from {{ new_rows }}) as gone
       union
       select customer_key from (select {{ columns }} from {{ new_rows }} except all select {{ columns }} from {{ old_rows }}) as come
@@ -49,7 +49,6 @@
       insert into {{ target_relation }} ({{ columns }})
       select {{ columns }} from {{ new_rows }} where customer_key in (select customer_key from {{ changed }})
     {%- endcall -%}
-    {%- call statement('drop') -%} drop table {{ changed }} {%- endcall -%}
   {%- endif -%}
   {{ run_hooks(post_hooks) }}
   {%- do adapter.commit() -%}
@@ -87,6 +86,7 @@
     {%- set columns = keys + (measures | map(attribute='name') | list) -%}
     {%- set difference = temporary('difference') -%}
     {%- set changed = temporary('changed_sums') -%}
+    {%- call statement('customers') -%} create or replace table {{ changed_customers(target_relation) }} as {{ customers_of_sums() }} {%- endcall -%}
     {%- for grain in grains_of(sql) -%}
       {%- set tonight = sql | replace('__grain__', grain) -%}
       {%- call statement('difference') -%}

@@ -29,11 +29,15 @@ SHIFTS = (timedelta(0), timedelta(days=1), timedelta(days=-365))
 
 @dataclass(frozen=True)
 class Model:
-    """One model: its name, how it is materialized, the keys of its sums, and its SQL with the placeholders."""
+    """One model: its name, how it is materialized, the keys of its sums, the facts that it reads and those that stand
+    behind them, and its SQL with the placeholders.
+    """
 
     name: str
     materialized: str
     flow_keys: tuple[str, ...]
+    facts: tuple[str, ...]
+    facts_behind: tuple[str, ...]
     sql: str
 
     def text(self, as_of: date, previous_as_of: date | None, applied_load: int) -> str:
@@ -102,8 +106,19 @@ def _compiled(settings: Settings, folder: Path, *, night: bool) -> list[Model]:
             nodes[name].name,
             nodes[name].config.materialized,
             tuple(nodes[name].config.get("flow_keys") or ()),
+            tuple(nodes[fact].name for fact in _facts(nodes, name)),
+            tuple(nodes[fact].name for fact in _facts_behind(nodes, name)),
             nodes[name].compiled_code,
         )
         for name in order
         if name in nodes and nodes[name].config.materialized != "ephemeral"
     ]
+
+
+def _facts(nodes: dict, name: str) -> list[str]:
+    return [n for n in nodes[name].depends_on.nodes if n in nodes and nodes[n].config.materialized == "by_customer"]
+
+
+def _facts_behind(nodes: dict, name: str) -> set[str]:
+    direct = set(_facts(nodes, name))
+    return direct.union(*(_facts_behind(nodes, fact) for fact in direct))

@@ -109,7 +109,7 @@ def _without_due(models: CompiledModels) -> CompiledModels:
 
     night = [
         replace(
-            model, sql=model.sql.replace("select customer_key from due", "select customer_key from due where false")
+            model, sql=model.sql.replace("select customer_key, fact from due", "select customer_key, fact from due where false")
         )
         for model in models.night
     ]

@@ -71,9 +71,15 @@ class Warehouse:
 
     def _exchange_customers(self, table: str, sql: str) -> None:
         execute = self.connection.execute
+        execute("create schema if not exists changed")
         for schema, rows in [("touched_before", table), ("touched", f"({sql})")]:
             execute(f"create schema if not exists {schema}")
             execute(f"create or replace table {schema}.{table} as select * from {rows} where customer_key in {TOUCHED}")
+        rows, rows_before = f"select * from touched.{table}", f"select * from touched_before.{table}"
+        execute(
+            f"create or replace table changed.{table} as select customer_key from ({rows} except all {rows_before}) "
+            f"union select customer_key from ({rows_before} except all {rows})"
+        )
         execute(f"delete from {table} where customer_key in {TOUCHED}")
         execute(f"insert into {table} by name from touched.{table}")
 
@@ -87,6 +93,12 @@ class Warehouse:
         minus = ", ".join(f"-{measure} as {measure}" for measure in measures)
         plus = ", ".join(measures)
         some = " or ".join(f"sum({measure}) <> 0" for measure in measures)
+        due = ", ".join(f"'{fact}'" for fact in ("int_fx_rates", *model.facts_behind))
+        execute(
+            f"create or replace table changed.{model.name} as "
+            + " union ".join(f"select customer_key from changed.{fact}" for fact in model.facts)
+            + f" union select customer_key from night_due where fact in ({due})"
+        )
         parts = [f"select {keys}, {plus} from {model.name}"]
         for text in texts(sql):
             before = (
