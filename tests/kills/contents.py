@@ -24,7 +24,7 @@ from ({rows}) where measure not in ('last_load', 'last_delivery')
 # In a killed night there are more runs than in an undisturbed one.
 ABOUT_RUNS = {"pipeline_runs"}
 # Columns of raw that say when something was seen or loaded.
-RAW_TIMES = {"_loaded_at", "_superseded_at", "seen_at", "file_stamp", "loaded_at", "finished_at"}
+RAW_TIMES = {"_loaded_at", "_superseded_at", "seen_at", "file_stamp", "loaded_at", "finished_at", "visited_at"}
 EXAMPLES = 2
 
 
@@ -47,8 +47,8 @@ def raw_tables(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str
     for table, columns in _columns(connection, database, "raw").items():
         times = RAW_TIMES | ({"started_at"} if table == "ledger" else set())
         said = ", ".join(f'"{name}"' for name in columns if name not in times)
-        # A file is seen once more by the run after a kill.
-        distinct = "distinct " if table == "deliveries" else ""
+        # A file is seen once more by the run after a kill, and a source asked once more.
+        distinct = "distinct " if table in ("deliveries", "source_visits") else ""
         tables[f"raw.{table}"] = f"select {distinct}{said} from {database}.raw.{table}"
     return tables
 
