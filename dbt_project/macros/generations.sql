@@ -40,6 +40,7 @@
 
 {% macro customers_of_sums() -%}
   {%- set direct = facts_among(model.depends_on.nodes) -%}
+  {%- if not direct -%} {%- do exceptions.raise_compiler_error(this.identifier ~ ' is a sum over no fact: dbt knows no graph') -%} {%- endif -%}
   {%- set behind = [] -%}
   {%- set open = direct | list -%}
   {%- for _ in range(100) if open -%}

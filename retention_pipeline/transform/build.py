@@ -166,6 +166,7 @@ def invoke(project_dir: Path, arguments: list[str], on_event: Callable[[Any], No
     from dbt.contracts.graph.manifest import Manifest
 
     manifest = Manifest.from_msgpack((parsed_project(project_dir) / "partial_parse.msgpack").read_bytes())
+    manifest.build_flat_graph()  # what macros know as `graph`; dbt makes it only where it parses
     callbacks = [*([on_event] if on_event else []), *stopping_listeners()]
     return dbtRunner(manifest=manifest, callbacks=callbacks).invoke(arguments)
 
