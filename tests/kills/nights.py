@@ -55,7 +55,7 @@ class NightRun:
         self.known_records = set(home.runs.glob("*.json"))
         command = [sys.executable, "-m", "retention_pipeline.cli", "run", "--as-of", day.isoformat()]
         environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
-        self.log = tempfile.TemporaryFile("w+", encoding="utf-8")
+        self.log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  (read when the run has ended)
         self.process = subprocess.Popen(
             [*command, "--home", str(home.root)],
             stdout=self.log,

@@ -108,10 +108,7 @@ def _without_due(models: CompiledModels) -> CompiledModels:
     from dataclasses import replace
 
     night = [
-        replace(
-            model, sql=model.sql.replace("select customer_key, fact from due", "select customer_key, fact from due where false")
-        )
-        for model in models.night
+        replace(model, sql=model.sql.replace("fact from due", "fact from due where false")) for model in models.night
     ]
     return CompiledModels(models.full, night)
 
