@@ -16,3 +16,47 @@
 {%- endfor %}
   end
 {%- endmacro %}
+
+{# Columns of an event of int_cohort_flows: what happened on a `day` to a `member` of a cohort (relations with week_number and month_number). `counted` says
+   whether it counts in its period of the grain that __grain stands for; `expressions` has what it is besides; the other columns are 0. #}
+{% macro cohort_event(kind, day, member, expressions, counted=none) -%}
+  {%- set types = {} -%}
+  {%- set found = {} -%}
+  {%- for grain in grains() -%}
+    {%- do types.update({'counted_' ~ grain: 'integer'}) -%}
+    {%- if counted is not none -%} {%- do found.update({'counted_' ~ grain: counted | replace('__grain', grain)}) -%} {%- endif -%}
+  {%- endfor -%}
+  {%- do types.update({'is_last': 'integer', 'mrr_change': 'decimal(18, 6)'}) -%}
+  {%- do found.update(expressions) -%}
+  {{ kind }} as kind,
+        {{ member }}.basis_number,
+        {{ member }}.profile_key,
+        {{ member }}.week_number as cohort_week,
+        {{ member }}.month_number as cohort_month,
+        {{ day }}.week_number,
+        {{ day }}.month_number,
+        {{ only(types, found) }}
+{%- endmacro %}
+
+{# Rows are grouped by one number in half the time of several columns: a cell is kind (or grain), basis, cohort and period in one. #}
+{% macro cohort_cell(kind, basis_number, cohort_number, period_number) -%}
+  ((cast({{ kind }} as bigint) * {{ cell_bases() }} + {{ basis_number }}) * {{ cell_places() }} + {{ cohort_number }}) * {{ cell_places() }} + {{ period_number }}
+{%- endmacro %}
+
+{# Three bases, each of customers with that basis alone and of the others. #}
+{% macro cell_bases() -%} {{ return(6) }} {%- endmacro %}
+
+{% macro cell_places() -%} {{ return(1048576) }} {%- endmacro %}
+
+{% macro cell_kind(cell) -%} {{ int_div(cell, cell_bases() * cell_places() * cell_places()) }} {%- endmacro %}
+
+{% macro cell_basis(cell) -%} {{ int_div(cell, cell_places() * cell_places()) }} % {{ cell_bases() }} {%- endmacro %}
+
+{% macro cell_cohort(cell) -%} {{ int_div(cell, cell_places()) }} % {{ cell_places() }} {%- endmacro %}
+
+{% macro cell_period(cell) -%} {{ cell }} % {{ cell_places() }} {%- endmacro %}
+
+{# Weeks beyond the greatest age that is shown matter only as later ones: one number stands for them all. #}
+{% macro shown_or_later(level, cohort_number, period_number) -%}
+  {%- if level == 'week' -%} least({{ period_number }}, {{ cohort_number }} + {{ var('cohort_max_age')['week'] + 1 }}) {%- else -%} {{ period_number }} {%- endif -%}
+{%- endmacro %}

@@ -1,16 +1,14 @@
 {{ config(materialized='contributions', flow_keys=['grain', 'basis', 'segment_dimension', 'segment_value', 'cohort_number', 'period_number']) }}
 {%- set columns = {'members': 'bigint', 'ever_active': 'bigint', 'active_purchases': 'bigint', 'active_change': 'bigint', 'last_active': 'bigint',
     'order_revenue': 'decimal(38, 2)', 'mrr_change': 'decimal(38, 6)'} %}
-{%- set row_columns = narrow(columns) %}
-{#- Grouping by one number is cheaper than by four columns: a cell is basis, cohort and period in one. -#}
 {%- set bases = ['order', 'subscription', 'any'] %}
-{%- set places = 1048576 %}
+{%- set kind = {'member': 0, 'lasting': 1, 'purchase': 2, 'opening': 3, 'closing': 4} %}
+{#- Days are added up by week and by month only: quarters and years are made of months. -#}
+{%- set levels = {'week': ['week'], 'month': ['month', 'quarter', 'year']} %}
+{#- Purchase days are read where they are used: what several parts of a query share is kept in memory, and they are too many for that. -#}
+{%- set purchase_days = fact('int_purchase_days') %}
 with cohort_members as (
     select * from {{ fact('int_cohort_members') }}
-),
-
-purchase_days as (
-    select * from {{ fact('int_purchase_days') }}
 ),
 
 spans as (
@@ -20,23 +18,26 @@ spans as (
 
 mrr_changes as (
     select * from {{ fact('int_mrr_changes') }}
+    where currency = '{{ var("reporting_currency") }}'
 ),
 
 periods as (
     select * from {{ ref('int_periods') }}
-    where grain = {{ this_grain() }}
 ),
 
 calendar as (
     select
-        calendar.calendar_date,
-        calendar.period_start,
-        calendar.close_date,
-        periods.period_number
+        calendar.calendar_date
+{%- for grain in grains() %},
+        max(case when calendar.grain = '{{ grain }}' then cast(periods.period_number as bigint) end) as {{ grain }}_number,
+        max(case when calendar.grain = '{{ grain }}' then calendar.period_start end) as {{ grain }}_start,
+        max(case when calendar.grain = '{{ grain }}' then calendar.close_date end) as {{ grain }}_close
+{%- endfor %}
     from {{ ref('int_calendar') }} as calendar
     inner join periods
-        on calendar.period_start = periods.period_start
-    where calendar.grain = {{ this_grain() }}
+        on calendar.grain = periods.grain
+        and calendar.period_start = periods.period_start
+    group by calendar.calendar_date
 ),
 
 members as (
@@ -46,222 +47,370 @@ members as (
             + case when cohort_members.is_only_basis then {{ bases | length }} else 0 end as basis_number,
         cohort_members.customer_key,
         cohort_members.profile_key,
-        cast(calendar.period_number as bigint) as cohort_number
+        calendar.week_number,
+        calendar.month_number
     from cohort_members
     inner join calendar
         on cohort_members.cohort_date = calendar.calendar_date
 ),
 
-{# Purchases: the first day of a customer in a period is an activity of it; the last one before as_of is its last. #}
-purchases as (
-    select
-        purchase_days.customer_key,
-        calendar.period_start,
-        calendar.close_date,
-        calendar.period_number,
-        purchase_days.revenue,
-        case when purchase_days.previous_date is null or purchase_days.previous_date < calendar.period_start then 1 else 0 end as is_first_in_period,
-        case when purchase_days.next_date is null or purchase_days.next_date >= {{ as_of() }} then 1 else 0 end as is_last
-    from purchase_days
-    inner join calendar
-        on purchase_days.purchase_date = calendar.calendar_date
-),
-
-{# Subscriptions: a span covers the periods from its start to its last day; where the span before reaches into the same period, from the next one. #}
 covers as (
     select
-        spans.customer_key,
-        start_calendar.period_number
-            + case when spans.previous_end_date > start_calendar.period_start then 1 else 0 end as from_number,
-        last_calendar.period_number as last_number,
-        case when spans.next_start_date is null or spans.next_start_date >= {{ as_of() }} then 1 else 0 end as is_last
+        customer_key,
+        start_date,
+        previous_end_date,
+        next_start_date,
+        {{ add_days('end_date', -1) }} as last_date,
+        case when next_start_date is null or next_start_date >= {{ as_of() }} then 1 else 0 end as is_last
     from spans
-    inner join calendar as start_calendar
-        on spans.start_date = start_calendar.calendar_date
-    left join calendar as last_calendar
-        on {{ add_days('spans.end_date', -1) }} = last_calendar.calendar_date
+    where start_date < {{ as_of() }}
 ),
 
-member_covers as (
+purchases_of_any as (
     select
-        members.basis,
+        members.customer_key,
         members.basis_number,
         members.profile_key,
-        members.cohort_number,
-        greatest(covers.from_number, members.cohort_number) as from_number,
-        case when covers.last_number is not null then greatest(covers.last_number + 1, members.cohort_number) end as to_number,
-        covers.last_number,
-        covers.is_last
-    from covers
-    inner join members
-        on covers.customer_key = members.customer_key
-        and members.basis in ('subscription', 'any')
+        members.week_number,
+        members.month_number,
+        purchase_days.purchase_date,
+        purchase_days.previous_date,
+        purchase_days.next_date
+    from members
+    inner join {{ purchase_days }} as purchase_days
+        on members.customer_key = purchase_days.customer_key
+        and purchase_days.purchase_date < {{ as_of() }}
+    where members.basis = 'any'
 ),
 
 {# Basis any of customers who have both: purchases in periods that no counted day covers come on top of the covers. #}
 uncovered_purchases as (
+{%- for grain in grains() %}
     select
-        members.profile_key,
-        members.cohort_number,
-        purchases.period_number
-    from purchases
-    inner join members
-        on purchases.customer_key = members.customer_key
-        and members.basis = 'any'
-        and members.cohort_number <= purchases.period_number
+        {{ cohort_event(kind.purchase, 'calendar', 'purchases_of_any', {'counted_' ~ grain: '1'}) }}
+    from purchases_of_any
+    inner join calendar
+        on purchases_of_any.purchase_date = calendar.calendar_date
     left join spans
-        on purchases.customer_key = spans.customer_key
-        and spans.start_date < purchases.close_date
-        and spans.end_date > purchases.period_start
-    where purchases.is_first_in_period = 1
+        on purchases_of_any.customer_key = spans.customer_key
+        and spans.start_date < calendar.{{ grain }}_close
+        and spans.end_date > calendar.{{ grain }}_start
+    where (purchases_of_any.previous_date is null or purchases_of_any.previous_date < calendar.{{ grain }}_start)
         and spans.customer_key is null
+    {% if not loop.last %}union all{% endif %}
+{%- endfor %}
 ),
 
-{# The last activity of those customers: of the last purchase and the last counted day the later one; null while they are active. #}
+{# The last activity of those customers: of the last purchase and the last counted day the later one; as_of or later while they are active. #}
 last_activities as (
     select
-        members.profile_key,
-        members.cohort_number,
-        members.customer_key,
-        case when max(activity.is_open) = 0 then max(activity.period_number) end as last_number
-    from members
-    inner join (
-        select customer_key, period_number, 0 as is_open from purchases where is_last = 1
-        union all
-        select customer_key, coalesce(last_number, from_number) as period_number, case when last_number is null then 1 else 0 end as is_open
-        from covers
-        where is_last = 1
-    ) as activity
-        on members.customer_key = activity.customer_key
-    where members.basis = 'any'
-    group by
-        members.profile_key,
-        members.cohort_number,
-        members.customer_key
-    having max(activity.is_open) = 1
-        or max(activity.period_number) >= members.cohort_number
-),
-
-mrr_by_period as (
-    select
-        members.basis,
         members.basis_number,
         members.profile_key,
-        members.cohort_number,
-        greatest(calendar.period_number, members.cohort_number) as period_number,
-        mrr_changes.mrr_after - mrr_changes.mrr_before as mrr_change
+        members.week_number,
+        members.month_number,
+        max(activities.last_date) as last_date
+    from members
+    inner join (
+        select
+            customer_key,
+            purchase_date as last_date
+        from purchases_of_any
+        where next_date is null
+            or next_date >= {{ as_of() }}
+        union all
+        select
+            customer_key,
+            last_date
+        from covers
+        where is_last = 1
+    ) as activities
+        on members.customer_key = activities.customer_key
+    where members.basis = 'any'
+    group by
+        members.customer_key,
+        members.basis_number,
+        members.profile_key,
+        members.week_number,
+        members.month_number
+),
+
+{# What happens to members besides the purchases of basis order. A member: on the cohort's day. Lasting: active at as_of. A cover opens its first period unless
+   the one before reaches into it, and closes its last one unless the next one starts in it. #}
+events as (
+    select
+        {{ cohort_event(kind.member, 'members', 'members', {}, '1') }}
+    from members
+    union all
+    select
+        {{ cohort_event(kind.opening, 'calendar', 'members', {}, 'case when covers.previous_end_date > calendar.__grain_start then 0 else 1 end') }}
+    from covers
+    inner join calendar
+        on covers.start_date = calendar.calendar_date
+    inner join members
+        on covers.customer_key = members.customer_key
+        and members.basis in ('subscription', 'any')
+    union all
+    select
+        {{ cohort_event(kind.closing, 'calendar', 'members', {'is_last': "case when members.basis = 'subscription' then covers.is_last else 0 end"},
+            'case when covers.next_start_date < calendar.__grain_close then 0 else 1 end') }}
+    from covers
+    inner join calendar
+        on covers.last_date = calendar.calendar_date
+    inner join members
+        on covers.customer_key = members.customer_key
+        and members.basis in ('subscription', 'any')
+    union all
+    select
+        {{ cohort_event(kind.lasting, 'members', 'members', {}, '1') }}
+    from covers
+    inner join members
+        on covers.customer_key = members.customer_key
+        and members.basis = 'subscription'
+    where covers.is_last = 1
+        and covers.last_date >= {{ as_of() }}
+    union all
+    select
+        {{ cohort_event(kind.closing, 'calendar', 'last_activities', {'is_last': '1'}) }}
+    from last_activities
+    inner join calendar
+        on last_activities.last_date = calendar.calendar_date
+    union all
+    select
+        {{ cohort_event(kind.lasting, 'last_activities', 'last_activities', {}, '1') }}
+    from last_activities
+    where last_date >= {{ as_of() }}
+    union all
+    select
+        {{ cohort_event(kind.opening, 'calendar', 'members', {'mrr_change': 'mrr_changes.mrr_after - mrr_changes.mrr_before'}) }}
     from mrr_changes
     inner join calendar
         on mrr_changes.change_date = calendar.calendar_date
     inner join members
         on mrr_changes.customer_key = members.customer_key
         and members.basis = 'subscription'
-    where mrr_changes.currency = '{{ var("reporting_currency") }}'
+    union all
+    select * from uncovered_purchases
 ),
 
-{# `ever_active` counts members with an activity in their cohort's period or later; `last_active` those whose last one this is. #}
-contributions as (
-    select (basis_number * {{ places }} + cohort_number) * {{ places }} + cohort_number as cell, profile_key, {{ only(row_columns, {'members': '1'}) }}
-    from members
-    union all
+{%- for level, level_grains in levels.items() %}
+{%- set counts = {} %}
+{%- for grain in level_grains %}{% do counts.update({'counted_' ~ grain: 'bigint'}) %}{% endfor %}
+{%- do counts.update({'is_last': 'bigint'}) %}
+{%- set purchase_measures = dict(counts, order_revenue='decimal(38, 2)') %}
+{%- set event_measures = dict(counts, mrr_change='decimal(38, 6)') %}
+
+{# The first day of a customer in a period counts as an activity of it; the last one before as_of is its last. #}
+purchases_by_{{ level }} as (
     select
-        (members.basis_number * {{ places }} + members.cohort_number) * {{ places }} + purchases.period_number as cell,
+        {{ cohort_cell(kind.purchase, 'members.basis_number', 'members.' ~ level ~ '_number',
+            shown_or_later(level, 'members.' ~ level ~ '_number', 'calendar.' ~ level ~ '_number')) }} as cell,
         members.profile_key,
-        {{ only(row_columns, {'active_purchases': 'purchases.is_first_in_period', 'last_active': 'purchases.is_last', 'order_revenue': 'purchases.revenue'}) }}
-    from purchases
+{%- for grain in level_grains %}
+        case when purchase_days.previous_date is null or purchase_days.previous_date < calendar.{{ grain }}_start then 1 else 0 end as counted_{{ grain }},
+{%- endfor %}
+        case when purchase_days.next_date is null or purchase_days.next_date >= {{ as_of() }} then 1 else 0 end as is_last,
+        purchase_days.revenue as order_revenue
+    from {{ purchase_days }} as purchase_days
+    inner join calendar
+        on purchase_days.purchase_date = calendar.calendar_date
     inner join members
-        on purchases.customer_key = members.customer_key
+        on purchase_days.customer_key = members.customer_key
         and members.basis = 'order'
-        and members.cohort_number <= purchases.period_number
-    union all
-    select
-        (members.basis_number * {{ places }} + members.cohort_number) * {{ places }} + members.cohort_number as cell,
-        members.profile_key,
-        {{ only(row_columns, {'ever_active': '1'}) }}
-    from purchases
-    inner join members
-        on purchases.customer_key = members.customer_key
-        and members.basis = 'order'
-        and members.cohort_number <= purchases.period_number
-    where purchases.is_last = 1
-    union all
-    select (basis_number * {{ places }} + cohort_number) * {{ places }} + from_number as cell, profile_key, {{ only(row_columns, {'active_change': '1'}) }}
-    from member_covers
-    union all
-    select (basis_number * {{ places }} + cohort_number) * {{ places }} + to_number as cell, profile_key, {{ only(row_columns, {'active_change': '-1'}) }}
-    from member_covers
-    where to_number is not null
-    union all
-    select (basis_number * {{ places }} + cohort_number) * {{ places }} + cohort_number as cell, profile_key, {{ only(row_columns, {'ever_active': 'is_last'}) }}
-    from member_covers
-    where basis = 'subscription'
-        and (last_number is null or last_number >= cohort_number)
-    union all
-    select (basis_number * {{ places }} + cohort_number) * {{ places }} + last_number as cell, profile_key, {{ only(row_columns, {'last_active': 'is_last'}) }}
-    from member_covers
-    where basis = 'subscription'
-        and last_number >= cohort_number
-    union all
-    select (2 * {{ places }} + cohort_number) * {{ places }} + period_number as cell, profile_key, {{ only(row_columns, {'active_purchases': '1'}) }}
-    from uncovered_purchases
-    union all
-    select (2 * {{ places }} + cohort_number) * {{ places }} + cohort_number as cell, profile_key, {{ only(row_columns, {'ever_active': '1'}) }}
-    from last_activities
-    union all
-    select (2 * {{ places }} + cohort_number) * {{ places }} + last_number as cell, profile_key, {{ only(row_columns, {'last_active': '1'}) }}
-    from last_activities
-    where last_number is not null
-    union all
-    select (basis_number * {{ places }} + cohort_number) * {{ places }} + period_number as cell, profile_key, {{ only(row_columns, {'mrr_change': 'mrr_change'}) }}
-    from mrr_by_period
 ),
 
-sums as (
-    {{ rows_by_segment('contributions', ['cell'], columns) }}
+{% if level == 'month' -%}
+purchases_by_month_and_profile as (
+    {{ sums_by_profile('purchases_by_month', ['cell'], purchase_measures) }}
 ),
 
-decoded as (
-    select
-        {{ int_div('cell', places * places) }} % {{ bases | length }} as basis_number,
-        cell >= {{ bases | length * places * places }} as is_only_basis,
-        cast({{ int_div('cell', places) }} % {{ places }} as integer) as cohort_number,
-        cast(cell % {{ places }} as integer) as period_number,
-        segment_dimension,
-        segment_value,
-        {{ columns | join(', ') }}
-    from sums
+{% endif -%}
+purchase_sums_by_{{ level }} as (
+    {{ sums_by_segment('purchases_by_month_and_profile' if level == 'month' else 'purchases_by_week', ['cell'], purchase_measures) }}
 ),
 
-named as (
+events_by_{{ level }} as (
     select
-        case basis_number{% for basis in bases %} when {{ loop.index0 }} then '{{ basis }}'{% endfor %} end as basis,
-        is_only_basis,
+        {{ cohort_cell('kind', 'basis_number', 'cohort_' ~ level, shown_or_later(level, 'cohort_' ~ level, level ~ '_number')) }} as cell,
+        profile_key,
+        {{ event_measures | join(', ') }}
+    from events
+),
+
+events_by_{{ level }}_and_profile as (
+    {{ sums_by_profile('events_by_' ~ level, ['cell'], event_measures) }}
+),
+
+event_sums_by_{{ level }} as (
+    {{ sums_by_segment('events_by_' ~ level ~ '_and_profile', ['cell'], event_measures) }}
+),
+
+sums_by_{{ level }} as (
+    select
+        cell,
+        segment_number,
+        {{ counts | join(', ') }},
+        order_revenue,
+        cast(0 as decimal(38, 6)) as mrr_change
+    from purchase_sums_by_{{ level }}
+    union all
+    select
+        cell,
+        segment_number,
+        {{ counts | join(', ') }},
+        cast(0 as decimal(38, 2)) as order_revenue,
+        mrr_change
+    from event_sums_by_{{ level }}
+),
+{%- endfor %}
+
+months as (
+    select distinct
+        month_number,
+        quarter_number,
+        year_number
+    from calendar
+),
+
+with_longer_periods as (
+    select
+        sums_by_month.cell,
+        cohort_months.month_number as cohort_month,
+        cohort_months.quarter_number as cohort_quarter,
+        cohort_months.year_number as cohort_year,
+        event_months.month_number,
+        event_months.quarter_number,
+        event_months.year_number,
+        sums_by_month.segment_number,
+{%- for grain in levels.month %}
+        sums_by_month.counted_{{ grain }},
+{%- endfor %}
+        sums_by_month.is_last,
+        sums_by_month.order_revenue,
+        sums_by_month.mrr_change
+    from sums_by_month
+    inner join months as cohort_months
+        on {{ cell_cohort('sums_by_month.cell') }} = cohort_months.month_number
+    inner join months as event_months
+        on {{ cell_period('sums_by_month.cell') }} = event_months.month_number
+),
+
+sums_by_grain as (
+{%- for grain in grains() %}
+    select
+        {{ loop.index0 }} as grain_number,
+        {{ cell_kind('cell') }} as kind,
+        {{ cell_basis('cell') }} as basis_number,
+        {{ 'cohort_' ~ grain if grain in levels.month else cell_cohort('cell') }} as cohort_number,
+        {{ grain ~ '_number' if grain in levels.month else cell_period('cell') }} as period_number,
+        segment_number,
+        counted_{{ grain }} as counted,
+        is_last,
+        order_revenue,
+        mrr_change
+    from {{ 'with_longer_periods' if grain in levels.month else 'sums_by_week' }}
+    {% if not loop.last %}union all{% endif %}
+{%- endfor %}
+),
+
+{# `ever_active` counts members with an activity in their cohort's period or later; `last_active` those whose last one this is. Covers and MRR from before the
+   cohort's period hold in it, but an activity before it is none of the cohort's. #}
+flows as (
+    select
+        grain_number,
+        basis_number,
         cohort_number,
-        period_number,
-        segment_dimension,
-        segment_value,
-        {{ columns | join(', ') }}
-    from decoded
+        greatest(period_number, cohort_number) as period_number,
+        segment_number,
+        case when kind = {{ kind.member }} then counted else 0 end as members,
+        case when kind = {{ kind.lasting }} then counted else 0 end as ever_active,
+        case when kind = {{ kind.purchase }} then counted else 0 end as active_purchases,
+        case when kind = {{ kind.opening }} then counted else 0 end as active_change,
+        case when period_number >= cohort_number then is_last else 0 end as last_active,
+        order_revenue,
+        mrr_change
+    from sums_by_grain
+    where kind <> {{ kind.purchase }}
+        or period_number >= cohort_number
+    union all
+    select
+        grain_number,
+        basis_number,
+        cohort_number,
+        greatest(period_number + 1, cohort_number) as period_number,
+        segment_number,
+        0 as members,
+        0 as ever_active,
+        0 as active_purchases,
+        -counted as active_change,
+        0 as last_active,
+        0 as order_revenue,
+        0 as mrr_change
+    from sums_by_grain
+    where kind = {{ kind.closing }}
+    union all
+    select
+        grain_number,
+        basis_number,
+        cohort_number,
+        cohort_number as period_number,
+        segment_number,
+        0 as members,
+        is_last as ever_active,
+        0 as active_purchases,
+        0 as active_change,
+        0 as last_active,
+        0 as order_revenue,
+        0 as mrr_change
+    from sums_by_grain
+    where is_last <> 0
+        and period_number >= cohort_number
 ),
 
-with_any as (
-    {{ and_any('named', ['cohort_number', 'period_number', 'segment_dimension', 'segment_value'] + (columns | list)) }}
+{# Flows of customers who have one basis only are flows of any, too. #}
+flows_and_any as (
+{%- for basis_number, condition in [('basis_number % ' ~ bases | length, 'true'), (bases.index('any'), 'basis_number >= ' ~ bases | length)] %}
+    select
+        {{ cohort_cell('grain_number', basis_number, 'cohort_number', 'period_number') }} as cell,
+        segment_number,
+        {{ columns | join(', ') }}
+    from flows
+    where {{ condition }}
+        and period_number - cohort_number <= case grain_number
+{%- for grain in grains() %}
+            when {{ loop.index0 }} then {{ var('cohort_max_age')[grain] }}
+{%- endfor %}
+        end
+    {% if not loop.last %}union all{% endif %}
+{%- endfor %}
+),
+
+summed as (
+    select
+        cell,
+        segment_number,
+{%- for column, type in columns.items() %}
+        cast(sum({{ column }}) as {{ type }}) as {{ column }}{{ ',' if not loop.last }}
+{%- endfor %}
+    from flows_and_any
+    group by
+        cell,
+        segment_number
+),
+
+segments as (
+    {{ segments_by_number() }}
 )
 
 select
-    cast({{ this_grain() }} as string) as grain,
-    basis,
-    segment_dimension,
-    segment_value,
-    cohort_number,
-    period_number,
-{%- for column, type in columns.items() %}
-    cast(sum({{ column }}) as {{ type }}) as {{ column }}{{ ',' if not loop.last }}
+    case {{ cell_kind('summed.cell') }}{% for grain in grains() %} when {{ loop.index0 }} then '{{ grain }}'{% endfor %} end as grain,
+    case {{ cell_basis('summed.cell') }}{% for basis in bases %} when {{ loop.index0 }} then '{{ basis }}'{% endfor %} end as basis,
+    segments.segment_dimension,
+    segments.segment_value,
+    cast({{ cell_cohort('summed.cell') }} as integer) as cohort_number,
+    cast({{ cell_period('summed.cell') }} as integer) as period_number,
+{%- for column in columns %}
+    summed.{{ column }}{{ ',' if not loop.last }}
 {%- endfor %}
-from with_any
-group by
-    basis,
-    segment_dimension,
-    segment_value,
-    cohort_number,
-    period_number
+from summed
+inner join segments
+    on summed.segment_number = segments.segment_number

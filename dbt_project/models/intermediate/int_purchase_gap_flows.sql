@@ -1,48 +1,150 @@
 {{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value', 'gap_days']) }}
-with purchase_days as (
-    select * from {{ fact('int_purchase_days') }}
-    where previous_date is not null
+{#- Grouping by one number is cheaper than by several columns: a cell is a day (a slice or a period by its first one) and a gap in one. -#}
+{%- set first_date = "cast('1890-01-01' as date)" %}
+{%- set places = 1048576 %}
+{#- Purchase days are read where they are used: what several parts of a query share is kept in memory, and they are too many for that. -#}
+{%- set purchase_days = fact('int_purchase_days') %}
+{%- set gap_days = days_between('purchase_days.previous_date', 'purchase_days.purchase_date') %}
+with calendar as (
+    select
+        calendar_date
+{%- for grain in grains() %},
+        cast(max(case when grain = '{{ grain }}' then {{ days_between(first_date, 'period_start') }} end) as bigint) as {{ grain }}_number
+{%- endfor %}
+    from {{ ref('int_calendar') }}
+    group by calendar_date
 ),
 
-calendar as (
-    select * from {{ ref('int_calendar') }}
-    where grain = {{ this_grain() }}
+{# Days of one week and one month share quarter and year, too. #}
+slices as (
+    select
+        *,
+        greatest(week_number, month_number) as slice_number
+    from calendar
 ),
 
-profiles as (
-    {{ profiles_of_periods() }}
+lasting_profiles as (
+    {{ lasting_profiles() }}
 ),
 
-gaps as (
+changing_profiles as (
+    select
+        grain,
+        customer_key,
+        {{ days_between(first_date, 'greatest(from_period, ' ~ first_date ~ ')') }} as from_number,
+        {{ days_between(first_date, 'to_period') }} as to_number,
+        profile_key
+    from {{ fact('int_profile_spans') }}
+    where rule = 'period'
+),
+
+{# Of customers with one profile for life the gaps of a period are those of its slices. #}
+gaps_by_slice as (
+    select
+        slices.slice_number * {{ places }} + {{ gap_days }} as cell,
+        coalesce(lasting_profiles.profile_key, 0) as profile_key,
+        count(*) as purchase_gaps
+    from {{ purchase_days }} as purchase_days
+    inner join slices
+        on purchase_days.purchase_date = slices.calendar_date
+    left join lasting_profiles
+        on purchase_days.customer_key = lasting_profiles.customer_key
+    where purchase_days.previous_date is not null
+        and coalesce(lasting_profiles.profile_key, 0) >= 0
+    group by
+        slices.slice_number * {{ places }} + {{ gap_days }},
+        coalesce(lasting_profiles.profile_key, 0)
+),
+
+sums_by_slice as (
+    {{ sums_by_segment('gaps_by_slice', ['cell'], {'purchase_gaps': 'bigint'}) }}
+),
+
+changing_gaps as (
     select
         purchase_days.customer_key,
-        calendar.period_start,
-        cast({{ days_between('purchase_days.previous_date', 'purchase_days.purchase_date') }} as integer) as gap_days
-    from purchase_days
-    inner join calendar
-        on purchase_days.purchase_date = calendar.calendar_date
+        {{ gap_days }} as gap_days,
+{%- for grain in grains() %}
+        slices.{{ grain }}_number{{ ',' if not loop.last }}
+{%- endfor %}
+    from {{ purchase_days }} as purchase_days
+    inner join slices
+        on purchase_days.purchase_date = slices.calendar_date
+    inner join lasting_profiles
+        on purchase_days.customer_key = lasting_profiles.customer_key
+        and lasting_profiles.profile_key = -1
+    where purchase_days.previous_date is not null
 ),
 
-with_profile as (
+gaps_by_grain as (
+{%- for grain in grains() %}
     select
-        gaps.period_start,
-        gaps.gap_days,
-        coalesce(profiles.profile_key, 0) as profile_key,
-        1 as purchase_gaps
-    from gaps
-    {{ join_profile('gaps') }}
+        ({{ loop.index0 }} * {{ places }} + changing_gaps.{{ grain }}_number) * {{ places }} + changing_gaps.gap_days as cell,
+        coalesce(changing_profiles.profile_key, 0) as profile_key,
+        count(*) as purchase_gaps
+    from changing_gaps
+    left join changing_profiles
+        on changing_gaps.customer_key = changing_profiles.customer_key
+        and changing_profiles.grain = '{{ grain }}'
+        and changing_profiles.from_number <= changing_gaps.{{ grain }}_number
+        and changing_gaps.{{ grain }}_number < changing_profiles.to_number
+    group by
+        ({{ loop.index0 }} * {{ places }} + changing_gaps.{{ grain }}_number) * {{ places }} + changing_gaps.gap_days,
+        coalesce(changing_profiles.profile_key, 0)
+    {% if not loop.last %}union all{% endif %}
+{%- endfor %}
+),
+
+sums_by_grain as (
+    {{ sums_by_segment('gaps_by_grain', ['cell'], {'purchase_gaps': 'bigint'}) }}
+),
+
+periods_of_slices as (
+    select distinct
+        slice_number,
+{%- for grain in grains() %}
+        {{ grain }}_number{{ ',' if not loop.last }}
+{%- endfor %}
+    from slices
+),
+
+sums as (
+    select cell, segment_number, purchase_gaps from sums_by_grain
+{%- for grain in grains() %}
+    union all
+    select
+        ({{ loop.index0 }} * {{ places }} + periods_of_slices.{{ grain }}_number) * {{ places }} + sums_by_slice.cell % {{ places }} as cell,
+        sums_by_slice.segment_number,
+        sums_by_slice.purchase_gaps
+    from sums_by_slice
+    inner join periods_of_slices
+        on {{ int_div('sums_by_slice.cell', places) }} = periods_of_slices.slice_number
+{%- endfor %}
 ),
 
 flows as (
-    {{ rows_by_segment('with_profile', ['period_start', 'gap_days'], {'purchase_gaps': 'bigint'}) }}
+    select
+        cell,
+        segment_number,
+        cast(sum(purchase_gaps) as bigint) as purchase_gaps
+    from sums
+    group by
+        cell,
+        segment_number
+),
+
+segments as (
+    {{ segments_by_number() }}
 )
 
 select
-    cast({{ this_grain() }} as string) as grain,
-    period_start,
+    case {{ int_div('flows.cell', places * places) }}{% for grain in grains() %} when {{ loop.index0 }} then '{{ grain }}'{% endfor %} end as grain,
+    {{ add_days(first_date, 'cast(' ~ int_div('flows.cell', places) ~ ' % ' ~ places ~ ' as integer)') }} as period_start,
     'order' as basis,
-    segment_dimension,
-    segment_value,
-    gap_days,
-    purchase_gaps
+    segments.segment_dimension,
+    segments.segment_value,
+    cast(flows.cell % {{ places }} as integer) as gap_days,
+    flows.purchase_gaps
 from flows
+inner join segments
+    on flows.segment_number = segments.segment_number

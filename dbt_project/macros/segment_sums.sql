@@ -1,0 +1,80 @@
+{# Sums by segment in one pass over rows with a profile_key, segments as numbers: names come last, when there are few rows left. #}
+
+{# Sums per `keys` and segment of `rows`; `measures` are column → type. For keys so fine that sums per profile would be hardly fewer than the rows. #}
+{% macro sums_by_segment(rows, keys, measures) -%}
+  {%- set dimensions = var('segments') -%}
+  select
+{%- for key in keys %}
+      {{ key }},
+{%- endfor %}
+{%- if dimensions %}
+      case
+{%- for dimension in dimensions %}
+          when number_{{ loop.index0 }} is not null then {{ loop.index * profile_base() }} + number_{{ loop.index0 }}
+{%- endfor %}
+          else 0
+      end as segment_number,
+{%- else %}
+      0 as segment_number,
+{%- endif %}
+{%- for measure, type in measures.items() %}
+      cast(sum({{ measure }}) as {{ type }}) as {{ measure }}{{ ',' if not loop.last }}
+{%- endfor %}
+  from (
+      select
+{%- for key in keys %}
+          {{ key }},
+{%- endfor %}
+{%- for dimension in dimensions %}
+          {{ value_number('profile_key', loop.index0) }} as number_{{ loop.index0 }},
+{%- endfor %}
+{%- for measure in measures %}
+          {{ measure }}{{ ',' if not loop.last }}
+{%- endfor %}
+      from {{ rows }}
+  ) as numbered
+  group by grouping sets (
+      ({{ keys | join(', ') }}){% for dimension in dimensions %},
+      ({{ keys | join(', ') }}, number_{{ loop.index0 }}){% endfor %}
+  )
+{%- endmacro %}
+
+{# What the numbers of sums_by_segment stand for: segment_number, segment_dimension, segment_value. Value 0 is unknown, 1 the rare ones. #}
+{% macro segments_by_number() -%}
+  select
+      0 as segment_number,
+      'all' as segment_dimension,
+      'all' as segment_value
+{%- for dimension in var('segments') %}
+  union all
+  select
+      {{ loop.index * profile_base() }} as segment_number,
+      '{{ dimension }}' as segment_dimension,
+      '(unknown)' as segment_value
+  union all
+  select distinct
+      {{ loop.index * profile_base() }} + value_number as segment_number,
+      dimension as segment_dimension,
+      shown_value as segment_value
+  from {{ ref('int_segment_values') }}
+  where dimension = '{{ dimension }}'
+{%- endfor %}
+{%- endmacro %}
+
+{# Sums per `keys` and profile of `rows`, for keys so coarse that they are fewer than the rows; sums_by_segment goes on from them. #}
+{% macro sums_by_profile(rows, keys, measures) -%}
+  select
+{%- for key in keys %}
+      {{ key }},
+{%- endfor %}
+      profile_key,
+{%- for measure, type in measures.items() %}
+      cast(sum({{ measure }}) as {{ type }}) as {{ measure }}{{ ',' if not loop.last }}
+{%- endfor %}
+  from {{ rows }}
+  group by
+{%- for key in keys %}
+      {{ key }},
+{%- endfor %}
+      profile_key
+{%- endmacro %}
