@@ -1,19 +1,11 @@
 {{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'profile_key', 'owner_key', 'currency', 'mrr_before', 'mrr_now']) }}
 with calendar as (
     select * from {{ ref('int_calendar') }}
-    where grain = {{ this_grain() }}
-),
-
-profiles as (
-    {{ profiles_of_periods(rule='12m') }}
-),
-
-profile_changes as (
-    {{ profile_changes(rule='12m') }}
 ),
 
 changes as (
     select * from {{ fact('int_mrr_changes') }}
+    where mrr_after <> mrr_before
 ),
 
 {# Customers of several currencies are kept apart (owner), as what is kept is the lesser of two sums over currencies. #}
@@ -25,128 +17,128 @@ owners as (
     group by customer_key
 ),
 
-{# The MRR of 12 months before is the same staircase, 12 months later. #}
+currencies as (
+    select distinct
+        customer_key,
+        currency
+    from changes
+),
+
+profile_steps as (
+    select
+        customer_key,
+        from_period as step_date,
+        profile_key - lag(profile_key, 1, cast(0 as bigint)) over (
+            partition by customer_key order by from_period nulls last
+        ) as profile_step
+    from {{ fact('int_profile_spans') }}
+    where rule in ('any', '12m')
+        and customer_key in (select customer_key from owners)
+),
+
+{# Three staircases of days: the MRR, the same 12 months later (the MRR of 12 months before) and the profile. #}
 steps as (
     select
         customer_key,
         currency,
         change_date as step_date,
         cast(0 as decimal(18, 6)) as step_before,
-        mrr_after - mrr_before as step_now
+        mrr_after - mrr_before as step_now,
+        cast(0 as bigint) as profile_step
     from changes
-    where mrr_after <> mrr_before
     union all
     select
         customer_key,
         currency,
         {{ twelve_months_after('change_date') }} as step_date,
         mrr_after - mrr_before as step_before,
-        cast(0 as decimal(18, 6)) as step_now
+        cast(0 as decimal(18, 6)) as step_now,
+        cast(0 as bigint) as profile_step
     from changes
-    where mrr_after <> mrr_before
-),
-
-visited as (
-    select
-        steps.customer_key,
-        steps.currency,
-        calendar.period_start,
-        steps.step_before,
-        steps.step_now
-    from steps
-    inner join calendar
-        on steps.step_date = calendar.calendar_date
     union all
     select
-        profile_changes.customer_key,
+        profile_steps.customer_key,
         currencies.currency,
-        profile_changes.period_start,
+        profile_steps.step_date,
         cast(0 as decimal(18, 6)) as step_before,
-        cast(0 as decimal(18, 6)) as step_now
-    from profile_changes
-    inner join (
-        select distinct
-            customer_key,
-            currency
-        from changes
-    ) as currencies
-        on profile_changes.customer_key = currencies.customer_key
-),
-
-period_steps as (
-    select
-        customer_key,
-        currency,
-        period_start,
-        sum(step_before) as step_before,
-        sum(step_now) as step_now
-    from visited
-    group by
-        customer_key,
-        currency,
-        period_start
+        cast(0 as decimal(18, 6)) as step_now,
+        profile_steps.profile_step
+    from profile_steps
+    inner join currencies
+        on profile_steps.customer_key = currencies.customer_key
 ),
 
 pairs as (
     select
-        period_steps.customer_key,
-        period_steps.currency,
-        period_steps.period_start,
-        coalesce(profiles.profile_key, 0) as profile_key,
-        owners.owner_key,
-        cast(sum(period_steps.step_before) over (
-            partition by period_steps.customer_key, period_steps.currency
-            order by period_steps.period_start nulls last rows unbounded preceding
+        customer_key,
+        currency,
+        step_date as from_date,
+        lead(step_date) over (partition by customer_key, currency order by step_date nulls last) as to_date,
+        cast(sum(profile_step) over (
+            partition by customer_key, currency order by step_date nulls last rows unbounded preceding
+        ) as bigint) as profile_key,
+        cast(sum(step_before) over (
+            partition by customer_key, currency order by step_date nulls last rows unbounded preceding
         ) as decimal(18, 6)) as mrr_before,
-        cast(sum(period_steps.step_now) over (
-            partition by period_steps.customer_key, period_steps.currency
-            order by period_steps.period_start nulls last rows unbounded preceding
+        cast(sum(step_now) over (
+            partition by customer_key, currency order by step_date nulls last rows unbounded preceding
         ) as decimal(18, 6)) as mrr_now
-    from period_steps
-    inner join owners
-        on period_steps.customer_key = owners.customer_key
-    {{ join_profile('period_steps') }}
+    from steps
 ),
 
-left_and_reached as (
+owned_pairs as (
     select
-        period_start,
+        pairs.*,
+        owners.owner_key
+    from pairs
+    inner join owners
+        on pairs.customer_key = owners.customer_key
+    where (pairs.to_date is null or pairs.from_date < pairs.to_date)
+        and (pairs.mrr_before > 0 or (owners.owner_key <> 0 and pairs.mrr_now > 0))
+),
+
+{# A period sees what holds on the eve of its close. A pair that is reached and left within a period cancels out in it. #}
+reached_and_left as (
+    select
+        from_date as pair_date,
         profile_key,
         owner_key,
         currency,
         mrr_before,
         mrr_now,
         1 as customers
-    from pairs
+    from owned_pairs
     union all
     select
-        lead(period_start) over (partition by customer_key, currency order by period_start nulls last) as period_start,
+        to_date as pair_date,
         profile_key,
         owner_key,
         currency,
         mrr_before,
         mrr_now,
         -1 as customers
-    from pairs
+    from owned_pairs
+    where to_date is not null
 )
 
 select
-    cast({{ this_grain() }} as string) as grain,
-    period_start,
-    profile_key,
-    owner_key,
-    currency,
-    mrr_before,
-    mrr_now,
-    cast(sum(customers) as bigint) as customers
-from left_and_reached
-where period_start is not null
-    and (mrr_before > 0 or (owner_key <> 0 and mrr_now > 0))
+    cast(calendar.grain as string) as grain,
+    calendar.period_start,
+    reached_and_left.profile_key,
+    reached_and_left.owner_key,
+    reached_and_left.currency,
+    reached_and_left.mrr_before,
+    reached_and_left.mrr_now,
+    cast(sum(reached_and_left.customers) as bigint) as customers
+from reached_and_left
+inner join calendar
+    on reached_and_left.pair_date = calendar.calendar_date
 group by
-    period_start,
-    profile_key,
-    owner_key,
-    currency,
-    mrr_before,
-    mrr_now
-having sum(customers) <> 0
+    calendar.grain,
+    calendar.period_start,
+    reached_and_left.profile_key,
+    reached_and_left.owner_key,
+    reached_and_left.currency,
+    reached_and_left.mrr_before,
+    reached_and_left.mrr_now
+having sum(reached_and_left.customers) <> 0

@@ -61,66 +61,61 @@ moving as (
     where summed.is_moving = 1
 ),
 
-{# From which period on a value is used. A first value: in the period in which it comes; a later one: in the period that opens after its day. The 12-month figures
-   look at [close - 12 months, close): there a later value is used from the first close whose start of the look-back lies after its day. #}
-dated as (
-    select
-        'period' as rule,
-        customer_key,
-        step,
-        is_first_value,
-        start_date as first_use_date
-    from moving
-    union all
-    select
-        '12m' as rule,
-        customer_key,
-        step,
-        is_first_value,
-        case when is_first_value then start_date else {{ twelve_months_after('start_date') }} end as first_use_date
-    from moving
-),
-
+{# From which period on a value is used. A first value: in the period in which it comes; a later one: in the period that opens after its day. #}
 steps as (
     select
-        dated.rule,
         calendar.grain,
-        dated.customer_key,
-        case when dated.rule = 'period' and not dated.is_first_value then calendar.period_end else calendar.period_start end as from_period,
-        dated.step
-    from dated
+        moving.customer_key,
+        case when moving.is_first_value then calendar.period_start else calendar.period_end end as from_period,
+        moving.step
+    from moving
     inner join calendar
-        on greatest(dated.first_use_date, cast('1900-01-01' as date)) = calendar.calendar_date
+        on greatest(moving.start_date, cast('1900-01-01' as date)) = calendar.calendar_date
+),
+
+{# The 12-month figures look at [close - 12 months, close): there a later value is used from the first close whose start of the look-back lies after its day.
+   That is a day, whatever the grain: a period uses the value of the last day before its close. #}
+dated_steps as (
+    select
+        steps.grain,
+        steps.customer_key,
+        steps.from_period,
+        steps.step
+    from steps
+    inner join periods
+        on steps.grain = periods.grain
+        and steps.from_period = periods.period_start
+    union all
+    select
+        'any' as grain,
+        customer_key,
+        case when is_first_value then start_date else {{ twelve_months_after('start_date') }} end as from_period,
+        step
+    from moving
 ),
 
 {# Of several values first used in one period the last one is: their steps add up to it. #}
 period_steps as (
     select
-        steps.rule,
-        steps.grain,
-        steps.customer_key,
-        steps.from_period,
-        cast(sum(steps.step) as bigint) as step
-    from steps
-    inner join periods
-        on steps.grain = periods.grain
-        and steps.from_period = periods.period_start
+        grain,
+        customer_key,
+        from_period,
+        cast(sum(step) as bigint) as step
+    from dated_steps
     group by
-        steps.rule,
-        steps.grain,
-        steps.customer_key,
-        steps.from_period
+        grain,
+        customer_key,
+        from_period
 ),
 
 moving_spans as (
     select
-        rule,
         grain,
         customer_key,
         from_period,
-        lead(from_period, 1, {{ last_day() }}) over (partition by rule, grain, customer_key order by from_period nulls last) as to_period,
+        lead(from_period, 1, {{ last_day() }}) over (partition by grain, customer_key order by from_period nulls last) as to_period,
         cast(sum(step) over (
-            partition by rule, grain, customer_key order by from_period nulls last rows unbounded preceding
+            partition by grain, customer_key order by from_period nulls last rows unbounded preceding
         ) as bigint) as profile_key
     from period_steps
     where step <> 0
@@ -137,7 +132,7 @@ from summed
 where is_moving = 0
 union all
 select
-    rule,
+    case grain when 'any' then '12m' else 'period' end as rule,
     grain,
     customer_key,
     from_period,

@@ -24,28 +24,36 @@ attributes as (
     where identities.alias_key is null
 ),
 
+{# Most customers come in one row, whose values hold for ever: only the others have to be put in order. #}
+customers_of_several_rows as (
+    select customer_key
+    from attributes
+    group by customer_key
+    having count(*) > 1
+),
+
+lone_attributes as (
+    select attributes.*
+    from attributes
+    left join customers_of_several_rows
+        on attributes.customer_key = customers_of_several_rows.customer_key
+    where customers_of_several_rows.customer_key is null
+),
+
 delivered as (
 {%- for dimension in customer_dimensions() %}
     select
         '{{ dimension }}' as dimension,
-        customer_key,
-        valid_from_date as start_date,
-        valid_from as instant,
-        cast({{ dimension }} as string) as segment_value
+        attributes.customer_key,
+        attributes.valid_from_date as start_date,
+        attributes.valid_from as instant,
+        cast(attributes.{{ dimension }} as string) as segment_value
     from attributes
-    where {{ dimension }} is not null
+    inner join customers_of_several_rows
+        on attributes.customer_key = customers_of_several_rows.customer_key
+    where attributes.{{ dimension }} is not null
     union all
 {%- endfor %}
-    select
-        'first_order_channel' as dimension,
-        customer_key,
-        ordered_date as start_date,
-        cast(ordered_date as timestamp) as instant,
-        channel as segment_value
-    from first_orders
-    where channel is not null
-        and {{ ('first_order_channel' in var('segments')) | lower }}
-    union all
     select
         'plan' as dimension,
         customer_key,
@@ -98,3 +106,26 @@ select
     row_number() over (partition by dimension, customer_key order by start_date nulls last) = 1 as is_first_value,
     segment_value
 from changes
+{%- for dimension in customer_dimensions() %}
+union all
+select
+    '{{ dimension }}' as dimension,
+    customer_key,
+    valid_from_date as start_date,
+    {{ last_day() }} as end_date,
+    true as is_first_value,
+    cast({{ dimension }} as string) as segment_value
+from lone_attributes
+where {{ dimension }} is not null
+{%- endfor %}
+union all
+select
+    'first_order_channel' as dimension,
+    customer_key,
+    ordered_date as start_date,
+    {{ last_day() }} as end_date,
+    true as is_first_value,
+    channel as segment_value
+from first_orders
+where channel is not null
+    and {{ ('first_order_channel' in var('segments')) | lower }}
