@@ -1,4 +1,4 @@
-"""The benchmark of one size: data, both baselines, full refresh, an empty night, a night with orders; then the ratios.
+"""The benchmark of one size: data, baselines, full refresh, backfill, an empty night, one with orders; the ratios.
 
     make bench SIZE=10m            or: python -m benchmarks.run --size 10m [--keep] [--only baselines] [--folder bench]
 
@@ -60,6 +60,7 @@ def main() -> None:
             found["differences_to_baseline_sql"] = work.differences(root, "baseline_sql")
             if size.orders <= LARGEST_FOR_PANDAS:
                 found["differences_to_baseline_pandas"] = work.differences(root, "baseline_pandas")
+            step("backfill, 36 of 60 months", work.backfill, root)
             step("night, nothing new", work.pipeline_run, root, 1, False, True)
             work.deliver_night(root, size.name)
             step(f"night, {size.night_orders:,} orders", work.pipeline_run, root, 2, False, True)
@@ -119,7 +120,7 @@ def _ratios(steps: dict[str, Measured]) -> dict[str, float]:
         if baseline in steps:
             ratios[f"full refresh / {baseline}, CPU"] = round(full.cpu / steps[baseline].cpu, 2)
     for name, one in steps.items():
-        if name.startswith("night"):
+        if name.startswith(("night", "backfill")):
             ratios[f"{name} / full refresh, CPU"] = round(one.cpu / full.cpu, 3)
     return ratios
 

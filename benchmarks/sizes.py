@@ -9,6 +9,7 @@ TIMEZONE = "Europe/Amsterdam"
 ACTIVITY_WINDOW_DAYS = 90
 COUNT_PAST_DUE_DAYS = 30
 MONTHS = 60
+BACKFILLED = (date(2021, 1, 1), date(2023, 12, 1))  # 36 of them
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from nights.raw_rows import open_raw_in_memory, put_in_force
 from nights.warehouse_in_memory import Warehouse
 from retention_pipeline.settings import Settings
 
-HISTORIES = int(os.environ.get("RETENTION_RANDOM_HISTORIES", "2"))
+HISTORIES = int(os.environ.get("RETENTION_RANDOM_HISTORIES", "1"))
 COMPARED_EVERY = int(os.environ.get("RETENTION_COMPARED_EVERY", "5"))
 NIGHTS = 20
 # Numbers of values and of profiles are keys of the warehouse's own; what they stand for is compared in every sum.
