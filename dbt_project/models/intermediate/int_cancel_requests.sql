@@ -5,16 +5,25 @@ with subscriptions as (
 
 identities as (
     select * from {{ ref('int_identities') }}
+),
+
+{# One of the ids that the source gave, before they are resolved: so a merge moves the request of that id alone, and touches whom it takes it from. #}
+requests as (
+    select
+        subscription_id,
+        cancel_requested_date as request_date,
+        min(customer_key) as customer_key
+    from subscriptions
+    where cancel_requested_date >= {{ data_start() }}
+    group by
+        subscription_id,
+        cancel_requested_date
 )
 
 select
-    subscriptions.subscription_id,
-    subscriptions.cancel_requested_date as request_date,
-    min(coalesce(identities.customer_key, subscriptions.customer_key)) as customer_key
-from subscriptions
+    requests.subscription_id,
+    requests.request_date,
+    coalesce(identities.customer_key, requests.customer_key) as customer_key
+from requests
 left join identities
-    on subscriptions.customer_key = identities.alias_key
-where subscriptions.cancel_requested_date >= {{ data_start() }}
-group by
-    subscriptions.subscription_id,
-    subscriptions.cancel_requested_date
+    on requests.customer_key = identities.alias_key
