@@ -68,6 +68,18 @@ foreign_subscribers as (
         )
 ),
 
+{# A term may be renewed by the phase of another customer, where a subscription has changed hands; it is valued at the eve of the term. #}
+foreign_terms as (
+    select distinct terms.customer_key
+    from {{ previous('int_terms') }} as terms
+    inner join {{ previous('int_counted_phases') }} as phases
+        on terms.subscription_id = phases.subscription_id
+        and terms.customer_key <> phases.customer_key
+    inner join changed_rates
+        on phases.currency = changed_rates.currency
+        and changed_rates.rate_date = {{ add_days('terms.term_date', -1) }}
+),
+
 due as (
 {%- for mark in marks() %}
     select
@@ -99,5 +111,7 @@ from (
     select customer_key, 'int_fx_rates' as fact from foreign_orders
     union all
     select customer_key, 'int_fx_rates' as fact from foreign_subscribers
+    union all
+    select customer_key, 'int_fx_rates' as fact from foreign_terms
 ) as touched
 {%- endif %}
