@@ -58,6 +58,7 @@
       shown_value as segment_value
   from {{ ref('int_segment_values') }}
   where dimension = '{{ dimension }}'
+      and value_number > 0
 {%- endfor %}
 {%- endmacro %}
 

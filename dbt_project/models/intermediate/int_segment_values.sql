@@ -49,9 +49,10 @@ ranked as (
     select
         counted.dimension,
         counted.segment_value,
-        coalesce(last_numbers.value_number, 1)
+        greatest(coalesce(last_numbers.value_number, 1), 1)
             + row_number() over (
-                partition by counted.dimension order by counted.customers desc nulls last, counted.segment_value nulls last
+                partition by counted.dimension, case when counted.segment_value in ('(unknown)', '(other)') then 1 else 0 end
+                order by counted.customers desc nulls last, counted.segment_value nulls last
             ) as value_number
     from counted
     left join last_numbers
@@ -65,9 +66,16 @@ select
     value_number
 from numbered_before
 union all
+{#- A source may deliver our own names: they are the numbers 0 and 1. #}
 select
     dimension,
     segment_value,
-    case when value_number <= {{ var('max_segment_values') + 1 }} then segment_value else '(other)' end as shown_value,
-    cast(case when value_number <= {{ var('max_segment_values') + 1 }} then value_number else 1 end as integer) as value_number
+    case when segment_value = '(unknown)' or value_number <= {{ var('max_segment_values') + 1 }} then segment_value else '(other)' end as shown_value,
+    cast(
+        case
+            when segment_value = '(unknown)' then 0
+            when segment_value = '(other)' or value_number > {{ var('max_segment_values') + 1 }} then 1
+            else value_number
+        end as integer
+    ) as value_number
 from ranked
