@@ -132,6 +132,7 @@ def build_step(
             code_fingerprint=fingerprints["code_fingerprint"],
             asked=run.full_refresh,
             months=run.months,
+            highest_load_id=max_load_id(home),
         )
         say(f"{mode.name}: {mode.reason}")
         notes.update(mode=mode.name, reason=mode.reason, **fingerprints)

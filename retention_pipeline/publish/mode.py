@@ -31,8 +31,12 @@ def decide_mode(
     code_fingerprint: str,
     asked: bool = False,
     months: tuple[date, date] | None = None,
+    highest_load_id: int = -1,
 ) -> Mode:
-    """The first reason for a full refresh that applies, else a night."""
+    """The first reason for a full refresh that applies, else a night.
+
+    `highest_load_id` is the last load in raw: a backfill only adds up some periods, so it cannot bring in what waits.
+    """
     if asked:
         return Mode(True, "asked for")
     if previous is None:
@@ -45,6 +49,9 @@ def decide_mode(
         return Mode(True, f"models or macros changed since generation {previous.generation}")
     if months is not None:
         first, last = months
+        waiting = highest_load_id - previous.applied_load_id
+        if waiting > 0:
+            return Mode(True, f"{waiting} loads wait since generation {previous.generation}, for more than these months")
         reason = f"sums of {first:%Y-%m} to {last:%Y-%m} from all facts, on top of generation {previous.generation}"
         return Mode(False, reason, is_backfill=True)
     return Mode(False, f"on top of generation {previous.generation} as of {previous.as_of}")
