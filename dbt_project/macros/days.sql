@@ -101,9 +101,12 @@
   (select cast(n as integer) as n from range(0, {{ count }}) as numbers(n))
 {%- endmacro %}
 
-{# Days from 1900-01-01 to the eve of as_of. #}
+{# The first day of int_calendar. Instants of the years 1900 to 2200 are taken; the first of them lies on this business day west of Greenwich. #}
+{% macro first_calendar_day() -%} cast('1899-12-31' as date) {%- endmacro %}
+
+{# Days from first_calendar_day to the eve of as_of. #}
 {% macro calendar_days() -%}
-  {%- set from_day = modules.datetime.date(1900, 1, 1) -%}
+  {%- set from_day = modules.datetime.date(1899, 12, 31) -%}
   {%- set to_day = modules.datetime.date.fromisoformat(var('as_of')) -%}
   {{ return((to_day - from_day).days) }}
 {%- endmacro %}
@@ -116,7 +119,7 @@
       greatest(
           max(case when grain = 'week' then period_start end),
           max(case when grain = 'month' then period_start end),
-          cast('1900-01-01' as date)
+          {{ first_calendar_day() }}
       ) as slice_start
 {%- for grain in grains() %},
       max(case when grain = '{{ grain }}' then period_start end) as {{ grain }}_start,

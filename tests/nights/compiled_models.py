@@ -22,7 +22,7 @@ from retention_pipeline.transform.build import close_connections, environment
 AS_OF = date(2199, 1, 7)
 PREVIOUS_AS_OF = date(2198, 12, 9)
 APPLIED_LOAD = 918273645
-FIRST_DAY = date(1900, 1, 1)
+FIRST_DAY = date(1899, 12, 31)
 # Marks are compiled as the two days less the days by which a mark lies after its fact (macro falls_due): 0, -1 and 365.
 SHIFTS = (timedelta(0), timedelta(days=1), timedelta(days=-365))
 

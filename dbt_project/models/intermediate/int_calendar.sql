@@ -1,5 +1,5 @@
 with days as (
-    select {{ add_days("cast('1900-01-01' as date)", 'numbers.n') }} as calendar_date
+    select {{ add_days(first_calendar_day(), 'numbers.n') }} as calendar_date
     from {{ numbers(calendar_days()) }} as numbers
 ),
 

@@ -70,7 +70,7 @@ steps as (
         moving.step
     from moving
     inner join calendar
-        on greatest(moving.start_date, cast('1900-01-01' as date)) = calendar.calendar_date
+        on greatest(moving.start_date, {{ first_calendar_day() }}) = calendar.calendar_date
 ),
 
 {# The 12-month figures look at [close - 12 months, close): there a later value is used from the first close whose start of the look-back lies after its day.
