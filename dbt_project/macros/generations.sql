@@ -96,4 +96,5 @@
 {%- endfor -%}
 {%- endmacro %}
 
+{# Raw keeps the rows of a dataset whose source was taken out of the settings; they count no more. #}
 {% macro has_dataset(dataset) -%} {{ return(dataset in var('datasets')) }} {%- endmacro %}

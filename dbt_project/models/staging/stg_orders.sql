@@ -1,6 +1,7 @@
 with orders as (
     select * from {{ source('raw', 'orders') }}
     where {{ of_touched_customers('_customer_key') }}
+        and {{ has_dataset('orders') | lower }}
 )
 
 select

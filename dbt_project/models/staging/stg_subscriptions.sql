@@ -4,6 +4,7 @@ with subscriptions as (
         select subscription_id from {{ source('raw', 'subscriptions') }}
         where {{ of_touched_customers('_customer_key') }}
     )
+        and {{ has_dataset('subscriptions') | lower }}
 )
 
 select
