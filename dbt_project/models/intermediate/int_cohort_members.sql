@@ -16,7 +16,7 @@ first_days as (
         select
             customers.customer_key,
             customers.signed_up_date,
-            row_number() over (partition by customers.customer_key order by customers.valid_from desc nulls last) as place
+            row_number() over (partition by customers.customer_key order by customers.valid_from desc nulls last, customers.signed_up_date desc nulls last) as place
         from {{ ref('stg_customers') }} as customers
         left join {{ ref('int_identities') }} as identities
             on customers.customer_key = identities.alias_key

@@ -11,7 +11,11 @@ with_days as (
     select
         *,
         lead(start_date) over (
-            partition by subscription_id order by started_at nulls last, end_date nulls last, plan nulls last
+            partition by subscription_id
+            {#- A date and an instant may name the same moment; then what the rows say decides. #}
+            order by started_at nulls last, end_date nulls last, plan nulls last, amount nulls last, quantity nulls last, recurring_discount nulls last,
+                currency nulls last, status nulls last, billing_interval nulls last, interval_count nulls last, customer_key nulls last,
+                term_end_date nulls last, end_reason nulls last
         ) as next_start_date
     from subscriptions
     where start_date < end_date
