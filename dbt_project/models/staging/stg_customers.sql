@@ -38,7 +38,7 @@ loads as (
         max(case when mapping_before is null or mapping_before = mapping then finished_at end) over (
             partition by source, sha256 order by load_id nulls last rows unbounded preceding
         ) as known_at,
-        mapping_after is not null and mapping_after <> mapping as was_read_again,
+        case when mapping_after <> mapping then max(load_id) over (partition by source, sha256) end as read_again_by,
         gives_days
     from read_by
 ),
@@ -78,7 +78,7 @@ versions as (
     select
         delivered._customer_key as customer_key,
         cast({{ local_time('coalesce(loads.known_at, delivered._loaded_at)') }} as date) as known_date,
-        coalesce(loads.was_read_again, false) as was_read_again,
+        loads.read_again_by,
         coalesce(loads.gives_days, false) as gives_days,
         case when signed_up_at is not null then {{ business_day('signed_up_at') }} end as signed_up_date,
         delivered.referred_by,
@@ -99,25 +99,38 @@ judged as (
         min(known_date) over (
             partition by customer_key order by load_id desc nulls last rows between unbounded preceding and 1 preceding
         ) as later_known_date,
-        max(case when gives_days then load_id end) over (partition by customer_key) as last_dated_load_id,
-        case
-            when was_read_again then max(case when was_read_again then load_id end) over (partition by customer_key)
-            else load_id
-        end as content_load_id
+        max(case when gives_days then load_id end) over (partition by customer_key) as last_dated_load_id
     from versions
 ),
 
-{# Of a day the last version stands; what is read again stands in its own day's place. Where that gave what was current, raw has no version of it: then what was
-   current shows. A row whose source has valid_from, empty, says "from the beginning": nothing before it stands. #}
+{# What is read again stands in its own day's place. Where that gave what was current, raw has no version of it: then what was current at that load shows. #}
+contents as (
+    select
+        versions.customer_key,
+        versions.load_id,
+        max(candidates.load_id) as content_load_id
+    from versions
+    inner join versions as candidates
+        on versions.customer_key = candidates.customer_key
+        and candidates.load_id <= coalesce(versions.read_again_by, versions.load_id)
+    group by
+        versions.customer_key,
+        versions.load_id
+),
+
+{# Of a day the last version stands. A row whose source has valid_from, empty, says "from the beginning": nothing before it stands. #}
 standing as (
     select
-        customer_key,
-        known_date,
-        content_load_id,
-        row_number() over (partition by customer_key order by known_date nulls last) as place
+        judged.customer_key,
+        judged.known_date,
+        contents.content_load_id,
+        row_number() over (partition by judged.customer_key order by judged.known_date nulls last) as place
     from judged
+    inner join contents
+        on judged.customer_key = contents.customer_key
+        and judged.load_id = contents.load_id
     where (later_known_date is null or later_known_date > known_date)
-        and (last_dated_load_id is null or load_id >= last_dated_load_id)
+        and (last_dated_load_id is null or judged.load_id >= last_dated_load_id)
 ),
 
 {# The first value of an attribute holds from the beginning, also one that came later. The instant lies a second before the day, so that a row that its source dates for that day wins. #}
