@@ -107,5 +107,8 @@ class LineIndex:
         return cls(starts[filled], ends[filled], np.flatnonzero(filled) + 1)
 
     def number_at(self, byte_positions: np.ndarray) -> np.ndarray:
-        """The index (from 0) of the line that holds each byte position (from 0)."""
-        return np.searchsorted(self.starts, byte_positions, side="right") - 1
+        """The index (from 0) of the line that holds each byte position (from 0), or else of the next one.
+
+        Where DuckDB says that a line begins may be one byte before it (the LF of CR LF), or a blank line before it.
+        """
+        return np.searchsorted(self.ends, byte_positions, side="right")

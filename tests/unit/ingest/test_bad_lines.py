@@ -168,3 +168,16 @@ def test_among_many_lines_every_bad_one_is_found_where_it_stands(company: Compan
     assert found.keys() == bad.keys()
     assert all(found[line].startswith(reason) for line, reason in bad.items())
     assert company.query("select distinct mode from raw.ledger") == [("fast",)]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("line", ["x", "   ", "x,anna,2024-03-01,10.00,EUR,paid,more", "caf\xe9,anna,2024-03-01,1,EUR,paid"])
+@pytest.mark.parametrize("blank_lines", [0, 2])
+def test_a_line_that_is_no_row_is_found_whatever_ends_the_lines_and_goes_before(
+    company: Company, line: str, line_end: str, blank_lines: int
+) -> None:
+    lines = [orders_csv().decode().strip(), GOOD_BEFORE, *[""] * blank_lines, line, GOOD_AFTER, order("y", "ten"), ""]
+    company.load("orders", line_end.join(lines).encode("latin-1"))
+    found = company.query("select line, raw from raw.quarantine order by line")
+    number = 3 + blank_lines
+    assert found == [(number, line.encode("latin-1")), (number + 2, order("y", "ten").encode())]
