@@ -22,6 +22,7 @@ class FileNight(SourceNight):
 
     records: dict[str, LoadRecord] = field(default_factory=dict)
     small: SmallFiles = field(default_factory=SmallFiles)
+    rereads_are_whole = True
 
     def load(self) -> None:
         assert isinstance(self.source, FileSource)

@@ -49,6 +49,7 @@ class SourceNight:
     seen: list[tuple[DeliveredFile, str, int]] = field(default_factory=list)
     waiting_bytes: int = 0
     rereads: dict[int, list[int]] = field(default_factory=dict)
+    rereads_are_whole = False
 
     def run(self) -> list[LoadResult]:
         """Load what is new; the results are in the order of the loads."""
@@ -115,6 +116,7 @@ class SourceNight:
         """Make what is waiting durable, in one transaction."""
         if not self.waiting and not self.seen:
             return
+        loaded = {record.result.load_id for _, record in self.waiting if record.result.status == "loaded"}
         self.connection.execute("begin transaction")
         try:
             counts = merge(
@@ -122,7 +124,8 @@ class SourceNight:
                 self.contract,
                 replace_by=self.source.replace_by,
                 now=self.now,
-                rereads=self.rereads,
+                rereads={load_id: former for load_id, former in self.rereads.items() if load_id in loaded},
+                rereads_are_whole=self.rereads_are_whole,
             )
             for file, record in self.waiting:
                 result = record.result

@@ -26,15 +26,18 @@ def merge(
     replace_by: str | None,
     now: datetime,
     rereads: dict[int, list[int]] | None = None,
+    rereads_are_whole: bool = False,
 ) -> dict[int, dict[str, int]]:
     """Bring the good rows of the stage into `raw.<dataset>`; the result counts outcomes per load.
 
     `replace_by` names the column whose value a delivery holds in full: current rows with one of its values that are
     not in the delivery are taken out. `rereads` says which loads read again, by other
-    settings, what former loads had read: what is current from those gives way to it.
+    settings, what former loads had read: what is current from those gives way to it. Where they are whole, what they
+    have no longer (rows that got another key, rows that are refused now) is taken out.
     """
     merger = _Merger(connection, contract, replace_by, now)
     merger.note_rereads(rereads or {})
+    merger.ghosts_leave = bool(rereads) and rereads_are_whole
     merger.register_customers()
     merger.find_beaten()
     merger.judge()
@@ -65,6 +68,8 @@ def remove_missing(
 
 
 class _Merger(Verdicts):
+    ghosts_leave = False
+
     def register_customers(self) -> None:
         """Give every customer id of the good rows its integer key; keys are never given twice."""
         if not self.contract.customer_columns:
@@ -104,6 +109,21 @@ class _Merger(Verdicts):
                     )
                 """
             )
+        if self.ghosts_leave:
+            self.run(
+                f"""
+                insert into leaving
+                select here.rowid, former.load_id
+                from {self.table} as here
+                    join (select load_id, unnest(former_loads) as read_before from rereads) as former
+                        on here._load_id = former.read_before
+                where here.rowid not in (select current_row from leaving)
+                    and not exists (
+                        from stage where stage._error is null and stage._load_id = former.load_id
+                            and {self.same_key("stage", "here")}
+                    )
+                """
+            )
         self.take_out()
         winners = f"stage.rowid in (select stage_row from verdict where outcome in ({NEW}, {CHANGED}))"
         self._insert(self.table, raw_names, "stage._error is null" if self.all_new else winners)
@@ -126,7 +146,8 @@ class _Merger(Verdicts):
             return
         names = ", ".join(quoted(name) for name, _ in self.contract.history_columns)
         current = ", ".join(f"here.{quoted(name)}" for name, _ in self.contract.raw_columns)
-        is_there = self.are_fetched and not self.replace_by  # with replace_by, rows of other keys leave too
+        others_leave = self.replace_by or self.ghosts_leave  # rows of other keys than those of the stage
+        is_there = self.are_fetched and not others_leave
         here, row = ("current_rows", "current_row") if is_there else (self.table, "rowid")
         self.run(
             f"""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 from conftest import SUBSCRIPTION_HEADER, Company, order, orders_csv
 
@@ -119,3 +121,24 @@ def test_versions_of_customers_are_read_again_one_by_one(company: Company) -> No
         ("BE", 5),
         ("NL", 6),
     ]
+
+
+def test_rows_that_get_another_key_or_are_refused_now_leave_nothing_behind(company: Company) -> None:
+    header = "number,order_id,customer_id,ordered_at,amount,currency,status"
+    company.source("orders", columns={"order_id": "number"}, values={"status": {"paid": "sent"}})
+    company.load("orders", orders_csv("1," + order("a"), "2," + order("b").replace("paid", "sent"), header=header))
+    company.load("orders", orders_csv(order("c")).replace(b"order_id", b"number"), "other.csv")
+    company.source("orders", columns={"order_id": "order_id"})
+    company.run()
+    # other.csv has no order_id: refused as a whole, what it had loaded stays
+    assert company.query("select order_id from raw.orders order by 1") == [("a",), ("c",)]
+    assert company.query("select order_id, _superseded_by from raw.orders_history order by 1") == [("1", 3), ("2", 3)]
+    company.assert_balanced()
+
+
+def test_phases_are_not_doubled_by_another_time_zone(company: Company) -> None:
+    phase = "s1,anna,pro,10,EUR,month,active,2024-01-01 10:00:00,"
+    for zone, hour in (("UTC", 10), ("Europe/Amsterdam", 9), ("UTC", 10)):
+        company.source("subscriptions", timezone=zone)
+        company.load("subscriptions", orders_csv(phase, header=SUBSCRIPTION_HEADER))
+        assert company.query("select started_at from raw.subscriptions") == [(datetime(2024, 1, 1, hour),)]
