@@ -103,16 +103,32 @@ def read_json_lines(connection: duckdb.DuckDBPyConnection, file: ArchivedFile, r
             f"select distinct unnest(json_keys(line)) from {relation} where {is_object} order by all"
         ).fetchall()
     ]
-    structure = json.dumps({name: "VARCHAR" for name in names})
-    fields = f"from_json(line, {literal(structure)})" if names else "null"
+    if not names:
+        raise UnusableFileError(
+            "no line of the file is a JSON object with keys; one object per line is expected"
+            if file.counts.size
+            else "the file is empty"
+        )
+    # The names in one of DuckDB's structs differ in more than case, and none is empty; other keys are read one by one.
+    in_struct = {name.lower(): name for name in reversed(names) if name}
+    structure = json.dumps(dict.fromkeys(in_struct.values(), "VARCHAR"))
+    fields = f"from_json(line, {literal(structure)})" if in_struct else "null"
     rows = f"""(select line, {is_object} as is_object, case when is_object then {fields} end as fields
         from {relation})"""
     return Reading(
         rows,
-        [FileColumn(name, f"fields.{quoted(name)}") for name in names],
+        [
+            FileColumn(name, f"fields.{quoted(name)}" if name in in_struct.values() else _value_of_key(name))
+            for name in names
+        ],
         row_error="case when not is_object then 'the line is no JSON object' end",
         whole_row="case when is_object then line end",
     )
+
+
+def _value_of_key(name: str) -> str:
+    pointer = "/" + name.replace("~", "~0").replace("/", "~1")
+    return f"case when is_object then json_extract_string(line, {literal(pointer)}) end"
 
 
 def read_parquet(connection: duckdb.DuckDBPyConnection, file: ArchivedFile) -> Reading:
@@ -122,4 +138,11 @@ def read_parquet(connection: duckdb.DuckDBPyConnection, file: ArchivedFile) -> R
         described = connection.execute(f"describe select * from {relation}").fetchall()
     except duckdb.Error as error:
         raise UnusableFileError(f"not a complete Parquet file: {first_line(error)}") from None
-    return Reading(relation, [FileColumn(row[0], quoted(row[0]), row[1]) for row in described])
+    return Reading(relation, [_parquet_column(name, kind) for name, kind, *_ in described])
+
+
+def _parquet_column(name: str, kind: str) -> FileColumn:
+    """Instants in nanoseconds, as pandas writes them, have no cast to a timestamp without a zone."""
+    if kind == "TIMESTAMPTZ_NS":
+        return FileColumn(name, f"cast({quoted(name)} as timestamptz)", "TIMESTAMP WITH TIME ZONE")
+    return FileColumn(name, quoted(name), kind)

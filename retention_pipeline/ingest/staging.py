@@ -144,7 +144,10 @@ class _Stager:
         except (duckdb.Error, AccountingError):
             self.clear()
             mode = "slow"
-            rows = self._insert_slowly(reading, mapping, counts.lines - counts.blank)
+            try:
+                rows = self._insert_slowly(reading, mapping, counts.lines - counts.blank)
+            except (duckdb.DataError, duckdb.ProgrammingError, duckdb.NotSupportedError) as error:
+                raise UnusableFileError(f"the file cannot be read: {first_line(error)}") from None
         return self._staged(mapping, rows, counts.lines, counts.blank, mode)
 
     def _stage_parquet(self) -> Staged:

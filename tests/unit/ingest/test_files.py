@@ -5,9 +5,12 @@ from __future__ import annotations
 import gzip
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import ORDER_HEADER, Company, order, orders_csv
 
@@ -240,3 +243,22 @@ def test_thousands_of_small_files_are_one_comparison_with_what_is_there(company:
     assert company.query("select amount::varchar from raw.orders where order_id = 'same'") == [("699.00",)]
     assert company.query("select count(*) from raw.orders_history") == [(699,)]
     company.assert_balanced()
+
+
+def test_keys_of_json_that_differ_in_case_only_or_are_empty_stop_nothing(company: Company) -> None:
+    row = '"order_id": "a", "": 1, "ordered_at": "2024-01-01", "amount": 1, "currency": "EUR", "status": "paid"'
+    load = company.load("orders", f'{{"Order_ID": 9, {row}}}\nno JSON'.encode(), "file.jsonl")
+    assert (load.good, load.bad) == (1, 1)
+    assert company.query("select order_id, _extra from raw.orders") == [("a", '{"Order_ID":9,"":1}')]
+    company.source("orders", columns={"order_id": "Order_ID"})
+    company.run()
+    assert company.query("select order_id, _extra from raw.orders") == [("9", '{"order_id":"a","":1}')]
+
+
+def test_parquet_instants_in_nanoseconds_keep_their_zone(company: Company, tmp_path: Path) -> None:
+    instants = pa.array([datetime(2024, 7, 1, 10, tzinfo=UTC)], pa.timestamp("ns", tz="America/New_York"))
+    rows = {"order_id": ["a"], "ordered_at": instants, "amount": [1.0], "currency": ["EUR"], "status": ["paid"]}
+    pq.write_table(pa.table(rows), tmp_path / "ns.parquet")
+    company.source("orders", timezone="Europe/Amsterdam")
+    company.load("orders", (tmp_path / "ns.parquet").read_bytes(), "file.parquet")
+    assert company.query("select ordered_at from raw.orders") == [(datetime(2024, 7, 1, 10),)]
