@@ -20,6 +20,7 @@ from retention_pipeline.ingest.copy_stream import copy_out
 from retention_pipeline.settings import PostgresSource
 
 CONNECT_SECONDS = 15
+LOCK_SECONDS = 60  # of waiting for a table that somebody else has locked
 APPLICATION = "retention pipeline"
 
 
@@ -49,14 +50,31 @@ class Pull:
         return self._copy(query, keeper)
 
     def copy_keys(self, columns: list[str], keeper: Keeper) -> ArchivedFile:
-        """Copy these columns of all rows."""
-        listed = sql.SQL(", ").join(sql.Identifier(column) for column in columns)
+        """Copy these columns of all rows, those of them that the source has."""
+        there = self.columns()
+        present = [column for column in columns if column in there]
+        if not present:
+            raise SourceError(f"compare_keys: the source has no column {', '.join(columns)}")
+        listed = sql.SQL(", ").join(sql.Identifier(column) for column in present)
         return self._copy(sql.SQL("select {} from {} as pulled").format(listed, self._relation()), keeper)
+
+    def columns(self) -> list[str]:
+        """The columns of the table or query."""
+        asked = self.connection.execute(sql.SQL("select * from {} as pulled limit 0").format(self._relation()))
+        return [column.name for column in asked.description or []]
+
+    def check_cursor(self) -> None:
+        """Raise psycopg.Error where the cursor is no time column, which a first pull would not notice."""
+        if self.source.cursor is not None:
+            cursor = sql.Identifier(self.source.cursor)
+            question = sql.SQL("select {} >= now() from {} as pulled limit 0")
+            self.connection.execute(question.format(cursor, self._relation()))
 
     def _relation(self) -> sql.Composable:
         if self.source.table is not None:
             return sql.Identifier(*self.source.table.split("."))
-        return sql.SQL("({})").format(sql.SQL((self.source.query or "").rstrip("; \n")))  # type: ignore[arg-type]
+        # on lines of its own, for it may end in a comment
+        return sql.SQL("(\n{}\n)").format(sql.SQL((self.source.query or "").rstrip("; \n")))  # type: ignore[arg-type]
 
     def _copy(self, query: sql.Composable, keeper: Keeper) -> ArchivedFile:
         statement = sql.SQL("copy ({}) to stdout (format csv, header)").format(query)
@@ -94,7 +112,9 @@ def open_pull(source: PostgresSource) -> Iterator[Pull]:
         raise SourceError(f"the variable {source.dsn.env} holds no valid connection string") from None
     secrets = [str(parameters["password"])] if parameters.get("password") else []
     try:
-        with psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS, application_name=APPLICATION) as connection:
+        with psycopg.connect(
+            dsn, connect_timeout=CONNECT_SECONDS, application_name=APPLICATION, client_encoding="UTF8"
+        ) as connection:
             connection.autocommit = True
             watermark = _next_watermark(connection)
             connection.autocommit = False
@@ -102,10 +122,15 @@ def open_pull(source: PostgresSource) -> Iterator[Pull]:
             connection.read_only = True
             zone = sql.Literal(source.timezone or "UTC")
             connection.execute(sql.SQL("set local time zone {}").format(zone))
+            connection.execute(
+                sql.SQL("set local lock_timeout = {}").format(sql.Literal(f"{LOCK_SECONDS * 1000:.0f}ms"))
+            )
             connection.execute("set local datestyle = 'ISO'")
             connection.execute("set local intervalstyle = 'postgres'")
             connection.execute("set local bytea_output = 'hex'")
-            yield Pull(connection, source, watermark)
+            pull = Pull(connection, source, watermark)
+            pull.check_cursor()
+            yield pull
     except psycopg.Error as error:
         text = " ".join(str(error).strip().split("\n")[0].split()) or type(error).__name__
         for secret in secrets:
@@ -116,5 +141,5 @@ def open_pull(source: PostgresSource) -> Iterator[Pull]:
 def _may_pass(error: psycopg.Error) -> bool:
     """Whether the same question may be answered in a moment: a lost connection, a server that starts or stops."""
     if error.sqlstate is not None:
-        return error.sqlstate[:2] in ("08", "40", "53", "57")
+        return error.sqlstate[:2] in ("08", "40", "53", "55", "57")
     return isinstance(error, psycopg.OperationalError) and "password" not in str(error)

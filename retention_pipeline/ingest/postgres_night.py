@@ -115,7 +115,9 @@ class PostgresNight(SourceNight):
             scratch=self.scratch,
             table="keys_there",
         )
-        if keys.records == 0 and self.connection.execute(f"from raw.{self.contract.dataset} limit 1").fetchone():
+        ours = self.ledger.former_loads()
+        here = f"from raw.{self.contract.dataset} where list_contains($1, _load_id) limit 1"
+        if keys.records == 0 and self.connection.execute(here, [ours]).fetchone():
             raise SourceError("the source has no rows at all; nothing was deleted here")
 
     def beside(self) -> None:

@@ -146,6 +146,9 @@ def source_problems(dataset: str, name: str, source: Source) -> list[str]:
     for column, mapped in source.columns.items():
         if isinstance(mapped, RowHash) and contract.key != (column,):
             problems.append(f"sources.{name}.columns.{column}: row_hash can only make the key {contract.key}")
+    has_made_key = any(isinstance(mapped, RowHash) for mapped in source.columns.values())
+    if isinstance(source, PostgresSource) and source.deletes == "compare_keys" and has_made_key:
+        problems.append(f"sources.{name}.deletes: compare_keys needs a key that the source has, not one by row_hash")
     required = [column.name for column in contract.columns if column.required]
     if source.replace_by is not None and source.replace_by not in required:
         problems.append(f"sources.{name}.replace_by: {source.replace_by!r} is no required column of {dataset}")
