@@ -61,8 +61,9 @@ class PostgresNight(SourceNight):
             [self.name, self.contract.dataset],
         ).fetchone()
         known = row[0] if row and self._read_as_now() else None
-        if not self._read_as_now():
-            self.rereads[self.load_id - 1] = self.ledger.former_loads()
+        # What the table says now is the truth, also of a row that changed without a newer `updated_at`.
+        self.rereads[self.load_id - 1] = self.ledger.former_loads()
+        self.rereads_of_ties_only = self._read_as_now()
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 self.say(f"{self.name}: reading {source.table or 'the query'}")

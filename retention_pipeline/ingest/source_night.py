@@ -50,6 +50,7 @@ class SourceNight:
     waiting_bytes: int = 0
     rereads: dict[int, list[int]] = field(default_factory=dict)
     rereads_are_whole = False
+    rereads_of_ties_only = False
 
     def run(self) -> list[LoadResult]:
         """Load what is new; the results are in the order of the loads."""
@@ -126,6 +127,7 @@ class SourceNight:
                 now=self.now,
                 rereads={load_id: former for load_id, former in self.rereads.items() if load_id in loaded},
                 rereads_are_whole=self.rereads_are_whole,
+                rereads_of_ties_only=self.rereads_of_ties_only,
             )
             for file, record in self.waiting:
                 result = record.result

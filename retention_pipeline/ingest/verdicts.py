@@ -33,7 +33,7 @@ class Verdicts:
         self.version = contract.version_column
         self.all_new = False
         self.are_fetched = False
-        self.run("create or replace temp table rereads (load_id bigint, former_loads bigint[])")
+        self.run("create or replace temp table rereads (load_id bigint, former_loads bigint[], ties_only boolean)")
         self.run("create or replace temp table beaten (stage_row bigint, by_load bigint, outcome utinyint)")
         self.run(
             """
@@ -71,9 +71,9 @@ class Verdicts:
         content = f"case when {version} is not null then {self.content_of(alias)} end"
         return f"{version} desc nulls last, {content} desc nulls last, {alias}._load_id desc, {alias}.rowid desc"
 
-    def note_rereads(self, rereads: dict[int, list[int]]) -> None:
+    def note_rereads(self, rereads: dict[int, list[int]], ties_only: bool) -> None:
         for load_id, former_loads in rereads.items():
-            self.connection.execute("insert into rereads values ($1, $2)", [load_id, former_loads])
+            self.connection.execute("insert into rereads values ($1, $2, $3)", [load_id, former_loads, ties_only])
 
     def find_beaten(self) -> None:
         """Rows of the stage that another row of the stage beats."""
@@ -144,7 +144,8 @@ class Verdicts:
             select standing.value, standing.load_id, standing.complete,
                 coalesce(
                     case
-                        when list_has_any(rereads.former_loads, here.loads) then true
+                        when (not rereads.ties_only or standing.version = here.version)
+                            and list_has_any(rereads.former_loads, here.loads) then true
                         when standing.version is null then here.version is null
                         when here.version is null then true
                         when standing.version = here.version then standing.content >= here.content
@@ -225,7 +226,8 @@ class Verdicts:
         if self.version is None:
             return "true"  # the later load is the newer version
         ours, theirs = f"stage.{self.version}", f"here.{self.version}"
-        return f"""case when list_contains(rereads.former_loads, here._load_id) then true
+        return f"""case when (not rereads.ties_only or {ours} = {theirs})
+                and list_contains(rereads.former_loads, here._load_id) then true
             when {ours} is null then {theirs} is null when {theirs} is null then true
             when {ours} = {theirs} then {self.content_of("stage")} > {self.content_of("here")}
             else {ours} > {theirs} end"""

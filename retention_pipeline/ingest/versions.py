@@ -27,16 +27,18 @@ def merge(
     now: datetime,
     rereads: dict[int, list[int]] | None = None,
     rereads_are_whole: bool = False,
+    rereads_of_ties_only: bool = False,
 ) -> dict[int, dict[str, int]]:
     """Bring the good rows of the stage into `raw.<dataset>`; the result counts outcomes per load.
 
     `replace_by` names the column whose value a delivery holds in full: current rows with one of its values that are
     not in the delivery are taken out. `rereads` says which loads read again, by other
     settings, what former loads had read: what is current from those gives way to it. Where they are whole, what they
-    have no longer (rows that got another key, rows that are refused now) is taken out.
+    have no longer (rows that got another key, rows that are refused now) is taken out. Of ties only: where versions
+    are equal too, and not whatever they are.
     """
     merger = _Merger(connection, contract, replace_by, now)
-    merger.note_rereads(rereads or {})
+    merger.note_rereads(rereads or {}, rereads_of_ties_only)
     merger.ghosts_leave = bool(rereads) and rereads_are_whole
     merger.register_customers()
     merger.find_beaten()

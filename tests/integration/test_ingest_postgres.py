@@ -407,3 +407,15 @@ def test_text_of_a_database_in_another_encoding_arrives_as_it_is(shop: Shop) -> 
     finally:
         shop.write("alter role current_user reset client_encoding")
     assert shop.query("select channel from raw.orders") == [("Größe",)]
+
+
+@pytest.mark.parametrize("cursor", [None, "updated_at"])
+def test_a_row_that_changed_without_a_newer_updated_at_is_as_the_table_says(shop: Shop, cursor: str | None) -> None:
+    shop.source.update({"cursor": cursor} if cursor else {})
+    for number, status in enumerate(["pending", "paid", "refunded"]):
+        shop.add(number, amount="50", status=status)
+    shop.pull()
+    shop.write("update orders set status = 'paid' where status = 'pending'")
+    shop.write("update orders set amount = 40 where status = 'refunded'")
+    assert shop.pull().changed == 2
+    shop.assert_raw_equals_the_table()
