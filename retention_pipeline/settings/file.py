@@ -108,6 +108,12 @@ def _message(problem: Any) -> str:
         return "is missing"
     if problem["type"] == "union_tag_not_found":
         return "type is missing (files or postgres)"
+    if problem["type"] == "union_tag_invalid":
+        return f"type is files or postgres (given: {problem['ctx']['tag']!r})"
     if "dsn" in problem["loc"]:  # what stands there may be a secret: never repeat it
         return "write {env: NAME}, the environment variable that holds the connection string"
-    return problem["msg"].removeprefix("Value error, ") + f" (given: {problem['input']!r})"
+    message = problem["msg"].removeprefix("Value error, ")
+    given = problem["input"]
+    if any(sign in str(given) for sign in ("://", "dsn", "password")):  # it may hold a secret
+        return message
+    return f"{message} (given: {given!r})"

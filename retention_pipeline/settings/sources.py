@@ -35,7 +35,7 @@ class RowHash(Strict):
 class FromEnvironment(Strict):
     """A secret: the name of the environment variable that holds it."""
 
-    env: str
+    env: Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 
     def read(self) -> str:
         value = os.environ.get(self.env)

@@ -117,6 +117,23 @@ def test_a_secret_written_into_the_file_is_not_repeated() -> None:
     assert named == ["sources.orders.dsn: write {env: NAME}, the environment variable that holds the connection string"]
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"type": "postgresql", "table": "t", "dsn": "postgres://shop:hunter2@db/shop"},
+        {"type": "postgres", "table": "t", "dsn": {"env": "postgres://shop:hunter2@db/shop"}},
+        {"type": "postgres", "dsn": {"env": "postgres://shop:hunter2@db/shop"}},
+        "postgres://shop:hunter2@db/shop",
+        ["postgres://shop:hunter2@db/shop"],
+    ],
+)
+def test_a_secret_in_a_wrong_place_is_not_repeated_either(source: object) -> None:
+    for sources in ({"orders": source}, [source]):
+        with pytest.raises(SettingsError) as caught:
+            parse_settings({"business": BUSINESS, "sources": sources})
+        assert "hunter2" not in str(caught.value)
+
+
 def test_a_secret_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP", "postgres://db")
     assert FromEnvironment(env="SHOP").read() == "postgres://db"
