@@ -82,18 +82,40 @@ def ingest_step(
     progress: Progress | None = None,
     assembly: Assembly = PRODUCTION,
 ) -> Any:
-    """Load what was delivered (all datasets unless some are named); returns ingest's IngestResult."""
+    """Load what was delivered (all datasets unless some are named); returns ingest's IngestResult.
+
+    A load that was left out for too many bad rows is in the record, and stops the run once all datasets have loaded.
+    """
+    from retention_pipeline.ingest.result import IngestError
+
     if assembly.ingest is None:
         from retention_pipeline.ingest import ingest
     else:
         ingest = assembly.ingest
     step = "ingest" if datasets is None else f"ingest {', '.join(datasets)}"
     with _step(home, run, step, keeps_next=True) as notes:
-        result = ingest(home, settings, datasets=datasets, now=run.started_at, progress=progress)
+        try:
+            result = ingest(home, settings, datasets=datasets, now=run.started_at, progress=progress)
+        except IngestError as error:
+            if error.result is None:
+                raise
+            result = error.result
         before = read_record(home, run)
         notes.update(_ingest_notes(before, result))
     stop_for_test("ingest")
     return result
+
+
+def loads_step(home: Home, run: Run) -> None:
+    """Raise IngestError where a load of the run was left out for too many bad rows. The build step begins with it."""
+    loads = read_record(home, run).get("loads", [])
+    left_out = (one for one in loads if one["status"] == "too_many_bad")
+    spoiled = [f"{one['dataset']}: {one['file_name']}: {one['error']}" for one in left_out]
+    if spoiled:
+        from retention_pipeline.ingest.result import IngestError
+
+        with _step(home, run, "ingest", keeps_next=True):
+            raise IngestError("\n".join(["too many rows of a load were refused, it was left out", *spoiled]))
 
 
 def sources_step(home: Home, settings: Settings, run: Run, *, progress: Progress | None = None) -> None:
@@ -118,9 +140,10 @@ def build_step(
 ) -> Built:
     """Copy the published generation and bring it up to date with dbt, tests included; a retry starts from a fresh copy.
 
-    Raises NotFresh, InputError, BuildError, NotEnoughSpace.
+    Raises IngestError, NotFresh, InputError, BuildError, NotEnoughSpace.
     """
     say = progress or _silent
+    loads_step(home, run)
     sources_step(home, settings, run, progress=progress)
     with _step(home, run, "build") as notes:
         previous = read_state(home.current)

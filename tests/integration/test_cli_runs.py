@@ -98,9 +98,14 @@ def test_a_file_of_bad_rows_fails_the_run_with_one_message_and_withdraws_nothing
     before = home.current.resolve()
     bad = "order_id,customer_id,ordered_at,amount,currency,status\n" + "a,b,not a day,much,EUR,paid\n" * 30
     deliver(home, "orders", "bad.csv", bad)
+    phases = home.root / "landing" / "subscriptions" / "subscriptions.csv"
+    deliver(home, "subscriptions", "more.csv", phases.read_text())
     failed = retention(home, "run", *DAY)
-    (home.root / "landing" / "orders" / "bad.csv").unlink()
+    for folder, name in (("orders", "bad.csv"), ("subscriptions", "more.csv")):
+        (home.root / "landing" / folder / name).unlink()
     assert failed.returncode == 1
+    record = json.loads(max(home.runs.glob("*.json")).read_text())
+    assert [load["status"] for load in record["loads"] if load["file_name"].endswith("more.csv")] == ["already_loaded"]
     assert "bad.csv" in failed.stderr and "Traceback" not in failed.stderr
     assert home.current.resolve() == before
 
