@@ -103,6 +103,12 @@ def what_came(dataset: str, result: Any) -> list[str]:
         words = {"new": rows, "changed": "changed", "stale": "older than known", "bad": "refused (quarantine)"}
         told = ", ".join(f"{count:,} {words[name]}" for name, count in counts.items() if count or name == "new")
         lines.append(f"{dataset}: {len(loads):,} file{'' if len(loads) == 1 else 's'}, {told}")
+    for what, columns in (
+        ("new, kept in _extra", {name for load in loads for name in load.drift.added}),
+        ("missing", {name for load in loads for name in load.drift.missing}),
+    ):
+        if columns:
+            lines.append(f"{dataset}: columns {what}: {', '.join(sorted(columns))}")
     return lines + [f"{dataset}: not loaded: {load.file_name}: {load.error}" for load in result.refused]
 
 

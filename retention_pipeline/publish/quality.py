@@ -31,9 +31,9 @@ MEASURES = {
     "latest_fact": "the latest instant in the data, before as_of or not",
     "earliest_fact": "the earliest instant in the data",
     "quarantined": "refused rows that were not resolved, per reason",
-    "refused_file": "files and pulls that were not loaded, and why",
-    "drift_added": "columns of the source that the contract does not know, kept in _extra",
-    "drift_missing": "optional columns that the last load did not have",
+    "refused_file": "files and pulls that were not loaded, and why, until all of their source load",
+    "drift_added": "columns of the last loads that the contract does not know, kept in _extra",
+    "drift_missing": "optional columns that one of the last loads did not have, and others before them had",
     "without_customer": "rows that name no customer",
     "not_in_customers": "share of customers with an order or a subscription that have no row in customers",
     "excluded_orders": "orders that do not count, per reason",
@@ -89,7 +89,7 @@ def write_data_quality(
                 if dataset in present:
                     rows += _about_rows(raw, dataset)
             if "ledger" in present:
-                rows += _about_loads(raw)
+                rows += _about_loads(raw, has_visits="source_visits" in present)
             if "quarantine" in present:
                 rows += _about_quarantine(raw)
             if {"customers"} <= set(connected) & present:
@@ -143,13 +143,20 @@ def _about_sources(states: Sequence[SourceState], now: datetime) -> list[Row]:
     return rows
 
 
-def _about_loads(raw: duckdb.DuckDBPyConnection) -> list[Row]:
+def _about_loads(raw: duckdb.DuckDBPyConnection, *, has_visits: bool) -> list[Row]:
     rows: list[Row] = [
         (dataset, "last_load", "", None, finished, None)
         for dataset, finished in raw.execute(
             "select dataset, max(finished_at) from raw.ledger where status = 'loaded' group by dataset order by dataset"
         ).fetchall()
     ]
+    gone = """
+            and not exists (
+                select 1 from raw.source_visits as visit
+                where visit.dataset = refused.dataset and visit.source = refused.source
+                    and visit.error is null and visit.visited_at > refused.finished_at
+            )
+    """
     refused = raw.execute(
         f"""
         select dataset, file_name, max(finished_at), max_by(error, load_id)
@@ -158,7 +165,7 @@ def _about_loads(raw: duckdb.DuckDBPyConnection) -> list[Row]:
             select 1 from raw.ledger as later
             where later.dataset = refused.dataset and later.file_name = refused.file_name
                 and later.status = 'loaded' and later.load_id > refused.load_id
-        )
+        ) {gone if has_visits else ""}
         group by dataset, file_name
         order by max(load_id) desc
         limit {LISTED_FILES}
@@ -167,16 +174,25 @@ def _about_loads(raw: duckdb.DuckDBPyConnection) -> list[Row]:
     rows += [(dataset, "refused_file", name or "", 1.0, finished, error) for dataset, name, finished, error in refused]
     drifts = raw.execute(
         """
-        select dataset, kind, column_name, any_value(finished_at)
-        from (
-            select dataset, finished_at, unnest(['added', 'missing']) as kind,
-                unnest([json_extract(drift, '$.added'), json_extract(drift, '$.missing')]) as columns
-            from (
-                select dataset, source, drift, finished_at from raw.ledger
-                where status = 'loaded'
-                qualify row_number() over (partition by dataset, source order by load_id desc) = 1
-            )
-        ), unnest(cast(columns as varchar[])) as listed (column_name)
+        with loads as (
+            select dataset, source, load_id, finished_at, cast(drift as json) as drift,
+                cast(json_extract(drift, '$.given') as varchar[]) as given,
+                finished_at = max(finished_at) over (partition by dataset, source) as is_last
+            from raw.ledger where status = 'loaded' and drift is not null
+        ),
+        listed as (
+            select *, unnest(cast(json_extract(drift, '$.columns') as varchar[])) as column_name, 'added' as kind
+            from loads where is_last
+            union all
+            select *, unnest(cast(json_extract(drift, '$.missing') as varchar[])), 'missing' from loads where is_last
+            union all
+            select last.*, once.column_name, 'missing'
+            from loads as last join (
+                select distinct dataset, source, unnest(given) as column_name from loads
+            ) as once on once.dataset = last.dataset and once.source = last.source
+            where last.is_last and not list_contains(last.given, once.column_name)
+        )
+        select dataset, kind, column_name, any_value(finished_at) from listed
         group by dataset, kind, column_name
         order by dataset, kind, column_name
         """

@@ -1,5 +1,5 @@
 from retention_pipeline.assets.raw import what_came
-from retention_pipeline.ingest.result import IngestResult, LoadResult
+from retention_pipeline.ingest.result import Drift, IngestResult, LoadResult
 
 
 def load(status: str, **counts: object) -> LoadResult:
@@ -22,3 +22,11 @@ def test_a_file_that_was_refused_is_named_with_its_reason() -> None:
 
 def test_a_night_without_files_says_nothing() -> None:
     assert what_came("orders", IngestResult([load("already_loaded")])) == []
+
+
+def test_columns_that_came_and_went_are_named() -> None:
+    result = IngestResult([load("loaded", new=1, drift=Drift(("note",), ("channel",)))])
+    assert what_came("orders", result)[1:] == [
+        "orders: columns new, kept in _extra: note",
+        "orders: columns missing: channel",
+    ]
