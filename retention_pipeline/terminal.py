@@ -74,7 +74,7 @@ def print_left_out(console: Console, refused: Sequence[tuple[str, str]], quarant
         )
     if not has_figures:
         console.print(
-            Text("  There is no order and no subscription before this day, so there is no figure."), soft_wrap=True
+            Text("  No order or subscription of a customer counts before this day: no figure."), soft_wrap=True
         )
 
 

@@ -109,6 +109,7 @@ def what_came(dataset: str, result: Any) -> list[str]:
     ):
         if columns:
             lines.append(f"{dataset}: columns {what}: {', '.join(sorted(columns))}")
+    lines += [f"{dataset}: no file at {path}" for path in getattr(result, "without_files", [])]
     return lines + [f"{dataset}: not loaded: {load.file_name}: {load.error}" for load in result.refused]
 
 

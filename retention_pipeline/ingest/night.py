@@ -13,7 +13,7 @@ from retention_pipeline.ingest.postgres_night import PostgresNight
 from retention_pipeline.ingest.result import IngestError, IngestResult
 from retention_pipeline.ingest.schema import open_raw
 from retention_pipeline.ingest.visits import write_visit
-from retention_pipeline.settings import Home, PostgresSource, Settings
+from retention_pipeline.settings import FileSource, Home, PostgresSource, Settings
 
 
 def ingest(
@@ -46,6 +46,8 @@ def ingest(
             loads = night.run()
             write_visit(connection, dataset, name, loads, is_pull=isinstance(source, PostgresSource), now=now)
             result.loads += loads
+            if isinstance(source, FileSource) and not loads:
+                result.without_files += source.paths
         result.max_load_id = next_load_id(connection) - 1
     finally:
         connection.close()

@@ -30,3 +30,8 @@ def test_columns_that_came_and_went_are_named() -> None:
         "orders: columns new, kept in _extra: note",
         "orders: columns missing: channel",
     ]
+
+
+def test_a_path_at_which_there_is_nothing_is_named() -> None:
+    result = IngestResult(without_files=["landing/ordres/*.csv"])
+    assert what_came("orders", result) == ["orders: no file at landing/ordres/*.csv"]
