@@ -138,13 +138,19 @@ def ui(home: Path | None, *, host: str, port: int) -> None:
 
 
 def _check_sources(home: Home, settings: Settings) -> list[tuple[str, bool, str]]:
+    """Whether there are files, and whether databases answer and have the columns; nothing is read."""
+    from retention_pipeline.contracts import CONTRACTS
+    from retention_pipeline.ingest.archive import UnusableFileError
+    from retention_pipeline.ingest.landing import delivered_files
+    from retention_pipeline.ingest.mapping import FileColumn, map_columns
+    from retention_pipeline.ingest.postgres import SourceError, open_pull
+
     if not settings.sources:
         return [("sources", False, "none: say in settings.yaml where orders or subscriptions are")]
     findings = []
     for name, source in settings.sources.items():
         if isinstance(source, FileSource):
-            files = [path for pattern in source.paths for path in home.root.glob(pattern)] if _relative(source) else []
-            files += [Path(path) for path in source.paths if Path(path).is_absolute() and Path(path).exists()]
+            files = delivered_files(home, source)
             found = (
                 f"{len(files):,} file{'' if len(files) == 1 else 's'}"
                 if files
@@ -153,15 +159,13 @@ def _check_sources(home: Home, settings: Settings) -> list[tuple[str, bool, str]
             findings.append((f"source {name}", bool(files), found))
         else:
             try:
-                source.dsn.read()
-                findings.append((f"source {name}", True, f"PostgreSQL, credentials from {source.dsn.env}"))
-            except SettingsError as error:
+                contract = CONTRACTS[settings.dataset_of(name)]
+                with open_pull(source) as pull:
+                    map_columns(contract, source, [FileColumn(column, "") for column in pull.columns()])
+                findings.append((f"source {name}", True, f"PostgreSQL answers, credentials from {source.dsn.env}"))
+            except (SettingsError, SourceError, UnusableFileError) as error:
                 findings.append((f"source {name}", False, str(error)))
     return findings
-
-
-def _relative(source: FileSource) -> bool:
-    return not any(Path(path).is_absolute() for path in source.paths)
 
 
 def _check_rules(home: Home, settings: Settings) -> list[tuple[str, bool, str]]:
