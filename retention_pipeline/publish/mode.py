@@ -49,9 +49,8 @@ def decide_mode(
         return Mode(True, f"models or macros changed since generation {previous.generation}")
     if months is not None:
         first, last = months
-        waiting = highest_load_id - previous.applied_load_id
-        if waiting > 0:
-            return Mode(True, f"{waiting} loads wait since generation {previous.generation}, for more than these months")
+        if highest_load_id > previous.applied_load_id:
+            return Mode(True, f"loads wait that generation {previous.generation} does not have: more than these months")
         reason = f"sums of {first:%Y-%m} to {last:%Y-%m} from all facts, on top of generation {previous.generation}"
         return Mode(False, reason, is_backfill=True)
     return Mode(False, f"on top of generation {previous.generation} as of {previous.as_of}")

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from retention_pipeline.cli_home import _check_sources
 from retention_pipeline.ingest import IngestResult, LoadResult, copy_stream, ingest, open_raw, postgres, postgres_night
 from retention_pipeline.settings import Home, parse_settings
 
@@ -419,3 +420,25 @@ def test_a_row_that_changed_without_a_newer_updated_at_is_as_the_table_says(shop
     shop.write("update orders set amount = 40 where status = 'refunded'")
     assert shop.pull().changed == 2
     shop.assert_raw_equals_the_table()
+
+
+def test_check_asks_the_database(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNREACHABLE", "postgresql://shop:hunter2@127.0.0.1:1/shop")
+    (shop.home.root / "orders.csv").write_text("order_id")
+    sources = {
+        "orders": shop.source,
+        "no such table": shop.source | {"dataset": "orders", "table": "ordres"},
+        "no such column": shop.source | {"dataset": "orders", "columns": {"amount": "total"}},
+        "no server": shop.source | {"dataset": "orders", "dsn": {"env": "UNREACHABLE"}},
+        "files": {"dataset": "orders", "type": "files", "path": str(shop.home.root / "*.csv")},
+    }
+    business = {"timezone": "Europe/Amsterdam", "reporting_currency": "EUR"}
+    findings = _check_sources(shop.home, parse_settings({"business": business, "sources": sources}))
+    assert [(name, is_good) for name, is_good, _ in findings] == [
+        ("source orders", True),
+        ("source no such table", False),
+        ("source no such column", False),
+        ("source no server", False),
+        ("source files", True),
+    ]
+    assert "hunter2" not in str(findings)

@@ -19,6 +19,7 @@ from oracle.companies import MadeCompany, made_company
 from oracle.nights import Night, made_nights, rows_in_force
 
 from nights.compiled_models import CompiledModels, compile_models
+from nights.nasty_rows import make_nasty
 from nights.raw_rows import open_raw_in_memory, put_in_force
 from nights.warehouse_in_memory import Warehouse
 from retention_pipeline.settings import Settings
@@ -48,6 +49,7 @@ def play(
 ) -> list[str]:
     """Play one history; returns a line per table and night in which the night differs from a full refresh."""
     company = made_company(random, customers=25, days=500)
+    make_nasty(random, company)
     settings = Settings.model_validate(company.settings)
     models = compile_models(settings, folder)
     if without_due:

@@ -95,11 +95,16 @@ def earlier_version(random: Random, dataset: str, row: Row, names: list[str]) ->
             {"quantity": str(int(row["quantity"]) + 1)},
             {"plan": "basic", "end_reason": ""},
             {"term_ends_at": "", "cancel_requested_at": ""},
+            {"customer_id": random.choice(names)},
         ]
     elif dataset == "customers":
         changes = [{"country": random.choice(("NL", "DE", ""))}, {"acquisition_channel": "ads"}, {"signed_up_at": ""}]
     elif dataset == "customer_aliases":
-        changes = [{"customer_id": row["alias_id"].rstrip("x")}]
+        others = [name for name in names if name < row["alias_id"]]
+        changes = [
+            {"customer_id": row["alias_id"].rstrip("x")},
+            {"customer_id": random.choice(others or [row["customer_id"]])},
+        ]
     else:
         changes = [{"rate_to_reporting": f"{float(row['rate_to_reporting']) * 1.1:.6f}"}]
     return row | random.choice(changes)
