@@ -19,6 +19,8 @@ from retention_pipeline.settings.home import Home
 from retention_pipeline.settings.kinds import SettingsError, Share, Strict
 from retention_pipeline.settings.sources import AnySource, source_problems
 
+DIMENSIONS_BY_DEFAULT = 4  # what `segments: null` stands for, at most
+
 
 class Publish(Strict):
     keep_generations: Annotated[int, Field(ge=1)] = 3
@@ -77,9 +79,21 @@ def parse_settings(content: Any) -> Settings:
         for name in settings.sources
         for line in source_problems(settings.dataset_of(name), name, settings.sources[name])
     ]
+    problems += _segment_problems(settings)
     if problems:
         raise SettingsError("\n".join(problems))
     return settings
+
+
+def _segment_problems(settings: Settings) -> list[str]:
+    """A profile of segment values is one 64-bit number: (max_segment_values + 2) to the power of the dimensions."""
+    dimensions = DIMENSIONS_BY_DEFAULT if settings.segments is None else len(set(settings.segments))
+    if (settings.max_segment_values + 2) ** dimensions < 2**63:
+        return []
+    most = next((n for n in range(settings.max_segment_values, 0, -1) if (n + 2) ** dimensions < 2**63), None)
+    if most is None:
+        return [f"segments: {dimensions} are too many"]
+    return [f"max_segment_values: at most {most:,} with {dimensions} segments"]
 
 
 def figure_settings(settings: Settings) -> dict[str, Any]:

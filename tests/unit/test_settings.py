@@ -134,6 +134,20 @@ def test_a_secret_in_a_wrong_place_is_not_repeated_either(source: object) -> Non
         assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("dimensions", "most"), [(3, 2_097_149), (5, 6_206), (8, 232)])
+def test_more_segment_values_than_a_profile_can_hold_are_refused(dimensions: int, most: int) -> None:
+    segments = [f"column {number}" for number in range(dimensions)]
+    content = {"business": BUSINESS, "sources": {}, "segments": segments}
+    parse_settings(content | {"max_segment_values": most})
+    with pytest.raises(SettingsError, match=f"max_segment_values: at most {most:,} with {dimensions} segments"):
+        parse_settings(content | {"max_segment_values": most + 1})
+
+
+def test_more_segments_than_a_profile_can_hold_are_refused() -> None:
+    with pytest.raises(SettingsError, match="segments: 40 are too many"):
+        parse_settings({"business": BUSINESS, "sources": {}, "segments": [str(number) for number in range(40)]})
+
+
 def test_a_secret_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP", "postgres://db")
     assert FromEnvironment(env="SHOP").read() == "postgres://db"
