@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from retention_pipeline.kpis.violation import Violation
-from retention_pipeline.pipeline import PRODUCTION, Assembly, Progress, RunResult, max_load_id, run, validator
+from retention_pipeline.pipeline import PRODUCTION, Assembly, Progress, RunResult, run, validator, waiting_loads
 from retention_pipeline.publish import generations
 from retention_pipeline.publish.audit import audit, check_rule
 from retention_pipeline.publish.audit.raw import raw_rules
@@ -79,10 +79,9 @@ def status(home: Home) -> Status:
 
 def _waiting_loads(home: Home, state: PipelineState | None) -> int | None:
     try:
-        highest = max_load_id(home)
+        return waiting_loads(home, state.applied_load_id if state else -1)
     except duckdb.IOException:  # a run has begun in between
         return None
-    return max(0, highest - (state.applied_load_id if state else 0))
 
 
 def check(home: Home, settings: Settings, *, assembly: Assembly = PRODUCTION) -> CheckResult:

@@ -155,7 +155,7 @@ def build_step(
             code_fingerprint=fingerprints["code_fingerprint"],
             asked=run.full_refresh,
             months=run.months,
-            highest_load_id=max_load_id(home),
+            waiting_loads=waiting_loads(home, previous.applied_load_id) if previous else 0,
         )
         say(f"{mode.name}: {mode.reason}")
         notes.update(mode=mode.name, reason=mode.reason, **fingerprints)
@@ -376,6 +376,16 @@ def max_load_id(home: Home) -> int:
     with opened_raw(home) as connection:
         row = connection.execute("select coalesce(max(load_id), -1) from raw.ledger").fetchone()
     return int(row[0]) if row else -1
+
+
+def waiting_loads(home: Home, applied_load_id: int) -> int:
+    """How many loads brought something to raw since this one."""
+    if not home.raw_file.exists():
+        return 0
+    question = "select count(*) from raw.ledger where status = 'loaded' and load_id > $1"
+    with opened_raw(home) as connection:
+        row = connection.execute(question, [applied_load_id]).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _headline(home: Home, as_of: date) -> Headline | None:

@@ -34,9 +34,9 @@ def print_status(console: Console, home: Home, answer: dict[str, Any], now: date
         writer = answer["writer"]
         console.print(f"  being written by process {writer.get('pid')} since {writer.get('since')}", style="yellow")
     if answer["waiting_loads"]:
-        console.print(
-            f"  {answer['waiting_loads']} loads are in raw that these figures do not contain yet", style="yellow"
-        )
+        number = answer["waiting_loads"]
+        loads = "1 load is" if number == 1 else f"{number:,} loads are"
+        console.print(f"  {loads} in raw that these figures do not contain yet", style="yellow")
     for reason in answer["marked_because"]:
         console.print(Text(f"  figures are marked: {reason}", "yellow"), soft_wrap=True)
     if answer["quality"]:

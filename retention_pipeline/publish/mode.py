@@ -31,11 +31,12 @@ def decide_mode(
     code_fingerprint: str,
     asked: bool = False,
     months: tuple[date, date] | None = None,
-    highest_load_id: int = -1,
+    waiting_loads: int = 0,
 ) -> Mode:
     """The first reason for a full refresh that applies, else a night.
 
-    `highest_load_id` is the last load in raw: a backfill only adds up some periods, so it cannot bring in what waits.
+    `waiting_loads` came to raw since the published generation: a backfill adds up some periods only, so it cannot bring
+    them in.
     """
     if asked:
         return Mode(True, "asked for")
@@ -49,7 +50,7 @@ def decide_mode(
         return Mode(True, f"models or macros changed since generation {previous.generation}")
     if months is not None:
         first, last = months
-        if highest_load_id > previous.applied_load_id:
+        if waiting_loads:
             return Mode(True, f"loads wait that generation {previous.generation} does not have: more than these months")
         reason = f"sums of {first:%Y-%m} to {last:%Y-%m} from all facts, on top of generation {previous.generation}"
         return Mode(False, reason, is_backfill=True)
