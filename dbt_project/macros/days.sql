@@ -102,13 +102,14 @@
 {%- endmacro %}
 
 {# The first day of int_calendar. Instants of the years 1900 to 2200 are taken; the first of them lies on this business day west of Greenwich. #}
-{% macro first_calendar_day() -%} cast('1899-12-31' as date) {%- endmacro %}
+{% macro calendar_begins() -%} {{ return(modules.datetime.date(1899, 12, 31)) }} {%- endmacro %}
+
+{% macro first_calendar_day() -%} cast('{{ calendar_begins() }}' as date) {%- endmacro %}
 
 {# Days from first_calendar_day to the eve of as_of. #}
 {% macro calendar_days() -%}
-  {%- set from_day = modules.datetime.date(1899, 12, 31) -%}
   {%- set to_day = modules.datetime.date.fromisoformat(var('as_of')) -%}
-  {{ return((to_day - from_day).days) }}
+  {{ return((to_day - calendar_begins()).days) }}
 {%- endmacro %}
 
 {# One row per day of int_calendar with the start and the close of its period in every grain: week_start, week_close, month_start, … Days that share all their

@@ -6,6 +6,7 @@ figures (business.py) and of where data come from (sources.py). Other packages i
 
 from retention_pipeline.settings.business import Business, ClvGates, CohortMaxAge
 from retention_pipeline.settings.file import (
+    DEFAULT_DIMENSIONS,
     Publish,
     Schedule,
     Settings,
@@ -32,6 +33,7 @@ from retention_pipeline.settings.sources import (
 )
 
 __all__ = [
+    "DEFAULT_DIMENSIONS",
     "LARGEST_MEMORY_LIMIT_GB",
     "MEMORY_VARIABLE",
     "Business",

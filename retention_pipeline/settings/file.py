@@ -19,7 +19,8 @@ from retention_pipeline.settings.home import Home
 from retention_pipeline.settings.kinds import SettingsError, Share, Strict
 from retention_pipeline.settings.sources import AnySource, source_problems
 
-DIMENSIONS_BY_DEFAULT = 4  # what `segments: null` stands for, at most
+# What `segments: null` stands for, as far as their datasets are connected.
+DEFAULT_DIMENSIONS = ("country", "acquisition_channel", "plan", "first_order_channel")
 
 
 class Publish(Strict):
@@ -87,7 +88,7 @@ def parse_settings(content: Any) -> Settings:
 
 def _segment_problems(settings: Settings) -> list[str]:
     """A profile of segment values is one 64-bit number: (max_segment_values + 2) to the power of the dimensions."""
-    dimensions = DIMENSIONS_BY_DEFAULT if settings.segments is None else len(set(settings.segments))
+    dimensions = len(set(DEFAULT_DIMENSIONS if settings.segments is None else settings.segments))
     if (settings.max_segment_values + 2) ** dimensions < 2**63:
         return []
     most = next((n for n in range(settings.max_segment_values, 0, -1) if (n + 2) ** dimensions < 2**63), None)

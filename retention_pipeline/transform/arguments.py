@@ -9,13 +9,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from retention_pipeline.settings import MEMORY_VARIABLE, Home, Settings, memory_limit
+from retention_pipeline.settings import DEFAULT_DIMENSIONS, MEMORY_VARIABLE, Home, Settings, memory_limit
 
 WAREHOUSE_VARIABLE = "RETENTION_WAREHOUSE_FILE"
 RAW_VARIABLE = "RETENTION_RAW_FILE"
 PREVIOUS_VARIABLE = "RETENTION_PREVIOUS_FILE"
 
-# The default dimensions, and the dataset without which a dimension has no values.
+# The dataset without which a dimension has no values.
 DIMENSION_DATASETS = {
     "country": "customers",
     "acquisition_channel": "customers",
@@ -24,7 +24,6 @@ DIMENSION_DATASETS = {
     "engagement_group": "events",
     "nps_class": "surveys",
 }
-DEFAULT_DIMENSIONS = ("country", "acquisition_channel", "plan", "first_order_channel")
 
 BUSINESS_VARS = (
     "timezone",

@@ -24,4 +24,4 @@ def test_a_refused_file_is_named_with_its_reason() -> None:
 def test_refused_rows_and_the_want_of_any_figure_are_said() -> None:
     text = printed([], 1_234, False)
     assert "1,234 refused rows: raw.quarantine" in text
-    assert "no figure" in text
+    assert "No order or subscription of a customer counts before this day: no figure." in text
