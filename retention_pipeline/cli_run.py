@@ -148,7 +148,8 @@ def _answer(
         for load in record.get("loads", [])
         if load["status"] in ("refused", "failed")
     ]
-    print_left_out(console, refused, record.get("rows_quarantined", 0), headline is not None)
+    quarantined = record.get("rows_quarantined", 0)
+    print_left_out(console, refused, quarantined, headline is not None, raw_file=_short(home.raw_file))
     if hint:
         console.print()
         console.print(hint, style="bold yellow", soft_wrap=True)

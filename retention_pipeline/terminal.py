@@ -24,6 +24,7 @@ GOOD, BAD, QUIET, STRONG, WARNING = "green", "red", "dim", "bold", "bold yellow"
 # KPIs of which less is better; of the others more is, or neither.
 LESS_IS_BETTER = frozenset({"customer_churn_rate", "mrr_churn_rate", "time_between_purchases_median"})
 PIVOT_COLUMNS = 8
+READABLE = 12  # characters: a column that is narrower than this and than its contents is no longer read
 
 
 def marked(text: str | Text, mark: Any) -> Text:
@@ -58,9 +59,11 @@ def print_late(console: Console, states: Sequence[Row]) -> None:
         )
 
 
-def print_left_out(console: Console, refused: Sequence[tuple[str, str]], quarantined: int, has_figures: bool) -> None:
+def print_left_out(
+    console: Console, refused: Sequence[tuple[str, str]], quarantined: int, has_figures: bool, *, raw_file: str
+) -> None:
     """What of the delivery is not in the figures, last, so that nobody misses it: (file or source, why) of what was not
-    loaded, the number of refused rows, and whether there is any figure at all.
+    loaded, the number of refused rows, and whether there is any figure at all. raw_file: where refused rows are kept.
     """
     if not refused and not quarantined and has_figures:
         return
@@ -69,8 +72,10 @@ def print_left_out(console: Console, refused: Sequence[tuple[str, str]], quarant
     for file, why in refused:
         console.print(Text.assemble("  ", (file, "bold"), f"  not loaded: {why}"), soft_wrap=True)
     if quarantined:
+        rows = "1 refused row" if quarantined == 1 else f"{quarantined:,} refused rows"
         console.print(
-            Text(f"  {quarantined:,} refused rows: raw.quarantine says why, with file and line"), soft_wrap=True
+            Text(f"  {rows}: retention status says why; all with file and line: raw.quarantine in {raw_file}"),
+            soft_wrap=True,
         )
     if not has_figures:
         console.print(
@@ -167,16 +172,39 @@ def print_pivot(console: Console, definition: Row, rows: Sequence[Row], *, by: s
 
 
 def print_rows(console: Console, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, more: bool = False) -> None:
-    """The answer of a query: numbers to the right, everything as it is stored."""
+    """The answer of a query, everything as it is stored: a table with numbers to the right or, where the console is too
+    narrow to read one (as psql does with `\\x auto`), a line per value.
+    """
     numeric = [all(isinstance(row[i], int | float) or row[i] is None for row in rows) for i in range(len(columns))]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name, is_numeric in zip(columns, numeric, strict=True):
         table.add_column(Text(name), justify="right" if is_numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(wording.cell(value)) for value in row))
-    console.print(table)
+    if rows and _least_readable_width(columns, rows) > console.width:
+        _print_records(console, columns, rows)
+    else:
+        console.print(table)
     count = f"{len(rows):,} row{'' if len(rows) == 1 else 's'}"
     console.print(Text(f"the first {count}; --limit shows more" if more else count, QUIET))
+
+
+def _least_readable_width(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+    """Characters that a table needs if texts may wrap, but no column is squeezed below READABLE or its own width."""
+    widths = [
+        min(READABLE, max(len(name), *(len(wording.cell(row[i])) for row in rows))) for i, name in enumerate(columns)
+    ]
+    return sum(widths) + 2 * len(widths)
+
+
+def _print_records(console: Console, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    width = max(len(name) for name in columns)
+    for number, row in enumerate(rows, start=1):
+        console.print()
+        console.print(Text(f"row {number:,}", QUIET))
+        for name, value in zip(columns, row, strict=True):
+            console.print(Text.assemble("  ", (f"{name:{width}}", STRONG), f"  {wording.cell(value)}"), soft_wrap=True)
+    console.print()
 
 
 def print_message(console: Console, message: str, *, title: str) -> None:

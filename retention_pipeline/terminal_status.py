@@ -42,6 +42,7 @@ def print_status(console: Console, home: Home, answer: dict[str, Any], now: date
     if answer["quality"]:
         console.print()
         console.print(_quality_table(answer["quality"]))
+        _print_refused(console, home, answer["quality"])
     if answer["sources"] is None:
         console.print("  a run is loading; whether sources are late can be said when it is done", style="dim")
     elif answer["sources"]:
@@ -59,26 +60,38 @@ def _quality_table(rows: list[Row]) -> Table:
         measures = by_dataset.setdefault(row["dataset"], {})
         if row["measure"] == "quarantined":
             measures["quarantined"] = measures.get("quarantined", 0) + (row["value"] or 0)
-        elif row["measure"] == "refused_file":
-            measures["refused_file"] = measures.get("refused_file", 0) + 1
         else:
             measures[row["measure"]] = row["moment"] if row["moment"] is not None else row["value"]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("Data")
-    for name in ("rows", "latest fact", "last load (UTC)", "quarantined", "refused files"):
-        table.add_column(name, justify="right")
+    table.add_column("Data", no_wrap=True)
+    for name in ("rows", "latest fact", "last load (UTC)", "refused\nrows"):
+        table.add_column(name, justify="right", no_wrap=True)
     for dataset, measures in by_dataset.items():
         if "rows" in measures:
-            bad, refused = measures.get("quarantined", 0), measures.get("refused_file", 0)
+            bad = measures.get("quarantined", 0)
             table.add_row(
                 dataset,
                 f"{measures['rows']:,.0f}",
                 _moment(measures.get("latest_fact")),
                 _moment(measures.get("last_load")),
                 Text(f"{bad:,.0f}", "yellow" if bad else "dim"),
-                Text(f"{refused:,.0f}", "red" if refused else "dim"),
             )
     return table
+
+
+def _print_refused(console: Console, home: Home, rows: list[Row]) -> None:
+    """The files that were refused and why, one by one; of refused rows per reason how many, with one of them."""
+    for row in rows:
+        if row["measure"] == "refused_file":
+            said = f"  not loaded: {row['detail']}: {row['note']}"
+            console.print(Text.assemble("  ", (row["dataset"], "bold"), (said, "red")), soft_wrap=True)
+    refused = [row for row in rows if row["measure"] == "quarantined"]
+    for row in refused:
+        number = "1 row" if row["value"] == 1 else f"{row['value']:,.0f} rows"
+        said = f"  {number} refused: {row['note'] or row['detail']}"
+        console.print(Text.assemble("  ", (row["dataset"], "bold"), said), soft_wrap=True)
+    if refused:
+        console.print(Text(f"  all refused rows: raw.quarantine in {home.raw_file}", "dim"), soft_wrap=True)
 
 
 def _sources_table(states: list[dict[str, Any]], now: datetime) -> Table:
@@ -125,7 +138,7 @@ def _runs_table(runs: list[Row]) -> Table:
 
 
 def _moment(value: Any) -> str:
-    return f"{value:%d %b %Y %H:%M}" if isinstance(value, datetime) else ""
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else ""
 
 
 def _late_in_short(warnings: list[str]) -> str:

@@ -7,7 +7,7 @@ from retention_pipeline.terminal import print_left_out
 
 def printed(refused: list[tuple[str, str]], quarantined: int, has_figures: bool) -> str:
     console = Console(record=True, width=80)
-    print_left_out(console, refused, quarantined, has_figures)
+    print_left_out(console, refused, quarantined, has_figures, raw_file="shop/warehouse/raw.duckdb")
     return console.export_text()
 
 
@@ -23,5 +23,10 @@ def test_a_refused_file_is_named_with_its_reason() -> None:
 
 def test_refused_rows_and_the_want_of_any_figure_are_said() -> None:
     text = printed([], 1_234, False)
-    assert "1,234 refused rows: raw.quarantine" in text
+    assert "1,234 refused rows: retention status says why" in text
+    assert "raw.quarantine in shop/warehouse/raw.duckdb" in text
     assert "No order or subscription of a customer counts before this day: no figure." in text
+
+
+def test_one_refused_row_is_one_row() -> None:
+    assert "  1 refused row: " in printed([], 1, True)

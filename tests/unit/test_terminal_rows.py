@@ -1,0 +1,42 @@
+"""The answer of a query is readable on a narrow console: a table where it fits, else a line per value."""
+
+from datetime import date
+
+from rich.console import Console
+
+from retention_pipeline.terminal import print_rows
+
+WIDE = [f"column_{number}" for number in range(10)]
+
+
+def printed(columns: list[str], rows: list[list[object]], *, width: int) -> list[str]:
+    console = Console(record=True, width=width)
+    print_rows(console, columns, rows)
+    return [line.rstrip() for line in console.export_text().splitlines()]
+
+
+def test_a_narrow_answer_is_a_table_in_which_only_long_texts_wrap() -> None:
+    lines = printed(["kpi", "n", "definition"], [["mrr_end", 3, "words " * 30]], width=80)
+    assert lines[1].split() == ["kpi", "n", "definition"]
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_an_answer_that_is_too_wide_has_a_line_per_value() -> None:
+    lines = printed(WIDE, [list(range(10)), [date(2026, 1, 2), None, *["long text " * 20] * 8]], width=80)
+    assert lines[1:4] == ["row 1", "  column_0  0", "  column_1  1"]
+    second = lines.index("row 2")
+    assert lines[second + 1 : second + 4] == [
+        "  column_0  2026-01-02",
+        "  column_1",
+        f"  column_2  {'long text ' * 20}".rstrip(),
+    ]
+    assert lines[-1] == "2 rows"
+
+
+def test_the_same_answer_is_a_table_where_there_is_room() -> None:
+    lines = printed(WIDE, [["short"] * 10], width=200)
+    assert lines[1].split() == WIDE
+
+
+def test_no_rows_are_a_table_without_rows() -> None:
+    assert printed(WIDE, [], width=80)[-1] == "0 rows"

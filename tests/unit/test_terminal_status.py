@@ -1,0 +1,54 @@
+"""What `retention status` prints fits a console of 80 columns, and says why something was refused."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from retention_pipeline.settings import Home
+from retention_pipeline.terminal_status import print_status
+
+LOADED = datetime(2026, 11, 28, 3, 38)
+
+
+def quality(dataset: str, measure: str, value: float | None = None, **more: Any) -> dict[str, Any]:
+    return {"dataset": dataset, "measure": measure, "detail": "", "value": value, "moment": None, "note": None} | more
+
+
+def printed(rows: list[dict[str, Any]]) -> list[str]:
+    answer = {"published": None, "writer": None, "waiting_loads": 0, "marked_because": [], "sources": [], "runs": []}
+    console = Console(record=True, width=80)
+    print_status(console, Home(Path("shop")), answer | {"quality": rows}, datetime(2026, 11, 28, tzinfo=UTC))
+    return [line.rstrip() for line in console.export_text().splitlines()]
+
+
+def test_rows_and_moments_are_shown_in_full() -> None:
+    rows = [
+        quality("customer_aliases", "rows", 100_000_000),
+        quality("customer_aliases", "latest_fact", moment=LOADED),
+        quality("customer_aliases", "last_load", moment=LOADED),
+    ]
+    assert " customer_aliases   100,000,000   2026-11-28 03:38   2026-11-28 03:38         0" in printed(rows)
+
+
+def test_refused_rows_are_counted_by_reason_with_an_example() -> None:
+    rows = [
+        quality("orders", "rows", 10),
+        quality("orders", "quarantined", 2, detail="a", note="for example o.csv line 3: amount: 'x' is no number"),
+        quality("orders", "quarantined", 1, detail="b", note="for example o.csv line 9: too few values"),
+    ]
+    lines = printed(rows)
+    assert "  orders  2 rows refused: for example o.csv line 3: amount: 'x' is no number" in lines
+    assert "  orders  1 row refused: for example o.csv line 9: too few values" in lines
+    assert "  all refused rows: raw.quarantine in shop/warehouse/raw.duckdb" in lines
+    assert any(line.split() == ["orders", "10", "3"] for line in lines)
+
+
+def test_a_refused_file_is_named_also_where_nothing_was_loaded() -> None:
+    rows = [quality("orders", "refused_file", 1, detail="landing/o.csv", note="required columns are missing: currency")]
+    assert "  orders  not loaded: landing/o.csv: required columns are missing: currency" in printed(rows)
+
+
+def test_nothing_refused_is_not_mentioned() -> None:
+    assert not any("refused:" in line or "quarantine" in line for line in printed([quality("orders", "rows", 10)]))
