@@ -24,6 +24,7 @@ GOOD, BAD, QUIET, STRONG, WARNING = "green", "red", "dim", "bold", "bold yellow"
 # KPIs of which less is better; of the others more is, or neither.
 LESS_IS_BETTER = frozenset({"customer_churn_rate", "mrr_churn_rate", "time_between_purchases_median"})
 PIVOT_COLUMNS = 8
+PIVOT_MARGIN = 24  # characters beside the columns of a pivot: the period and "so far"
 READABLE = 12  # characters: a column that is narrower than this and than its contents is no longer read
 
 
@@ -148,9 +149,11 @@ def print_pivot(console: Console, definition: Row, rows: Sequence[Row], *, by: s
     for row in rows:
         by_period.setdefault(row["period_start"], {})[row[by]] = row
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("Period")
-    for name in shown:
-        table.add_column(wording.BASES.get(name, name) if by == "basis" else name, justify="right")
+    table.add_column("Period", no_wrap=True)
+    headings = [wording.BASES.get(name, name) if by == "basis" else name for name in shown]
+    room = (console.width - PIVOT_MARGIN) // len(headings) - 3
+    for heading in headings:
+        table.add_column(_broken(heading, room), justify="right", overflow="fold")
     table.add_column("", style=QUIET)
     for start in sorted(by_period):
         members = by_period[start]
@@ -187,6 +190,11 @@ def print_rows(console: Console, columns: Sequence[str], rows: Sequence[Sequence
         console.print(table)
     count = f"{len(rows):,} row{'' if len(rows) == 1 else 's'}"
     console.print(Text(f"the first {count}; --limit shows more" if more else count, QUIET))
+
+
+def _broken(heading: str, room: int) -> Text:
+    """A heading that is longer than its column has room for, broken after underscores and between words."""
+    return Text(heading if len(heading) <= room else heading.replace("_", "_\n").replace(" ", "\n"))
 
 
 def _least_readable_width(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:

@@ -1,10 +1,10 @@
-"""The answer of a query is readable on a narrow console: a table where it fits, else a line per value."""
+"""Answers are readable on a narrow console: a table where it fits, else a line per value; headings are not cut off."""
 
 from datetime import date
 
 from rich.console import Console
 
-from retention_pipeline.terminal import print_rows
+from retention_pipeline.terminal import print_pivot, print_rows
 
 WIDE = [f"column_{number}" for number in range(10)]
 
@@ -40,3 +40,21 @@ def test_the_same_answer_is_a_table_where_there_is_room() -> None:
 
 def test_no_rows_are_a_table_without_rows() -> None:
     assert printed(WIDE, [], width=80)[-1] == "0 rows"
+
+
+def test_names_of_segments_are_readable_where_they_are_wider_than_their_column() -> None:
+    console = Console(record=True, width=80)
+    names = ["organic", "referral", "paid_search", "paid_social", "[email]", "marketplace"]
+    rows = [
+        {
+            **{"kpi": "customer_churn_rate", "grain": "month", "basis": "any", "segment_value": name},
+            **{"period_start": date(2026, 1, 1), "period_end": date(2026, 2, 1), "value": 0.1, "n": 1000 - number},
+            **{"currency": None, "is_fresh": True, "is_complete": True, "null_reason": None},
+        }
+        for number, name in enumerate(names)
+    ]
+    definition = {"kpi": "customer_churn_rate", "label": "Churn", "definition": "Lost.", "unit": "ratio"}
+    print_pivot(console, definition, rows, by="segment_value", subject="by channel")
+    text = console.export_text()
+    assert "…" not in text and "[email]" in text
+    assert text.count("paid_") == 2 and "search" in text and "social" in text
