@@ -102,7 +102,7 @@ def what_came(dataset: str, result: Any) -> list[str]:
         rows = "new row" if counts["new"] == 1 else "new rows"
         words = {"new": rows, "changed": "changed", "stale": "older than known", "bad": "refused (quarantine)"}
         told = ", ".join(f"{count:,} {words[name]}" for name, count in counts.items() if count or name == "new")
-        lines.append(f"{dataset}: {len(loads):,} file{'' if len(loads) == 1 else 's'}, {told}")
+        lines.append(f"{dataset}: {_files_and_pulls(loads)}, {told}")
     for what, columns in (
         ("new, kept in _extra", {name for load in loads for name in load.drift.added}),
         ("missing", {name for load in loads for name in load.drift.missing}),
@@ -111,6 +111,12 @@ def what_came(dataset: str, result: Any) -> list[str]:
             lines.append(f"{dataset}: columns {what}: {', '.join(sorted(columns))}")
     lines += [f"{dataset}: no file at {path}" for path in getattr(result, "without_files", [])]
     return lines + [f"{dataset}: not loaded: {load.file_name}: {load.error}" for load in result.refused]
+
+
+def _files_and_pulls(loads: list[Any]) -> str:
+    pulls = sum(load.is_pull for load in loads)
+    counts = (("file", len(loads) - pulls), ("pull", pulls))
+    return " and ".join(f"{count:,} {word}{'' if count == 1 else 's'}" for word, count in counts if count)
 
 
 def _loads_metadata(result: Any) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class PostgresNight(SourceNight):
         assert isinstance(self.source, PostgresSource)
         relation = self.source.table or "query"
         record = self.new_record(relation)
+        record.result.is_pull = True
         try:
             archived = self._pull(self.source)
             record.sha256, record.size = archived.sha256, archived.size

@@ -11,6 +11,12 @@ def test_what_came_is_summed_over_the_files_of_a_night() -> None:
     assert what_came("orders", result) == ["orders: 2 files, 1,201 new rows, 5 changed, 3 refused (quarantine)"]
 
 
+def test_a_pull_is_no_file() -> None:
+    pull = load("loaded", new=2, is_pull=True)
+    assert what_came("orders", IngestResult([pull])) == ["orders: 1 pull, 2 new rows"]
+    assert what_came("orders", IngestResult([pull, load("loaded")]))[0].startswith("orders: 1 file and 1 pull, ")
+
+
 def test_one_row_is_one_row() -> None:
     assert what_came("orders", IngestResult([load("loaded", new=1)])) == ["orders: 1 file, 1 new row"]
 
