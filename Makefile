@@ -67,7 +67,7 @@ types: $(INSTALLED)
 
 kills: $(INSTALLED)
 	RETENTION_KILLS_ORDERS=1000000 RETENTION_KILLS_PER_STEP=3 RETENTION_RANDOM_KILLS=50 RETENTION_FIRST_RUN_KILLS=5 \
-	$(BIN)/pytest tests/kills
+	RETENTION_SECONDS_BETWEEN_LOOKS=0.25 $(BIN)/pytest -s tests/kills
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.run --size $(SIZE)

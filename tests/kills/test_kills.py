@@ -34,7 +34,7 @@ PER_STEP = int(os.environ.get("RETENTION_KILLS_PER_STEP", "1"))
 AT_RANDOM = int(os.environ.get("RETENTION_RANDOM_KILLS", "2"))
 IN_FIRST_RUNS = int(os.environ.get("RETENTION_FIRST_RUN_KILLS", "0"))
 SEED = int(os.environ.get("RETENTION_KILLS_SEED", "20250102"))
-SECONDS_BETWEEN_LOOKS = 0.25
+SECONDS_BETWEEN_LOOKS = float(os.environ.get("RETENTION_SECONDS_BETWEEN_LOOKS", "1"))
 IN_A_ROW = 5
 
 # Where the first, second and third kill of a step is, in each case another point of retention_pipeline/testing.py.
