@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from retention_pipeline import published
+from retention_pipeline import published, wording
 from retention_pipeline.cli_figures import print_json
 from retention_pipeline.freshness.marks import published_reasons
 from retention_pipeline.freshness.sources import states_now
@@ -151,11 +151,7 @@ def _check_sources(home: Home, settings: Settings) -> list[tuple[str, bool, str]
     for name, source in settings.sources.items():
         if isinstance(source, FileSource):
             files = delivered_files(home, source)
-            found = (
-                f"{len(files):,} file{'' if len(files) == 1 else 's'}"
-                if files
-                else f"no file matches {', '.join(source.paths)}"
-            )
+            found = wording.counted(len(files), "file") if files else f"no file matches {', '.join(source.paths)}"
             findings.append((f"source {name}", bool(files), found))
         else:
             try:

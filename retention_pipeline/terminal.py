@@ -73,7 +73,7 @@ def print_left_out(
     for file, why in refused:
         console.print(Text.assemble("  ", (file, "bold"), f"  not loaded: {why}"), soft_wrap=True)
     if quarantined:
-        rows = "1 refused row" if quarantined == 1 else f"{quarantined:,} refused rows"
+        rows = wording.counted(quarantined, "refused row")
         console.print(
             Text(f"  {rows}: retention status says why; all with file and line: raw.quarantine in {raw_file}"),
             soft_wrap=True,
@@ -178,17 +178,11 @@ def print_rows(console: Console, columns: Sequence[str], rows: Sequence[Sequence
     """The answer of a query, everything as it is stored: a table with numbers to the right or, where the console is too
     narrow to read one (as psql does with `\\x auto`), a line per value.
     """
-    numeric = [all(isinstance(row[i], int | float) or row[i] is None for row in rows) for i in range(len(columns))]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, is_numeric in zip(columns, numeric, strict=True):
-        table.add_column(Text(name), justify="right" if is_numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(wording.cell(value)) for value in row))
     if rows and _least_readable_width(columns, rows) > console.width:
         _print_records(console, columns, rows)
     else:
-        console.print(table)
-    count = f"{len(rows):,} row{'' if len(rows) == 1 else 's'}"
+        _print_table(console, columns, rows)
+    count = wording.counted(len(rows), "row")
     console.print(Text(f"the first {count}; --limit shows more" if more else count, QUIET))
 
 
@@ -203,6 +197,16 @@ def _least_readable_width(columns: Sequence[str], rows: Sequence[Sequence[Any]])
         min(READABLE, max(len(name), *(len(wording.cell(row[i])) for row in rows))) for i, name in enumerate(columns)
     ]
     return sum(widths) + 2 * len(widths)
+
+
+def _print_table(console: Console, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    numeric = [all(isinstance(row[i], int | float) or row[i] is None for row in rows) for i in range(len(columns))]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, is_numeric in zip(columns, numeric, strict=True):
+        table.add_column(Text(name), justify="right" if is_numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(wording.cell(value)) for value in row))
+    console.print(table)
 
 
 def _print_records(console: Console, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

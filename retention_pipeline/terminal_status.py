@@ -87,8 +87,7 @@ def _print_refused(console: Console, home: Home, rows: list[Row]) -> None:
             console.print(Text.assemble("  ", (row["dataset"], "bold"), (said, "red")), soft_wrap=True)
     refused = [row for row in rows if row["measure"] == "quarantined"]
     for row in refused:
-        number = "1 row" if row["value"] == 1 else f"{row['value']:,.0f} rows"
-        said = f"  {number} refused: {row['note'] or row['detail']}"
+        said = f"  {wording.counted(row['value'], 'row')} refused: {row['note'] or row['detail']}"
         console.print(Text.assemble("  ", (row["dataset"], "bold"), said), soft_wrap=True)
     if refused:
         console.print(Text(f"  all refused rows: raw.quarantine in {home.raw_file}", "dim"), soft_wrap=True)

@@ -45,6 +45,11 @@ def number(value: float) -> str:
     return f"{value:,.0f}".replace("-", "−")
 
 
+def counted(count: float, noun: str) -> str:
+    """`1 row`, `1,234 rows`."""
+    return f"{number(count)} {noun}{'' if count == 1 else 's'}"
+
+
 def money(value: float, currency: str | None, *, cents: bool | None = None) -> str:
     """An amount with its currency before it: `€ 1,234.50`, `CHF 12,345`."""
     decimals = 2 if (abs(value) < 10_000 if cents is None else cents) else 0

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from retention_pipeline import pipeline
+from retention_pipeline import pipeline, wording
 from retention_pipeline.assets.night import POOL, RESOURCE, Night
 from retention_pipeline.assets.previews import markdown_table
 from retention_pipeline.contracts import CONTRACTS
@@ -99,10 +99,10 @@ def what_came(dataset: str, result: Any) -> list[str]:
     lines = []
     if loads:
         counts = {name: sum(getattr(load, name) for load in loads) for name in ("new", "changed", "stale", "bad")}
-        rows = "new row" if counts["new"] == 1 else "new rows"
-        words = {"new": rows, "changed": "changed", "stale": "older than known", "bad": "refused (quarantine)"}
-        told = ", ".join(f"{count:,} {words[name]}" for name, count in counts.items() if count or name == "new")
-        lines.append(f"{dataset}: {_files_and_pulls(loads)}, {told}")
+        words = {"changed": "changed", "stale": "older than known", "bad": "refused (quarantine)"}
+        told = [wording.counted(counts["new"], "new row")]
+        told += [f"{counts[name]:,} {word}" for name, word in words.items() if counts[name]]
+        lines.append(f"{dataset}: {_files_and_pulls(loads)}, {', '.join(told)}")
     for what, columns in (
         ("new, kept in _extra", {name for load in loads for name in load.drift.added}),
         ("missing", {name for load in loads for name in load.drift.missing}),
@@ -116,7 +116,7 @@ def what_came(dataset: str, result: Any) -> list[str]:
 def _files_and_pulls(loads: list[Any]) -> str:
     pulls = sum(load.is_pull for load in loads)
     counts = (("file", len(loads) - pulls), ("pull", pulls))
-    return " and ".join(f"{count:,} {word}{'' if count == 1 else 's'}" for word, count in counts if count)
+    return " and ".join(wording.counted(count, word) for word, count in counts if count)
 
 
 def _loads_metadata(result: Any) -> dict[str, Any]:
