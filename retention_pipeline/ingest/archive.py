@@ -11,7 +11,8 @@ import hashlib
 import itertools
 import os
 import zlib
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -33,7 +34,7 @@ class StillBeingWrittenError(Exception):
 class ArchivedFile:
     """A copy of a delivered file. `plain` is the copy without compression (the same path where there was none).
 
-    `records` is the number of rows where the sender told it.
+    `records` is the number of rows where the sender told it, `types` the DuckDB types of columns by their names.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class ArchivedFile:
     format: Format
     counts: LineCounts
     records: int | None = None
+    types: dict[str, str] = field(default_factory=dict)
 
 
 def checksum(path: Path) -> str:
@@ -73,7 +75,11 @@ def take(path: Path, file_format: Format, folder: Path, scratch: Path) -> Archiv
 
 
 class Keeper:
-    """Takes the blocks of one file into the archive: writes, hashes and counts them in one pass."""
+    """Takes the blocks of one file into the archive: writes, hashes and counts them in one pass.
+
+    A full block is worked on in two threads while the next one is fetched; nearly all of that is done outside of
+    Python.
+    """
 
     def __init__(self, folder: Path, scratch: Path, ending: str, file_format: Format) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,21 +93,43 @@ class Keeper:
         self.copy = self.partial.open("wb")
         self.size = 0
         self.broken: str | None = None
+        self.threads = ThreadPoolExecutor(max_workers=2)
+        self.at_work: list[Future[None]] = []
 
     def feed(self, block: bytes | bytearray) -> None:
+        """Take a block, which must not change afterwards; waits until the one before is done with."""
+        self._finish_block()
+        self.size += len(block)
+        if len(block) < BLOCK:
+            self._store(block)
+            self._count(block)
+        else:
+            self.at_work = [self.threads.submit(self._store, block), self.threads.submit(self._count, block)]
+
+    def _store(self, block: bytes | bytearray) -> None:
         self.digest.update(block)
         self.copy.write(block)
-        self.size += len(block)
+
+    def _count(self, block: bytes | bytearray) -> None:
         if self.format != "parquet" and self.broken is None:
             self.broken = self.lines.feed(block)
 
+    def _finish_block(self) -> None:
+        at_work, self.at_work = self.at_work, []
+        for work in at_work:
+            work.result()
+
     def discard(self) -> None:
+        """Forget the file; nothing of it stays, whatever went wrong."""
+        self.threads.shutdown()
         self.copy.close()
         self.lines.close()
         self.partial.unlink(missing_ok=True)
 
-    def keep(self, records: int | None = None) -> ArchivedFile:
+    def keep(self, records: int | None = None, types: dict[str, str] | None = None) -> ArchivedFile:
         """Move the copy to its place; raises UnusableFileError for broken compression."""
+        self._finish_block()
+        self.threads.shutdown()
         self.copy.close()
         cut = self.lines.close()
         sha256 = self.digest.hexdigest()
@@ -109,7 +137,9 @@ class Keeper:
         os.replace(self.partial, archived)
         if self.broken or cut:
             raise UnusableFileError(self.broken or cut)
-        return ArchivedFile(archived, self.plain or archived, sha256, self.size, self.format, self.counts, records)
+        return ArchivedFile(
+            archived, self.plain or archived, sha256, self.size, self.format, self.counts, records, types or {}
+        )
 
 
 class _Lines:

@@ -36,8 +36,8 @@ class LineCounts:
         if len(self.head) < 4096:
             self.head += block[:4096]
         self.size += len(block)
-        self.nul_bytes += block.count(b"\0")
-        self.carriage_returns += block.count(b"\r")
+        self.nul_bytes += block.count(b"\0") if b"\0" in block else 0  # looking is eight times as fast as counting
+        self.carriage_returns += block.count(b"\r") if b"\r" in block else 0
         has_quotes = b'"' in block
         data = np.frombuffer(block, dtype=np.uint8)
         ends = np.flatnonzero(data == NEWLINE)

@@ -12,6 +12,14 @@ from retention_pipeline.ingest.result import Drift
 from retention_pipeline.ingest.schema import literal
 from retention_pipeline.settings import Constant, DeleteColumn, PostgresSource, RowHash, Source
 
+_TYPES_OF_KIND: dict[str, tuple[str, ...]] = {
+    "instant": ("TIMESTAMP",),
+    "version": ("TIMESTAMP",),
+    "decimal": ("DECIMAL",),
+    "integer": ("BIGINT",),
+    "boolean": ("BOOLEAN",),
+}
+
 
 @dataclass(frozen=True)
 class FileColumn:
@@ -84,6 +92,23 @@ def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -
         )
     extra = sorted((column for column in columns if column.name not in used), key=lambda column: column.name)
     return Mapping(given, extra, hashed, counts_equal_rows, tuple(absent), deleted)
+
+
+def fitting_types(contract: Contract, source: Source, types: dict[str, str]) -> dict[str, str]:
+    """Of the types that the sender of a file told those by which its columns can be read at once.
+
+    A column must be of the same kind in the contract, wherever it goes; what `values` renames or `_extra` takes stays
+    text.
+    """
+    used: set[str] = set()
+    unfit: set[str] = set()
+    for column in contract.columns:
+        mapped = source.columns.get(column.name, column.name)
+        if isinstance(mapped, str) and mapped in types:
+            used.add(mapped)
+            if column.name in source.values or not types[mapped].startswith(_TYPES_OF_KIND.get(column.kind, ())):
+                unfit.add(mapped)
+    return {name: kind for name, kind in types.items() if name in used - unfit}
 
 
 def mapping_fingerprint(contract: Contract, source: Source, business_timezone: str) -> str:

@@ -22,6 +22,14 @@ from retention_pipeline.settings import PostgresSource
 CONNECT_SECONDS = 15
 LOCK_SECONDS = 60  # of waiting for a table that somebody else has locked
 APPLICATION = "retention pipeline"
+_DUCKDB_TYPES = {
+    "bool": "BOOLEAN",
+    "int2": "BIGINT",
+    "int4": "BIGINT",
+    "int8": "BIGINT",
+    "timestamp": "TIMESTAMP",
+    "timestamptz": "TIMESTAMP WITH TIME ZONE",
+}
 
 
 class SourceError(Exception):
@@ -47,7 +55,7 @@ class Pull:
             cursor = sql.Identifier(self.source.cursor)
             moment = sql.Literal(f"{since - timedelta(hours=self.source.overlap_hours):%Y-%m-%d %H:%M:%S.%f}+00")
             query += sql.SQL(" where {} >= {}::timestamptz or {} is null").format(cursor, moment, cursor)
-        return self._copy(query, keeper)
+        return self._copy(query, keeper, self._types())
 
     def copy_keys(self, columns: list[str], keeper: Keeper) -> ArchivedFile:
         """Copy these columns of all rows, those of them that the source has."""
@@ -60,8 +68,16 @@ class Pull:
 
     def columns(self) -> list[str]:
         """The columns of the table or query."""
+        return [column.name for column in self._described()]
+
+    def _types(self) -> dict[str, str]:
+        """The DuckDB type of each column that holds whatever the column does, but for rare values such as NaN."""
+        types = {column.name: _duckdb_type(column) for column in self._described()}
+        return {name: kind for name, kind in types.items() if kind is not None}
+
+    def _described(self) -> list[psycopg.Column]:
         asked = self.connection.execute(sql.SQL("select * from {} as pulled limit 0").format(self._relation()))
-        return [column.name for column in asked.description or []]
+        return asked.description or []
 
     def check_cursor(self) -> None:
         """Raise psycopg.Error where the cursor is no time column, which a first pull would not notice."""
@@ -76,14 +92,23 @@ class Pull:
         # on lines of its own, for it may end in a comment
         return sql.SQL("(\n{}\n)").format(sql.SQL((self.source.query or "").rstrip("; \n")))  # type: ignore[arg-type]
 
-    def _copy(self, query: sql.Composable, keeper: Keeper) -> ArchivedFile:
+    def _copy(self, query: sql.Composable, keeper: Keeper, types: dict[str, str] | None = None) -> ArchivedFile:
         statement = sql.SQL("copy ({}) to stdout (format csv, header)").format(query)
         try:
             rows = copy_out(self.connection, statement.as_bytes(self.connection), keeper)
-            return keeper.keep(records=rows)
+            return keeper.keep(rows, types)
         except BaseException:
             keeper.discard()
             raise
+
+
+def _duckdb_type(column: psycopg.Column) -> str | None:
+    known = psycopg.adapters.types.get(column.type_code)
+    if known is None:
+        return None
+    if known.name == "numeric" and column.precision is not None and column.scale is not None:
+        return f"DECIMAL({column.precision},{column.scale})" if 0 <= column.scale <= column.precision <= 18 else None
+    return _DUCKDB_TYPES.get(known.name)
 
 
 def _next_watermark(connection: psycopg.Connection) -> datetime:

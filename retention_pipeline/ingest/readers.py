@@ -66,20 +66,26 @@ def _text_head(file: ArchivedFile) -> bytes:
     return head.removeprefix(BYTE_ORDER_MARK)
 
 
-def read_csv(file: ArchivedFile, delimiter: str) -> Reading:
-    """Read a CSV file with a header; lines with the wrong number of values or bytes are reported, not loaded."""
-    names = read_header(file, delimiter)
-    columns = [FileColumn(name, f"c{index}") for index, name in enumerate(names)]
-    return Reading(csv_relation(file.plain, delimiter, len(names), file.counts.quotes > 0), columns, header_lines=1)
+def read_csv(file: ArchivedFile, delimiter: str, types: dict[str, str] | None = None) -> Reading:
+    """Read a CSV file with a header; lines with the wrong number of values or bytes are reported, not loaded.
+
+    Columns are text but for those in `types`; a line whose value its type cannot hold is reported too.
+    """
+    columns = [
+        FileColumn(name, f"c{index}", (types or {}).get(name, "VARCHAR"))
+        for index, name in enumerate(read_header(file, delimiter))
+    ]
+    relation = csv_relation(file.plain, delimiter, [column.type for column in columns], file.counts.quotes > 0)
+    return Reading(relation, columns, header_lines=1)
 
 
-def csv_relation(paths: Path | list[Path], delimiter: str, width: int, has_quotes: bool) -> str:
-    """The rows of CSV files that all have the same header of `width` columns; of several with their `filename`.
+def csv_relation(paths: Path | list[Path], delimiter: str, types: list[str], has_quotes: bool) -> str:
+    """The rows of CSV files that all have the same header, with columns of `types`; of several with their `filename`.
 
     Files without any quote are read as having none, so that nothing in them can go over several lines.
     """
     quote = '"' if has_quotes else ""
-    listed = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(width))
+    listed = ", ".join(f"'c{index}': '{kind}'" for index, kind in enumerate(types))
     files = literal(str(paths)) if isinstance(paths, Path) else f"[{', '.join(literal(str(path)) for path in paths)}]"
     filename = "" if isinstance(paths, Path) else "filename=true, "
     return f"""read_csv({files}, auto_detect=false, header=true, delim={literal(delimiter)}, {filename}

