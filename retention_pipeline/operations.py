@@ -10,7 +10,8 @@ from typing import Any
 import duckdb
 
 from retention_pipeline.kpis.violation import Violation
-from retention_pipeline.pipeline import PRODUCTION, Assembly, Progress, RunResult, run, validator, waiting_loads
+from retention_pipeline.loads import waiting_loads
+from retention_pipeline.pipeline import PRODUCTION, Assembly, Progress, RunResult, run, validator
 from retention_pipeline.publish import generations
 from retention_pipeline.publish.audit import audit, check_rule
 from retention_pipeline.publish.audit.raw import raw_rules

@@ -16,6 +16,7 @@ from typing import Any
 from retention_pipeline.freshness.figures import write_figure_marks
 from retention_pipeline.freshness.sources import check_blocks, not_fresh, source_states
 from retention_pipeline.headline import Headline, read_headline
+from retention_pipeline.loads import max_load_id, waiting_loads
 from retention_pipeline.manifest import PROJECT
 from retention_pipeline.outcomes import Built, Figures, Published, RunResult
 from retention_pipeline.publish import exports, generations
@@ -38,7 +39,7 @@ from retention_pipeline.settings import Home, Settings
 from retention_pipeline.testing import stop_for_test
 from retention_pipeline.transform import build, code_fingerprint, settings_fingerprint
 from retention_pipeline.transform.build import row_counts
-from retention_pipeline.warehouse import opened, opened_raw, tables_in
+from retention_pipeline.warehouse import opened, tables_in
 
 Progress = Callable[[str], None]
 
@@ -367,25 +368,6 @@ def _ingest_notes(before: dict[str, Any], result: Any) -> dict[str, Any]:
     }
     added = {name: int(before.get(name) or 0) + value for name, value in sums.items()}
     return added | {"loads": [*before.get("loads", []), *(asdict(load) for load in result.loads)]}
-
-
-def max_load_id(home: Home) -> int:
-    """The highest load in raw, -1 if nothing was ever loaded."""
-    if not home.raw_file.exists():
-        return -1
-    with opened_raw(home) as connection:
-        row = connection.execute("select coalesce(max(load_id), -1) from raw.ledger").fetchone()
-    return int(row[0]) if row else -1
-
-
-def waiting_loads(home: Home, applied_load_id: int) -> int:
-    """How many loads brought something to raw since this one."""
-    if not home.raw_file.exists():
-        return 0
-    question = "select count(*) from raw.ledger where status = 'loaded' and load_id > $1"
-    with opened_raw(home) as connection:
-        row = connection.execute(question, [applied_load_id]).fetchone()
-    return int(row[0]) if row else 0
 
 
 def _headline(home: Home, as_of: date) -> Headline | None:

@@ -1,6 +1,4 @@
-"""Whole runs over the tiny company: what is published, what a failure leaves, what a kill leaves, what an operator
-can do.
-"""
+"""Whole runs over the tiny company: what is published, what a failure leaves, what a kill leaves."""
 
 import json
 import os
@@ -8,17 +6,15 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
-from datetime import date, datetime, timedelta
-from itertools import count
+from datetime import date
 from pathlib import Path
 
 import duckdb
 import pytest
 import tiny_warehouse as tiny
+from tiny_runs import APRIL, FIRST, LATE, broken_copy, night
 
 from retention_pipeline import operations
-from retention_pipeline.pipeline import RunResult, run
 from retention_pipeline.publish import exports, generations
 from retention_pipeline.publish.audit import AuditError, Violation
 from retention_pipeline.publish.runs import all_records
@@ -27,40 +23,6 @@ from retention_pipeline.publish.writer_lock import writer_lock
 from retention_pipeline.settings import Home
 from retention_pipeline.testing import VARIABLE
 from retention_pipeline.transform import BuildError
-
-APRIL = date(2024, 4, 10)
-FIRST = [("1", "ann", "2024-01-05", 10), ("2", "bob", "2024-02-05", 10), ("3", "ann", "2024-03-01", 5)]
-LATE = [("4", "cat", "2024-02-20", 7)]
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.make_project(tmp_path_factory.mktemp("project"))
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    made = Home(tmp_path / "home")
-    tiny.deliver(made, "1.csv", FIRST)
-    return made
-
-
-def night(home: Home, project: Path, as_of: date = APRIL, **changes: object) -> RunResult:
-    swapped = ("ingest", "compute_kpis", "validate_kpis")
-    parts = {name: changes.pop(name) for name in swapped if name in changes}
-    settings = changes.pop("settings", None) or tiny.settings()
-    return run(home, settings, as_of, now=later(), assembly=tiny.assembly(project, **parts), **changes)
-
-
-def later(clock: Iterator[int] = count(1)) -> datetime:  # noqa: B008 - one clock for all runs
-    """Runs follow one another, a minute apart."""
-    return tiny.NOW + timedelta(minutes=next(clock))
-
-
-def broken_copy(project: Path, folder: Path, file: str, content: str) -> Path:
-    made = tiny.make_project(folder)
-    (made / file).write_text(content)
-    return made
 
 
 def test_the_first_run_publishes_generation_one_behind_a_link_that_opens(home: Home, project: Path) -> None:
@@ -261,30 +223,6 @@ def test_only_as_many_generations_are_kept_as_settings_say(home: Home, project: 
     assert [generation.number for generation in generations.generations(home)] == [2, 3]
 
 
-def test_a_restored_generation_is_current_and_the_next_run_catches_up(home: Home, project: Path) -> None:
-    night(home, project)
-    before = tiny.figures(home.current)
-    tiny.deliver(home, "2.csv", LATE)
-    night(home, project)
-    after = tiny.figures(home.current)
-    restored = operations.restore(home)
-    assert restored.number == 1
-    assert tiny.figures(home.current) == before
-    assert operations.status(home).waiting_loads == 1
-    result = night(home, project)
-    assert result.generation == 3
-    assert tiny.figures(home.current) == after
-    assert [generation.number for generation in generations.generations(home)] == [1, 2, 3]
-
-
-def test_a_generation_that_is_not_kept_cannot_be_restored(home: Home, project: Path) -> None:
-    with pytest.raises(generations.NoSuchGeneration, match="nothing has been published"):
-        operations.restore(home)
-    night(home, project)
-    with pytest.raises(generations.NoSuchGeneration, match="generation 7 is not kept; kept are 1"):
-        operations.restore(home, 7)
-
-
 def test_a_second_writer_is_refused_and_told_who_writes(home: Home, project: Path) -> None:
     night(home, project)
     program = [sys.executable, str(Path(tiny.__file__)), str(home.root), APRIL.isoformat(), str(project)]
@@ -350,69 +288,3 @@ def test_a_copy_of_a_table_with_the_same_rows_is_kept_and_a_damaged_one_is_made_
     assert other.stat().st_ino != files[other]
     with duckdb.connect() as connection:
         assert connection.execute(f"select count(*) > 0 from '{damaged}'").fetchall() == [(True,)]
-
-
-def test_a_check_finds_a_key_that_stands_twice(home: Home, project: Path) -> None:
-    night(home, project)
-    assert operations.check(home, tiny.settings(), assembly=tiny.assembly(project)).violations == []
-    with duckdb.connect() as connection:
-        connection.execute(f"attach '{home.raw_file}' as raw_store")
-        connection.execute("insert into raw_store.raw.orders from raw_store.raw.orders where order_id = '2'")
-    (violation,) = operations.check(home, tiny.settings(), assembly=tiny.assembly(project)).violations
-    assert (violation.rule, violation.cells) == ("raw_orders_unique", 1)
-    assert violation.examples == [{"order_id": "2", "rows_of_key": 2}]
-
-
-def test_a_check_finds_what_is_missing_in_raw(home: Home, project: Path) -> None:
-    night(home, project)
-    with duckdb.connect() as connection:
-        connection.execute(f"attach '{home.raw_file}' as raw_store")
-        connection.execute("update raw_store.raw.orders set ordered_at = null where order_id = '2'")
-        connection.execute("update raw_store.raw.orders set _customer_key = null where order_id = '3'")
-    (violation,) = operations.check(home, tiny.settings(), assembly=tiny.assembly(project)).violations
-    assert (violation.rule, violation.cells) == ("raw_orders_complete", 2)
-    assert {example["order_id"] for example in violation.examples} == {"2", "3"}
-
-
-def test_a_backfill_without_a_cause_changes_nothing(home: Home, project: Path) -> None:
-    night(home, project)
-    result = operations.backfill(
-        home, tiny.settings(), date(2024, 1, 1), date(2024, 3, 1), now=later(), assembly=tiny.assembly(project)
-    )
-    assert result.differences == []
-    assert result.run.generation == 2
-    assert all_records(home)[-1]["command"] == "backfill"
-
-
-def test_a_backfill_repairs_a_damaged_table_and_says_so(home: Home, project: Path) -> None:
-    path = night(home, project).path
-    path.chmod(0o644)
-    with duckdb.connect(str(path)) as connection:
-        connection.execute("update period_customers set customers_end = 99 where period_start = '2024-02-01'")
-        connection.execute("update retention_kpis set value = 99 where period_start = '2024-02-01'")
-    result = operations.backfill(
-        home, tiny.settings(), date(2024, 2, 1), date(2024, 2, 1), now=later(), assembly=tiny.assembly(project)
-    )
-    assert [(found.table, found.in_range, found.outside) for found in result.differences] == [
-        ("period_customers", 1, 0),
-        ("retention_kpis", 1, 0),
-    ]
-    assert result.differences[0].examples[0]["period_start"] == date(2024, 2, 1)
-    assert dict(tiny.figures(home.current))[date(2024, 2, 1)] == 1.0
-
-
-def test_a_backfill_before_the_first_run_says_that_there_is_nothing_to_recompute(home: Home, project: Path) -> None:
-    with pytest.raises(generations.NoSuchGeneration, match="the first run makes all history"):
-        operations.backfill(home, tiny.settings(), APRIL, APRIL, now=later(), assembly=tiny.assembly(project))
-
-
-def test_the_status_names_the_run_that_failed(home: Home, project: Path, tmp_path: Path) -> None:
-    night(home, project)
-    broken = broken_copy(project, tmp_path / "broken", "models/periods.sql", "select * from nowhere")
-    with pytest.raises(BuildError):
-        night(home, broken)
-    status = operations.status(home)
-    assert status.state is not None and status.state.generation == 1
-    assert status.last_failure is not None and "nowhere" in status.last_failure["error"]
-    night(home, project)
-    assert operations.status(home).last_failure is None

@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from test_ingest_postgres import Shop, server, shop  # noqa: F401 - fixtures
+from shop_database import Shop
 
 from retention_pipeline.freshness.sources import SourceState, source_states
 from retention_pipeline.ingest import ingest
@@ -13,7 +13,7 @@ from retention_pipeline.settings import parse_settings
 FIRST = datetime(2024, 5, 1, 3)
 
 
-def night(shop: Shop, number: int, **changes: Any) -> SourceState:  # noqa: F811
+def night(shop: Shop, number: int, **changes: Any) -> SourceState:
     """Pull in night `number`; the state of the source afterwards."""
     business = {"timezone": "Europe/Amsterdam", "reporting_currency": "EUR"}
     settings = parse_settings({"business": business, "sources": {"orders": {**shop.source, **changes}}})
@@ -24,7 +24,7 @@ def night(shop: Shop, number: int, **changes: Any) -> SourceState:  # noqa: F811
 
 
 @pytest.mark.parametrize("cursor", [{}, {"cursor": "updated_at", "overlap_hours": 0}])
-def test_a_pull_that_brings_nothing_new_is_a_delivery(shop: Shop, cursor: dict[str, Any]) -> None:  # noqa: F811
+def test_a_pull_that_brings_nothing_new_is_a_delivery(shop: Shop, cursor: dict[str, Any]) -> None:
     shop.source.update(max_age="30h", **cursor)
     shop.add(1)
     for number in (0, 1, 2):
@@ -33,7 +33,7 @@ def test_a_pull_that_brings_nothing_new_is_a_delivery(shop: Shop, cursor: dict[s
 
 
 def test_a_server_that_does_not_answer_is_failed_then_stale_too_then_fresh(
-    shop: Shop,  # noqa: F811
+    shop: Shop,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shop.source.update(max_age="30h")
@@ -48,7 +48,7 @@ def test_a_server_that_does_not_answer_is_failed_then_stale_too_then_fresh(
     assert night(shop, 5).state == "fresh"
 
 
-def test_a_table_that_lost_rows_has_shrunk_until_they_are_back(shop: Shop) -> None:  # noqa: F811
+def test_a_table_that_lost_rows_has_shrunk_until_they_are_back(shop: Shop) -> None:
     shop.source.update(max_shrink=0.2)
     for number in range(10):
         shop.add(number)
