@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 from retention_pipeline.contracts import Contract
 from retention_pipeline.ingest.archive import UnusableFileError
@@ -112,7 +113,10 @@ def fitting_types(contract: Contract, source: Source, types: dict[str, str]) -> 
 
 
 def mapping_fingerprint(contract: Contract, source: Source, business_timezone: str) -> str:
-    """What decides how the rows of a source are read; when it changes, everything is read again."""
+    """What decides how the rows of a source are read; when it changes, everything is read again.
+
+    Behind a dash stands what decides the key alone: when that changes, no row of before can be known again.
+    """
     relevant = source.model_dump(
         mode="json",
         include={
@@ -133,4 +137,16 @@ def mapping_fingerprint(contract: Contract, source: Source, business_timezone: s
     )
     looks_at_days = source.ended_at_is_last_day or any("{before:" in rule.broken for rule in contract.rules)
     decisive = [contract.typed_columns, relevant, business_timezone if looks_at_days else None]
+    by_key = [{name: relevant[part].get(name) for name in contract.key} for part in ("columns", "values")]
+    return f"{_digest(decisive)}-{_digest(by_key)}"
+
+
+def has_other_keys(fingerprint: str, before: str) -> bool:
+    """Whether keys are made otherwise than `before`; not known of loads whose fingerprint does not tell."""
+    _, _, key = fingerprint.partition("-")
+    _, _, key_before = before.partition("-")
+    return bool(key_before) and key != key_before
+
+
+def _digest(decisive: list[Any]) -> str:
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

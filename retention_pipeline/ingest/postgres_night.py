@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from retention_pipeline.ingest.archive import ArchivedFile, Keeper, UnusableFileError
+from retention_pipeline.ingest.ledger import KnownFile
+from retention_pipeline.ingest.mapping import has_other_keys
 from retention_pipeline.ingest.postgres import Pull, SourceError, open_pull
 from retention_pipeline.ingest.source_night import SourceNight
 from retention_pipeline.ingest.staging import TooManyBadError, create_stage, stage_file
@@ -65,6 +67,8 @@ class PostgresNight(SourceNight):
         # What the table says now is the truth, also of a row that changed without a newer `updated_at`.
         self.rereads[self.load_id - 1] = self.ledger.former_loads()
         self.rereads_of_ties_only = self._read_as_now()
+        last = self._last_load()
+        self.rereads_are_whole = last is not None and has_other_keys(self.mapping, last.mapping)
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 self.say(f"{self.name}: reading {source.table or 'the query'}")
@@ -83,8 +87,11 @@ class PostgresNight(SourceNight):
 
     def _read_as_now(self) -> bool:
         """Whether the last load was read by the settings of today; if not, everything is read again."""
-        last = max(self.ledger.files.values(), key=lambda known: known.load_id, default=None)
+        last = self._last_load()
         return last is not None and last.mapping == self.mapping
+
+    def _last_load(self) -> KnownFile | None:
+        return max(self.ledger.files.values(), key=lambda known: known.load_id, default=None)
 
     def _keeper(self) -> Keeper:
         return Keeper(self.home.archive / self.contract.dataset, self.scratch, ".csv", "csv")

@@ -177,6 +177,23 @@ def test_a_query_can_be_a_source(shop: Shop) -> None:
     assert shop.query("select currency, amount::varchar from raw.orders") == [("GBP", "10.50")]
 
 
+@pytest.mark.parametrize("deletes", ["ignore", "compare_keys"])
+def test_under_another_key_no_row_stays_of_those_before(shop: Shop, deletes: str) -> None:
+    shop.source.update(cursor="updated_at", deletes=deletes)
+    for number in range(3):
+        shop.add(number, channel=f"{number}")
+    shop.pull()
+    shop.source.update(columns={"order_id": "channel", "channel": {"constant": "web"}})
+    assert shop.pull().new == 3
+    assert shop.query("select order_id from raw.orders order by 1") == [("0",), ("1",), ("2",)]
+    assert shop.query("select count(*) from raw.orders_history") == [(3,)]
+    shop.source.update(values={"channel": {"online": ["web"]}})  # not the key: what the table has no longer stays
+    shop.write("delete from orders where channel = '1'")
+    shop.pull()
+    kept = [("0",), ("2",)] if deletes == "compare_keys" else [("0",), ("1",), ("2",)]
+    assert shop.query("select order_id from raw.orders order by 1") == kept
+
+
 def test_when_the_settings_change_everything_is_read_again(shop: Shop) -> None:
     shop.source.update(cursor="updated_at", overlap_hours=0)
     for number in range(5):
