@@ -160,7 +160,7 @@ def test_nights_agree_where_customers_tell_the_present_alone(tmp_path: Path) -> 
     """Their history follows from replaced versions; few companies of the histories above are like that."""
     seeds = (seed for seed in count() if tells_the_present_alone(made_company(Random(seed), customers=25, days=500)))
     seed = next(seeds)
-    problems = play(Random(seed), tmp_path, nights=12, compared_every=3)
+    problems = play(Random(seed), tmp_path, nights=6, compared_every=3)
     assert not problems, "\n".join([f"seed {seed}", *problems])
 
 
@@ -171,5 +171,5 @@ def tells_the_present_alone(company: MadeCompany) -> bool:
 
 def test_without_the_customers_who_are_due_nights_go_wrong(tmp_path: Path) -> None:
     assert any(
-        play(Random(seed), tmp_path / str(seed), nights=8, without_due=True, compared_every=2) for seed in range(3)
+        play(Random(seed), tmp_path / str(seed), nights=4, without_due=True, compared_every=2) for seed in range(3)
     )
