@@ -64,9 +64,13 @@ def take(path: Path, file_format: Format, folder: Path, scratch: Path) -> Archiv
     compressed = path.suffix == ".gz"
     ending = "".join(path.suffixes[-2:] if compressed else path.suffixes[-1:])
     keeper = Keeper(folder, scratch, ending, file_format)
-    with path.open("rb") as source:
-        while block := source.read(BLOCK):
-            keeper.feed(block)
+    try:
+        with path.open("rb") as source:
+            while block := source.read(BLOCK):
+                keeper.feed(block)
+    except BaseException:
+        keeper.discard()
+        raise
     after = os.stat(path)
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         keeper.discard()
