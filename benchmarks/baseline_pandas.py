@@ -1,12 +1,11 @@
 """The same core numbers as an analyst would get them in a notebook: read the raw tables into pandas, group, merge."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
 from benchmarks.sizes import ACTIVITY_WINDOW_DAYS, AS_OF, COUNT_PAST_DUE_DAYS, TIMEZONE
-from retention_pipeline.ingest.schema import open_raw
+from retention_pipeline.settings import Home
+from retention_pipeline.warehouse import opened_raw
 
 
 def local_days(instants: pd.Series) -> pd.Series:
@@ -14,9 +13,9 @@ def local_days(instants: pd.Series) -> pd.Series:
     return instants.dt.tz_localize("UTC").dt.tz_convert(TIMEZONE).dt.tz_localize(None).dt.normalize()
 
 
-def compute(raw_file: Path) -> dict[str, pd.DataFrame]:
+def compute(home: Home) -> dict[str, pd.DataFrame]:
     """Tables bridge, orders_by_month, cohorts and mrr, with the columns of baseline.sql."""
-    with open_raw(raw_file, read_only=True) as connection:
+    with opened_raw(home) as connection:
         orders = connection.execute(
             "select _customer_key as customer, ordered_at, cast(amount as double) as amount, status, "
             "cast(refunded_amount as double) as refunded, is_test from raw.orders"

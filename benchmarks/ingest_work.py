@@ -180,9 +180,9 @@ def fresh_home(root: Path) -> None:
 
 def raw_summary(root: Path) -> dict[str, Any]:
     """Rows of raw.orders and sums over them, by which loads of different kinds are compared."""
-    from retention_pipeline.ingest import open_raw
+    from retention_pipeline.warehouse import opened_raw
 
-    with open_raw(Home(root).raw_file, read_only=True) as connection:
+    with opened_raw(Home(root)) as connection:
         row = connection.execute(
             "select count(*), sum(amount), bit_xor(hash(order_id, customer_id, ordered_at, amount, currency, status, "
             "refunded_amount, refunded_at, is_test, channel, updated_at)) from raw.orders"

@@ -9,8 +9,8 @@ import duckdb
 from benchmarks import baseline_pandas
 from benchmarks.generate import generate, write_night
 from benchmarks.sizes import AS_OF, BACKFILLED, SIZES
-from retention_pipeline.ingest.schema import open_raw
 from retention_pipeline.settings import Home, load_settings
+from retention_pipeline.warehouse import opened_raw
 
 BASELINE_TABLES = ("bridge", "orders_by_month", "cohorts", "mrr")
 
@@ -36,7 +36,7 @@ def baseline_in_pandas(root: Path) -> dict[str, Any]:
     """baseline_pandas into baseline_pandas.duckdb beside the home."""
     target = root / "baseline_pandas.duckdb"
     target.unlink(missing_ok=True)
-    tables = baseline_pandas.compute(Home(root).raw_file)
+    tables = baseline_pandas.compute(Home(root))
     with duckdb.connect(str(target)) as connection:
         for name, frame in tables.items():
             connection.register("frame", frame)
@@ -146,7 +146,7 @@ def differences(root: Path, baseline: str) -> dict[str, int]:
 def raw_rows(root: Path) -> dict[str, int]:
     """Rows per raw table."""
     counts = {}
-    with open_raw(Home(root).raw_file, read_only=True) as connection:
+    with opened_raw(Home(root)) as connection:
         for dataset in ("orders", "subscriptions", "customers"):
             row = connection.execute(f"select count(*) from raw.{dataset}").fetchone()
             counts[dataset] = int(row[0]) if row else 0

@@ -34,7 +34,7 @@ class StillBeingWrittenError(Exception):
 class ArchivedFile:
     """A copy of a delivered file. `plain` is the copy without compression (the same path where there was none).
 
-    `records` is the number of rows where the sender told it, `types` the DuckDB types of columns by their names.
+    Where the sender told it, `records` is the number of rows, and `types` has the DuckDB types of columns by name.
     """
 
     path: Path
@@ -124,13 +124,13 @@ class Keeper:
             work.result()
 
     def discard(self) -> None:
-        """Forget the file; nothing of it stays, whatever went wrong."""
+        """Forget the file: nothing of it comes into the archive."""
         self.threads.shutdown()
         self.copy.close()
         self.lines.close()
         self.partial.unlink(missing_ok=True)
 
-    def keep(self, records: int | None = None, types: dict[str, str] | None = None) -> ArchivedFile:
+    def keep(self, records: int | None = None) -> ArchivedFile:
         """Move the copy to its place; raises UnusableFileError for broken compression."""
         self._finish_block()
         self.threads.shutdown()
@@ -141,9 +141,7 @@ class Keeper:
         os.replace(self.partial, archived)
         if self.broken or cut:
             raise UnusableFileError(self.broken or cut)
-        return ArchivedFile(
-            archived, self.plain or archived, sha256, self.size, self.format, self.counts, records, types or {}
-        )
+        return ArchivedFile(archived, self.plain or archived, sha256, self.size, self.format, self.counts, records)
 
 
 class _Lines:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,21 +96,19 @@ def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -
     return Mapping(given, extra, hashed, counts_equal_rows, tuple(absent), deleted)
 
 
-def fitting_types(contract: Contract, source: Source, types: dict[str, str]) -> dict[str, str]:
+def fitting_types(contract: Contract, source: Source, mapping: Mapping, types: dict[str, str]) -> dict[str, str]:
     """Of the types that the sender of a file told those by which its columns can be read at once.
 
     A column must be of the same kind in the contract, wherever it goes; what `values` renames or `_extra` takes stays
     text.
     """
-    used: set[str] = set()
-    unfit: set[str] = set()
+    fits: dict[str, list[bool]] = defaultdict(list)
     for column in contract.columns:
-        mapped = source.columns.get(column.name, column.name)
-        if isinstance(mapped, str) and mapped in types:
-            used.add(mapped)
-            if column.name in source.values or not types[mapped].startswith(_TYPES_OF_KIND.get(column.kind, ())):
-                unfit.add(mapped)
-    return {name: kind for name, kind in types.items() if name in used - unfit}
+        given = mapping.given[column.name]
+        if given is not None and given.name in types:
+            is_kind = types[given.name].startswith(_TYPES_OF_KIND.get(column.kind, ()))
+            fits[given.name].append(is_kind and column.name not in source.values)
+    return {name: types[name] for name, found in fits.items() if all(found)}
 
 
 def mapping_fingerprint(contract: Contract, source: Source, business_timezone: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import psycopg
@@ -55,7 +55,7 @@ class Pull:
             cursor = sql.Identifier(self.source.cursor)
             moment = sql.Literal(f"{since - timedelta(hours=self.source.overlap_hours):%Y-%m-%d %H:%M:%S.%f}+00")
             query += sql.SQL(" where {} >= {}::timestamptz or {} is null").format(cursor, moment, cursor)
-        return self._copy(query, keeper, self._types())
+        return replace(self._copy(query, keeper), types=self._types())
 
     def copy_keys(self, columns: list[str], keeper: Keeper) -> ArchivedFile:
         """Copy these columns of all rows, those of them that the source has."""
@@ -92,11 +92,11 @@ class Pull:
         # on lines of its own, for it may end in a comment
         return sql.SQL("(\n{}\n)").format(sql.SQL((self.source.query or "").rstrip("; \n")))  # type: ignore[arg-type]
 
-    def _copy(self, query: sql.Composable, keeper: Keeper, types: dict[str, str] | None = None) -> ArchivedFile:
+    def _copy(self, query: sql.Composable, keeper: Keeper) -> ArchivedFile:
         statement = sql.SQL("copy ({}) to stdout (format csv, header)").format(query)
         try:
             rows = copy_out(self.connection, statement.as_bytes(self.connection), keeper)
-            return keeper.keep(rows, types)
+            return keeper.keep(records=rows)
         except BaseException:
             keeper.discard()
             raise

@@ -1,7 +1,8 @@
 """The tables of raw.duckdb. Every dataset has its tables whether it is connected or not, so that readers never ask.
 
 No table has a primary key: with one, a night's 100,000 changes in 100 million rows cost ten times as much. The texts of
-ids are not compressed: trying to costs a quarter of a first load, and rows in the middle are found more quickly.
+ids are not compressed: that would cost a fifth of bringing in a first load, and rows in the middle are fetched more
+quickly.
 """
 
 from __future__ import annotations
@@ -49,8 +50,9 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def open_raw(raw_file: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-    """A connection whose `raw.<dataset>` are the tables of raw.duckdb, all of them there; instants are naive UTC.
+def open_raw(raw_file: Path) -> duckdb.DuckDBPyConnection:
+    """A connection for writing, whose `raw.<dataset>` are the tables of raw.duckdb, all of them there; instants are
+    naive UTC. Reading alone is `warehouse.opened_raw`.
 
     The file is attached under the name `raw_store`: opened directly its catalog would be called `raw`, like the
     schema, and DuckDB would take every `raw.orders` for ambiguous.
@@ -58,16 +60,14 @@ def open_raw(raw_file: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConne
     raw_file.parent.mkdir(parents=True, exist_ok=True)
     connection = duckdb.connect()
     try:
-        if not read_only and not raw_file.exists():
+        if not raw_file.exists():
             _create_file(connection, raw_file)
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(f"set temp_directory = {literal(str(raw_file.parent / 'raw.spill'))}")
         connection.execute(f"set memory_limit = {literal(memory_limit())}")
-        mode = " (read_only)" if read_only else ""
-        connection.execute(f"attach {literal(str(raw_file))} as raw_store{mode}")
+        connection.execute(f"attach {literal(str(raw_file))} as raw_store")
         connection.execute("use raw_store")
-        if not read_only:
-            create_tables(connection)
+        create_tables(connection)
     except duckdb.IOException as error:
         connection.close()
         if "lock" in str(error):

@@ -131,8 +131,9 @@ class _Stager:
         if over_lines and self.file.records is not None:
             expected = self.file.records  # the sender has counted its rows, however many lines they take
         needs_care = counts.nul_bytes or counts.is_mixed or (over_lines and self.file.records is None)
-        if self.file.types and not needs_care:
-            staged = self._stage_typed(expected)
+        types = fitting_types(self.contract, self.source, mapping, self.file.types)
+        if types and not needs_care:
+            staged = self._stage_typed(types, expected)
             if staged is not None:
                 return staged
         mode: Literal["fast", "slow"] = "fast"
@@ -154,10 +155,9 @@ class _Stager:
                 raise UnusableFileError(f"the file cannot be read: {first_line(error)}") from None
         return self._staged(mapping, rows, counts.lines, counts.blank, mode)
 
-    def _stage_typed(self, expected: int) -> Staged | None:
+    def _stage_typed(self, types: dict[str, str], expected: int) -> Staged | None:
         """Read values by the types that the sender told; None, and nothing staged, where anything is not right, for
         what is wrong with a row is said by the text of its values."""
-        types = fitting_types(self.contract, self.source, self.file.types)
         reading = read_csv(self.file, self.delimiter, types)
         mapping = map_columns(self.contract, self.source, reading.columns)
         try:

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 import yaml
 
-from retention_pipeline.ingest import ingest, open_raw
+from retention_pipeline.ingest import ingest
 from retention_pipeline.settings import Home, load_settings
+from retention_pipeline.warehouse import opened_raw
 
 SEED = 7
 ROWS, ROWS_OF_A_FILE = 100_000, 5_000
@@ -171,20 +172,12 @@ def test_mutated_rows(file_format: str, tmp_path: Path, capsys: pytest.CaptureFi
         (tmp_path / name).write_bytes(b"\n".join(written))
     home = Home(tmp_path)
     result = ingest(home, load_settings(home), now=datetime(2024, 5, 1))
-    connection = open_raw(home.raw_file, read_only=True)
-    refused = {
-        (name, line): (raw, reason)
-        for name, line, raw, reason in connection.execute(
-            "select file_name, line, raw, reason from raw.quarantine"
-        ).fetchall()
-    }
     columns = "order_id, customer_id, ordered_at, ordered_at_is_date, amount, currency, status, channel"
-    loaded = set(
-        connection.execute(
-            f"select {columns} from raw.orders union all select {columns} from raw.orders_history"
-        ).fetchall()
-    )
-    connection.close()
+    current_and_former = f"select {columns} from raw.orders union all select {columns} from raw.orders_history"
+    with opened_raw(home) as connection:
+        in_quarantine = connection.execute("select file_name, line, raw, reason from raw.quarantine").fetchall()
+        loaded = set(connection.execute(current_and_former).fetchall())
+    refused = {(name, line): (raw, reason) for name, line, raw, reason in in_quarantine}
     with capsys.disabled():
         print(f"\n{file_format}: {len(lines)} rows, {len(refused)} refused, seed {SEED}")
     for load in result.loads:

@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from retention_pipeline.contracts import CONTRACTS
-from retention_pipeline.ingest import file_night, ingest, open_raw
+from retention_pipeline.ingest import file_night, ingest
 from retention_pipeline.settings import Home, load_settings
+from retention_pipeline.warehouse import opened_raw
 
 NOW = datetime(2024, 5, 1, 3)
 SEED = 20240501
@@ -52,12 +53,9 @@ def deliver(home: Path) -> None:
 
 
 def contents(home: Path) -> dict[str, list[tuple[Any, ...]]]:
-    connection = open_raw(Home(home).raw_file, read_only=True)
-    try:
+    with opened_raw(Home(home)) as connection:
         tables = ["orders", "orders_history", "customer_keys", "quarantine", "ledger"]
         return {table: connection.execute(f"from raw.{table} order by all").fetchall() for table in tables}
-    finally:
-        connection.close()
 
 
 def test_kills_at_random_moments_leave_no_trace(

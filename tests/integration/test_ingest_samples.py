@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from retention_pipeline.ingest import IngestResult, ingest, open_raw
+from retention_pipeline.ingest import IngestResult, ingest
 from retention_pipeline.settings import Home, load_settings
+from retention_pipeline.warehouse import opened_raw
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 NOW = datetime(2024, 5, 1, 3)
@@ -28,11 +29,8 @@ def run(home: Path) -> IngestResult:
 
 
 def query(home: Path, sql: str) -> list[tuple[Any, ...]]:
-    connection = open_raw(Home(home).raw_file, read_only=True)
-    try:
+    with opened_raw(Home(home)) as connection:
         return connection.execute(sql).fetchall()
-    finally:
-        connection.close()
 
 
 @pytest.mark.parametrize("name", COMPANIES)

@@ -7,8 +7,9 @@ from typing import Any
 
 import psycopg
 
-from retention_pipeline.ingest import IngestResult, LoadResult, ingest, open_raw
+from retention_pipeline.ingest import IngestResult, LoadResult, ingest
 from retention_pipeline.settings import Home, parse_settings
+from retention_pipeline.warehouse import opened_raw
 
 NOW = datetime(2024, 5, 1, 3)
 TABLE = """
@@ -53,11 +54,8 @@ class Shop:
         return self.ingest().loads[0]
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        connection = open_raw(self.home.raw_file, read_only=True)
-        try:
+        with opened_raw(self.home) as connection:
             return connection.execute(sql).fetchall()
-        finally:
-            connection.close()
 
     def assert_raw_equals_the_table(self, where: str = "true") -> None:
         there = self.database.execute(

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from retention_pipeline.contracts import CONTRACTS
-from retention_pipeline.ingest import IngestError, IngestResult, LoadResult, ingest, open_raw
+from retention_pipeline.ingest import IngestError, IngestResult, LoadResult, ingest
 from retention_pipeline.settings import Home, parse_settings
+from retention_pipeline.warehouse import opened_raw
 
 NOW = datetime(2024, 5, 1, 3)
 ORDER_HEADER = "order_id,customer_id,ordered_at,amount,currency,status"
@@ -63,11 +64,8 @@ class Company:
         return load
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        connection = open_raw(self.home.raw_file, read_only=True)
-        try:
+        with opened_raw(self.home) as connection:
             return connection.execute(sql).fetchall()
-        finally:
-            connection.close()
 
     def reasons(self) -> list[tuple[int, str]]:
         return self.query("select line, reason from raw.quarantine order by load_id, line")

@@ -11,6 +11,7 @@ from conftest import Company, order, orders_csv
 
 from retention_pipeline.freshness.deliveries import Deliveries, Delivery, deliveries_of
 from retention_pipeline.ingest import ledger, open_raw
+from retention_pipeline.warehouse import opened_raw
 
 FIRST = datetime(2024, 5, 1, 3)
 
@@ -20,11 +21,8 @@ def night(number: int) -> datetime:
 
 
 def known(company: Company) -> Deliveries:
-    connection = open_raw(company.home.raw_file, read_only=True)
-    try:
+    with opened_raw(company.home) as connection:
         return deliveries_of(connection, "orders", "orders", is_pull=False, with_rows=True)
-    finally:
-        connection.close()
 
 
 def written(path: Path, *, hours_ago: int) -> None:

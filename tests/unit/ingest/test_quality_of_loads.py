@@ -6,16 +6,13 @@ from datetime import datetime
 
 from conftest import NOW, ORDER_HEADER, Company, order, orders_csv
 
-from retention_pipeline.ingest import open_raw
 from retention_pipeline.publish.quality import _about_loads
+from retention_pipeline.warehouse import opened_raw
 
 
 def told(company: Company) -> set[tuple[str, str]]:
-    connection = open_raw(company.home.raw_file, read_only=True)
-    try:
+    with opened_raw(company.home) as connection:
         rows = _about_loads(connection, has_visits=True)
-    finally:
-        connection.close()
     return {(measure, detail) for _, measure, detail, *_ in rows if measure != "last_load"}
 
 

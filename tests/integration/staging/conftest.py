@@ -1,0 +1,34 @@
+"""The compiled staging models."""
+
+from __future__ import annotations
+
+import json
+
+import duckdb
+import pytest
+from staged_rows import ZONE
+
+from retention_pipeline.manifest import FILES, PROJECT, manifest_object
+from retention_pipeline.transform.build import close_connections, environment
+
+
+@pytest.fixture(scope="session")
+def staging(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The compiled SQL of every staging model, as on a full refresh."""
+    from dbt.cli.main import dbtRunner
+
+    folder = tmp_path_factory.mktemp("staging")
+    for file in FILES.values():
+        duckdb.connect(str(folder / file)).close()
+    paths = {"project-dir": PROJECT, "profiles-dir": PROJECT, "target-path": folder, "log-path": folder / "logs"}
+    options = [part for name, path in paths.items() for part in (f"--{name}", str(path))]
+    options += ["--vars", json.dumps({"timezone": ZONE, "segments": ["country", "size"]})]
+    try:
+        with environment({name: str(folder / file) for name, file in FILES.items()}):
+            result = dbtRunner(manifest=manifest_object()).invoke(
+                ["compile", "--select", "path:models/staging", *options, "--log-level", "none", "--no-version-check"]
+            )
+    finally:
+        close_connections()
+    assert result.success, result.exception
+    return {one.node.name: one.node.compiled_code for one in result.result.results}
