@@ -16,7 +16,7 @@ RUN pip install --no-cache-dir -c constraints.txt -e .
 COPY . .
 # The user may not write to /app: compile and parse the dbt project now, once, instead of in every run.
 RUN python -m compileall -q retention_pipeline \
-    && python -c "from retention_pipeline.manifest import parsed_project; parsed_project()" \
+    && python -c "from retention_pipeline.transform.manifest import parsed_project; parsed_project()" \
     && mkdir -p /home/retention/data && chown retention:retention /home/retention/data
 
 USER retention

@@ -54,7 +54,7 @@ def _counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 def pipeline_run(root: Path, days_later: int, full_refresh: bool, with_ingest: bool) -> dict[str, Any]:
     """One run of the pipeline; what it did, second by second."""
-    from retention_pipeline.pipeline import run
+    from retention_pipeline.run.steps import run
 
     home = Home(root)
     as_of: date = AS_OF + timedelta(days=days_later)
@@ -79,7 +79,7 @@ def pipeline_run(root: Path, days_later: int, full_refresh: bool, with_ingest: b
 
 def backfill(root: Path) -> dict[str, Any]:
     """The sums of 36 of the 60 months anew, and how many figures differed (none should)."""
-    from retention_pipeline.operations import backfill as backfill_months
+    from retention_pipeline.run.operations import backfill as backfill_months
 
     home = Home(root)
     now = datetime.now(UTC).replace(tzinfo=None)

@@ -11,7 +11,7 @@ from datetime import date
 
 import duckdb
 
-from retention_pipeline import wording
+from retention_pipeline import formatting
 from retention_pipeline.warehouse import tables_in
 
 SIGN = "*"
@@ -51,7 +51,7 @@ def footnotes(marks: Iterable[Mark]) -> list[str]:
             if mark.fresh_until and (known is None or mark.fresh_until > known):
                 latest[source] = mark.fresh_until
     return [
-        f"{source}; " + (f"data are whole before {wording.day(day)}" if day else "data are whole for no period")
+        f"{source}; " + (f"data are whole before {formatting.day(day)}" if day else "data are whole for no period")
         for source, day in latest.items()
     ]
 

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
-from retention_pipeline import wording
+from retention_pipeline import formatting
 from retention_pipeline.freshness.deliveries import Deliveries, Delivery, deliveries_of
 from retention_pipeline.settings import Home, PostgresSource, Settings, Source
 from retention_pipeline.warehouse import opened_raw
@@ -114,7 +114,7 @@ def judge(
     name: str, dataset: str, source: Source, found: Deliveries, *, now: datetime, as_of: date, zone: ZoneInfo
 ) -> SourceState:
     """The state of one source: `failed` before `shrunken` before `stale`, with the words of all that apply."""
-    last = f"last delivery {wording.moment(found.last)}" if found.last else "nothing was ever delivered"
+    last = f"last delivery {formatting.moment(found.last)}" if found.last else "nothing was ever delivered"
     findings: list[tuple[State, str, date | None]] = []
     if found.failing_since is not None:
         findings.append(("failed", f"not loaded: {found.error}; {last}", _day(found.last_before_failing, zone)))
@@ -124,8 +124,10 @@ def judge(
         until = None if removes else _untouched_until(fallen, zone)
         findings.append(("shrunken", _fall_in_words(fallen, source.max_shrink or 0), until))
     if source.max_age is not None and (found.last is None or now - found.last > source.max_age):
-        ago = f", {wording.lasting(now - found.last)} ago" if found.last else ""
-        findings.append(("stale", f"{last}{ago} (max_age {wording.lasting(source.max_age)})", _day(found.last, zone)))
+        ago = f", {formatting.lasting(now - found.last)} ago" if found.last else ""
+        findings.append(
+            ("stale", f"{last}{ago} (max_age {formatting.lasting(source.max_age)})", _day(found.last, zone))
+        )
     days = [day for _, _, day in findings]
     fresh_until = None if None in days else min((day for day in days if day is not None), default=None)
     return SourceState(
@@ -196,7 +198,7 @@ def _newest_fall(deliveries: list[Delivery], max_shrink: float, fewest: int) -> 
 
 def _fall_in_words(fallen: Shrunken, max_shrink: float) -> str:
     return (
-        f"the delivery of {wording.moment(fallen.delivery.at)} has {fallen.delivery.rows:,} rows, "
+        f"the delivery of {formatting.moment(fallen.delivery.at)} has {fallen.delivery.rows:,} rows, "
         f"{fallen.fell_by:.0%} fewer than the usual {fallen.usual:,.0f} (max_shrink {max_shrink:.0%})"
     )
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import duckdb
 
-from retention_pipeline.manifest import PROJECT, parsed_project
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.testing import stopping_listeners
 from retention_pipeline.transform.arguments import dbt_arguments, dbt_environment, dbt_vars
 from retention_pipeline.transform.input_checks import check_aliases, check_rates
+from retention_pipeline.transform.manifest import PROJECT, parsed_project
 from retention_pipeline.warehouse import attach, create_database, opened
 
 NAMED_AT_MOST = 5

@@ -9,10 +9,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from retention_pipeline.manifest import FILES, PROJECT
 from retention_pipeline.settings import Settings
 from retention_pipeline.transform.arguments import dbt_vars
 from retention_pipeline.transform.build import BuildError, close_connections, environment, invoke
+from retention_pipeline.transform.manifest import FILES, PROJECT
 from retention_pipeline.warehouse import create_database
 
 

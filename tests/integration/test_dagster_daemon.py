@@ -14,7 +14,7 @@ import dagster as dg
 import pytest
 from small_shop import open_shop
 
-from retention_pipeline.instance import prepare_storage
+from retention_pipeline.orchestration.instance import prepare_storage
 from retention_pipeline.settings import Home
 
 WORKSPACE = Path(__file__).resolve().parents[2] / "workspace.yaml"

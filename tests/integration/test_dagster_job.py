@@ -10,16 +10,16 @@ import pytest
 from dagster import DagsterEventType
 from small_shop import AS_OF, LATE_ORDER, MONTHS, deliver, open_shop
 
-from retention_pipeline.assets import night
-from retention_pipeline.assets.raw import raw_key
-from retention_pipeline.definitions import build_definitions
 from retention_pipeline.ingest import IngestError
-from retention_pipeline.instance import open_instance
 from retention_pipeline.kpis.violation import Violation
-from retention_pipeline.launch import Launched, NoSuchMonths, RunFailed, launch
-from retention_pipeline.manifest import manifest_json
-from retention_pipeline.pipeline import Assembly
+from retention_pipeline.orchestration.assets import night
+from retention_pipeline.orchestration.assets.raw import raw_key
+from retention_pipeline.orchestration.definitions import build_definitions
+from retention_pipeline.orchestration.instance import open_instance
+from retention_pipeline.orchestration.launch import Launched, NoSuchMonths, RunFailed, launch
+from retention_pipeline.run.steps import Assembly
 from retention_pipeline.settings import Home, load_settings
+from retention_pipeline.transform.manifest import manifest_json
 
 FIGURES = dg.AssetKey("retention_kpis")
 

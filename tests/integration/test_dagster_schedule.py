@@ -7,7 +7,13 @@ import dagster as dg
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
 
-from retention_pipeline.schedules import month_partitions, nightly_job, nightly_schedule, partition_of, run_config
+from retention_pipeline.orchestration.schedules import (
+    month_partitions,
+    nightly_job,
+    nightly_schedule,
+    partition_of,
+    run_config,
+)
 from retention_pipeline.settings import Settings, parse_settings
 
 

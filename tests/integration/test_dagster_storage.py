@@ -10,8 +10,8 @@ import pytest
 import yaml
 from small_shop import open_shop
 
-from retention_pipeline import cli_home, instance
-from retention_pipeline.event_log import OpenEventLog
+from retention_pipeline.orchestration import instance
+from retention_pipeline.orchestration.event_log import OpenEventLog
 from retention_pipeline.settings import Home
 
 
@@ -41,7 +41,8 @@ def test_what_a_user_changed_stays(home: Home) -> None:
 def test_two_processes_may_open_a_new_storage_at_the_same_time(home: Home) -> None:
     program = (
         "import sys\nfrom pathlib import Path\n"
-        "from retention_pipeline.instance import open_instance\nfrom retention_pipeline.settings import Home\n"
+        "from retention_pipeline.orchestration.instance import open_instance\n"
+        "from retention_pipeline.settings import Home\n"
         "with open_instance(Home(Path(sys.argv[1]))) as instance:\n    assert instance.get_runs_count() == 0\n"
     )
     command = [sys.executable, "-c", program, str(home.root)]
@@ -78,7 +79,7 @@ def test_ui_starts_dagster_on_the_homes_storage(home: Home, monkeypatch: pytest.
     started: list[tuple] = []
     monkeypatch.chdir(home.root)
     monkeypatch.setattr(os, "execve", lambda *arguments: started.append(arguments))
-    cli_home.ui(home.root, host="127.0.0.1", port=3456)
+    home.ui(home.root, host="127.0.0.1", port=3456)
     ((_, command, environment),) = started
     assert command[1:] == ["-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", "3456"]
     assert (environment["DAGSTER_HOME"], environment["RETENTION_HOME"]) == (str(home.dagster), str(home.root))

@@ -11,11 +11,11 @@ import duckdb
 import pytest
 from small_shop import AS_OF, open_shop
 
-from retention_pipeline import operations
-from retention_pipeline.manifest import manifest_json
-from retention_pipeline.pipeline import run
+from retention_pipeline.run import operations
+from retention_pipeline.run.steps import run
 from retention_pipeline.settings import Home, load_settings
 from retention_pipeline.transform.data_tests import compiled_data_tests
+from retention_pipeline.transform.manifest import manifest_json
 
 DECLARED: dict[str, dict[str, Any]] = {
     node["name"]: node["test_metadata"]["kwargs"]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from retention_pipeline.ingest.schema import open_raw
-from retention_pipeline.manifest import FILES, PROJECT, manifest_json, manifest_object
 from retention_pipeline.transform.build import close_connections, environment
+from retention_pipeline.transform.manifest import FILES, PROJECT, manifest_json, manifest_object
 from retention_pipeline.warehouse import create_database
 
 UNIT_TESTS = sorted(

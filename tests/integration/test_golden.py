@@ -19,8 +19,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from retention_pipeline import pipeline
 from retention_pipeline.kpis.registry import BY_ID
+from retention_pipeline.run import steps
 from retention_pipeline.settings import Home, load_settings
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -98,7 +98,7 @@ def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         module.write(root / "landing")
     as_of = date.fromisoformat((root / "as_of").read_text().strip())
     home = Home(root)
-    result = pipeline.run(home, load_settings(home), as_of, now=datetime.combine(as_of, time(2)))
+    result = steps.run(home, load_settings(home), as_of, now=datetime.combine(as_of, time(2)))
     assert not result.refused
     assert sum(load.bad for load in result.loads) == 0, "a golden story delivers no bad rows"
     return story, home.current

@@ -16,12 +16,12 @@ import pytest
 from small_shop import AS_OF, LATE_ORDER, deliver, open_shop
 
 from retention_pipeline.freshness.sources import NotFresh
-from retention_pipeline.headline import as_markdown, read_headline
-from retention_pipeline.launch import Launched, launch
-from retention_pipeline.outcomes import RunResult
-from retention_pipeline.pipeline import run
-from retention_pipeline.publish.runs import all_records
-from retention_pipeline.published import open_published, rows_of
+from retention_pipeline.orchestration.launch import Launched, launch
+from retention_pipeline.read.headline import as_markdown, read_headline
+from retention_pipeline.read.published import open_published, rows_of
+from retention_pipeline.run.records import all_records
+from retention_pipeline.run.results import RunResult
+from retention_pipeline.run.steps import run
 from retention_pipeline.settings import Home, load_settings
 
 JUNE = date(2024, 6, 3)
@@ -63,7 +63,7 @@ def figures(home: Home) -> list[dict[str, Any]]:
 
 def retention(home: Home, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "retention_pipeline.cli", *arguments, "--home", str(home.root)],
+        [sys.executable, "-m", "retention_pipeline.cli.app", *arguments, "--home", str(home.root)],
         capture_output=True,
         text=True,
         env=os.environ | {"COLUMNS": "250"} | environment,

@@ -13,8 +13,8 @@ import yaml
 from nights.test_nights_through_the_pipeline import differences
 from published_cells import run_home
 
-from retention_pipeline.operations import backfill
-from retention_pipeline.pipeline import begin_run, ingest_step
+from retention_pipeline.run.operations import backfill
+from retention_pipeline.run.steps import begin_run, ingest_step
 from retention_pipeline.settings import Home, load_settings
 
 ORDERS = "order_id,customer_id,ordered_at,amount,currency,status"

@@ -12,8 +12,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from retention_pipeline.pipeline import RunResult, run
-from retention_pipeline.publish.audit import all_rules, audit
+from retention_pipeline.audit import all_rules, audit
+from retention_pipeline.run.steps import RunResult, run
 from retention_pipeline.settings import Home, Settings, parse_settings
 from retention_pipeline.transform import InputError
 

@@ -15,7 +15,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from retention_pipeline import pipeline
+from retention_pipeline.run import steps
 from retention_pipeline.settings import Home, load_settings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def run_home(name: str, dataset: str, file: Path, as_of: date, folder: Path) -> 
     shutil.copy(REPOSITORY / "tests" / "real_data" / name / "settings.yaml", home.settings_file)
     (folder / "landing" / dataset).mkdir(parents=True)
     shutil.copy(file, folder / "landing" / dataset)
-    result = pipeline.run(home, load_settings(home), as_of, now=datetime.combine(as_of, time(2)))
+    result = steps.run(home, load_settings(home), as_of, now=datetime.combine(as_of, time(2)))
     assert not result.refused
     assert sum(load.bad for load in result.loads) == 0
     return home.current

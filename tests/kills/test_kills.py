@@ -25,8 +25,8 @@ from kills.contents import differences, published_contents
 from kills.deliveries import FIRST_DAY, NIGHT_DAY, deliver_night, make_home
 from kills.nights import Ended, NightRun, looks_abandoned, random_moment, statuses
 from kills.watcher import NotWhole, Watch
-from retention_pipeline.operations import status
-from retention_pipeline.publish.state import read_state
+from retention_pipeline.run.operations import status
+from retention_pipeline.run.state import read_state
 from retention_pipeline.settings import Home
 
 ORDERS = int(os.environ.get("RETENTION_KILLS_ORDERS", "4000"))

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import duckdb
 
-from retention_pipeline.manifest import PROJECT, parsed_project
 from retention_pipeline.settings import Settings
 from retention_pipeline.transform.arguments import dbt_vars
 from retention_pipeline.transform.build import close_connections, environment
+from retention_pipeline.transform.manifest import PROJECT, parsed_project
 
 AS_OF = date(2199, 1, 7)
 PREVIOUS_AS_OF = date(2198, 12, 9)

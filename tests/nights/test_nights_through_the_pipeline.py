@@ -17,8 +17,8 @@ from oracle.companies import made_company, write_delivery, write_home
 from oracle.nights import made_nights
 
 from nights.test_nights import OWN_KEYS
-from retention_pipeline.operations import backfill
-from retention_pipeline.pipeline import run
+from retention_pipeline.run.operations import backfill
+from retention_pipeline.run.steps import run
 from retention_pipeline.settings import Home, load_settings
 
 HISTORIES = int(os.environ.get("RETENTION_RANDOM_RUNS", "1"))

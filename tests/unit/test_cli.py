@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from published_sample import make_published
 
-from retention_pipeline.cli import main
+from retention_pipeline.cli.app import main
 from retention_pipeline.settings import Home
 
 
@@ -27,7 +27,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -
 def test_reading_verbs_import_neither_dagster_nor_dbt_nor_pandas(home: Home) -> None:
     program = (
         "import sys\n"
-        "from retention_pipeline.cli import main\n"
+        "from retention_pipeline.cli.app import main\n"
         "for arguments in (['--help'], ['kpis'], ['kpis', 'mrr_end'], ['query', 'from pipeline_state'], ['status']):\n"
         "    try:\n"
         "        main(arguments + ([] if arguments == ['--help'] else ['--home', sys.argv[1]]))\n"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from retention_pipeline.contracts import CONTRACTS
-from retention_pipeline.manifest import PROJECT, manifest_json
+from retention_pipeline.transform.manifest import PROJECT, manifest_json
 
 MANIFEST = manifest_json()
 MODELS: dict[str, dict[str, Any]] = {

@@ -4,9 +4,9 @@ import pytest
 from published_sample import AS_OF, make_published
 from rich.console import Console
 
-from retention_pipeline.headline import Headline, as_markdown, read_headline
-from retention_pipeline.published import open_published
-from retention_pipeline.terminal_headline import print_headline
+from retention_pipeline.cli.print_headline import print_headline
+from retention_pipeline.read.headline import Headline, as_markdown, read_headline
+from retention_pipeline.read.published import open_published
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from retention_pipeline.assets.models import check_keys
+from retention_pipeline.orchestration.assets.models import check_keys
 
 
 def node(name: str, kind: str = "model", *, reads: tuple[str, ...] = (), of: str | None = None) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from datetime import date
 import duckdb
 import pytest
 
-from retention_pipeline.assets.figures import further_months
-from retention_pipeline.assets.night import asked_months, asks_for_the_past, passes_by_itself
-from retention_pipeline.publish.writer_lock import HomeIsBusy
-from retention_pipeline.schedules import month_partitions
+from retention_pipeline.orchestration.assets.figures import further_months
+from retention_pipeline.orchestration.assets.night import asked_months, asks_for_the_past, passes_by_itself
+from retention_pipeline.orchestration.schedules import month_partitions
+from retention_pipeline.run.lock import HomeIsBusy
 from retention_pipeline.settings import parse_settings
 
 TODAY = date(2024, 5, 10)

@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from retention_pipeline.publish import generations
-from retention_pipeline.publish.writer_lock import lock_file, lock_holder, writer_lock
+from retention_pipeline.run.lock import lock_file, lock_holder, writer_lock
 from retention_pipeline.settings import Home
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from retention_pipeline.publish.mode import decide_mode
-from retention_pipeline.publish.state import PipelineState
+from retention_pipeline.run.mode import decide_mode
+from retention_pipeline.run.state import PipelineState
 
 PREVIOUS = PipelineState(4, 17, date(2024, 4, 30), "settings", "code", "kpis", "run", datetime(2024, 4, 30, 2))
 

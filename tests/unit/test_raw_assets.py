@@ -1,5 +1,5 @@
-from retention_pipeline.assets.raw import what_came
 from retention_pipeline.ingest.result import Drift, IngestResult, LoadResult
+from retention_pipeline.orchestration.assets.raw import what_came
 
 
 def load(status: str, **counts: object) -> LoadResult:

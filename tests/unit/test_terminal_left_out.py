@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from retention_pipeline.terminal import print_left_out
+from retention_pipeline.cli.printing import print_left_out
 
 
 def printed(refused: list[tuple[str, str]], quarantined: int, has_figures: bool) -> str:

@@ -4,7 +4,7 @@ from datetime import date
 
 from rich.console import Console
 
-from retention_pipeline.terminal import print_pivot, print_rows
+from retention_pipeline.cli.printing import print_pivot, print_rows
 
 WIDE = [f"column_{number}" for number in range(10)]
 

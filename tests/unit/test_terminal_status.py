@@ -6,8 +6,8 @@ from typing import Any
 
 from rich.console import Console
 
+from retention_pipeline.cli.print_status import print_status
 from retention_pipeline.settings import Home
-from retention_pipeline.terminal_status import print_status
 
 LOADED = datetime(2026, 11, 28, 3, 38)
 

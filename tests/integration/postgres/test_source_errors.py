@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from shop_database import Shop
 
-from retention_pipeline.cli_home import _check_sources
+from retention_pipeline.cli.homes import _check_sources
 from retention_pipeline.settings import parse_settings
 
 

@@ -8,9 +8,9 @@ import pytest
 import tiny_warehouse as tiny
 from tiny_runs import APRIL, LATE, broken_copy, later, night
 
-from retention_pipeline import operations
 from retention_pipeline.publish import generations
-from retention_pipeline.publish.runs import all_records
+from retention_pipeline.run import operations
+from retention_pipeline.run.records import all_records
 from retention_pipeline.settings import Home
 from retention_pipeline.transform import BuildError
 

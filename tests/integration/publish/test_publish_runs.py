@@ -14,12 +14,12 @@ import pytest
 import tiny_warehouse as tiny
 from tiny_runs import APRIL, FIRST, LATE, broken_copy, night
 
-from retention_pipeline import operations
+from retention_pipeline.audit import AuditError, Violation
 from retention_pipeline.publish import exports, generations
-from retention_pipeline.publish.audit import AuditError, Violation
-from retention_pipeline.publish.runs import all_records
-from retention_pipeline.publish.state import read_state
-from retention_pipeline.publish.writer_lock import writer_lock
+from retention_pipeline.run import operations
+from retention_pipeline.run.lock import writer_lock
+from retention_pipeline.run.records import all_records
+from retention_pipeline.run.state import read_state
 from retention_pipeline.settings import Home
 from retention_pipeline.testing import VARIABLE
 from retention_pipeline.transform import BuildError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tiny_warehouse as tiny
 
-from retention_pipeline.pipeline import RunResult, run
+from retention_pipeline.run.steps import RunResult, run
 from retention_pipeline.settings import Home
 
 APRIL = date(2024, 4, 10)

@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from retention_pipeline.pipeline import Assembly, run
+from retention_pipeline.run.steps import Assembly, run
 from retention_pipeline.settings import Home, Settings, parse_settings
 from retention_pipeline.warehouse import sql_text
 

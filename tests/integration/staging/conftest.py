@@ -8,8 +8,8 @@ import duckdb
 import pytest
 from staged_rows import ZONE
 
-from retention_pipeline.manifest import FILES, PROJECT, manifest_object
 from retention_pipeline.transform.build import close_connections, environment
+from retention_pipeline.transform.manifest import FILES, PROJECT, manifest_object
 
 
 @pytest.fixture(scope="session")

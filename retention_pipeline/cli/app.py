@@ -1,0 +1,245 @@
+"""The command `retention`. Each verb reads its options and calls one function of runs.py, figures.py or homes.py.
+
+Nothing heavy is imported here: what a verb needs is imported when it runs, so that questions to the published figures
+are answered at once. `main` turns the project's own errors into one message and an exit code.
+"""
+
+import os
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", metavar="DIR", help="The environment to work in; default: $RETENTION_HOME, else the current folder."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON for programs.")]
+MONTH = "%Y-%m"
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="retention",
+    help="Customer-retention KPIs that people can trust: computed every night, reconciled, published in one file.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+RUNNING, READING, KEEPING = "Make figures", "Read figures", "Look after an environment"
+
+
+def _day(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day; write it as YYYY-MM-DD") from None
+
+
+def _month(text: str) -> str:
+    try:
+        return f"{datetime.strptime(text, MONTH):%Y-%m}"
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no month; write it as YYYY-MM") from None
+
+
+@app.command(rich_help_panel=RUNNING)
+def demo(
+    home: Annotated[Path, typer.Option("--home", metavar="DIR", help="Where the company is made.")] = Path("demo"),
+    customers: Annotated[int, typer.Option(min=10, help="How many customers it has.")] = 20_000,
+    months: Annotated[int, typer.Option(min=2, help="How long ago it opened.")] = 36,
+    as_of: Annotated[str | None, typer.Option(metavar="DATE", help="The day it is; default: today.")] = None,
+) -> None:
+    """Make the data of a made-up company and run the whole pipeline over its history."""
+    from retention_pipeline.cli import runs
+
+    runs.demo(home, customers=customers, months=months, as_of=_day(as_of))
+
+
+@app.command(rich_help_panel=RUNNING)
+def run(
+    home: HomeOption = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(metavar="DATE", help="Count what happened before this business day; default: today."),
+    ] = None,
+    full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Compute every sum anew from raw.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """The nightly job, now, in this process: load, compute, reconcile, publish. For cron too."""
+    from retention_pipeline.cli import runs
+
+    runs.run(home, as_of=_day(as_of), full_refresh=full_refresh, as_json=json)
+
+
+@app.command(rich_help_panel=RUNNING)
+def backfill(
+    first: Annotated[str, typer.Option("--from", metavar="YYYY-MM", help="First month.")],
+    last: Annotated[str, typer.Option("--to", metavar="YYYY-MM", help="Last month.")],
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Compute past months again from the facts, in one run. Late data needs none: a night corrects what it changes."""
+    from retention_pipeline.cli import runs
+
+    runs.backfill(home, _month(first), _month(last), as_json=json)
+
+
+@app.command(rich_help_panel=READING)
+def kpis(
+    kpi: Annotated[
+        str | None, typer.Argument(metavar="[KPI]", help="A KPI over time; without one: the last month.")
+    ] = None,
+    home: HomeOption = None,
+    grain: Annotated[str, typer.Option(help="week, month, quarter or year.")] = "month",
+    segment: Annotated[
+        str | None,
+        typer.Option(metavar="DIM[=VALUE]", help="One segment value, or all values of a dimension side by side."),
+    ] = None,
+    basis: Annotated[str | None, typer.Option(help="subscription, order or any; default: all side by side.")] = None,
+    last: Annotated[int, typer.Option(min=1, help="How many periods.")] = 12,
+    list_all: Annotated[bool, typer.Option("--list", help="All KPIs with their definitions.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Figures as tables: the last complete month with its bridges, or one KPI over time."""
+    from retention_pipeline.cli import figures
+
+    if list_all:
+        figures.list_kpis(home, as_json=json)
+    elif kpi is None:
+        figures.headline(home, grain=grain, as_json=json)
+    else:
+        figures.kpi(home, kpi, grain=grain, segment=segment, basis=basis, last=last, as_json=json)
+
+
+@app.command(rich_help_panel=READING)
+def query(
+    sql: Annotated[
+        str, typer.Argument(metavar="SQL", help='DuckDB SQL, such as "from periods"; - reads standard input.')
+    ],
+    home: HomeOption = None,
+    format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
+    limit: Annotated[int, typer.Option(min=0, help="Rows shown in a table; 0: all.")] = 50,
+    json: JsonOption = False,
+) -> None:
+    """Ask the published generation in SQL, read-only."""
+    from retention_pipeline.cli import figures
+
+    figures.query(home, sys.stdin.read() if sql == "-" else sql, form="json" if json else format, limit=limit)
+
+
+@app.command(rich_help_panel=READING)
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go, one per table.")],
+    home: HomeOption = None,
+    format: Annotated[str, typer.Option(help="parquet or csv.")] = "parquet",
+    table: Annotated[
+        list[str] | None, typer.Option(help="A table or view; may be repeated. Default: all figures.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Copy published tables into files."""
+    from retention_pipeline.cli import figures
+
+    figures.export(home, folder, form=format, tables=table or [], as_json=json)
+
+
+@app.command(rich_help_panel=KEEPING)
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The new environment.")],
+) -> None:
+    """Make an environment: a commented settings.yaml to fill in."""
+    from retention_pipeline.cli import homes
+
+    homes.init(folder)
+
+
+@app.command(rich_help_panel=KEEPING)
+def check(home: HomeOption = None, json: JsonOption = False) -> None:
+    """Check the settings, what the sources offer, the raw tables, and that every published figure reconciles."""
+    from retention_pipeline.cli import homes
+
+    homes.check(home, as_json=json)
+
+
+@app.command(rich_help_panel=KEEPING)
+def status(home: HomeOption = None, json: JsonOption = False) -> None:
+    """What is published, from which data, and how the last runs went."""
+    from retention_pipeline.cli import homes
+
+    homes.status(home, as_json=json)
+
+
+@app.command(rich_help_panel=KEEPING)
+def restore(
+    generation: Annotated[int | None, typer.Argument(help="Default: the one before the current.")] = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make an earlier published generation the current one; the next run starts from it."""
+    from retention_pipeline.cli import homes
+
+    homes.restore(home, generation, as_json=json)
+
+
+@app.command(rich_help_panel=KEEPING)
+def ui(
+    home: HomeOption = None,
+    port: Annotated[int, typer.Option(help="Port of the web page.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Dagster's web page with the graph, the runs and the nightly schedule, until it is stopped (Ctrl-C)."""
+    from retention_pipeline.cli import homes
+
+    homes.ui(home, host=host, port=port)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command; exits 0 only on success, 1 with a message for what a person can put right, 2 for wrong usage,
+    130 when it was stopped.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(args=given, prog_name="retention")
+    except Exception as error:
+        if not _is_for_people(error):
+            raise
+        _explain(str(error), getattr(error, "kind", type(error).__name__), given)
+        code = getattr(error, "exit_code", 1)
+        if code == INTERRUPTED:  # threads of the build may still be at work; waiting for them is not what was asked
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        raise SystemExit(code) from None
+
+
+def _is_for_people(error: Exception) -> bool:
+    """Errors of the project itself say what to do; those of the file system name the file."""
+    return type(error).__module__.startswith("retention_pipeline.") or isinstance(error, OSError)
+
+
+def _explain(message: str, kind: str, arguments: list[str]) -> None:
+    answer: dict[str, Any] = {"error": kind, "message": message}
+    if "--json" in arguments:
+        import json
+
+        print(json.dumps(answer, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    from retention_pipeline.cli.printing import print_message
+
+    print_message(Console(stderr=True), message, title=_in_words(kind))
+
+
+def _in_words(kind: str) -> str:
+    """`NotEnoughSpace` → `Not enough space`."""
+    words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in kind).strip()
+    return words[:1].upper() + words[1:]

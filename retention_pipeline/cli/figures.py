@@ -1,0 +1,212 @@
+"""The verbs that read the published generation: kpis, query, export. They import neither Dagster nor dbt."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from rich.console import Console
+
+from retention_pipeline import formatting
+from retention_pipeline.cli.print_headline import print_headline
+from retention_pipeline.cli.printing import print_names, print_pivot, print_rows, print_series
+from retention_pipeline.read import published
+from retention_pipeline.read.headline import read_headline
+from retention_pipeline.read.published import GRAINS, Row, UnknownName, open_published
+from retention_pipeline.settings import resolve_home
+from retention_pipeline.warehouse import sql_text
+
+FORMATS = {"parquet": "format parquet, compression zstd", "csv": "format csv, header true"}
+
+
+class QueryError(Exception):
+    """DuckDB could not answer a query; the text is its own."""
+
+
+def as_text(value: Any) -> str:
+    """Anything JSON does not know: dates as ISO text, decimals exactly as they are."""
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def print_json(answer: Any) -> None:
+    """An answer for programs."""
+    print(json.dumps(answer, default=as_text, ensure_ascii=False, indent=1))
+
+
+def headline(home: Path | None, *, grain: str, as_json: bool) -> None:
+    """The last complete period (by default month) with its bridges."""
+    _known_grain(grain)
+    with open_published(resolve_home(home)) as connection:
+        shown = read_headline(connection, as_of=published.state(connection)["as_of"], grain=grain)
+        if shown is None:
+            raise UnknownName(f"There are no figures of grain {grain} yet")
+        if as_json:
+            rows = published.rows_of(
+                connection,
+                f"select * from {published.marked_figures(connection)} "
+                "where grain = ? and period_start = ? and segment_dimension = 'all' order by kpi, basis",
+                [grain, shown.period_start],
+            )
+            print_json(rows)
+            return
+    print_headline(Console(), shown)
+
+
+def list_kpis(home: Path | None, *, as_json: bool) -> None:
+    """All KPIs that are published, with their definitions."""
+    with open_published(resolve_home(home)) as connection:
+        found = published.definitions(connection)
+    if as_json:
+        print_json(list(found.values()))
+        return
+    print_names(Console(), f"{len(found)} KPIs", [(name, row["definition"]) for name, row in found.items()])
+
+
+def kpi(
+    home: Path | None, name: str, *, grain: str, segment: str | None, basis: str | None, last: int, as_json: bool
+) -> None:
+    """One KPI over the last periods: one series, or side by side per basis or segment value where there are several."""
+    _known_grain(grain)
+    dimension, _, value = (segment or "all=all").partition("=")
+    with open_published(resolve_home(home)) as connection:
+        definitions = published.definitions(connection)
+        if name not in definitions:
+            raise UnknownName(
+                f"There is no KPI {name!r}{_nearest(name, definitions)}. All of them: retention kpis --list"
+            )
+        until = published.last_period(connection, grain)
+        rows = (
+            published.figures_until(
+                connection,
+                grain,
+                until,
+                kpis=[name],
+                periods=last,
+                dimension=dimension,
+                value=value or None,
+                basis=basis,
+            )
+            if until
+            else []
+        )
+        if not rows:
+            raise UnknownName(_why_nothing(connection, name, grain, dimension, value, basis))
+    if as_json:
+        print_json(rows)
+        return
+    console, definition = Console(), definitions[name]
+    bases, values = sorted({row["basis"] for row in rows}), sorted({row["segment_value"] for row in rows})
+    subject = "all customers" if dimension == "all" else f"{dimension} {value}".strip()
+    if len(values) > 1 and len(bases) > 1:
+        for one in bases:
+            only = [row for row in rows if row["basis"] == one]
+            by = f"{formatting.BASES.get(one, one)}, by {dimension}"
+            print_pivot(console, definition, only, by="segment_value", subject=by)
+    elif len(values) > 1:
+        print_pivot(console, definition, rows, by="segment_value", subject=f"by {dimension}")
+    elif len(bases) > 1:
+        print_pivot(console, definition, rows, by="basis", subject=subject)
+    else:
+        print_series(console, definition, rows, basis=bases[0], segment=subject)
+
+
+def query(home: Path | None, sql: str, *, form: str, limit: int) -> None:
+    """The answer of one SQL statement; it can read the published tables and nothing else."""
+    if form not in {"table", "csv", "json"}:
+        raise UnknownName(f"There is no format {form!r}; there are table, csv and json")
+    with open_published(resolve_home(home)) as connection, tempfile.TemporaryDirectory() as spill:
+        connection.execute(f"set temp_directory = {sql_text(spill)}")
+        connection.execute("set enable_external_access = false")
+        connection.execute("set lock_configuration = true")
+        try:
+            cursor = connection.execute(sql)
+        except duckdb.Error as error:
+            raise QueryError(str(error)) from error
+        columns = [column[0] for column in cursor.description or []]
+        if form == "table":
+            rows = cursor.fetchmany(limit + 1) if limit else cursor.fetchall()
+            shown = rows[:limit] if limit else rows
+            print_rows(Console(), columns, shown, more=len(rows) > len(shown))
+        elif form == "json":
+            print_json([dict(zip(columns, row, strict=True)) for row in cursor.fetchall()])
+        else:
+            writer = csv.writer(sys.stdout, lineterminator="\n")
+            writer.writerow(columns)
+            while rows := cursor.fetchmany(10_000):
+                writer.writerows(rows)
+
+
+def export(home: Path | None, folder: Path, *, form: str, tables: list[str], as_json: bool) -> None:
+    """One file per table; a file appears whole or not at all. Default: the tables that every run copies to Parquet."""
+    from retention_pipeline.publish.exports import exported_tables
+
+    if form not in FORMATS:
+        raise UnknownName(f"There is no format {form!r}; there are {' and '.join(FORMATS)}")
+    place = resolve_home(home)
+    with open_published(place) as connection:
+        there = {row["name"]: row for row in published.tables(connection)}
+        unknown = [name for name in tables if name not in there]
+        if unknown:
+            raise UnknownName(f"There is no table {unknown[0]!r}{_nearest(unknown[0], there)}")
+        chosen = tables or exported_tables(connection)
+        folder.mkdir(parents=True, exist_ok=True)
+        written = [_export(connection, name, folder, form) for name in chosen]
+    if as_json:
+        print_json(written)
+        return
+    console = Console()
+    print_rows(console, ["file", "rows"], [[one["file"], one["rows"]] for one in written])
+
+
+def _export(connection: duckdb.DuckDBPyConnection, table: str, folder: Path, form: str) -> Row:
+    target = folder / f"{table}.{form}"
+    partial = folder / f".{table}.{form}.part"
+    try:
+        copied = connection.execute(f'copy (select * from "{table}") to {sql_text(str(partial))} ({FORMATS[form]})')
+        count = copied.fetchone()
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return {"table": table, "file": str(target), "rows": count[0] if count else 0}
+
+
+def _known_grain(grain: str) -> None:
+    if grain not in GRAINS:
+        raise UnknownName(f"There is no grain {grain!r}; there are {', '.join(GRAINS)}")
+
+
+def _nearest(name: str, known: dict[str, Any]) -> str:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or [one for one in known if name in one][:3]
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _why_nothing(
+    connection: duckdb.DuckDBPyConnection, name: str, grain: str, dimension: str, value: str, basis: str | None
+) -> str:
+    """Which part of the question has no answer, with what there is instead."""
+    bases = [
+        row["basis"]
+        for row in published.rows_of(
+            connection,
+            "select distinct basis from retention_kpis where kpi = ? and grain = ? order by basis",
+            [name, grain],
+        )
+    ]
+    if not bases:
+        return f"{name} has no figures of grain {grain}"
+    if basis is not None and basis not in bases:
+        return f"{name} has no basis {basis!r}; it has {', '.join(bases)}"
+    segments = published.dimensions(connection)
+    if dimension not in segments and dimension != "all":
+        return f"There is no dimension {dimension!r}; there are {', '.join(segments) or 'none'}"
+    if value and value not in segments.get(dimension, ["all"]):
+        shown = ", ".join(segments[dimension][:20])
+        return f"{dimension} has no value {value!r}; it has {shown}"
+    return f"{name} has no figures for {dimension} {value} in these periods"

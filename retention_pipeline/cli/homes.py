@@ -1,0 +1,179 @@
+"""The verbs that look after an environment: init, check, status, restore, ui."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from retention_pipeline import formatting
+from retention_pipeline.cli.figures import print_json
+from retention_pipeline.cli.print_status import print_status
+from retention_pipeline.freshness.marks import published_reasons
+from retention_pipeline.freshness.sources import states_now
+from retention_pipeline.read import published
+from retention_pipeline.settings import FileSource, Home, Settings, SettingsError, load_settings, resolve_home
+
+SHOWN_RUNS = 8
+
+
+class CheckFailed(Exception):
+    """At least one check found something wrong; the text lists it."""
+
+
+class AlreadyThere(Exception):
+    """A folder that is to be made new has settings in it."""
+
+
+def init(folder: Path) -> None:
+    """A new environment: settings.yaml with every setting explained."""
+    from retention_pipeline.demo import settings_template
+
+    home = Home(folder.expanduser().resolve())
+    if home.settings_file.exists():
+        raise AlreadyThere(f"{home.settings_file} is there already; nothing was changed")
+    home.root.mkdir(parents=True, exist_ok=True)
+    home.settings_file.write_text(settings_template(), encoding="utf-8")
+    console = Console()
+    console.print(Text.assemble("Made ", (str(home.settings_file), "bold"), ". Next:"))
+    steps = [
+        "say in it where your orders or subscriptions are, and how their columns are called;",
+        f"retention check --home {folder}    what is wrong or missing, all at once",
+        f"retention run --home {folder}      the first figures, over the whole history",
+    ]
+    for number, step in enumerate(steps, start=1):
+        console.print(Text(f"  {number}. {step}"))
+
+
+def check(home: Path | None, *, as_json: bool) -> None:
+    """Settings, sources, raw keys, and the audit of the published generation. Raises CheckFailed."""
+    place = resolve_home(home)
+    settings = load_settings(place)
+    findings = [("settings", True, f"{place.settings_file} is fine")]
+    findings += _check_sources(place, settings)
+    findings += _check_rules(place, settings)
+    if as_json:
+        print_json([{"check": name, "ok": ok, "finding": text} for name, ok, text in findings])
+    else:
+        console = Console(highlight=False)
+        for name, ok, text in findings:
+            mark = ("✓", "green") if ok else ("✗", "red")
+            console.print(Text.assemble(mark, f" {name:24} ", (text, "" if not ok else "dim")))
+    if not all(ok for _, ok, _ in findings):
+        if as_json:
+            raise SystemExit(1)
+        raise CheckFailed("\n".join(f"{name}: {text}" for name, ok, text in findings if not ok))
+
+
+def status(home: Path | None, *, as_json: bool) -> None:
+    """The published generation, its input, whether the sources are late now, who writes, and the last runs."""
+    from retention_pipeline.run import operations
+
+    place = resolve_home(home)
+    settings = load_settings(place)
+    found = operations.status(place)
+    now = datetime.now(UTC)
+    states = states_now(place, settings, now)
+    answer: dict[str, Any] = {
+        "home": str(place.root),
+        "writer": found.writer,
+        "published": vars(found.state) if found.state else None,
+        "waiting_loads": found.waiting_loads,
+        "generations": [
+            {"generation": one.number, "current": one.is_current, "bytes": one.bytes} for one in found.kept
+        ],
+        "sources": None if states is None else [state.as_json() for state in states],
+        "marked_because": [],
+        "quality": [],
+        "runs": found.runs[:SHOWN_RUNS],
+    }
+    if place.current.exists():
+        with published.open_published(place) as connection:
+            answer["quality"] = published.rows_of(connection, "select * from data_quality")
+            answer["marked_because"] = published_reasons(connection)
+    if as_json:
+        print_json(answer)
+    else:
+        print_status(Console(highlight=False), place, answer, now)
+
+
+def restore(home: Path | None, generation: int | None, *, as_json: bool) -> None:
+    """Make an earlier generation current, under the writer lock."""
+    from retention_pipeline.run import operations
+
+    place = resolve_home(home)
+    chosen = operations.restore(place, generation)
+    with published.open_published(place) as connection:
+        state = published.state(connection)
+    if as_json:
+        print_json({"generation": chosen.number, "as_of": state["as_of"], "path": str(chosen.path)})
+        return
+    console = Console(highlight=False)
+    console.print(
+        f"Generation {chosen.number} is current again: figures as of {state['as_of']}, built {state['built_at']} UTC."
+    )
+    console.print("Raw data are as they were; the next run starts from this generation and catches up.", style="dim")
+
+
+def ui(home: Path | None, *, host: str, port: int) -> None:
+    """Start `dagster dev` in place of this process, on the home's own storage."""
+    from retention_pipeline.orchestration.instance import end_dead_runs, open_instance
+
+    place = resolve_home(home)
+    load_settings(place)
+    with open_instance(place) as instance:
+        end_dead_runs(instance)
+    console = Console(stderr=True, highlight=False)
+    console.print(
+        f"Dagster for {place.root}: http://{host}:{port} in about 15 seconds; Ctrl-C stops it and the schedule."
+    )
+    environment = os.environ | {"RETENTION_HOME": str(place.root), "DAGSTER_HOME": str(place.dagster)}
+    command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", host, "-p", str(port)]
+    os.chdir(place.dagster)
+    os.execve(sys.executable, command, environment)
+
+
+def _check_sources(home: Home, settings: Settings) -> list[tuple[str, bool, str]]:
+    """Whether there are files, and whether databases answer and have the columns; nothing is read."""
+    from retention_pipeline.contracts import CONTRACTS
+    from retention_pipeline.ingest.archive import UnusableFileError
+    from retention_pipeline.ingest.landing import delivered_files
+    from retention_pipeline.ingest.mapping import FileColumn, map_columns
+    from retention_pipeline.ingest.postgres import SourceError, open_pull
+
+    if not settings.sources:
+        return [("sources", False, "none: say in settings.yaml where orders or subscriptions are")]
+    findings = []
+    for name, source in settings.sources.items():
+        if isinstance(source, FileSource):
+            files = delivered_files(home, source)
+            found = formatting.counted(len(files), "file") if files else f"no file matches {', '.join(source.paths)}"
+            findings.append((f"source {name}", bool(files), found))
+        else:
+            try:
+                contract = CONTRACTS[settings.dataset_of(name)]
+                with open_pull(source) as pull:
+                    map_columns(contract, source, [FileColumn(column, "") for column in pull.columns()])
+                findings.append((f"source {name}", True, f"PostgreSQL answers, credentials from {source.dsn.env}"))
+            except (SettingsError, SourceError, UnusableFileError) as error:
+                findings.append((f"source {name}", False, str(error)))
+    return findings
+
+
+def _check_rules(home: Home, settings: Settings) -> list[tuple[str, bool, str]]:
+    """Raw as a whole and the published figures; a night checks the keys that arrived."""
+    from retention_pipeline.audit import describe
+    from retention_pipeline.run.operations import check
+
+    if not home.raw_file.exists() and not home.current.exists():
+        return [("figures", True, "nothing loaded or published yet")]
+    checked = check(home, settings)
+    holding = len(checked.rules) - len(checked.violations)
+    findings = [("rules", True, f"{holding} rules on raw and on the published figures hold")]
+    findings += [(f"rule {one.rule}", False, describe([one])) for one in checked.violations]
+    return findings

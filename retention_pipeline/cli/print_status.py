@@ -1,0 +1,145 @@
+"""How `retention status` is printed: what is published, the input, the sources, the last runs. Nothing is read here."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from retention_pipeline import formatting
+from retention_pipeline.cli.printing import print_late
+from retention_pipeline.read.published import Row
+from retention_pipeline.settings import Home
+
+OUTCOMES = {"succeeded": "green", "failed": "red", "killed": "red", "running": "yellow"}
+
+
+def print_status(console: Console, home: Home, answer: dict[str, Any], now: datetime) -> None:
+    """What `retention status --json` answers, for people. `now` with a zone: what ages are counted to."""
+    state = answer["published"]
+    console.print(Text(str(home.root), "bold"))
+    if state is None:
+        console.print(f"  Nothing is published yet; the first figures: retention run --home {home.root}")
+    else:
+        kept = ", ".join(str(one["generation"]) for one in answer["generations"] if not one["current"]) or "none"
+        built = f"{state['built_at']:%d %b %Y %H:%M} UTC"
+        console.print(
+            f"  generation {state['generation']}, figures as of {state['as_of']}, built {built}; also kept: {kept}"
+        )
+    if answer["writer"]:
+        writer = answer["writer"]
+        console.print(f"  being written by process {writer.get('pid')} since {writer.get('since')}", style="yellow")
+    if answer["waiting_loads"]:
+        number = answer["waiting_loads"]
+        loads = "1 load is" if number == 1 else f"{number:,} loads are"
+        console.print(f"  {loads} in raw that these figures do not contain yet", style="yellow")
+    for reason in answer["marked_because"]:
+        console.print(Text(f"  figures are marked: {reason}", "yellow"), soft_wrap=True)
+    if answer["quality"]:
+        console.print()
+        console.print(_quality_table(answer["quality"]))
+        _print_refused(console, home, answer["quality"])
+    if answer["sources"] is None:
+        console.print("  a run is loading; whether sources are late can be said when it is done", style="dim")
+    elif answer["sources"]:
+        console.print()
+        console.print(_sources_table(answer["sources"], now.replace(tzinfo=None)))
+        print_late(console, answer["sources"])
+    if answer["runs"]:
+        console.print()
+        console.print(_runs_table(answer["runs"]))
+
+
+def _quality_table(rows: list[Row]) -> Table:
+    by_dataset: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        measures = by_dataset.setdefault(row["dataset"], {})
+        if row["measure"] == "quarantined":
+            measures["quarantined"] = measures.get("quarantined", 0) + (row["value"] or 0)
+        else:
+            measures[row["measure"]] = row["moment"] if row["moment"] is not None else row["value"]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Data", no_wrap=True)
+    for name in ("rows", "latest fact", "last load (UTC)", "refused\nrows"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for dataset, measures in by_dataset.items():
+        if "rows" in measures:
+            bad = measures.get("quarantined", 0)
+            table.add_row(
+                dataset,
+                f"{measures['rows']:,.0f}",
+                _moment(measures.get("latest_fact")),
+                _moment(measures.get("last_load")),
+                Text(f"{bad:,.0f}", "yellow" if bad else "dim"),
+            )
+    return table
+
+
+def _print_refused(console: Console, home: Home, rows: list[Row]) -> None:
+    """The files that were refused and why, one by one; of refused rows per reason how many, with one of them."""
+    for row in rows:
+        if row["measure"] == "refused_file":
+            said = f"  not loaded: {row['detail']}: {row['note']}"
+            console.print(Text.assemble("  ", (row["dataset"], "bold"), (said, "red")), soft_wrap=True)
+    refused = [row for row in rows if row["measure"] == "quarantined"]
+    for row in refused:
+        said = f"  {formatting.counted(row['value'], 'row')} refused: {row['note'] or row['detail']}"
+        console.print(Text.assemble("  ", (row["dataset"], "bold"), said), soft_wrap=True)
+    if refused:
+        console.print(Text(f"  all refused rows: raw.quarantine in {home.raw_file}", "dim"), soft_wrap=True)
+
+
+def _sources_table(states: list[dict[str, Any]], now: datetime) -> Table:
+    """When each source delivered, and whether a run that began now would find it late."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("Source", "last delivery (UTC)", "ago", "max age", ""):
+        table.add_column(name, justify="left" if name in {"Source", ""} else "right")
+    for state in states:
+        last = datetime.fromisoformat(state["last_delivery"]) if state["last_delivery"] else None
+        hours = state["max_age_hours"]
+        table.add_row(
+            state["source"],
+            _moment(last),
+            formatting.lasting(now - last) if last else "never",
+            formatting.lasting(timedelta(hours=hours)) if hours else "",
+            Text(state["state"], "green" if state["state"] == "fresh" else "yellow") if hours or state["why"] else "",
+        )
+    return table
+
+
+def _runs_table(runs: list[Row]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, justify in (
+        ("Run", "left"),
+        ("by", "left"),
+        ("as of", "left"),
+        ("seconds", "right"),
+        ("", "left"),
+        ("", "left"),
+    ):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for row in runs:
+        error = (row.get("error") or "").strip().splitlines()
+        warnings = (row.get("warnings") or "").splitlines()
+        table.add_row(
+            row["run_id"],
+            row["command"],
+            str(row["as_of"]),
+            f"{row['wall_seconds'] or 0:.1f}",
+            Text(row["status"] or "", OUTCOMES.get(row["status"] or "", "")),
+            Text(f"{row['failed_step']}: {error[0]}", "dim") if error else Text(_late_in_short(warnings), "yellow"),
+        )
+    return table
+
+
+def _moment(value: Any) -> str:
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else ""
+
+
+def _late_in_short(warnings: list[str]) -> str:
+    """`orders stale, subscriptions failed` of a run's warnings."""
+    return ", ".join(warning.split(":")[0] for warning in warnings)

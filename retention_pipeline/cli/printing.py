@@ -1,0 +1,276 @@
+"""What the commands print for people: tables made with rich from the data of published.py. The last month has its own
+module, print_headline.py.
+
+Nothing is read or computed here. Printing goes to the console that is passed in, so tests can read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from retention_pipeline import formatting
+from retention_pipeline.freshness.marks import BETWEEN_SOURCES, SIGN
+from retention_pipeline.read.published import Row
+
+GOOD, BAD, QUIET, STRONG, WARNING = "green", "red", "dim", "bold", "bold yellow"
+# KPIs of which less is better; of the others more is, or neither.
+LESS_IS_BETTER = frozenset({"customer_churn_rate", "mrr_churn_rate", "time_between_purchases_median"})
+PIVOT_COLUMNS = 8
+PIVOT_MARGIN = 24  # characters beside the columns of a pivot: the period and "so far"
+READABLE = 12  # characters: a column that is narrower than this and than its contents is no longer read
+
+
+def marked(text: str | Text, mark: Any) -> Text:
+    """A figure or a heading, with the sign of its footnote where `mark` says so."""
+    shown = text.copy() if isinstance(text, Text) else Text(text)
+    return shown.append(f" {SIGN}", WARNING) if mark else shown
+
+
+def print_footnotes(console: Console, footnotes: Sequence[str]) -> None:
+    """What the sign means: one line per reason."""
+    for footnote in footnotes:
+        console.print(Text.assemble((f"{SIGN} ", WARNING), footnote), soft_wrap=True)
+
+
+def print_late(console: Console, states: Sequence[Row]) -> None:
+    """Sources that are late: their states as in a run's record."""
+    late = [state for state in states if state["state"] != "fresh"]
+    if not late:
+        return
+    console.print()
+    console.print(Text("Late sources", WARNING))
+    for state in late:
+        if not state["figures_lack_data"]:
+            follows = "the figures lack nothing of it"
+        elif state["blocks"]:
+            follows = "nothing is published until it delivers (on_stale: block)"
+        else:
+            follows = f"figures that need it are marked {SIGN}"
+        console.print(
+            Text.assemble("  ", (state["source"], STRONG), f"  {state['state']}: {state['why']}; {follows}"),
+            soft_wrap=True,
+        )
+
+
+def print_left_out(
+    console: Console, refused: Sequence[tuple[str, str]], quarantined: int, has_figures: bool, *, raw_file: str
+) -> None:
+    """What of the delivery is not in the figures, last, so that nobody misses it: (file or source, why) of what was not
+    loaded, the number of refused rows, and whether there is any figure at all. raw_file: where refused rows are kept.
+    """
+    if not refused and not quarantined and has_figures:
+        return
+    console.print()
+    console.print(Text("Not in these figures", WARNING))
+    for file, why in refused:
+        console.print(Text.assemble("  ", (file, "bold"), f"  not loaded: {why}"), soft_wrap=True)
+    if quarantined:
+        rows = formatting.counted(quarantined, "refused row")
+        console.print(
+            Text(f"  {rows}: retention status says why; all with file and line: raw.quarantine in {raw_file}"),
+            soft_wrap=True,
+        )
+    if not has_figures:
+        console.print(
+            Text("  No order or subscription of a customer counts before this day: no figure."), soft_wrap=True
+        )
+
+
+def print_places(console: Console, places: Sequence[tuple[str, str]], tries: Sequence[tuple[str, str]]) -> None:
+    """Where things are, and commands to try next: (path, what it is), (command, what it shows). Commands stay whole,
+    so that they can be copied.
+    """
+    console.print()
+    console.print(Text("Where things are", STRONG))
+    width = max(len(path) for path, _ in places)
+    for path, what in places:
+        console.print(Text.assemble("  ", (f"{path:{width}}", "cyan"), (f"  {what}", QUIET)), soft_wrap=True)
+    console.print()
+    console.print(Text("What to try next", STRONG))
+    for command, what in tries:
+        console.print(Text(f"  {what}", QUIET))
+        console.print(Text(f"    {command}", "cyan"), soft_wrap=True)
+
+
+def print_series(
+    console: Console, definition: Row, rows: Sequence[Row], *, basis: str, segment: str, title: str | None = None
+) -> None:
+    """One KPI over time, a row per period: value, step, what was divided, interval and why a value is missing."""
+    unit, currency = definition["unit"], next((row["currency"] for row in rows if row["currency"]), None)
+    has_parts = any(row["denominator"] is not None for row in rows)
+    has_interval = any(row["ci_low"] is not None for row in rows)
+    table = Table(box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table.add_column("Period")
+    table.add_column("Value", justify="right", style=STRONG)
+    table.add_column("Step", justify="right")
+    if has_parts:
+        table.add_column("Numerator / denominator", justify="right", style=QUIET)
+        table.add_column("n", justify="right", style=QUIET)
+    if has_interval:
+        table.add_column("95 % interval", justify="right", style=QUIET)
+    table.add_column("", style=QUIET)
+    before: float | None = None
+    for row in rows:
+        name = formatting.period(row["grain"], row["period_start"], row["period_end"])
+        cells: list[Any] = [
+            name,
+            marked(formatting.figure(row["value"], unit, currency, kpi=row["kpi"]), not row["is_fresh"]),
+            step_in_colour(row["kpi"], row["value"], before, unit),
+        ]
+        if has_parts:
+            cells += [_parts(row), "" if row["n"] is None else formatting.number(row["n"])]
+        if has_interval:
+            cells.append(_interval(row, unit))
+        note = formatting.reason(row["null_reason"]) if row["value"] is None else ""
+        cells.append(note or ("" if row["is_complete"] else "so far"))
+        table.add_row(*cells)
+        before = row["value"]
+    _print_kpi_title(console, definition, title or f"{formatting.BASES.get(basis, basis)}, {segment}")
+    console.print(table)
+    print_footnotes(console, _reasons(rows))
+
+
+def print_pivot(console: Console, definition: Row, rows: Sequence[Row], *, by: str, subject: str) -> None:
+    """One KPI over time with a column per basis or segment value (`by`); at most eight, those with most behind them."""
+    unit, currency = definition["unit"], next((row["currency"] for row in rows if row["currency"]), None)
+    latest = max(row["period_start"] for row in rows)
+    weight = {row[by]: row["n"] or row["value"] or 0 for row in rows if row["period_start"] == latest}
+    names = sorted({row[by] for row in rows}, key=lambda name: (-weight.get(name, 0), name))
+    shown, hidden = names[:PIVOT_COLUMNS], names[PIVOT_COLUMNS:]
+    by_period: dict[date, dict[str, Row]] = {}
+    for row in rows:
+        by_period.setdefault(row["period_start"], {})[row[by]] = row
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Period", no_wrap=True)
+    headings = [formatting.BASES.get(name, name) if by == "basis" else name for name in shown]
+    room = (console.width - PIVOT_MARGIN) // len(headings) - 3
+    for heading in headings:
+        table.add_column(_broken(heading, room), justify="right", overflow="fold")
+    table.add_column("", style=QUIET)
+    for start in sorted(by_period):
+        members = by_period[start]
+        one = next(iter(members.values()))
+        cells: list[Any] = [formatting.period(one["grain"], start, one["period_end"])]
+        for name in shown:
+            found = members.get(name)
+            if found is not None and found["value"] is None:
+                cell = Text(formatting.reason(found["null_reason"]), QUIET)
+            else:
+                cell = Text(formatting.figure(found["value"] if found else None, unit, currency, kpi=one["kpi"]))
+            cells.append(marked(cell, found is not None and not found["is_fresh"]))
+        table.add_row(*cells, "" if one["is_complete"] else "so far")
+    _print_kpi_title(console, definition, subject)
+    console.print(table)
+    print_footnotes(console, _reasons(rows))
+    if hidden:
+        console.print(Text(f"not shown: {', '.join(hidden)} (ask for one with --segment dimension=value)", QUIET))
+
+
+def print_rows(console: Console, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, more: bool = False) -> None:
+    """The answer of a query, everything as it is stored: a table with numbers to the right or, where the console is too
+    narrow to read one (as psql does with `\\x auto`), a line per value.
+    """
+    if rows and _least_readable_width(columns, rows) > console.width:
+        _print_records(console, columns, rows)
+    else:
+        _print_table(console, columns, rows)
+    count = formatting.counted(len(rows), "row")
+    console.print(Text(f"the first {count}; --limit shows more" if more else count, QUIET))
+
+
+def _broken(heading: str, room: int) -> Text:
+    """A heading that is longer than its column has room for, broken after underscores and between words."""
+    return Text(heading if len(heading) <= room else heading.replace("_", "_\n").replace(" ", "\n"))
+
+
+def _least_readable_width(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+    """Characters that a table needs if texts may wrap, but no column is squeezed below READABLE or its own width."""
+    widths = [
+        min(READABLE, max(len(name), *(len(formatting.cell(row[i])) for row in rows))) for i, name in enumerate(columns)
+    ]
+    return sum(widths) + 2 * len(widths)
+
+
+def _print_table(console: Console, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    numeric = [all(isinstance(row[i], int | float) or row[i] is None for row in rows) for i in range(len(columns))]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, is_numeric in zip(columns, numeric, strict=True):
+        table.add_column(Text(name), justify="right" if is_numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(formatting.cell(value)) for value in row))
+    console.print(table)
+
+
+def _print_records(console: Console, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    width = max(len(name) for name in columns)
+    for number, row in enumerate(rows, start=1):
+        console.print()
+        console.print(Text(f"row {number:,}", QUIET))
+        for name, value in zip(columns, row, strict=True):
+            console.print(
+                Text.assemble("  ", (f"{name:{width}}", STRONG), f"  {formatting.cell(value)}"), soft_wrap=True
+            )
+    console.print()
+
+
+def print_message(console: Console, message: str, *, title: str) -> None:
+    """A problem that a person can act on, framed, without a traceback."""
+    console.print(Panel(Text(message), title=Text(title), title_align="left", border_style=BAD, box=box.ROUNDED))
+
+
+def step_in_colour(kpi: str, now: float | None, before: float | None, unit: str) -> Text:
+    step = formatting.change(now, before, unit, kpi=kpi)
+    if not step or step == "=" or now is None or before is None:
+        return Text(step, QUIET)
+    better = (now > before) != (kpi in LESS_IS_BETTER)
+    return Text(step, GOOD if better else BAD)
+
+
+def _reasons(rows: Sequence[Row]) -> list[str]:
+    """Why figures among the rows are not fresh, one line per source."""
+    whys = [row["why_not_fresh"] for row in rows if not row["is_fresh"]]
+    return list(dict.fromkeys(source for why in whys for source in why.split(BETWEEN_SOURCES)))
+
+
+def _parts(row: Row) -> str:
+    if row["denominator"] is None:
+        return ""
+    return f"{_plain(row['numerator'])} / {_plain(row['denominator'])}"
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
+
+
+def _interval(row: Row, unit: str) -> str:
+    if row["ci_low"] is None:
+        return ""
+    low, high = (formatting.figure(row[name], unit, kpi=row["kpi"]) for name in ("ci_low", "ci_high"))
+    return f"{low} – {high}"
+
+
+def _print_kpi_title(console: Console, definition: Row, subject: str) -> None:
+    console.print()
+    console.print(Text.assemble((definition["label"], STRONG), (f"  {definition['kpi']}", "cyan"), f"  {subject}"))
+    console.print(Text(definition["definition"], QUIET))
+
+
+def print_names(console: Console, title: str, entries: Iterable[tuple[str, str]]) -> None:
+    """A list of names with what they mean."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, meaning in entries:
+        table.add_row(Text(name), Text(meaning))
+    console.print(Text(title, STRONG))
+    console.print(table)

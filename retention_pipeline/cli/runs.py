@@ -1,0 +1,210 @@
+"""The verbs that make figures: demo, run, backfill. Progress goes to standard error, the answer to standard out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
+
+from retention_pipeline.cli.figures import print_json
+from retention_pipeline.cli.print_headline import print_headline
+from retention_pipeline.cli.printing import print_late, print_left_out, print_places
+from retention_pipeline.read.headline import read_headline
+from retention_pipeline.read.hint import hint_for_old_data
+from retention_pipeline.read.published import dimensions, open_published, state
+from retention_pipeline.settings import Home, Settings, load_settings, resolve_home
+
+COMPANY_TIMEZONE = "Europe/Amsterdam"
+SHOWN_SECONDS, SHOWN_PARTS = 0.3, 6
+
+
+class Teller:
+    """Progress in the terminal: lines that stay, with the seconds since the start, and one of what is under way."""
+
+    def __init__(self, console: Console, status: Status | None) -> None:
+        self.console, self.status, self.started = console, status, time.perf_counter()
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        elapsed = f"{time.perf_counter() - self.started:6.1f} s  "
+        for number, line in enumerate(text.splitlines()):
+            shown = Text.assemble((elapsed if number == 0 else " " * len(elapsed), "dim"), line)
+            self.console.print(shown, soft_wrap=True)
+
+    def moment(self, text: str) -> None:
+        """What is under way right now; shown on a terminal only."""
+        if self.status is not None:
+            self.status.update(Text(text, "cyan"))
+
+
+@contextmanager
+def told() -> Iterator[Teller]:
+    """A teller on standard error; the moving line only where somebody watches."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield Teller(console, None)
+        return
+    with console.status("") as status:
+        yield Teller(console, status)
+
+
+def run(home: Path | None, *, as_of: date | None, full_refresh: bool, as_json: bool) -> None:
+    """The nightly job; then the last complete month."""
+    from retention_pipeline.orchestration.launch import launch
+
+    place = resolve_home(home)
+    settings = load_settings(place)
+    with told() as teller:
+        launched = launch(
+            place, settings, as_of=as_of, full_refresh=full_refresh, command="run", say=teller.say, moment=teller.moment
+        )
+        teller.say(_where_time_went(launched.seconds))
+    hint = None if as_of else _hint(place, settings)
+    _answer(place, launched.record, launched.seconds, as_json=as_json, hint=hint)
+
+
+def backfill(home: Path | None, first: str, last: str, *, as_json: bool) -> None:
+    """A range of past months in one run, and what it changed."""
+    from retention_pipeline.orchestration.launch import NoSuchMonths, launch
+    from retention_pipeline.publish.differences import compare_generations
+    from retention_pipeline.run.operations import kept_open
+
+    place = resolve_home(home)
+    settings = load_settings(place)
+    if first > last:
+        raise NoSuchMonths(f"--from {first} is later than --to {last}")
+    if not place.current.exists():
+        raise NoSuchMonths("Nothing is published yet; the first run makes all history (retention run)")
+    with told() as teller, kept_open(place.current.resolve()) as before:
+        launched = launch(
+            place, settings, months=(first, last), command="backfill", say=teller.say, moment=teller.moment
+        )
+        days = [date.fromisoformat(f"{month}-01") for month in (first, last)]
+        found = compare_generations(before, place.current.resolve(), *days)
+        for one in found:
+            teller.say(f"{one.table}: {one.in_range:,} rows differ in the range, {one.outside:,} outside it")
+        if not found:
+            teller.say(f"{first} to {last} computed again from the facts: nothing differs")
+        teller.say(_where_time_went(launched.seconds))
+    differences = [{"table": one.table, "in_range": one.in_range, "outside": one.outside} for one in found]
+    _answer(place, launched.record | {"differences": differences}, launched.seconds, as_json=as_json)
+
+
+def demo(folder: Path, *, customers: int, months: int, as_of: date | None) -> None:
+    """The sample company: its data (once), its whole history, its last month, and what to try."""
+    place = resolve_home(folder)
+    day = as_of or datetime.now(UTC).astimezone(ZoneInfo(COMPANY_TIMEZONE)).date()
+    with told() as teller:
+        if place.settings_file.exists():
+            teller.say(f"{_short(place.root)} is there already; only its night is run")
+        else:
+            from retention_pipeline.demo import make_company
+
+            teller.moment(f"making a company of {customers:,} customers")
+            make_company(place.root, customers=customers, months=months, as_of=day)
+            teller.say(f"made a coffee shop of {customers:,} customers and {months} months in {_short(place.root)}")
+        from retention_pipeline.orchestration.launch import launch
+
+        launched = launch(place, load_settings(place), as_of=day, command="demo", say=teller.say, moment=teller.moment)
+        teller.say(_where_time_went(launched.seconds))
+    _answer(place, launched.record, launched.seconds, as_json=False)
+
+
+def _hint(home: Home, settings: Settings) -> str | None:
+    """What to try where the data end long before today."""
+    with open_published(home) as connection:
+        headline = read_headline(connection, as_of=state(connection)["as_of"])
+        return hint_for_old_data(connection, headline, settings.business.timezone)
+
+
+def _answer(
+    home: Home, record: dict[str, Any], seconds: dict[str, float], *, as_json: bool, hint: str | None = None
+) -> None:
+    if as_json:
+        rounded = {name: round(value, 3) for name, value in seconds.items()}
+        shown = {name: value for name, value in record.items() if name != "pid"}
+        print_json(shown | {"hint": hint, "seconds": rounded})
+        return
+    console = Console()
+    with open_published(home) as connection:
+        headline = read_headline(connection, as_of=state(connection)["as_of"])
+        segments = list(dimensions(connection))
+    if headline is not None:
+        print_headline(console, headline)
+    print_late(console, record.get("sources", []))
+    refused = [
+        (load["file_name"], load["error"])
+        for load in record.get("loads", [])
+        if load["status"] in ("refused", "failed")
+    ]
+    quarantined = record.get("rows_quarantined", 0)
+    print_left_out(console, refused, quarantined, headline is not None, raw_file=_short(home.raw_file))
+    if hint:
+        console.print()
+        console.print(hint, style="bold yellow", soft_wrap=True)
+    print_places(console, _places(home), _tries(home, segments))
+
+
+def _where_time_went(seconds: dict[str, float]) -> str:
+    """`12.3 s: build 4.1, imports 2.0, …`, from the longest on."""
+    parts = sorted(((value, name) for name, value in seconds.items() if value >= SHOWN_SECONDS), reverse=True)
+    shown = ", ".join(f"{name} {value:.1f}" for value, name in parts[:SHOWN_PARTS])
+    return f"{sum(seconds.values()):.1f} s in all: {shown}"
+
+
+def _places(home: Home) -> list[tuple[str, str]]:
+    return [
+        (
+            _short(home.current),
+            "the published warehouse: one DuckDB file, always whole, open it with any DuckDB client",
+        ),
+        (_short(home.published / "parquet"), "its KPI and period tables as Parquet"),
+        (_short(home.settings_file), "the settings: sources, time zone, what counts"),
+        (_short(home.runs), "a record and dbt's log of every run"),
+    ]
+
+
+def _tries(home: Home, segments: list[str]) -> list[tuple[str, str]]:
+    command, suffix = _command(), _home_option(home)
+    segment = f" --segment {segments[0]}" if segments else ""
+    tries = [
+        (
+            f"{command} kpis customer_churn_rate{segment}{suffix}",
+            "a KPI over time" + (", by segment" if segment else ""),
+        ),
+        (f"{command} kpis --list{suffix}", "every KPI with its definition"),
+        (f'{command} query "from cohort_retention limit 20"{suffix}', "SQL on everything that is published"),
+        (f"{command} ui{suffix}", "the graph, the runs and the nightly schedule in the browser"),
+    ]
+    later = home.root / "arrives_later"
+    if later.is_dir():
+        copied = f"cp -r {_short(later)}/. {_short(home.root / 'landing')}"
+        tries.append((f"{copied} && {command} run{suffix}", "late and corrected rows arrive: a night of work"))
+    return tries
+
+
+def _command() -> str:
+    """How this command can be typed again: by its name where the shell finds it, else by its path."""
+    return "retention" if shutil.which("retention") else _short(Path(sys.argv[0]))
+
+
+def _home_option(home: Home) -> str:
+    """` --home DIR`, unless that is where the command looks anyway."""
+    return "" if resolve_home(None) == home else f" --home {_short(home.root)}"
+
+
+def _short(path: Path) -> str:
+    """Relative to the current folder where that is shorter to read."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

@@ -1,0 +1,144 @@
+"""retention_kpis and published_snapshot: figures are computed, reconciled, and published or thrown away."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from retention_pipeline.audit import AuditError
+from retention_pipeline.orchestration.assets.night import POOL, RESOURCE, Night, failure
+from retention_pipeline.orchestration.assets.previews import markdown_table, table_metadata
+from retention_pipeline.read.headline import as_markdown, read_headline
+from retention_pipeline.run import steps
+from retention_pipeline.warehouse import opened
+
+FIGURES = dg.AssetKey("retention_kpis")
+SNAPSHOT = dg.AssetKey("published_snapshot")
+RECONCILED = "reconciliations_hold"
+PUBLISHED_HEADLINE = "headline"
+
+
+def figure_assets(
+    marts: list[dg.AssetKey],
+    last_models: list[dg.AssetKey],
+    period_tables: list[dg.AssetKey],
+    months: dg.PartitionsDefinition,
+) -> list[dg.AssetsDefinition]:
+    """The two assets after dbt. `marts`: what KPIs are computed from; `last_models`: those that no other model reads;
+    `period_tables`: those with partitions.
+    """
+    return [_figures_asset(marts, period_tables, months), _snapshot_asset(last_models)]
+
+
+def _figures_asset(
+    marts: list[dg.AssetKey], period_tables: list[dg.AssetKey], months: dg.PartitionsDefinition
+) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name="compute_kpis",
+        specs=[
+            dg.AssetSpec(
+                FIGURES,
+                deps=marts,
+                partitions_def=months,
+                description="One row per kpi, grain, period, basis and segment: value, numerator, denominator, n. "
+                "A month is materialised when the figures of the periods that overlap it were brought up to date.",
+                group_name="figures",
+                kinds={"python", "duckdb"},
+            )
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(
+                RECONCILED,
+                asset=FIGURES,
+                description="Bridges close, segments add up, rates are in range, rows equal the period tables' cells.",
+            )
+        ],
+        required_resource_keys={RESOURCE},
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=POOL,
+        op_tags={"stage": "kpis"},
+    )
+    def compute_kpis(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        night: Night = getattr(context.resources, RESOURCE)
+        report = night.reporter(context)
+        violated: AuditError | None = None
+        with night.step(context) as run:
+            figures = steps.figures_step(night.home, night.settings, run, progress=report.say, assembly=night.assembly)
+            try:
+                audited = steps.audit_step(
+                    night.home, night.settings, run, progress=report.say, assembly=night.assembly
+                )
+            except AuditError as error:
+                violated = error
+        if violated is not None:
+            yield dg.AssetCheckResult(
+                check_name=RECONCILED, asset_key=FIGURES, passed=False, metadata={"violations": str(violated)}
+            )
+            raise failure(violated)
+        yield dg.AssetCheckResult(
+            check_name=RECONCILED, asset_key=FIGURES, passed=True, metadata={"rules": len(audited.rules)}
+        )
+        for month in further_months(figures.changed_months, night.months, months):
+            for key in (FIGURES, *period_tables):
+                context.log_event(dg.AssetMaterialization(key, partition=month, metadata={"as_of": str(night.as_of)}))
+        with opened(night.home.next_file, read_only=True) as connection:
+            headline = read_headline(connection, as_of=night.as_of)
+        yield dg.MaterializeResult(
+            asset_key=FIGURES,
+            metadata={
+                **table_metadata(night.home.next_file, ["retention_kpis"])["retention_kpis"],
+                "rows_changed": figures.changed,
+                "as_of": str(night.as_of),
+                **({PUBLISHED_HEADLINE: dg.MetadataValue.md(as_markdown(headline))} if headline else {}),
+            },
+        )
+
+    return compute_kpis
+
+
+def _snapshot_asset(models: list[dg.AssetKey]) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=SNAPSHOT,
+        deps=[FIGURES, *models],
+        description="The warehouse that people read, published/current.duckdb, with Parquet copies of its figures.",
+        group_name="publish",
+        kinds={"duckdb", "parquet"},
+        required_resource_keys={RESOURCE},
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=POOL,
+        op_tags={"stage": "publish"},
+    )
+    def published_snapshot(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        night: Night = getattr(context.resources, RESOURCE)
+        report = night.reporter(context)
+        with night.step(context) as run:
+            published = steps.publish_step(night.home, night.settings, run, progress=report.say)
+            files, problems = steps.export_step(night.home, night.settings, run, progress=report.say)
+        with opened(night.home.current.resolve(), read_only=True) as connection:
+            headline = read_headline(connection, as_of=night.as_of)
+        return dg.MaterializeResult(
+            metadata={
+                "generation": published.generation,
+                "as_of": str(night.as_of),
+                "path": dg.MetadataValue.path(str(night.home.current)),
+                "megabytes": round(published.path.stat().st_size / 1e6, 1),
+                "dagster/row_count": published.row_counts.get("retention_kpis", 0),
+                "tables": dg.MetadataValue.md(markdown_table(["table", "rows"], sorted(published.row_counts.items()))),
+                "exported": len(files),
+                **({"not exported": "\n".join(problems)} if problems else {}),
+                **({PUBLISHED_HEADLINE: dg.MetadataValue.md(as_markdown(headline))} if headline else {}),
+            }
+        )
+
+    return published_snapshot
+
+
+def further_months(changed: list[date], asked: list[str], months: dg.PartitionsDefinition) -> list[str]:
+    """Keys of the months in which a figure changed and that Dagster does not log by itself, oldest first.
+
+    `asked`: first and last month of the run's partitions; months before the first partition have no key.
+    """
+    known = set(months.get_partition_keys())
+    keys = sorted({f"{month:%Y-%m}" for month in changed} & known)
+    return [key for key in keys if not (asked and asked[0] <= key <= asked[-1])]

@@ -1,0 +1,247 @@
+"""What the assets of one Dagster run share: the day it is for, the writer lock, the run's record, and its progress.
+
+Only the meeting of Dagster and a run belongs here: which selections may run, which errors are tried again, and what a
+failure says.
+"""
+
+import errno
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import duckdb
+
+from retention_pipeline.orchestration.workspace import Workspace
+from retention_pipeline.run import steps
+from retention_pipeline.run.lock import HomeIsBusy, writer_lock
+from retention_pipeline.run.records import Run
+from retention_pipeline.run.state import read_state
+from retention_pipeline.run.steps import Assembly
+from retention_pipeline.settings import Home, Settings, SettingsError
+
+JOB = "nightly"
+RESOURCE = "night"
+POOL = "warehouse"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+PARTITION = "dagster/partition"
+COMMAND_TAG, BACKFILL = "retention/command", "backfill"
+RETRIES, SECONDS_BEFORE_RETRY = 2, 15.0
+# What can pass by itself. A full disk, a missing file or a refused permission does not.
+PASSING = frozenset(
+    {
+        errno.EAGAIN,
+        errno.EINTR,
+        errno.EIO,
+        errno.ETIMEDOUT,
+        errno.ECONNRESET,
+        errno.ECONNREFUSED,
+        errno.ECONNABORTED,
+        errno.EHOSTUNREACH,
+        errno.ENETUNREACH,
+        errno.ENETDOWN,
+        errno.ESTALE,
+        errno.EPIPE,
+    }
+)
+
+
+class SelectionError(Exception):
+    """The assets chosen for a run do not end in a published generation."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run tells what it does: `say` for lines that stay, `moment` for what is under way right now."""
+
+    say: Callable[[str], None]
+    moment: Callable[[str], None] = lambda text: None
+
+
+@dataclass
+class Night:
+    """One run. `clock`: the time, with a zone. `months`: first and last key (YYYY-MM) of the partitions that Dagster
+    was asked for, empty for none.
+    `is_backfill`: past months are computed again from what raw holds; nothing is loaded and `as_of` stays as published.
+    """
+
+    home: Home
+    settings: Settings
+    as_of: date
+    full_refresh: bool
+    months: list[str]
+    dagster_run: dg.DagsterRun
+    needed: frozenset[dg.AssetKey]
+    assembly: Assembly
+    command: str
+    is_backfill: bool = False
+    settings_problem: SettingsError | None = None
+    progress: Progress | None = None
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    run: Run | None = None
+    held: ExitStack = field(default_factory=ExitStack)
+
+    def reporter(self, context: dg.AssetExecutionContext) -> Progress:
+        """Who started the run reads along in the terminal; else Dagster's log does."""
+        return self.progress or Progress(say=context.log.info)
+
+    @contextmanager
+    def step(self, context: dg.AssetExecutionContext, *, may_retry: bool = False) -> Iterator[Run]:
+        """The body of an asset: refuses a selection that cannot publish, takes the lock, and turns errors into failures
+        of one message. What can pass by itself is tried again where `may_retry`; bad data never is.
+        """
+        try:
+            if self.run is None:
+                self._open()
+            assert self.run is not None
+            yield self.run
+        except dg.Failure:
+            raise
+        except Exception as error:
+            passing = passes_by_itself(error)
+            if passing and may_retry and context.retry_number < RETRIES:
+                self.reporter(context).say(f"{error}: tried again in {SECONDS_BEFORE_RETRY:.0f} s")
+                raise dg.RetryRequested(RETRIES, SECONDS_BEFORE_RETRY) from error
+            if passing or type(error).__module__.startswith("retention_pipeline."):
+                raise failure(error) from error
+            raise
+
+    def _open(self) -> None:
+        if self.settings_problem is not None:
+            raise self.settings_problem
+        check_selection(self.dagster_run, self.needed)
+        self.held.enter_context(writer_lock(self.home))
+        now = self.clock().astimezone(UTC).replace(tzinfo=None)
+        self.run = steps.begin_run(
+            self.home,
+            self.as_of,
+            now=now,
+            full_refresh=self.full_refresh,
+            command=self.command,
+            run_id=self._run_id(now),
+            months=self._backfilled_months(),
+        )
+
+    def _backfilled_months(self) -> tuple[date, date] | None:
+        """First days of the first and the last month of a backfill."""
+        if not self.is_backfill or not self.months:
+            return None
+        first, last = (date.fromisoformat(f"{month}-01") for month in (self.months[0], self.months[-1]))
+        return first, last
+
+    def _run_id(self, now: datetime) -> str:
+        """Sorts by time and names Dagster's run."""
+        return f"{now:%Y%m%dT%H%M%S}-{self.dagster_run.run_id[:8]}"
+
+
+def failure(error: Exception) -> dg.Failure:
+    """A step's end because of the data or of what was asked for: one message, and no second try."""
+    return dg.Failure(str(error), metadata={"kind": type(error).__name__}, allow_retries=False)
+
+
+def night_resource(
+    work: Workspace,
+    needed: frozenset[dg.AssetKey],
+    *,
+    assembly: Assembly,
+    progress: Progress | None,
+    clock: Callable[[], datetime],
+) -> dg.ResourceDefinition:
+    """The resource `night`. Its configuration is what `retention run` takes: as_of and full_refresh."""
+
+    @dg.resource(
+        description="The run: its day, the writer lock of the home and the run's record.",
+        config_schema={
+            "as_of": dg.Field(
+                str,
+                is_required=False,
+                description="The business day before which things count, YYYY-MM-DD; default: today",
+            ),
+            "full_refresh": dg.Field(bool, default_value=False, description="Compute every sum anew from raw"),
+        },
+    )
+    def night(context: dg.InitResourceContext) -> Iterator[Night]:
+        dagster_run = context.run
+        assert dagster_run is not None
+        given = context.resource_config.get("as_of")
+        today = business_day(work.settings, clock())
+        published = read_state(work.home.current)
+        is_backfill = published is not None and asks_for_the_past(dagster_run.tags, given, today)
+        if given:
+            as_of = date.fromisoformat(given)
+        else:
+            as_of = published.as_of if published is not None and is_backfill else today
+        opened = Night(
+            home=work.home,
+            settings=work.settings,
+            as_of=as_of,
+            full_refresh=context.resource_config["full_refresh"],
+            months=asked_months(dagster_run.tags),
+            dagster_run=dagster_run,
+            needed=needed,
+            assembly=assembly,
+            command=BACKFILL if is_backfill else dagster_run.tags.get(COMMAND_TAG, "dagster"),
+            is_backfill=is_backfill,
+            progress=progress,
+            clock=clock,
+            settings_problem=work.problem,
+        )
+        with opened.held:
+            yield opened
+
+    return night
+
+
+def business_day(settings: Settings, now: datetime) -> date:
+    """The day that has begun in the business time zone; `now` with a zone."""
+    return now.astimezone(ZoneInfo(settings.business.timezone)).date()
+
+
+def asks_for_the_past(tags: Mapping[str, str], as_of: str | None, today: date) -> bool:
+    """Whether a run is a backfill: started as one, or for partitions without a day, and not just for this month's."""
+    if tags.get(COMMAND_TAG) == BACKFILL:
+        return True
+    months = asked_months(tags)
+    return as_of is None and bool(months) and months != [f"{today:%Y-%m}"]
+
+
+def asked_months(tags: Mapping[str, str]) -> list[str]:
+    """First and last month (YYYY-MM) of the partitions in a run's tags; one if both are the same, none without them."""
+    bounds = [tags.get(RANGE_START) or tags.get(PARTITION), tags.get(RANGE_END) or tags.get(PARTITION)]
+    return list(dict.fromkeys(month for month in bounds if month))
+
+
+def check_selection(dagster_run: dg.DagsterRun, needed: frozenset[dg.AssetKey]) -> None:
+    """Raise SelectionError if the run leaves out a step between raw and the published snapshot."""
+    chosen = dagster_run.asset_selection
+    if chosen and not needed <= chosen:
+        missing = "published_snapshot" if dg.AssetKey("published_snapshot") not in chosen else "steps before it"
+        raise SelectionError(
+            f"This selection leaves out {missing}, so nothing would come of it: launch the whole job '{JOB}' instead"
+            " (Jobs → nightly, or: retention run)."
+        )
+    if dagster_run.step_keys_to_execute and dagster_run.parent_run_id:
+        raise SelectionError(
+            f"A failed run leaves nothing to continue from: launch the whole job '{JOB}' again"
+            " (Re-execute all, or: retention run)."
+        )
+
+
+def passes_by_itself(error: BaseException) -> bool:
+    """Whether an error may be gone in a minute: a database, a network or a disk that does not answer."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, HomeIsBusy):
+            return False
+        if isinstance(seen, ConnectionError | TimeoutError):
+            return True
+        if isinstance(seen, OSError) and seen.errno in PASSING:
+            return True
+        if isinstance(seen, duckdb.IOException) and "space" not in str(seen):
+            return True
+        if type(seen).__module__.startswith("psycopg") and type(seen).__name__ == "OperationalError":
+            return True
+        seen = seen.__cause__
+    return False

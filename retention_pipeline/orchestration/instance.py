@@ -1,0 +1,110 @@
+"""Dagster's own storage of a home (home/dagster): its settings file, written once, and the instance opened on it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from retention_pipeline.settings import Home
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+PROCESS_TAG, HOST_TAG = "retention/pid", "retention/host"
+DAGSTER_YAML = """\
+# Written by the retention pipeline when the folder was made; yours to change.
+telemetry: {enabled: false}
+nux: {enabled: false}
+# One run at a time. Runs from the command line do not pass through the queue; the home's writer lock keeps them apart.
+concurrency:
+  runs: {max_concurrent_runs: 1}
+  pools: {default_limit: 1, granularity: run}
+# A run whose process died is started again, from the beginning; a step that failed is not (steps retry what can pass).
+run_retries: {enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}
+run_monitoring: {enabled: true, poll_interval_seconds: 10, free_slots_after_run_end_seconds: 60}
+retention:
+  schedule: {purge_after_days: 90}
+  sensor: {purge_after_days: {skipped: 7, failure: 30, success: 90}}
+"""
+WORKSPACE_YAML = """\
+# What `retention ui` loads; the same as workspace.yaml of the repository, so that schedules keep their state.
+load_from:
+  - python_module: {module_name: retention_pipeline.orchestration.definitions, location_name: retention}
+"""
+
+
+def prepare_storage(home: Home) -> Path:
+    """The folder home/dagster with its two settings files and an initialised storage; what is there stays as it is.
+
+    A fresh storage opened by two processes at once can break one of them, so this is done once, behind a lock.
+    """
+    home.dagster.mkdir(parents=True, exist_ok=True)
+    with open(home.dagster / ".prepared", "a+") as marker:
+        fcntl.flock(marker, fcntl.LOCK_EX)
+        for name, content in (("dagster.yaml", DAGSTER_YAML), ("workspace.yaml", WORKSPACE_YAML)):
+            if not (home.dagster / name).exists():
+                (home.dagster / name).write_text(content, encoding="utf-8")
+        marker.seek(0)
+        if not marker.read():
+            from dagster import DagsterInstance
+
+            with DagsterInstance.from_config(str(home.dagster)) as instance:
+                instance.get_runs_count()
+                instance.schedule_storage  # noqa: B018  (opening it makes its tables)
+            marker.write("storage initialised\n")
+    return home.dagster
+
+
+def open_instance(home: Home) -> DagsterInstance:
+    """Dagster's instance of a home, for a run in this process: the storage that everybody uses, with its event log
+    kept open (event_log.py) unless dagster.yaml names a storage of its own.
+    """
+    from dagster import DagsterInstance
+    from dagster._core.instance.ref import InstanceRef
+
+    folder = prepare_storage(home)
+    configured = yaml.safe_load((folder / "dagster.yaml").read_text(encoding="utf-8")) or {}
+    if {"storage", "event_log_storage"} & configured.keys():
+        return DagsterInstance.from_config(str(folder))
+    log = {
+        "module": "retention_pipeline.orchestration.event_log",
+        "class": "OpenEventLog",
+        "config": {"base_dir": str(folder / "history" / "runs")},
+    }
+    return DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides={"event_log_storage": log}))
+
+
+def process_tags() -> dict[str, str]:
+    """Tags by which a run of this process can be told from one whose process is gone."""
+    return {PROCESS_TAG: str(os.getpid()), HOST_TAG: socket.gethostname()}
+
+
+def end_dead_runs(instance: DagsterInstance) -> list[str]:
+    """Mark runs of the command line as failed whose process was killed; else they look as if they ran for ever, and
+    the queue waits for them. Returns their ids.
+    """
+    from dagster import DagsterRunStatus, RunsFilter
+
+    ended = []
+    unfinished = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.NOT_STARTED]
+    for run in instance.get_runs(RunsFilter(statuses=unfinished)):
+        process = run.tags.get(PROCESS_TAG)
+        if process and run.tags.get(HOST_TAG) == socket.gethostname() and not _is_alive(int(process)):
+            instance.report_run_failed(run, "The process of this run was killed; nothing of it was published.")
+            ended.append(run.run_id)
+    return ended
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

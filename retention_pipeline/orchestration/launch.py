@@ -1,0 +1,155 @@
+"""The job `nightly` in this process on the home's Dagster storage, so that runs from cron show in the UI.
+
+What the command line needs of Dagster stands here and is imported by no command that does without it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+from retention_pipeline.run.steps import PRODUCTION, Assembly
+from retention_pipeline.settings import Home, Settings
+
+
+class RunFailed(Exception):
+    """The run ended without a new generation; the text is the reason, `kind` the name of the error behind it."""
+
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Interrupted(Exception):
+    """Somebody stopped the run (Ctrl-C)."""
+
+    exit_code = 130
+
+
+class NoSuchMonths(Exception):
+    """A range of months that a backfill cannot cover."""
+
+
+@dataclass(frozen=True)
+class Launched:
+    """What came of a run. record: the run's own record (runs/<run_id>.json). seconds: where the time of the whole
+    process went, by name, in order.
+    """
+
+    dagster_run_id: str
+    record: dict[str, Any]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def launch(
+    home: Home,
+    settings: Settings,
+    *,
+    as_of: date | None = None,
+    full_refresh: bool = False,
+    months: tuple[str, str] | None = None,
+    command: str = "run",
+    say: Callable[[str], None],
+    moment: Callable[[str], None] = lambda text: None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    assembly: Assembly = PRODUCTION,
+) -> Launched:
+    """Run the job. `as_of` None: today in the business time zone, for a backfill the published day. `months`: first and
+    last month (YYYY-MM) of a backfill, which is one run.
+
+    Raises RunFailed, Interrupted, HomeIsBusy, NoSuchMonths.
+    """
+    started = time.perf_counter()
+    seconds: dict[str, float] = {}
+
+    def lap(name: str) -> None:
+        nonlocal started
+        now = time.perf_counter()
+        seconds[name] = seconds.get(name, 0.0) + now - started
+        started = now
+
+    moment("starting Dagster")
+    # A stopped run leaves dbt's semaphores to Python's tracker process, which would complain about the two.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
+    import dagster as dg
+
+    from retention_pipeline.orchestration import instance as storage
+    from retention_pipeline.orchestration.assets.night import (
+        COMMAND_TAG,
+        JOB,
+        RANGE_END,
+        RANGE_START,
+        Progress,
+        business_day,
+    )
+    from retention_pipeline.orchestration.definitions import build_definitions
+    from retention_pipeline.orchestration.schedules import partition_of, run_config
+    from retention_pipeline.run.lock import writer_lock
+    from retention_pipeline.run.state import read_state
+
+    lap("imports")
+    with writer_lock(home):
+        published = read_state(home.current)
+        if months is not None and published is None:
+            raise NoSuchMonths("Nothing is published yet; the first run makes all history (retention run)")
+        day = as_of or (published.as_of if months and published else business_day(settings, clock()))
+        definitions = build_definitions(
+            home,
+            settings=settings,
+            assembly=assembly,
+            progress=Progress(say, moment),
+            clock=clock,
+            no_month_after=day.replace(day=1),
+        )
+        job = definitions.resolve_job_def(JOB)
+        partitions = job.partitions_def
+        assert partitions is not None
+        lap("definitions")
+        tags = storage.process_tags() | {COMMAND_TAG: command, "retention/as_of": day.isoformat()}
+        if months is not None:
+            _check_months(months, [key for key in partitions.get_partition_keys() if key <= f"{day:%Y-%m}"])
+            tags |= {RANGE_START: months[0], RANGE_END: months[1]}
+        with storage.open_instance(home) as instance:
+            storage.end_dead_runs(instance)
+            lap("Dagster's storage")
+            logging.getLogger("dagster").setLevel(logging.CRITICAL)
+            try:
+                result = job.execute_in_process(
+                    instance=instance,
+                    run_config={
+                        **run_config(day, full_refresh=full_refresh),
+                        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                    },
+                    tags=tags,
+                    partition_key=None if months else partition_of(day, partitions),
+                )
+            except dg.Failure as failure:
+                kind = failure.metadata["kind"].value if "kind" in failure.metadata else "Failure"
+                raise RunFailed(failure.description or "the run failed", str(kind)) from failure
+            except dg.DagsterExecutionInterruptedError:
+                raise Interrupted("Stopped; the published figures are as they were.") from None
+            lap("run")
+    record = _record(home, result.run_id)
+    steps = {step["step"]: step["wall"] for step in record.get("steps", [])}
+    seconds["Dagster's events"] = max(seconds.pop("run") - sum(steps.values()), 0.0)
+    return Launched(result.run_id, record, {**seconds, **steps})
+
+
+def _check_months(months: tuple[str, str], known: Any) -> None:
+    outside = [month for month in months if month not in known]
+    if outside:
+        raise NoSuchMonths(
+            f"{' and '.join(outside)} cannot be backfilled: there are figures from {known[0]} to {known[-1]}"
+        )
+
+
+def _record(home: Home, dagster_run_id: str) -> dict[str, Any]:
+    from retention_pipeline.run.records import all_records
+
+    suffix = f"-{dagster_run_id[:8]}"
+    return next((record for record in reversed(all_records(home)) if record["run_id"].endswith(suffix)), {})

@@ -1,0 +1,79 @@
+"""When things run: the monthly partitions, the job `nightly` and its schedule in the business time zone."""
+
+from datetime import date
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from retention_pipeline.orchestration.assets.night import JOB, RESOURCE
+from retention_pipeline.run.state import read_state
+from retention_pipeline.settings import Home, Settings
+from retention_pipeline.warehouse import opened
+
+# Without a history_start and before anything is published nobody knows how far back the data go.
+FIRST_MONTH = date(2015, 1, 1)
+
+
+def first_month(home: Home, settings: Settings) -> date:
+    """The month of history_start; without one the first month of the published figures, else FIRST_MONTH."""
+    if settings.history_start is not None:
+        return settings.history_start.replace(day=1)
+    if read_state(home.current) is not None:
+        with opened(home.current.resolve(), read_only=True) as connection:
+            row = connection.execute("select min(period_start) from periods where grain = 'month'").fetchone()
+        if row and row[0] is not None:
+            return row[0]
+    return FIRST_MONTH
+
+
+def month_partitions(settings: Settings, first: date) -> dg.MonthlyPartitionsDefinition:
+    """Months (keys YYYY-MM) from the first to the one under way in the business time zone."""
+    return dg.MonthlyPartitionsDefinition(
+        start_date=f"{first:%Y-%m}", fmt="%Y-%m", end_offset=1, timezone=settings.business.timezone
+    )
+
+
+def nightly_job(months: dg.PartitionsDefinition) -> dg.JobDefinition:
+    """Everything, from the sources to the published snapshot. A retry starts from the beginning."""
+    return dg.define_asset_job(
+        JOB,
+        selection=dg.AssetSelection.all(),
+        partitions_def=months,
+        description="Load what was delivered, bring the warehouse up to date, reconcile and publish it. "
+        "Backfill: choose a range of months; it becomes one run.",
+        tags={"dagster/retry_strategy": "ALL_STEPS"},
+    )  # type: ignore[return-value]
+
+
+def run_config(as_of: date, *, full_refresh: bool = False) -> dict[str, object]:
+    """The job's configuration for a day."""
+    return {"resources": {RESOURCE: {"config": {"as_of": as_of.isoformat(), "full_refresh": full_refresh}}}}
+
+
+def partition_of(as_of: date, months: dg.PartitionsDefinition) -> str:
+    """The partition a run is under: the month of its day, or the nearest that there is."""
+    keys = months.get_partition_keys()
+    return min(max(f"{as_of:%Y-%m}", keys[0]), keys[-1])
+
+
+def nightly_schedule(settings: Settings, job: object, months: dg.PartitionsDefinition) -> dg.ScheduleDefinition:
+    """Runs the job at settings.schedule.cron for the day that has begun in the business time zone then."""
+    timezone = settings.business.timezone
+
+    @dg.schedule(
+        name="every_night",
+        job=job,  # type: ignore[arg-type]
+        cron_schedule=settings.schedule.cron,
+        execution_timezone=timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"{settings.schedule.cron} in {timezone}; as_of is that day.",
+    )
+    def every_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        day = context.scheduled_execution_time.astimezone(ZoneInfo(timezone)).date()
+        return dg.RunRequest(
+            partition_key=partition_of(day, months),
+            run_config=run_config(day),
+            tags={"retention/as_of": day.isoformat(), "retention/command": "schedule"},
+        )
+
+    return every_night

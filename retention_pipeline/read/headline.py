@@ -1,0 +1,281 @@
+"""The headline: the last complete month's figures with the customer bridge and the MRR bridge, as data.
+
+`retention kpis`, the end of a run and the assets' metadata show the same one; cli/print_headline.py and `as_markdown`
+write it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+
+import duckdb
+
+from retention_pipeline import formatting
+from retention_pipeline.freshness.marks import SIGN, Mark, Marks, footnotes, read_marks
+from retention_pipeline.read.published import Row, figures_until, last_complete_period, rows_of
+
+# What a reader asks first, in this order. A KPI that the data do not give is left out, and so is a section without any.
+SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    (
+        "Customers",
+        (
+            ("customers_end", "any"),
+            ("customer_retention_rate", "subscription"),
+            ("customer_retention_rate", "order"),
+            ("customer_churn_rate", "any"),
+        ),
+    ),
+    (
+        "Subscriptions",
+        (
+            ("mrr_end", "subscription"),
+            ("paying_customers_end", "subscription"),
+            ("arpc", "subscription"),
+            ("net_revenue_retention", "subscription"),
+            ("gross_revenue_retention", "subscription"),
+            ("mrr_churn_rate", "subscription"),
+            ("quick_ratio", "subscription"),
+            ("renewal_rate", "subscription"),
+        ),
+    ),
+    (
+        "Orders",
+        (
+            ("order_revenue", "order"),
+            ("orders", "order"),
+            ("average_order_value", "order"),
+            ("purchase_frequency", "order"),
+            ("repeat_purchase_rate", "order"),
+            ("returning_customer_rate", "order"),
+            ("repeat_customer_rate", "order"),
+            ("time_between_purchases_median", "order"),
+        ),
+    ),
+    (
+        "Lifetime",
+        (
+            ("customer_lifespan_years", "subscription"),
+            ("customer_lifespan_years", "order"),
+            ("clv_subscription", "subscription"),
+            ("clv", "order"),
+            ("clv_historic", "order"),
+        ),
+    ),
+)
+CUSTOMER_BRIDGE = (
+    ("", "customers_start", "At the start"),
+    ("+", "customers_new", "New"),
+    ("+", "customers_reactivated", "Reactivated"),
+    ("−", "customers_lost", "Lost"),
+    ("=", "customers_end", "At the end"),
+)
+MRR_BRIDGE = (
+    ("", "mrr_start", "At the start"),
+    ("+", "mrr_new", "New"),
+    ("+", "mrr_reactivation", "Reactivation"),
+    ("+", "mrr_expansion", "Expansion"),
+    ("−", "mrr_contraction", "Contraction"),
+    ("−", "mrr_churn", "Churn"),
+    ("±", "mrr_fx", "Exchange rates"),
+    ("=", "mrr_end", "At the end"),
+)
+BASES = ("subscription", "order", "any")
+MRR = "mrr"
+STAR = f" \\{SIGN}"  # not the beginning of emphasis
+
+
+@dataclass(frozen=True)
+class Line:
+    """One KPI of one basis: `history` holds its values of the last 13 months, oldest first, None where not given;
+    `mark`: what its data lack.
+    """
+
+    section: str
+    kpi: str
+    basis: str
+    label: str
+    unit: str
+    currency: str | None
+    history: list[float | None]
+    null_reason: str | None
+    mark: Mark | None = None
+
+    @property
+    def needs_basis(self) -> bool:
+        """Whether the label alone does not say whose figure it is."""
+        return self.section in {"Customers", "Lifetime"} and self.kpi.startswith("customer")
+
+    @property
+    def value(self) -> float | None:
+        return self.history[-1]
+
+    @property
+    def before(self) -> float | None:
+        """The value of the month before."""
+        return self.history[-2] if len(self.history) > 1 else None
+
+
+@dataclass(frozen=True)
+class BridgeRow:
+    """One step of a bridge: its sign, its name and one value per column (None: not given)."""
+
+    sign: str
+    label: str
+    values: list[float | None]
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What there is to say about one month. Bridges are empty where the data do not give them. `marked`: bases of the
+    customer bridge, and 'mrr', whose data lack something; `footnotes`: what the data lack, one line each.
+    """
+
+    as_of: date
+    grain: str
+    period_start: date
+    period_end: date
+    is_complete: bool
+    currency: str | None
+    lines: list[Line]
+    customer_columns: list[str]
+    customer_bridge: list[BridgeRow]
+    mrr_bridge: list[BridgeRow]
+    marked: frozenset[str] = frozenset()
+    footnotes: list[str] = field(default_factory=list)
+
+    @property
+    def period(self) -> str:
+        return formatting.period(self.grain, self.period_start, self.period_end)
+
+
+def read_headline(connection: duckdb.DuckDBPyConnection, *, as_of: date, grain: str = "month") -> Headline | None:
+    """The headline of an open warehouse; None if it has no figures of this grain."""
+    period = last_complete_period(connection, grain)
+    if period is None:
+        return None
+    start: date = period["period_start"]
+    asked = {kpi for _, members in SECTIONS for kpi, _ in members} | {
+        kpi for bridge in (CUSTOMER_BRIDGE, MRR_BRIDGE) for _, kpi, _ in bridge
+    }
+    found = figures_until(connection, grain, start, kpis=sorted(asked))
+    months = sorted({row["period_start"] for row in found})
+    by_key: dict[tuple[str, str], dict[date, Row]] = {}
+    for row in found:
+        by_key.setdefault((row["kpi"], row["basis"]), {})[row["period_start"]] = row
+    labels = {row["kpi"]: row["label"] for row in rows_of(connection, "select kpi, label from kpi_definitions")}
+    bases = [basis for basis in BASES if start in by_key.get(("customers_end", basis), {})]
+    if len(bases) == 2:  # only one kind of data, so `any` says the same again
+        bases = bases[:1]
+    wanted = [
+        (section, kpi, bases[0] if basis == "any" and len(bases) == 1 else basis)
+        for section, members in SECTIONS
+        for kpi, basis in members
+    ]
+    marks, end = read_marks(connection), period["period_end"]
+    lines = [
+        _line(section, kpi, basis, labels.get(kpi, kpi), by_key[kpi, basis], start, months, marks.of(kpi, basis, end))
+        for section, kpi, basis in dict.fromkeys(wanted)
+        if start in by_key.get((kpi, basis), {})
+    ]
+    of_bridges = _marks_of_bridges(marks, bases, end)
+    return Headline(
+        as_of=as_of,
+        grain=grain,
+        period_start=start,
+        period_end=end,
+        is_complete=period["is_complete"],
+        currency=next((row["currency"] for row in found if row["currency"]), None),
+        lines=lines,
+        customer_columns=bases,
+        customer_bridge=_bridge(CUSTOMER_BRIDGE, bases, by_key, start),
+        mrr_bridge=_bridge(MRR_BRIDGE, ["subscription"], by_key, start),
+        marked=frozenset(of_bridges),
+        footnotes=footnotes([*of_bridges.values(), *(line.mark for line in lines if line.mark)]),
+    )
+
+
+def as_markdown(headline: Headline) -> str:
+    """The headline as Markdown tables, for the metadata of assets."""
+    so_far = "" if headline.is_complete else " so far"
+    missing = f", data are missing{STAR}" if headline.footnotes else ""
+    parts = [
+        f"**{headline.period}{so_far}**, as of {headline.as_of}{missing}",
+        "",
+        "| KPI | of | value | month before | change |",
+        "|---|---|---:|---:|---:|",
+    ]
+    for line in headline.lines:
+        now, before = (
+            formatting.figure(value, line.unit, line.currency, kpi=line.kpi) for value in (line.value, line.before)
+        )
+        if line.value is None:
+            now = formatting.reason(line.null_reason)
+        now += STAR if line.mark else ""
+        step = formatting.change(line.value, line.before, line.unit, kpi=line.kpi)
+        parts.append(f"| {line.label} | {formatting.BASES[line.basis]} | {now} | {before} | {step} |")
+    if headline.customer_bridge:
+        names = " | ".join(
+            formatting.BASES[basis] + (STAR if basis in headline.marked else "") for basis in headline.customer_columns
+        )
+        parts += ["", f"| Customers | {names} |", "|---|" + "---:|" * len(headline.customer_columns)]
+        for row in headline.customer_bridge:
+            values = " | ".join("–" if value is None else formatting.number(value) for value in row.values)
+            parts.append(f"| {row.sign} {row.label} | {values} |")
+    if headline.mrr_bridge:
+        parts += ["", f"| MRR{STAR if MRR in headline.marked else ''} | amount |", "|---|---:|"]
+        for row in headline.mrr_bridge:
+            amount = formatting.figure(row.values[0], "money", headline.currency, cents=True)
+            parts.append(f"| {row.sign} {row.label} | {amount} |")
+    if headline.footnotes:
+        parts += ["", *(f"{STAR.strip()} {footnote}  " for footnote in headline.footnotes)]
+    return "\n".join(parts)
+
+
+def _marks_of_bridges(marks: Marks, bases: list[str], period_end: date) -> dict[str, Mark]:
+    """The marks of the bridges, by basis and 'mrr'."""
+    found = {basis: marks.of("customers_end", basis, period_end) for basis in bases}
+    found[MRR] = marks.of("mrr_end", "subscription", period_end)
+    return {name: mark for name, mark in found.items() if mark is not None}
+
+
+def _line(
+    section: str,
+    kpi: str,
+    basis: str,
+    label: str,
+    by_month: dict[date, Row],
+    start: date,
+    months: list[date],
+    mark: Mark | None,
+) -> Line:
+    row = by_month[start]
+    return Line(
+        section=section,
+        kpi=kpi,
+        basis=basis,
+        label=label,
+        unit=row["unit"],
+        currency=row["currency"],
+        history=[by_month[month]["value"] if month in by_month else None for month in months],
+        null_reason=row["null_reason"],
+        mark=mark,
+    )
+
+
+def _bridge(
+    steps: tuple[tuple[str, str, str], ...],
+    bases: list[str],
+    by_key: dict[tuple[str, str], dict[date, Row]],
+    start: date,
+) -> list[BridgeRow]:
+    """The steps of a bridge with a column per basis; empty if the month has no such figures at all.
+
+    A step that is zero everywhere and whose sign is `±` (exchange rates of a company with one currency) is left out.
+    """
+    rows = []
+    for sign, kpi, label in steps:
+        values = [by_key.get((kpi, basis), {}).get(start, {}).get("value") for basis in bases]
+        if sign != "±" or any(values):
+            rows.append(BridgeRow(sign, label, values))
+    return rows if any(value is not None for row in rows for value in row.values) else []

@@ -1,0 +1,163 @@
+"""The published generation as the commands read it: always read-only, never a file that a run writes.
+
+One function per question; rows come back as dictionaries. How answers look is the business of cli/printing.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import date
+from typing import Any
+
+import duckdb
+
+from retention_pipeline.settings import Home
+from retention_pipeline.warehouse import opened, tables_in
+
+Row = dict[str, Any]
+GRAINS = ("week", "month", "quarter", "year")
+
+
+class NothingPublished(Exception):
+    """There is no published generation to read."""
+
+
+class UnknownName(Exception):
+    """A KPI, table, segment or basis that the published generation does not have; the text offers what it has."""
+
+
+@contextmanager
+def open_published(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The published generation, read-only; raises NothingPublished where no run has succeeded yet."""
+    if not home.current.exists():
+        raise NothingPublished(
+            f"Nothing is published in {home.root} yet. Make the first figures with: retention run --home {home.root}"
+        )
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(opened(home.current.resolve(), read_only=True))
+        except duckdb.Error as error:
+            raise NothingPublished(f"{home.current} cannot be opened: {error}") from error
+        yield connection
+
+
+def rows_of(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()
+) -> list[Row]:
+    """The rows of a query as dictionaries by column name."""
+    cursor = connection.execute(sql, parameters if isinstance(parameters, dict) else list(parameters))
+    names = [column[0] for column in cursor.description or []]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def state(connection: duckdb.DuckDBPyConnection) -> Row:
+    """The one row of `pipeline_state`: generation, as_of, built_at and what it was made from."""
+    return rows_of(connection, "select * from pipeline_state")[0]
+
+
+def last_complete_period(connection: duckdb.DuckDBPyConnection, grain: str) -> Row | None:
+    """The row of `periods` to talk about: the last complete one that has figures, else the latest; None if none has."""
+    found = rows_of(
+        connection,
+        """
+        select distinct grain, period_start, period_end, is_complete from retention_kpis
+        where grain = ? and segment_dimension = 'all' order by is_complete desc, period_start desc limit 1
+        """,
+        [grain],
+    )
+    return found[0] if found else None
+
+
+def definitions(connection: duckdb.DuckDBPyConnection) -> dict[str, Row]:
+    """`kpi_definitions` by kpi: label, definition, unit and the rest."""
+    return {row["kpi"]: row for row in rows_of(connection, "select * from kpi_definitions order by kpi")}
+
+
+def figures_until(
+    connection: duckdb.DuckDBPyConnection,
+    grain: str,
+    last_period: date,
+    *,
+    kpis: Sequence[str],
+    periods: int = 13,
+    dimension: str = "all",
+    value: str | None = "all",
+    basis: str | None = None,
+) -> list[Row]:
+    """Rows of `retention_kpis` of the given KPIs in the `periods` periods up to `last_period`, oldest first, with
+    `is_fresh` and `why_not_fresh` (of generations before there were such marks: true and None).
+
+    `value` None asks for every value of the dimension, `basis` None for every basis.
+    """
+    return rows_of(
+        connection,
+        f"""
+        with shown as (
+            select distinct period_start from retention_kpis
+            where grain = $grain and segment_dimension = 'all' and period_start <= $last_period
+            order by period_start desc limit $periods
+        )
+        select * from {marked_figures(connection)}
+        where grain = $grain
+          and kpi in (select unnest($kpis))
+          and segment_dimension = $dimension
+          and segment_value = coalesce($value, segment_value)
+          and basis = coalesce($basis, basis)
+          and period_start in (select period_start from shown)
+        order by kpi, basis, segment_value, period_start
+        """,
+        {
+            "grain": grain,
+            "last_period": last_period,
+            "kpis": list(kpis),
+            "periods": periods,
+            "dimension": dimension,
+            "value": value,
+            "basis": basis,
+        },
+    )
+
+
+def marked_figures(connection: duckdb.DuckDBPyConnection) -> str:
+    """SQL: `retention_kpis` with is_fresh and why_not_fresh, as a relation."""
+    if "retention_kpis_marked" in tables_in(connection):
+        return "retention_kpis_marked"
+    return "(select *, true as is_fresh, null::varchar as why_not_fresh from retention_kpis)"
+
+
+def last_period(connection: duckdb.DuckDBPyConnection, grain: str) -> date | None:
+    """The start of the latest period that has figures, complete or not."""
+    row = connection.execute(
+        "select max(period_start) from retention_kpis where grain = ? and segment_dimension = 'all'", [grain]
+    ).fetchone()
+    return row[0] if row else None
+
+
+def dimensions(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    """Segment dimensions that have figures, with their values by alphabet."""
+    found: dict[str, list[str]] = {}
+    for row in rows_of(
+        connection,
+        """
+        select distinct segment_dimension, segment_value from retention_kpis
+        where segment_dimension <> 'all' order by segment_dimension, segment_value
+        """,
+    ):
+        found.setdefault(row["segment_dimension"], []).append(row["segment_value"])
+    return found
+
+
+def tables(connection: duckdb.DuckDBPyConnection) -> list[Row]:
+    """Tables and views that are there to be read: name, kind ('table' or 'view'), rows (None for views), columns."""
+    return rows_of(
+        connection,
+        """
+        select table_name as name, 'table' as kind, estimated_size as rows, column_count as columns
+        from duckdb_tables() where schema_name = 'main' and database_name = current_database() and not internal
+        union all
+        select view_name, 'view', null, column_count
+        from duckdb_views() where schema_name = 'main' and database_name = current_database() and not internal
+        order by name
+        """,
+    )

@@ -1,0 +1,196 @@
+"""What an operator asks besides a run: status, check, restore, backfill. Plain functions that return data; no
+printing.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from retention_pipeline.audit import audit, check_rule
+from retention_pipeline.audit.raw import raw_rules
+from retention_pipeline.audit.shapes import Rule
+from retention_pipeline.ingest.loads import waiting_loads
+from retention_pipeline.kpis.violation import Violation
+from retention_pipeline.publish import generations
+from retention_pipeline.publish.differences import TableDifference, compare_generations
+from retention_pipeline.publish.generations import Generation, NoSuchGeneration
+from retention_pipeline.run.lock import lock_holder, writer_lock
+from retention_pipeline.run.records import all_records, as_row
+from retention_pipeline.run.state import PipelineState, read_state
+from retention_pipeline.run.steps import PRODUCTION, Assembly, Progress, RunResult, run, validator
+from retention_pipeline.settings import Home, Settings
+from retention_pipeline.transform.data_tests import compiled_data_tests
+from retention_pipeline.warehouse import attach, opened, opened_raw, tables_in
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a home stands. runs: rows of pipeline_runs, newest first; writer: who holds the lock, None if nobody does.
+
+    waiting_loads: loads in raw that the published figures do not contain yet; None while a run writes.
+    """
+
+    state: PipelineState | None
+    kept: list[Generation]
+    runs: list[dict[str, Any]]
+    writer: dict[str, str] | None
+    waiting_loads: int | None
+
+    @property
+    def last_failure(self) -> dict[str, Any] | None:
+        """The latest run, if it failed or was killed."""
+        latest = next((row for row in self.runs if row["status"] != "running"), None)
+        return latest if latest and latest["status"] in {"failed", "killed"} else None
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Every rule that was checked on raw and on the published generation, and those that do not hold."""
+
+    rules: list[str]
+    violations: list[Violation]
+
+
+@dataclass(frozen=True)
+class BackfillResult:
+    """A backfill: the run that published it, and how the tables differ from the generation before (empty: not at all).
+
+    first, last: first days of the months that were asked for.
+    """
+
+    first: date
+    last: date
+    run: RunResult
+    differences: list[TableDifference]
+
+
+def status(home: Home) -> Status:
+    """How the home stands; takes no lock and disturbs no run."""
+    state = read_state(home.current.resolve()) if home.current.exists() else None
+    writer = lock_holder(home)
+    records = all_records(home)
+    alive = records[-1]["run_id"] if writer and records else None
+    rows = [as_row(record, alive=alive) for record in reversed(records)]
+    waiting = None if writer else _waiting_loads(home, state)
+    return Status(state, generations.generations(home), rows, writer, waiting)
+
+
+def _waiting_loads(home: Home, state: PipelineState | None) -> int | None:
+    try:
+        return waiting_loads(home, state.applied_load_id if state else -1)
+    except duckdb.IOException:  # a run has begun in between
+        return None
+
+
+def check(home: Home, settings: Settings, *, assembly: Assembly = PRODUCTION) -> CheckResult:
+    """Everything that can be checked, over everything: raw, and dbt's data tests, the audit and the contract of the KPI
+    rows on the published generation. Raises HomeIsBusy while a run writes.
+
+    Nights test what they may have changed; this reads all rows (100 million orders: about a minute of processor time).
+    """
+    with writer_lock(home):
+        results = [_check_raw(home)] if home.raw_file.exists() else []
+        if home.current.exists():
+            results += [_check_data_tests(home, settings, assembly), _check_figures(home, settings, assembly)]
+    return CheckResult(
+        [rule for result in results for rule in result.rules],
+        [violation for result in results for violation in result.violations],
+    )
+
+
+def _check_raw(home: Home) -> CheckResult:
+    with opened_raw(home) as connection:
+        columns: dict[str, set[str]] = {}
+        for table, column in connection.execute(
+            "select table_name, column_name from duckdb_columns() where database_name = 'raw_store'"
+        ).fetchall():
+            columns.setdefault(table, set()).add(column)
+        return _checked(connection, raw_rules(columns))
+
+
+def _check_data_tests(home: Home, settings: Settings, assembly: Assembly) -> CheckResult:
+    state = read_state(home.current)
+    assert state is not None
+    tests = compiled_data_tests(settings, as_of=state.as_of, project_dir=assembly.project_dir)
+    with opened(Path(":memory:")) as connection:
+        attach(connection, home.current.resolve(), "next")
+        if home.raw_file.exists():
+            attach(connection, home.raw_file, "raw_store")
+        connection.execute("use next")
+        present = tables_in(connection)
+        rules = [Rule(test.name, f"what {test.model} declares holds", test.sql, (test.model,)) for test in tests]
+        return _checked(connection, [rule for rule in rules if present.issuperset(rule.tables)])
+
+
+def _check_figures(home: Home, settings: Settings, assembly: Assembly) -> CheckResult:
+    with opened(home.current.resolve(), read_only=True) as connection:
+        audited = audit(connection, settings)
+        rules, violations = audited.rules, audited.violations
+        if "retention_kpis" in tables_in(connection):
+            rules = [*rules, "kpi_contract"]
+            violations = [*violations, *validator(assembly)(connection, settings)]
+    return CheckResult(rules, violations)
+
+
+def _checked(connection: duckdb.DuckDBPyConnection, rules: list[Rule]) -> CheckResult:
+    violations = [violation for rule in rules if (violation := check_rule(connection, rule))]
+    return CheckResult([rule.name for rule in rules], violations)
+
+
+def restore(home: Home, generation: int | None = None) -> Generation:
+    """Make an earlier kept generation current (default: the one before). The next run starts from it and applies again
+    what raw holds since. Raises NoSuchGeneration, HomeIsBusy.
+    """
+    with writer_lock(home):
+        return generations.restore(home, generation)
+
+
+def backfill(
+    home: Home,
+    settings: Settings,
+    first: date,
+    last: date,
+    *,
+    now: datetime,
+    progress: Progress | None = None,
+    assembly: Assembly = PRODUCTION,
+) -> BackfillResult:
+    """Add up the periods that overlap the months `first` to `last` anew from the facts of all customers, publish once,
+    and say what differs.
+
+    Nothing is ingested and `as_of` stays that of the published generation, so without changed data, code or settings
+    nothing differs. Raises NoSuchGeneration before the first
+    run, and what `run` raises.
+    """
+    if last < first:
+        raise ValueError(f"the range ends ({last:%Y-%m}) before it begins ({first:%Y-%m})")
+    with writer_lock(home):
+        state = read_state(home.current)
+        if state is None:
+            raise NoSuchGeneration(
+                f"nothing has been published in {home.published} yet; the first run makes all history"
+            )
+        with kept_open(home.current.resolve()) as comparison:
+            result = run(
+                home,
+                settings,
+                state.as_of,
+                months=(first, last),
+                now=now,
+                progress=progress,
+                with_ingest=False,
+                command="backfill",
+                assembly=assembly,
+            )
+            differences = compare_generations(comparison, result.path, first, last)
+    return BackfillResult(first, last, result, differences)
+
+
+def kept_open(path: Path) -> duckdb.DuckDBPyConnection:
+    """A connection with a generation attached as `before`; it can be read even after the file was pruned."""
+    connection = duckdb.connect()
+    attach(connection, path, "before")
+    return connection

@@ -1,0 +1,384 @@
+"""The steps of a run as plain functions, and `run()` that does them in order. No Dagster here; Dagster's assets call
+the steps.
+
+Every step takes (home, settings, run), asks for the writer lock (which counts within a process), and keeps its timing
+and outcome in the run's record. A step that fails leaves the published generation as it was and removes `next.duckdb`.
+What a step needs from the one before stands in `next.duckdb` or in the record, so steps may run in different calls.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from retention_pipeline.audit import AuditError, AuditResult, audit
+from retention_pipeline.freshness.figures import write_figure_marks
+from retention_pipeline.freshness.sources import check_blocks, not_fresh, source_states
+from retention_pipeline.ingest.loads import max_load_id, waiting_loads
+from retention_pipeline.publish import exports, generations
+from retention_pipeline.publish.quality import write_data_quality
+from retention_pipeline.read.headline import Headline, read_headline
+from retention_pipeline.run.lock import writer_lock
+from retention_pipeline.run.mode import decide_mode
+from retention_pipeline.run.records import (
+    Run,
+    new_run_id,
+    peak_memory_mb,
+    read_record,
+    recorded,
+    start_run,
+    timings,
+    write_pipeline_runs,
+)
+from retention_pipeline.run.results import Built, Figures, Published, RunResult
+from retention_pipeline.run.state import PipelineState, read_state, write_state
+from retention_pipeline.settings import Home, Settings
+from retention_pipeline.testing import stop_for_test
+from retention_pipeline.transform import build, code_fingerprint, settings_fingerprint
+from retention_pipeline.transform.build import row_counts
+from retention_pipeline.transform.manifest import PROJECT
+from retention_pipeline.warehouse import opened, tables_in
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """The parts of other packages that a run is put together from; a test swaps one by argument."""
+
+    project_dir: Path = PROJECT
+    ingest: Callable[..., Any] | None = None
+    compute_kpis: Callable[..., Any] | None = None
+    validate_kpis: Callable[..., list[Any]] | None = None
+
+
+PRODUCTION = Assembly()
+
+
+def begin_run(
+    home: Home,
+    as_of: date,
+    *,
+    now: datetime,
+    full_refresh: bool = False,
+    command: str = "run",
+    run_id: str | None = None,
+    months: tuple[date, date] | None = None,
+) -> Run:
+    """A run with its record; `now` in naive UTC. Call under the writer lock when other steps follow in this process.
+
+    `months`: first days of the first and the last month of a backfill, whose sums are added up anew from all facts.
+    """
+    return start_run(home, Run(run_id or new_run_id(now), as_of, now, full_refresh, command, months))
+
+
+def ingest_step(
+    home: Home,
+    settings: Settings,
+    run: Run,
+    *,
+    datasets: list[str] | None = None,
+    progress: Progress | None = None,
+    assembly: Assembly = PRODUCTION,
+) -> Any:
+    """Load what was delivered (all datasets unless some are named); returns ingest's IngestResult.
+
+    A load that was left out for too many bad rows is in the record, and stops the run once all datasets have loaded.
+    """
+    from retention_pipeline.ingest.result import IngestError
+
+    if assembly.ingest is None:
+        from retention_pipeline.ingest import ingest
+    else:
+        ingest = assembly.ingest
+    step = "ingest" if datasets is None else f"ingest {', '.join(datasets)}"
+    with _step(home, run, step, keeps_next=True) as notes:
+        try:
+            result = ingest(home, settings, datasets=datasets, now=run.started_at, progress=progress)
+        except IngestError as error:
+            if error.result is None:
+                raise
+            result = error.result
+        before = read_record(home, run)
+        notes.update(_ingest_notes(before, result))
+    stop_for_test("ingest")
+    return result
+
+
+def loads_step(home: Home, run: Run) -> None:
+    """Raise IngestError where a load of the run was left out for too many bad rows. The build step begins with it."""
+    loads = read_record(home, run).get("loads", [])
+    left_out = (one for one in loads if one["status"] == "too_many_bad")
+    spoiled = [f"{one['dataset']}: {one['file_name']}: {one['error']}" for one in left_out]
+    if spoiled:
+        from retention_pipeline.ingest.result import IngestError
+
+        with _step(home, run, "ingest", keeps_next=True):
+            raise IngestError("\n".join(["too many rows of a load were refused, it was left out", *spoiled]))
+
+
+def sources_step(home: Home, settings: Settings, run: Run, *, progress: Progress | None = None) -> None:
+    """Say which sources are late; raises NotFresh where one of them blocks. The build step begins with it."""
+    with _step(home, run, "sources") as notes:
+        states = source_states(home, settings, now=run.started_at, as_of=run.as_of)
+        warnings = [state.warning for state in not_fresh(states)]
+        notes.update(sources=[state.as_json() for state in states], warnings=warnings)
+        for warning in warnings:
+            (progress or _silent)(f"warning: {warning}")
+        check_blocks(states)
+
+
+def build_step(
+    home: Home,
+    settings: Settings,
+    run: Run,
+    *,
+    progress: Progress | None = None,
+    on_event: Callable[[Any], None] | None = None,
+    assembly: Assembly = PRODUCTION,
+) -> Built:
+    """Copy the published generation and bring it up to date with dbt, tests included; a retry starts from a fresh copy.
+
+    Raises IngestError, NotFresh, InputError, BuildError, NotEnoughSpace.
+    """
+    say = progress or _silent
+    loads_step(home, run)
+    sources_step(home, settings, run, progress=progress)
+    with _step(home, run, "build") as notes:
+        previous = read_state(home.current)
+        fingerprints = _fingerprints(settings, assembly)
+        mode = decide_mode(
+            previous,
+            as_of=run.as_of,
+            settings_fingerprint=fingerprints["settings_fingerprint"],
+            code_fingerprint=fingerprints["code_fingerprint"],
+            asked=run.full_refresh,
+            months=run.months,
+            waiting_loads=waiting_loads(home, previous.applied_load_id) if previous else 0,
+        )
+        say(f"{mode.name}: {mode.reason}")
+        notes.update(mode=mode.name, reason=mode.reason, **fingerprints)
+        generations.begin(home, full_refresh=mode.full_refresh)
+        number = generations.next_number(home)
+        result = build(
+            home,
+            settings,
+            as_of=run.as_of,
+            full_refresh=mode.full_refresh,
+            run_id=run.run_id,
+            previous_as_of=previous.as_of if previous else None,
+            applied_load_id=previous.applied_load_id if previous else -1,
+            previous_file=None if mode.full_refresh else home.current,
+            backfill=run.backfilled_days,
+            on_event=on_event,
+            project_dir=assembly.project_dir,
+        )
+        notes.update(generation=number, applied_load_id=max_load_id(home))
+    stop_for_test("build")
+    return Built(mode, number, result)
+
+
+def figures_step(
+    home: Home,
+    settings: Settings,
+    run: Run,
+    *,
+    progress: Progress | None = None,
+    assembly: Assembly = PRODUCTION,
+) -> Figures:
+    """Compute `retention_kpis` and `kpi_definitions` in `next.duckdb` from the period tables."""
+    if assembly.compute_kpis is None:
+        from retention_pipeline.kpis import compute_kpis
+    else:
+        compute_kpis = assembly.compute_kpis
+    with _step(home, run, "figures") as notes, opened(home.next_file) as connection:
+        computed = compute_kpis(
+            connection,
+            settings,
+            as_of=run.as_of,
+            run_id=run.run_id,
+            computed_at=run.started_at,
+            connected_datasets=settings.connected_datasets,
+        )
+        stop_for_test("computed")
+        write_figure_marks(connection, settings, source_states(home, settings, now=run.started_at, as_of=run.as_of))
+        figures = Figures(computed.rows, computed.changed, list(computed.changed_months))
+        notes.update(kpi_rows=figures.rows, kpi_rows_changed=figures.changed)
+        (progress or _silent)(f"figures: {figures.rows:,} rows, {figures.changed:,} changed")
+    stop_for_test("figures")
+    return figures
+
+
+def audit_step(
+    home: Home,
+    settings: Settings,
+    run: Run,
+    *,
+    progress: Progress | None = None,
+    assembly: Assembly = PRODUCTION,
+) -> AuditResult:
+    """Every reconciliation over all periods, and the contract of the KPI rows. Raises AuditError; then nothing is
+    published.
+    """
+    validate_kpis = validator(assembly)
+    with _step(home, run, "audit"), opened(home.next_file) as connection:
+        result = audit(connection, settings)
+        stop_for_test("audited")
+        violations = [*result.violations, *validate_kpis(connection, settings)]
+        if violations:
+            raise AuditError(violations)
+        (progress or _silent)(f"audit: {len(result.rules)} rules hold")
+    stop_for_test("audit")
+    return result
+
+
+def publish_step(home: Home, settings: Settings, run: Run, *, progress: Progress | None = None) -> Published:
+    """Write the tables about the run and its data, and make `next.duckdb` the current generation."""
+    with _step(home, run, "publish") as notes:
+        record = read_record(home, run)
+        number = int(record["generation"])
+        with opened(home.next_file) as connection:
+            states = source_states(home, settings, now=run.started_at, as_of=run.as_of)
+            write_data_quality(connection, home, settings, states=states, now=run.started_at)
+            write_state(
+                connection,
+                PipelineState(
+                    generation=number,
+                    applied_load_id=int(record["applied_load_id"]),
+                    as_of=run.as_of,
+                    settings_fingerprint=record["settings_fingerprint"],
+                    code_fingerprint=record["code_fingerprint"],
+                    kpi_fingerprint=record["kpi_fingerprint"],
+                    run_id=run.run_id,
+                    built_at=run.started_at,
+                ),
+            )
+            write_pipeline_runs(connection, home, run)
+        path = generations.publish(home, number, keep=settings.publish.keep_generations)
+        counts = row_counts(path)
+        notes.update(status="succeeded", finished_at=_now(), failed_step=None, error=None, row_counts=counts)
+        (progress or _silent)(f"published generation {number}: {path}")
+    return Published(number, path, counts)
+
+
+def export_step(
+    home: Home, settings: Settings, run: Run, *, progress: Progress | None = None
+) -> tuple[list[Path], list[str]]:
+    """Parquet copies of the published KPI and period tables. Returns (files, problems); a problem withdraws nothing."""
+    with _step(home, run, "exports", keeps_next=True) as notes:
+        files, problems = exports.export_tables(home)
+        notes.update(exported=len(files), export_problems=problems)
+        for problem in problems:
+            (progress or _silent)(f"not exported: {problem}")
+    stop_for_test("exports")
+    return files, problems
+
+
+def run(
+    home: Home,
+    settings: Settings,
+    as_of: date,
+    *,
+    full_refresh: bool = False,
+    now: datetime,
+    progress: Progress | None = None,
+    with_ingest: bool = True,
+    command: str = "run",
+    run_id: str | None = None,
+    months: tuple[date, date] | None = None,
+    assembly: Assembly = PRODUCTION,
+) -> RunResult:
+    """One run from sources to published generation under the writer lock; `now` in naive UTC.
+
+    Raises HomeIsBusy, IngestError, NotFresh, InputError, BuildError, AuditError, NotEnoughSpace: each a message for
+    users.
+    """
+    with writer_lock(home):
+        this = begin_run(home, as_of, now=now, full_refresh=full_refresh, command=command, run_id=run_id, months=months)
+        ingested = ingest_step(home, settings, this, progress=progress, assembly=assembly) if with_ingest else None
+        built = build_step(home, settings, this, progress=progress, assembly=assembly)
+        figures = figures_step(home, settings, this, progress=progress, assembly=assembly)
+        audited = audit_step(home, settings, this, progress=progress, assembly=assembly)
+        published = publish_step(home, settings, this, progress=progress)
+        exported, problems = export_step(home, settings, this, progress=progress)
+        return RunResult(
+            run_id=this.run_id,
+            as_of=as_of,
+            mode=built.mode,
+            generation=published.generation,
+            path=published.path,
+            loads=list(ingested.loads) if ingested else [],
+            refused=list(ingested.refused) if ingested else [],
+            row_counts=published.row_counts,
+            figures=figures,
+            audited_rules=len(audited.rules),
+            exported=exported,
+            problems=problems,
+            timings=timings(home, this),
+            headline=_headline(home, as_of),
+            peak_memory_mb=peak_memory_mb(),
+            build=built.dbt,
+        )
+
+
+def validator(assembly: Assembly) -> Callable[..., list[Any]]:
+    """The contract of the KPI rows."""
+    if assembly.validate_kpis is not None:
+        return assembly.validate_kpis
+    from retention_pipeline.kpis import validate_kpis
+
+    return validate_kpis
+
+
+@contextmanager
+def _step(home: Home, run: Run, name: str, *, keeps_next: bool = False) -> Iterator[dict[str, Any]]:
+    """The lock, the record, and on failure the end of `next.duckdb`."""
+    with writer_lock(home):
+        start_run(home, run)
+        try:
+            with recorded(home, run, name) as notes:
+                yield notes
+        except BaseException:
+            if not keeps_next:
+                generations.discard(home)
+            raise
+
+
+def _fingerprints(settings: Settings, assembly: Assembly) -> dict[str, str]:
+    from retention_pipeline.kpis.registry import registry_fingerprint
+
+    return {
+        "settings_fingerprint": settings_fingerprint(settings, settings.connected_datasets),
+        "code_fingerprint": code_fingerprint(assembly.project_dir),
+        "kpi_fingerprint": registry_fingerprint(),
+    }
+
+
+def _ingest_notes(before: dict[str, Any], result: Any) -> dict[str, Any]:
+    """Sums over the loads, added to those of earlier ingest steps of the same run (one per dataset in Dagster)."""
+    loaded = [load for load in result.loads if load.status == "loaded"]
+    sums = {
+        "files_loaded": len(loaded),
+        "files_refused": len(result.refused),
+        "rows_new": sum(load.new for load in loaded),
+        "rows_changed": sum(load.changed for load in loaded),
+        "rows_quarantined": sum(load.bad for load in loaded),
+    }
+    added = {name: int(before.get(name) or 0) + value for name, value in sums.items()}
+    return added | {"loads": [*before.get("loads", []), *(asdict(load) for load in result.loads)]}
+
+
+def _headline(home: Home, as_of: date) -> Headline | None:
+    with opened(home.current.resolve(), read_only=True) as connection:
+        tables = tables_in(connection)
+        return read_headline(connection, as_of=as_of) if {"retention_kpis", "kpi_definitions"} <= tables else None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""

@@ -1,0 +1,78 @@
+from datetime import date
+
+import pytest
+
+from retention_pipeline import formatting
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "currency", "text"),
+    [
+        (0.0523, "ratio", None, "5.2 %"),
+        (-0.05, "ratio", None, "−5.0 %"),
+        (1234.5, "money", "EUR", "€ 1,234.50"),
+        (1234567.8, "money", "EUR", "€ 1,234,568"),
+        (99.0, "money", "CHF", "CHF 99.00"),
+        (-0.5, "money", "GBP", "−£ 0.50"),
+        (-0.001, "money", "EUR", "€ 0.00"),
+        (1204, "count", None, "1,204"),
+        (41.25, "days", None, "41.2 days"),
+        (2.5, "years", None, "2.5 years"),
+        (60.0, "score", None, "60.0"),
+        (None, "money", "EUR", "–"),
+    ],
+)
+def test_a_value_is_written_in_its_unit(value: float | None, unit: str, currency: str | None, text: str) -> None:
+    assert formatting.figure(value, unit, currency) == text
+
+
+def test_a_ratio_that_is_no_share_is_not_written_in_percent() -> None:
+    assert formatting.figure(1.4, "ratio", kpi="purchase_frequency") == "1.40"
+    assert formatting.figure(0.4, "ratio", kpi="repeat_purchase_rate") == "40.0 %"
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "unit", "text"),
+    [
+        (0.052, 0.040, "ratio", "+1.2 pp"),
+        (0.040, 0.052, "ratio", "−1.2 pp"),
+        (110.0, 100.0, "count", "+10.0 %"),
+        (90.0, 100.0, "money", "−10.0 %"),
+        (5.0, -10.0, "money", "+150.0 %"),
+        (40.0, 41.5, "days", "−1.5"),
+        (100.0, 100.0, "count", "="),
+        (5.0, 0.0, "count", "new"),
+        (0.0, 0.0, "count", "="),
+        (None, 1.0, "count", ""),
+        (1.0, None, "count", ""),
+    ],
+)
+def test_a_change_is_written_so_that_it_cannot_be_misread(
+    now: float | None, before: float | None, unit: str, text: str
+) -> None:
+    assert formatting.change(now, before, unit) == text
+
+
+def test_a_factor_changes_in_percent_of_itself_not_in_points() -> None:
+    assert formatting.change(2.0, 1.6, "ratio", kpi="quick_ratio") == "+25.0 %"
+
+
+def test_a_sparkline_has_one_sign_per_value_from_lowest_to_highest() -> None:
+    assert formatting.sparkline([0.0, None, 3.5, 7.0]) == "▁·▅█"
+    assert formatting.sparkline([2.0, 2.0]) == "▄▄"
+    assert formatting.sparkline([None, None]) == "··"
+
+
+def test_periods_are_named_by_what_they_cover() -> None:
+    assert formatting.period("month", date(2026, 10, 1), date(2026, 11, 1)) == "Oct 2026"
+    assert formatting.period("week", date(2026, 10, 5), date(2026, 10, 12)) == "week of 5 Oct 2026"
+    assert formatting.period("quarter", date(2026, 7, 1), date(2026, 10, 1)) == "Jul–Sep 2026"
+    assert formatting.period("quarter", date(2026, 12, 1), date(2027, 3, 1)) == "Dec 2026–Feb 2027"
+    assert formatting.period("year", date(2026, 1, 1), date(2027, 1, 1)) == "2026"
+    assert formatting.period("year", date(2025, 4, 1), date(2026, 4, 1)) == "Apr 2025–Mar 2026"
+
+
+def test_every_reason_of_the_dictionary_has_words() -> None:
+    reasons = ["left_truncated", "immature", "small_n", "gate_failed", "zero_denominator", "not_reached"]
+    assert all(formatting.reason(reason) != reason for reason in reasons)
+    assert formatting.reason("something_new") == "something_new"
