@@ -21,7 +21,7 @@ DAY = ("--as-of", AS_OF.isoformat())
 def retention(home: Home, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """`retention <arguments> --home <home>`."""
     return subprocess.run(
-        [sys.executable, "-m", "retention_pipeline.cli.app", *arguments, "--home", str(home.root)],
+        [sys.executable, "-m", "retention_pipeline.cli", *arguments, "--home", str(home.root)],
         capture_output=True,
         text=True,
         env=os.environ | {"COLUMNS": "200"} | environment,
@@ -127,7 +127,7 @@ def test_an_interrupted_run_says_so_and_exits_with_130(
     home, _ = shop
     before = home.current.resolve()
     process = subprocess.Popen(
-        [sys.executable, "-m", "retention_pipeline.cli.app", "run", *DAY, "--home", str(home.root)],
+        [sys.executable, "-m", "retention_pipeline.cli", "run", *DAY, "--home", str(home.root)],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -63,7 +63,7 @@ def figures(home: Home) -> list[dict[str, Any]]:
 
 def retention(home: Home, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "retention_pipeline.cli.app", *arguments, "--home", str(home.root)],
+        [sys.executable, "-m", "retention_pipeline.cli", *arguments, "--home", str(home.root)],
         capture_output=True,
         text=True,
         env=os.environ | {"COLUMNS": "250"} | environment,

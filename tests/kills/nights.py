@@ -53,7 +53,7 @@ class NightRun:
     def __init__(self, home: Home, day: date, *, stop_at: str | None = None, largest_file: int | None = None) -> None:
         self.home = home
         self.known_records = set(home.runs.glob("*.json"))
-        command = [sys.executable, "-m", "retention_pipeline.cli.app", "run", "--as-of", day.isoformat()]
+        command = [sys.executable, "-m", "retention_pipeline.cli", "run", "--as-of", day.isoformat()]
         environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
         self.log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  (read when the run has ended)
         self.process = subprocess.Popen(
