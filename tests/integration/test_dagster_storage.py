@@ -10,6 +10,7 @@ import pytest
 import yaml
 from small_shop import open_shop
 
+from retention_pipeline.cli import homes
 from retention_pipeline.orchestration import instance
 from retention_pipeline.orchestration.event_log import OpenEventLog
 from retention_pipeline.settings import Home
@@ -79,7 +80,7 @@ def test_ui_starts_dagster_on_the_homes_storage(home: Home, monkeypatch: pytest.
     started: list[tuple] = []
     monkeypatch.chdir(home.root)
     monkeypatch.setattr(os, "execve", lambda *arguments: started.append(arguments))
-    home.ui(home.root, host="127.0.0.1", port=3456)
+    homes.ui(home.root, host="127.0.0.1", port=3456)
     ((_, command, environment),) = started
     assert command[1:] == ["-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", "3456"]
     assert (environment["DAGSTER_HOME"], environment["RETENTION_HOME"]) == (str(home.dagster), str(home.root))
