@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import itertools
 import os
+import re
 import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -55,15 +56,17 @@ def checksum(path: Path) -> str:
     return digest.hexdigest()
 
 
-def take(path: Path, file_format: Format, folder: Path, scratch: Path) -> ArchivedFile:
-    """Copy a file into `folder`; `scratch` takes what lives only as long as the load.
+def take(path: Path, file_format: Format, folder: Path, scratch: Path, delimiter: str = ",") -> ArchivedFile:
+    """Copy a file into `folder`; `scratch` takes what lives only as long as the load, `delimiter` parts its values.
 
     Raises UnusableFileError for broken compression, StillBeingWrittenError if the file changed meanwhile.
     """
     before = os.stat(path)
     compressed = path.suffix == ".gz"
     ending = "".join(path.suffixes[-2:] if compressed else path.suffixes[-1:])
-    keeper = Keeper(folder, scratch, ending, file_format)
+    if not re.fullmatch(r"[A-Za-z0-9.]{2,20}", ending):  # not every name may stand in the archive
+        ending = f".{file_format}{'.gz' if compressed else ''}"
+    keeper = Keeper(folder, scratch, ending, file_format, delimiter)
     try:
         with path.open("rb") as source:
             while block := source.read(BLOCK):
@@ -85,14 +88,14 @@ class Keeper:
     Python.
     """
 
-    def __init__(self, folder: Path, scratch: Path, ending: str, file_format: Format) -> None:
+    def __init__(self, folder: Path, scratch: Path, ending: str, file_format: Format, delimiter: str = ",") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         scratch.mkdir(parents=True, exist_ok=True)
         self.folder, self.ending, self.format = folder, ending, file_format
         self.partial = scratch / f"{os.getpid()}.copy"
         self.plain = scratch / f"plain {next(_NUMBERS)}" if ending.endswith(".gz") else None
         self.digest = hashlib.sha256()
-        self.counts = LineCounts()
+        self.counts = LineCounts(delimiter=delimiter if file_format == "csv" else None)
         self.lines = _Lines(self.counts, self.plain)
         self.copy = self.partial.open("wb")
         self.size = 0

@@ -9,7 +9,7 @@ import numpy as np
 
 from retention_pipeline.ingest.archive import ArchivedFile
 from retention_pipeline.ingest.lines import LineIndex
-from retention_pipeline.ingest.schema import literal
+from retention_pipeline.ingest.schema import literal, quoted
 from retention_pipeline.ingest.slow_path import Rejected, SlowReading
 
 
@@ -76,12 +76,19 @@ def bad_parquet_rows(
     if len(positions) == 0:
         return []
     path = literal(str(file.plain))
+    names = {name.lower() for name, *_ in connection.execute(f"describe select * from read_parquet({path})").fetchall()}
+    number = next(name for name in (f"row {index}" for index in range(len(names) + 1)) if name not in names)
+    numbered = f"read_parquet({path}, file_row_number=true)"
+    if "file_row_number" in names:
+        numbered = f"(select *, row_number() over () - 1 as {quoted(number)} from read_parquet({path}))"
+    else:
+        number = "file_row_number"
     texts = dict(
         connection.execute(
             f"""
-            select file_row_number, cast(to_json(file_row) as varchar)
-            from read_parquet({path}, file_row_number=true) as file_row
-            where file_row_number in (select unnest($1))
+            select {quoted(number)}, cast(to_json(file_row) as varchar)
+            from {numbered} as file_row
+            where {quoted(number)} in (select unnest($1))
             """,
             [positions.tolist()],
         ).fetchall()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from retention_pipeline.ingest.archive import ArchivedFile, StillBeingWrittenError, UnusableFileError, checksum, take
+from retention_pipeline.ingest.archive import ArchivedFile, StillBeingWrittenError, checksum, take
 from retention_pipeline.ingest.landing import DeliveredFile, delivered_files, format_of
 from retention_pipeline.ingest.ledger import LoadRecord
+from retention_pipeline.ingest.outcomes import note_outcome, outcome_of
 from retention_pipeline.ingest.small_files import SmallFiles, stage_small_files
 from retention_pipeline.ingest.source_night import SourceNight
-from retention_pipeline.ingest.staging import TooManyBadError
 from retention_pipeline.settings import FileSource
 
 FILES_AT_ONCE = 500
@@ -35,8 +35,6 @@ class FileNight(SourceNight):
                 self._look_at(file, self.source)
             except (StillBeingWrittenError, FileNotFoundError):
                 self.say(f"{file.name}: still being written, left for the next run")
-            except OSError as error:
-                self.loads.append(self.result(file.name, "failed", f"cannot be read: {error.strerror}"))
             if len(self.waiting) >= FILES_AT_ONCE or self.waiting_bytes >= BYTES_AT_ONCE:
                 self.bring_in()
 
@@ -60,10 +58,14 @@ class FileNight(SourceNight):
                 record.result.load_id = None
                 self.loads.append(record.result)
                 continue
-            archived = take(path, file_format, folder, self.scratch)
-            record.size = archived.size
-            self.rereads[record.result.load_id or 0] = self.ledger.former_loads(sha256)
-            self._stage_alone(record, archived)
+            try:
+                archived = take(path, file_format, folder, self.scratch, source.delimiter)
+            except Exception as error:
+                note_outcome(record.result, error)
+            else:
+                record.size = archived.size
+                self.rereads[record.result.load_id or 0] = self.ledger.former_loads(sha256)
+                self._stage_alone(record, archived)
             self.ledger.files[sha256] = replace(known, mapping=self.mapping)
             self.wait(None, record)
             if self.contract.history_counts or self.waiting_bytes >= BYTES_AT_ONCE:
@@ -72,10 +74,17 @@ class FileNight(SourceNight):
 
     def _look_at(self, file: DeliveredFile, source: FileSource) -> None:
         """Stage a file, unless these bytes are known."""
+        if file.problem is not None:
+            self.loads.append(self.result(file.name, "failed", file.problem))
+            return
         sha256 = self.ledger.unchanged_sha256(file)
         fresh = sha256 is None
         if sha256 is None and file.size in self.ledger.sizes:
-            sha256 = checksum(file.path)
+            try:
+                sha256 = checksum(file.path)
+            except OSError as problem:
+                self.loads.append(self.result(file.name, *outcome_of(problem)))
+                return
         if sha256 is not None and self._is_known(file, sha256, fresh):
             return
         file_format = format_of(file.path, source)
@@ -86,7 +95,9 @@ class FileNight(SourceNight):
         self.say(f"{file.name}: loading")
         record: LoadRecord | None = None
         try:
-            archived = take(file.path, file_format, self.home.archive / self.contract.dataset, self.scratch)
+            archived = take(
+                file.path, file_format, self.home.archive / self.contract.dataset, self.scratch, source.delimiter
+            )
             if self._is_known(file, archived.sha256, True):
                 return
             record = self._new_record(file.name, file.size, archived.sha256)
@@ -96,9 +107,13 @@ class FileNight(SourceNight):
                 self.small.add(record.result.load_id or 0, archived, source)
             else:
                 self._stage_alone(record, archived)
-        except UnusableFileError as error:
+        except Exception as error:
+            status, reason = outcome_of(error)
+            if record is None and status == "failed":
+                self.loads.append(self.result(file.name, status, reason))
+                return
             record = record or self._new_record(file.name, file.size, checksum(file.path))
-            record.result.status, record.result.error = "refused", str(error)
+            record.result.status, record.result.error = status, reason
         self.wait(file, record)
 
     def _new_record(self, name: str, size: int | None, sha256: str) -> LoadRecord:
@@ -110,11 +125,8 @@ class FileNight(SourceNight):
     def _stage_alone(self, record: LoadRecord, archived: ArchivedFile) -> None:
         try:
             self.stage(archived, record)
-        except UnusableFileError as error:
-            record.result.status, record.result.error = "refused", str(error)
-        except TooManyBadError as error:
-            record.result.status, record.result.error = "too_many_bad", str(error)
-            record.result.good, record.result.bad = error.staged.good, error.staged.bad
+        except Exception as error:
+            note_outcome(record.result, error)
 
     def _stage_small_files(self) -> None:
         """Stage the small files that wait for it, together where they are sound."""
@@ -131,7 +143,11 @@ class FileNight(SourceNight):
                 business_timezone=self.settings.business.timezone,
                 scratch=self.scratch,
             )
-        except UnusableFileError:
+        except Exception as error:  # which of them it is, and why, is found one by one
+            outcome_of(error)
+            self.connection.execute(
+                "delete from stage where _load_id between $1 and $2", [group.files[0][0], group.files[-1][0]]
+            )
             sound = {}
         records = {record.result.load_id: record for record in self.records.values()}
         for load_id, archived in group.files:
@@ -142,8 +158,21 @@ class FileNight(SourceNight):
 
     def bring_in(self) -> None:
         self._stage_small_files()
+        self._leave_failed()
         super().bring_in()
         self.records = {}
+
+    def _leave_failed(self) -> None:
+        """What could not be read for want of a disk or of memory is not written down: the next run tries again."""
+        failed = {record.result.load_id for _, record in self.waiting if record.result.status == "failed"}
+        if not failed:
+            return
+        for _, record in self.waiting:
+            if record.result.load_id in failed:
+                record.result.load_id = None
+                self.loads.append(record.result)
+        self.waiting = [(file, record) for file, record in self.waiting if record.result.load_id is not None]
+        self.seen = [seen for seen in self.seen if seen[2] not in failed]
 
     def _is_known(self, file: DeliveredFile, sha256: str, fresh: bool) -> bool:
         """Whether these bytes need no load; `fresh`: the file was hashed now, so this is a sighting to write down."""

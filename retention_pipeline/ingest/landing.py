@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
+import re
+import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,33 +27,77 @@ FORMATS: dict[str, Format] = {
 
 @dataclass(frozen=True)
 class DeliveredFile:
-    """A file in the landing folder. `name` is relative to the home; `stamp` changes whenever the file does."""
+    """A file in the landing folder. `name` is relative to the home; `stamp` changes whenever the file does.
+
+    `problem`: why nobody can read it, or the folder that `path` then is.
+    """
 
     path: Path
     name: str
-    size: int
-    stamp: str
-    changed_at: float
+    size: int = 0
+    stamp: str = ""
+    changed_at: float = 0
+    problem: str | None = None
 
 
 def delivered_files(home: Home, source: FileSource) -> list[DeliveredFile]:
-    """The files of a source, in order of name; unfinished ones are left for the next run."""
+    """The files of a source, in natural order of name (9 before 10); unfinished ones are left for the next run."""
     found: dict[str, DeliveredFile] = {}
     for pattern in source.paths:
+        for folder in _closed_folders(home.root, pattern):
+            name = _name(home, folder)
+            found[name] = DeliveredFile(folder, name, problem="the folder cannot be read: permission denied")
         for path_text in glob.glob(str(home.root / pattern), recursive=True):
             path = Path(path_text)
             if path.name.startswith((".", "_")) or path.name.endswith(UNFINISHED):
                 continue
+            name = _name(home, path)
             try:
                 status = os.stat(path)
             except FileNotFoundError:
                 continue
-            if not path.is_file() or time.time() - status.st_mtime < source.settle_seconds:
+            except OSError as error:
+                found[name] = DeliveredFile(path, name, problem=f"cannot be read: {error.strerror}")
                 continue
-            name = str(path.relative_to(home.root)) if path.is_relative_to(home.root) else str(path)
+            if not stat.S_ISREG(status.st_mode) or time.time() - status.st_mtime < source.settle_seconds:
+                continue
             stamp = f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
             found[name] = DeliveredFile(path, name, status.st_size, stamp, max(status.st_mtime, status.st_ctime))
-    return [found[name] for name in sorted(found)]
+    return [found[name] for name in sorted(found, key=natural_order)]
+
+
+def natural_order(name: str) -> tuple[list[tuple[int, str]], str]:
+    """A sort key in which numbers within a name count as numbers: export_9 before export_10."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(int(part), "") if index % 2 else (-1, part) for index, part in enumerate(parts)], name
+
+
+def _name(home: Home, path: Path) -> str:
+    """A path as it is told and written down; bytes that are no UTF-8 become \\xff."""
+    shown = path.relative_to(home.root) if path.is_relative_to(home.root) else path
+    return os.fsencode(shown).decode("utf-8", "backslashreplace")
+
+
+def _closed_folders(root: Path, pattern: str) -> list[Path]:
+    """The folders on the way of a pattern that may not be listed; glob passes over them without a word."""
+    parts = (root / pattern).parts
+    folders = {parts[0]}
+    closed = []
+    for position, part in enumerate(parts[1:], start=2):
+        entered: set[str] = set()
+        for folder in folders:
+            if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
+                closed.append(Path(folder))
+            elif position == len(parts) and part != "**":
+                continue  # files
+            elif part == "**":
+                entered.update(found for found, _, _ in os.walk(folder))
+            elif glob.has_magic(part):
+                entered.update(glob.glob(os.path.join(glob.escape(folder), part)))
+            else:
+                entered.add(os.path.join(folder, part))
+        folders = entered
+    return sorted(closed)
 
 
 def format_of(path: Path, source: FileSource) -> Format | None:

@@ -12,12 +12,17 @@ from pathlib import Path
 import numpy as np
 
 NEWLINE, CARRIAGE_RETURN, QUOTE = 10, 13, 34
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BLOCK = 8 * 1024 * 1024
 
 
 @dataclass
 class LineCounts:
-    """What the blocks of a file add up to; feed them in order, then call `finish`."""
+    """What the blocks of a file add up to; feed them in order, then call `finish`.
+
+    `stray_quotes`: quotes that would open a value and stand within one (`pa"id"`); counted where a `delimiter` is
+    given, and right where no line has an open quote.
+    """
 
     lines: int = 0
     blank: int = 0
@@ -26,8 +31,12 @@ class LineCounts:
     carriage_returns: int = 0
     crlf_lines: int = 0
     lines_with_open_quote: int = 0
+    stray_quotes: int = 0
+    delimiter: str | None = None
+    is_open: bool = False  # the last line has no line feed
     head: bytes = b""
     size: int = 0
+    _last: int = field(default=NEWLINE, repr=False)  # byte of the block before
     _line: tuple[int, int, int] = field(default=(0, 0, 0), repr=False)  # length, quotes, last byte of the open line
 
     def feed(self, block: bytes | bytearray) -> None:
@@ -42,8 +51,11 @@ class LineCounts:
         data = np.frombuffer(block, dtype=np.uint8)
         ends = np.flatnonzero(data == NEWLINE)
         quotes_at = np.flatnonzero(data == QUOTE) if has_quotes else np.empty(0, dtype=np.int64)
-        self.quotes += len(quotes_at)
         length, quotes, last = self._line
+        if len(quotes_at) and self.delimiter is not None:
+            self.stray_quotes += self._stray(data, quotes_at, self._last)
+        self.quotes += len(quotes_at)
+        self._last = int(data[-1])
         if len(ends) == 0:
             self._line = (length + len(data), quotes + len(quotes_at), int(data[-1]))
             return
@@ -65,11 +77,23 @@ class LineCounts:
         rest = len(data) - int(ends[-1]) - 1
         self._line = (rest, quotes, int(data[-1]) if rest else 0)
 
+    def _stray(self, data: np.ndarray, quotes_at: np.ndarray, last: int) -> int:
+        """Every second quote opens a value, or is the second of a pair within one: what may stand before it."""
+        opening = quotes_at[self.quotes % 2 :: 2]
+        before = data[opening - 1]  # opening[0] may be 0
+        if len(opening) and opening[0] == 0:
+            before[0] = last
+        allowed = (before == QUOTE) | (before == NEWLINE) | (before == (self.delimiter or ",").encode()[-1])
+        strays = int((~allowed).sum())
+        is_mark = self.size == len(data) and strays and bytes(data[:4]) == BYTE_ORDER_MARK + b'"'
+        return strays - 1 if is_mark else strays
+
     def finish(self) -> None:
         """Count what follows the last newline as a line."""
         length, quotes, last = self._line
         if length:
             self.lines += 1
+            self.is_open = True
             self.blank += int(length == 1 and last == CARRIAGE_RETURN)
             self.lines_with_open_quote += quotes % 2
         self._line = (0, 0, 0)
@@ -78,7 +102,7 @@ class LineCounts:
     def is_mixed(self) -> bool:
         """Whether some lines end in CR LF and others do not, or a CR stands within a line."""
         return self.carriage_returns > 0 and (
-            self.carriage_returns != self.crlf_lines or self.crlf_lines < self.lines - 1
+            self.carriage_returns != self.crlf_lines or self.crlf_lines < self.lines - self.is_open
         )
 
 

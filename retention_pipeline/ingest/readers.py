@@ -6,7 +6,6 @@ is refused as a whole, and one whose lines need care goes to `slow_path`.
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,41 +13,80 @@ from pathlib import Path
 import duckdb
 
 from retention_pipeline.ingest.archive import ArchivedFile, UnusableFileError
+from retention_pipeline.ingest.lines import BLOCK, BYTE_ORDER_MARK
 from retention_pipeline.ingest.mapping import FileColumn
+from retention_pipeline.ingest.records import BrokenRecordError, split_record
 from retention_pipeline.ingest.schema import first_line, literal, quoted
 
 MAX_LINE = 16_000_000
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A relation that yields the rows of a file in order, and the columns that can be read from it."""
+    """A relation that yields the rows of a file in order, and the columns that can be read from it.
+
+    Of CSV: `width` is the number of values in a line, those without a name included.
+    """
 
     relation: str
     columns: list[FileColumn]
     header_lines: int = 0
+    width: int = 0
     row_error: str | None = None
     whole_row: str | None = None
 
 
-def read_header(file: ArchivedFile, delimiter: str) -> list[str]:
-    """The column names of a CSV file; raises UnusableFileError where its first line cannot be one."""
+MAX_LINES_OF_HEADER = 200
+
+
+@dataclass(frozen=True)
+class Header:
+    """The column names of a CSV file in its order, and over how many lines they go. An empty name: no column."""
+
+    names: list[str]
+    lines: int = 1
+
+    @property
+    def named(self) -> list[tuple[int, str]]:
+        """(position, name) of the columns that have a name."""
+        return [(position, name) for position, name in enumerate(self.names) if name]
+
+
+def read_header(file: ArchivedFile, delimiter: str) -> Header:
+    """The header of a CSV file; raises UnusableFileError where its first lines cannot be one."""
     head = _text_head(file)
-    line = head.split(b"\n", 1)[0].rstrip(b"\r")
-    if not line.strip():
+    lines = head.split(b"\n", MAX_LINES_OF_HEADER)[:MAX_LINES_OF_HEADER]
+    if not lines[0].strip():
         raise UnusableFileError("the file begins with a blank line where its header should be")
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError:
-        raise UnusableFileError("the header is not valid UTF-8") from None
-    names = [name.strip() for name in next(csv.reader([text], delimiter=delimiter))]
+    names, used = _header_record(lines, delimiter)
+    if not any(names):
+        raise UnusableFileError("the header names no column")
     if names[-1] == "":
-        names.pop()
-    twice = sorted({name for name in names if names.count(name) > 1})
+        names.pop()  # a delimiter at the end, which lines may have or not
+    twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise UnusableFileError(f"the header names columns twice: {', '.join(repr(name) for name in twice)}")
-    return names
+    return Header(names, used)
+
+
+def _header_record(lines: list[bytes], delimiter: str) -> tuple[list[str], int]:
+    """The names of the header, which may go over several lines where they are quoted, and how many lines it takes."""
+    text = ""
+    for used, line in enumerate(lines, start=1):
+        if b"\0" in line:
+            raise UnusableFileError("the header holds a NUL byte")
+        try:
+            text += ("\n" if text else "") + line.decode("utf-8").removesuffix("\r")
+        except UnicodeDecodeError:
+            raise UnusableFileError("the header is not valid UTF-8") from None
+        if "\r" in text:
+            raise UnusableFileError("a CR stands within the header; lines are expected to end in LF or CR LF")
+        try:
+            return [(name or "").strip() for name in split_record(text, delimiter)], used
+        except BrokenRecordError as error:
+            if not error.open_quote:
+                raise UnusableFileError(f"the header cannot be read: {error}") from None
+    raise UnusableFileError("the header cannot be read: a quote is not closed")
 
 
 def _text_head(file: ArchivedFile) -> bytes:
@@ -60,9 +98,9 @@ def _text_head(file: ArchivedFile) -> bytes:
         raise UnusableFileError("the file is not UTF-8 text (UTF-16?)")
     if file.counts.lines == 1 and file.counts.carriage_returns > 1:
         raise UnusableFileError("the lines end in CR alone; LF or CR LF is expected")
-    if b"\n" not in head:
+    if b"\n" not in head or b'"' in head.split(b"\n", 1)[0]:
         with file.plain.open("rb") as stream:
-            head = stream.read(MAX_LINE)
+            head = stream.read(MAX_LINE if b"\n" not in head else BLOCK)
     return head.removeprefix(BYTE_ORDER_MARK)
 
 
@@ -71,12 +109,11 @@ def read_csv(file: ArchivedFile, delimiter: str, types: dict[str, str] | None = 
 
     Columns are text but for those in `types`; a line whose value its type cannot hold is reported too.
     """
-    columns = [
-        FileColumn(name, f"c{index}", (types or {}).get(name, "VARCHAR"))
-        for index, name in enumerate(read_header(file, delimiter))
-    ]
-    relation = csv_relation(file.plain, delimiter, [column.type for column in columns], file.counts.quotes > 0)
-    return Reading(relation, columns, header_lines=1)
+    header = read_header(file, delimiter)
+    kinds = [(types or {}).get(name, "VARCHAR") for name in header.names]
+    columns = [FileColumn(name, f"c{position}", kinds[position]) for position, name in header.named]
+    relation = csv_relation(file.plain, delimiter, kinds, file.counts.quotes > 0)
+    return Reading(relation, columns, header_lines=header.lines, width=len(kinds))
 
 
 def csv_relation(paths: Path | list[Path], delimiter: str, types: list[str], has_quotes: bool) -> str:
@@ -95,9 +132,9 @@ def csv_relation(paths: Path | list[Path], delimiter: str, types: list[str], has
 
 def read_json_lines(connection: duckdb.DuckDBPyConnection, file: ArchivedFile, relation: str | None = None) -> Reading:
     """Read one JSON object per line. `relation` (one text column `line`) stands in for the lines of the file."""
+    if file.counts.size:
+        _text_head(file)
     if relation is None:
-        if file.counts.size:
-            _text_head(file)
         relation = f"""(select line from read_csv({literal(str(file.plain))}, auto_detect=false, header=false,
             delim=chr(1), quote='', escape='', columns={{'line': 'VARCHAR'}}, max_line_size={MAX_LINE},
             store_rejects=true, rejects_limit=0, rejects_table='stage_rejects', rejects_scan='stage_scans')

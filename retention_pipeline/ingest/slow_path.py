@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retention_pipeline.ingest.archive import ArchivedFile
-from retention_pipeline.ingest.readers import BYTE_ORDER_MARK
+from retention_pipeline.ingest.lines import BYTE_ORDER_MARK
+from retention_pipeline.ingest.records import BrokenRecordError, split_record
 
 MAX_LINES_OF_A_RECORD = 1000
 MAX_RECORD = 16_000_000
@@ -47,47 +48,8 @@ class SlowReading:
     accounted_lines: int = 0
 
 
-class BrokenRecordError(ValueError):
-    """The text is no record; `open_quote` is true if more lines could still complete it."""
-
-    def __init__(self, reason: str, open_quote: bool = False) -> None:
-        super().__init__(reason)
-        self.open_quote = open_quote
-
-
-def split_record(text: str, delimiter: str) -> list[str | None]:
-    """The values of one CSV record, strictly after RFC 4180; an empty unquoted value is None."""
-    values: list[str | None] = []
-    at, size = 0, len(text)
-    while True:
-        if at < size and text[at] == '"':
-            parts = []
-            at += 1
-            while True:
-                end = text.find('"', at)
-                if end < 0:
-                    raise BrokenRecordError("a quote is not closed", open_quote=True)
-                parts.append(text[at:end])
-                if text[end + 1 : end + 2] != '"':
-                    break
-                parts.append('"')
-                at = end + 2
-            values.append("".join(parts))
-            at = end + 1
-            if at < size and text[at] != delimiter:
-                raise BrokenRecordError("text follows a closing quote")
-        else:
-            end = text.find(delimiter, at)
-            end = size if end < 0 else end
-            values.append(text[at:end] or None)
-            at = end
-        if at >= size:
-            return values
-        at += 1
-
-
-def read_csv_slowly(file: ArchivedFile, delimiter: str, width: int, scratch: Path) -> SlowReading:
-    """Every record of a CSV file with `width` columns, after its header."""
+def read_csv_slowly(file: ArchivedFile, delimiter: str, width: int, header_lines: int, scratch: Path) -> SlowReading:
+    """Every record of a CSV file with `width` columns, after the lines of its header."""
 
     def parse(raw: bytes) -> list[str | None]:
         values = split_record(_decoded(raw), delimiter)
@@ -97,7 +59,7 @@ def read_csv_slowly(file: ArchivedFile, delimiter: str, width: int, scratch: Pat
             raise BrokenRecordError(f"{len(values)} values where the header has {width} columns")
         return values
 
-    return _read(file, parse, [f"c{index}" for index in range(width)], 1, scratch)
+    return _read(file, parse, [f"c{index}" for index in range(width)], header_lines, scratch)
 
 
 def read_lines_slowly(file: ArchivedFile, scratch: Path) -> SlowReading:

@@ -35,13 +35,13 @@ class SmallFiles:
         counts = file.counts
         if file.format != "csv" or file.size > SMALL or any(isinstance(m, RowHash) for m in source.columns.values()):
             return False
-        names = read_header(file, source.delimiter)
-        if counts.nul_bytes or counts.is_mixed or counts.lines_with_open_quote or len(names) < 2:
+        names = read_header(file, source.delimiter).names
+        if counts.nul_bytes or counts.is_mixed or counts.lines_with_open_quote or counts.stray_quotes or len(names) < 2:
             return False
         return self.names is None or names == self.names
 
     def add(self, load_id: int, file: ArchivedFile, source: FileSource) -> None:
-        self.names = read_header(file, source.delimiter)
+        self.names = read_header(file, source.delimiter).names
         self.files.append((load_id, file))
 
 
@@ -59,7 +59,7 @@ def stage_small_files(
     Raises UnusableFileError if the header that they share lacks required columns.
     """
     names = group.names or []
-    mapping = map_columns(contract, source, [FileColumn(name, f"c{index}") for index, name in enumerate(names)])
+    mapping = map_columns(contract, source, [FileColumn(name, f"c{index}") for index, name in enumerate(names) if name])
     folder = scratch / f"group {group.files[0][0]}"
     folder.mkdir(parents=True)
     for load_id, file in group.files:  # the name tells the load id, also in a query over all of them

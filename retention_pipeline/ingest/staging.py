@@ -124,13 +124,18 @@ class _Stager:
         if self.file.format == "parquet":
             return self._stage_parquet()
         is_csv = self.file.format == "csv"
-        reading = read_csv(self.file, self.delimiter) if is_csv else read_json_lines(self.connection, self.file)
+        over_lines = is_csv and counts.lines_with_open_quote > 0
+        needs_care = counts.nul_bytes or counts.is_mixed or counts.stray_quotes
+        needs_care = bool(needs_care or (over_lines and self.file.records is None))
+        lines = None
+        if needs_care and not is_csv:
+            self.slow = read_lines_slowly(self.file, self.scratch)
+            lines = f"read_parquet({literal(str(self.slow.path))})"
+        reading = read_csv(self.file, self.delimiter) if is_csv else read_json_lines(self.connection, self.file, lines)
         mapping = map_columns(self.contract, self.source, reading.columns)
         expected = counts.lines - counts.blank - reading.header_lines
-        over_lines = is_csv and counts.lines_with_open_quote > 0
         if over_lines and self.file.records is not None:
             expected = self.file.records  # the sender has counted its rows, however many lines they take
-        needs_care = counts.nul_bytes or counts.is_mixed or (over_lines and self.file.records is None)
         types = fitting_types(self.contract, self.source, mapping, self.file.types)
         if types and not needs_care:
             staged = self._stage_typed(types, expected)
@@ -230,12 +235,12 @@ class _Stager:
 
     def _insert_slowly(self, reading: Reading, mapping: Mapping, expected: int) -> int:
         if self.file.format == "csv":
-            self.slow = read_csv_slowly(self.file, self.delimiter, len(reading.columns), self.scratch)
-        else:
+            self.slow = read_csv_slowly(self.file, self.delimiter, reading.width, reading.header_lines, self.scratch)
+        elif self.slow is None:
             self.slow = read_lines_slowly(self.file, self.scratch)
         relation = f"read_parquet({literal(str(self.slow.path))})"
         if self.file.format == "csv":
-            reading = Reading(relation, reading.columns)
+            reading = Reading(relation, reading.columns, width=reading.width)
         else:
             reading = read_json_lines(self.connection, self.file, relation)
             mapping = map_columns(self.contract, self.source, reading.columns)

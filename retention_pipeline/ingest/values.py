@@ -180,8 +180,10 @@ def _careful(column: Column, source: Source, mapping: Mapping) -> tuple[str, str
     if column.kind == "integer":
         if kind in ("DOUBLE", "FLOAT"):
             return f"case when {given} = trunc({given}) then try_cast({given} as bigint) end", ""
-        if kind != "VARCHAR":
+        if kind != "VARCHAR" and _is_narrow(kind, 0):
             return f"case when try_cast({given} as bigint) = {given} then try_cast({given} as bigint) end", ""
+        if kind != "VARCHAR":
+            given = f"cast({given} as varchar)"
         return f"case when regexp_full_match({given}, '{INTEGER}') then try_cast({given} as bigint) end", ""
     if column.kind == "boolean":
         if kind == "BOOLEAN":
@@ -206,15 +208,26 @@ def _decimal(column: Column, given: str, kind: str, source: Source) -> str:
         return f"try_cast(cast({given} as varchar) as {column.type})"
     if kind.lower() == column.type:
         return given
-    if kind != "VARCHAR":
+    if kind != "VARCHAR" and _is_narrow(kind, scale):
         exact = f"try_cast({given} as {column.type})"
         return exact if source.round_amounts else f"case when {exact} = {given} then {exact} end"
+    if kind != "VARCHAR":
+        return _decimal(column, f"cast({given} as varchar)", "VARCHAR", source.model_copy(update={"decimal": "."}))
     point = re.escape(source.decimal)
     further = "[0-9]*" if source.round_amounts else "0*"
     decimals = f"[0-9]{{0,{scale}}}{further}"
     pattern = rf"[+-]?([0-9]{{1,{18 - scale}}}({point}{decimals})?|{point}[0-9]{decimals})"
     text = f"replace({given}, ',', '.')" if source.decimal == "," else given
     return f"case when regexp_full_match({given}, '{pattern}') then try_cast({text} as {column.type}) end"
+
+
+def _is_narrow(kind: str, scale: int) -> bool:
+    """Whether numbers of a type can be compared with a contract's: both fit into one type of 38 digits."""
+    decimal = re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", kind)
+    if decimal is None:
+        return kind not in ("HUGEINT", "UHUGEINT", "UBIGINT", "BIGNUM")
+    width, decimals = int(decimal[1]), int(decimal[2])
+    return max(width - decimals, 19 - scale) + max(decimals, scale) <= 38
 
 
 def _instant(column: Column, given: str, kind: str, timezone: str | None) -> tuple[str, str]:
