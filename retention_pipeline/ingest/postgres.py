@@ -6,10 +6,14 @@ numbers and nulls as they were. Whatever goes wrong is one line without secrets.
 
 from __future__ import annotations
 
+import os
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -22,6 +26,14 @@ from retention_pipeline.settings import PostgresSource
 CONNECT_SECONDS = 15
 LOCK_SECONDS = 60  # of waiting for a table that somebody else has locked
 APPLICATION = "retention pipeline"
+# A server that is gone without a word is noticed within two minutes; what the connection string says goes before.
+NETWORK = {
+    "keepalives": 1,
+    "keepalives_idle": 60,
+    "keepalives_interval": 10,
+    "keepalives_count": 6,
+    "tcp_user_timeout": 120_000,
+}
 _DUCKDB_TYPES = {
     "bool": "BOOLEAN",
     "int2": "BIGINT",
@@ -48,14 +60,36 @@ class Pull:
     source: PostgresSource
     next_watermark: datetime
 
-    def copy_rows(self, since: datetime | None, keeper: Keeper) -> ArchivedFile:
-        """Copy the rows into the archive, those only whose cursor is at or after `since` (UTC) or null."""
+    def copy_rows(
+        self, since: datetime | None, keeper: Keeper, also: dict[str, list[str]] | None = None
+    ) -> ArchivedFile:
+        """Copy the rows into the archive, those only whose cursor is at or after `since` (UTC) or null.
+
+        `also`: further rows by the texts of their key columns, one list per column.
+        """
         query = sql.SQL("select * from {} as pulled").format(self._relation())
         if since is not None and self.source.cursor is not None:
-            cursor = sql.Identifier(self.source.cursor)
-            moment = sql.Literal(f"{since - timedelta(hours=self.source.overlap_hours):%Y-%m-%d %H:%M:%S.%f}+00")
-            query += sql.SQL(" where {} >= {}::timestamptz or {} is null").format(cursor, moment, cursor)
+            query += sql.SQL(" where {}").format(self._changed(since))
+            if also:
+                query += sql.SQL(" or {}").format(_is_one_of(also))
         return replace(self._copy(query, keeper), types=self._types())
+
+    def _changed(self, since: datetime) -> sql.Composable:
+        cursor = sql.Identifier(self.source.cursor or "")
+        moment = sql.Literal(f"{since - timedelta(hours=self.source.overlap_hours):%Y-%m-%d %H:%M:%S.%f}+00")
+        return sql.SQL("({} >= {}::timestamptz or {} is null)").format(cursor, moment, cursor)
+
+    def greatest_cursor(self, since: datetime | None) -> datetime | None:
+        """The greatest time in the cursor column of the rows that `copy_rows` copies (naive UTC)."""
+        if self.source.cursor is None:
+            return None
+        cursor = sql.Identifier(self.source.cursor)
+        greatest = "select (max({0}) filter (where isfinite({0})))::timestamptz at time zone 'UTC' from {1} as pulled"
+        question = sql.SQL(greatest).format(cursor, self._relation())
+        if since is not None:
+            question += sql.SQL(" where {}").format(self._changed(since))
+        row = self.connection.execute(question).fetchone()
+        return row[0] if row else None
 
     def copy_keys(self, columns: list[str], keeper: Keeper) -> ArchivedFile:
         """Copy these columns of all rows, those of them that the source has."""
@@ -102,6 +136,19 @@ class Pull:
             raise
 
 
+def _is_one_of(keys: dict[str, list[str]]) -> sql.Composable:
+    """Whether a row has one of these keys, by the texts of its columns."""
+    lists = sql.SQL(", ").join(sql.SQL("{}::text[]").format(sql.Literal(texts)) for texts in keys.values())
+    names = [sql.Identifier(f"key_{position}") for position in range(len(keys))]
+    equal = sql.SQL(" and ").join(
+        sql.SQL("btrim({}::text) is not distinct from wanted.{}").format(sql.Identifier("pulled", column), name)
+        for column, name in zip(keys, names, strict=True)
+    )
+    return sql.SQL("exists (select 1 from unnest({}) as wanted ({}) where {})").format(
+        lists, sql.SQL(", ").join(names), equal
+    )
+
+
 def _duckdb_type(column: psycopg.Column) -> str | None:
     known = psycopg.adapters.types.get(column.type_code)
     if known is None:
@@ -136,10 +183,13 @@ def open_pull(source: PostgresSource) -> Iterator[Pull]:
     except psycopg.Error:
         raise SourceError(f"the variable {source.dsn.env} holds no valid connection string") from None
     secrets = [str(parameters["password"])] if parameters.get("password") else []
+    network: dict[str, Any] = {name: value for name, value in NETWORK.items() if name not in parameters}
+    deadline = None
     try:
         with psycopg.connect(
-            dsn, connect_timeout=CONNECT_SECONDS, application_name=APPLICATION, client_encoding="UTF8"
+            dsn, connect_timeout=CONNECT_SECONDS, application_name=APPLICATION, client_encoding="UTF8", **network
         ) as connection:
+            deadline = _Deadline(connection, source.max_read_time.total_seconds())
             connection.autocommit = True
             watermark = _next_watermark(connection)
             connection.autocommit = False
@@ -157,10 +207,37 @@ def open_pull(source: PostgresSource) -> Iterator[Pull]:
             pull.check_cursor()
             yield pull
     except psycopg.Error as error:
+        if deadline is not None and deadline.has_passed:
+            minutes = source.max_read_time.total_seconds() / 60
+            raise SourceError(f"not everything had come after {minutes:g} minutes (max_read_time)") from None
         text = " ".join(str(error).strip().split("\n")[0].split()) or type(error).__name__
         for secret in secrets:
             text = text.replace(secret, "…")
         raise SourceError(text, _may_pass(error)) from None
+    finally:
+        if deadline is not None:
+            deadline.end()
+
+
+class _Deadline:
+    """Ends a connection when its time is over, whatever waits for it: a server that hangs says nothing by itself."""
+
+    def __init__(self, connection: psycopg.Connection, seconds: float) -> None:
+        self.has_passed = False
+        self._socket = socket.socket(fileno=os.dup(connection.pgconn.socket))
+        self._timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), self._pass)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _pass(self) -> None:
+        self.has_passed = True
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def end(self) -> None:
+        self._timer.cancel()
+        self._timer.join()
+        self._socket.close()
 
 
 def _may_pass(error: psycopg.Error) -> bool:

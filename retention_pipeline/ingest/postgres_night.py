@@ -6,17 +6,26 @@ import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from retention_pipeline.contracts import Column
 from retention_pipeline.ingest.archive import ArchivedFile, Keeper, UnusableFileError
 from retention_pipeline.ingest.ledger import KnownFile
 from retention_pipeline.ingest.mapping import has_other_keys
+from retention_pipeline.ingest.outcomes import note_outcome
 from retention_pipeline.ingest.postgres import Pull, SourceError, open_pull
+from retention_pipeline.ingest.readers import read_csv
+from retention_pipeline.ingest.schema import quoted
 from retention_pipeline.ingest.source_night import SourceNight
-from retention_pipeline.ingest.staging import TooManyBadError, create_stage, stage_file
+from retention_pipeline.ingest.staging import create_stage, stage_file
 from retention_pipeline.ingest.versions import remove_missing
 from retention_pipeline.settings import PostgresSource, SettingsError
 
 ATTEMPTS = 3
+FETCHED_BY_KEY = 100_000  # of more missing rows the whole table is read
 SECONDS_BETWEEN_ATTEMPTS = 2.0
+
+
+def _text_name(key_column: str) -> str:
+    return quoted(f"{key_column} as text")
 
 
 @dataclass
@@ -24,7 +33,9 @@ class PostgresNight(SourceNight):
     """What changed in a table or query since the last pull."""
 
     watermark: datetime | None = None
+    greatest: datetime | None = None
     keys: ArchivedFile | None = field(default=None)
+    key_names: list[str] = field(default_factory=list)
 
     def load(self) -> None:
         assert isinstance(self.source, PostgresSource)
@@ -43,12 +54,13 @@ class PostgresNight(SourceNight):
             if self.keys is not None:
                 self._stage_keys(self.source, self.keys)
             self.wait(None, record)
-        except TooManyBadError as error:
-            record.result.status, record.result.error, record.result.load_id = "too_many_bad", str(error), None
-            record.result.good, record.result.bad = error.staged.good, error.staged.bad
-            self.loads.append(record.result)
         except (SourceError, SettingsError, UnusableFileError) as error:
             record.result.status, record.result.error, record.result.load_id = "failed", str(error), None
+            self.loads.append(record.result)
+        except Exception as error:
+            note_outcome(record.result, error)
+            record.result.status = "failed" if record.result.status == "refused" else record.result.status
+            record.result.load_id = None
             self.loads.append(record.result)
 
     def _is_known(self, sha256: str) -> bool:
@@ -60,10 +72,13 @@ class PostgresNight(SourceNight):
     def _pull(self, source: PostgresSource) -> ArchivedFile:
         """Copy the rows here; a connection that breaks is tried again from the start, nothing of it stays."""
         row = self.connection.execute(
-            "select max(high) from raw.watermarks where source = $1 and dataset = $2",
+            "select high, greatest from raw.watermarks where source = $1 and dataset = $2",
             [self.name, self.contract.dataset],
         ).fetchone()
-        known = row[0] if row and self._read_as_now() else None
+        high, self.greatest = row or (None, None)
+        # A replica that lags, or a dump that was restored, brings rows that are older than the last pull.
+        known = min(high, self.greatest) if high and self.greatest and self._read_as_now() else None
+        greatest_before = self.greatest if known else None
         # What the table says now is the truth, also of a row that changed without a newer `updated_at`.
         self.rereads[self.load_id - 1] = self.ledger.former_loads()
         self.rereads_of_ties_only = self._read_as_now()
@@ -75,8 +90,11 @@ class PostgresNight(SourceNight):
                 with open_pull(source) as pull:
                     self.watermark = pull.next_watermark if source.cursor else None
                     archived = pull.copy_rows(known, self._keeper())
+                    found = [moment for moment in (greatest_before, pull.greatest_cursor(known)) if moment is not None]
+                    self.greatest = max(found, default=None)
                     if source.deletes == "compare_keys":
                         self.keys = self._pull_keys(pull)
+                        archived = self._with_missing(pull, known, archived, self.keys)
                     return archived
             except SourceError as error:
                 if not error.may_pass or attempt == ATTEMPTS:
@@ -99,18 +117,62 @@ class PostgresNight(SourceNight):
     def _pull_keys(self, pull: Pull) -> ArchivedFile:
         mapped = [pull.source.columns.get(name, name) for name in self.contract.key]
         columns = [name for name in mapped if isinstance(name, str)]
+        self.key_names = [name for name in pull.columns() if name in columns]
         keeper = Keeper(self.scratch / "keys", self.scratch, ".csv", "csv")
         return pull.copy_keys(columns, keeper)
 
+    def _with_missing(
+        self, pull: Pull, known: datetime | None, archived: ArchivedFile, keys: ArchivedFile
+    ) -> ArchivedFile:
+        """The rows copied again with those that the source has and raw has not, though their cursor is older."""
+        if known is None:
+            return archived
+        self._stage_keys(pull.source, keys)
+        columns = self._key_columns(pull.source)
+        texts = ", ".join(f"keys_there.{_text_name(name)}" for name in columns)
+        same = " and ".join(
+            f"keys_there.{quoted(name)} is not distinct from here.{quoted(name)}" for name in self.contract.key
+        )
+        copied = read_csv(archived, ",")
+        places = {column.name: column.expression for column in copied.columns}
+        in_copy = " and ".join(
+            f"trim(copied.{places[column]}) is not distinct from keys_there.{_text_name(name)}"
+            for name, column in columns.items()
+        )
+        missing = self.connection.execute(
+            f"""
+            select {texts} from keys_there
+            where not exists (from raw.{self.contract.dataset} as here where {same})
+                and not exists (from {copied.relation} as copied where {in_copy})
+            """
+        ).fetchall()
+        if not missing:
+            return archived
+        self.say(f"{self.name}: {len(missing):,} rows are missing here, they are fetched")
+        also = {column: [row[place] for row in missing] for place, column in enumerate(columns.values())}
+        if archived.sha256 not in self.ledger.files:
+            archived.path.unlink(missing_ok=True)
+        return pull.copy_rows(known if len(missing) <= FETCHED_BY_KEY else None, self._keeper(), also)
+
+    def _key_columns(self, source: PostgresSource) -> dict[str, str]:
+        """The source's column of each key column that it has."""
+        mapped = {name: source.columns.get(name, name) for name in self.contract.key}
+        return {name: column for name, column in mapped.items() if isinstance(column, str) and column in self.key_names}
+
     def _stage_keys(self, source: PostgresSource, keys: ArchivedFile) -> None:
-        """The keys that the source has, in the temporary table `keys_there`."""
+        """The keys that the source has, in the temporary table `keys_there`; beside them their texts there."""
+        key_columns = self._key_columns(source)
         of_keys = replace(
             self.contract,
-            columns=tuple(self.contract.column(name) for name in self.contract.key),
+            columns=(
+                *(self.contract.column(name) for name in self.contract.key),
+                *(Column(f"{name} as text", "text") for name in key_columns),
+            ),
             rules=(),
             customer_columns={},
         )
         columns = {name: mapped for name, mapped in source.columns.items() if name in self.contract.key}
+        columns |= {f"{name} as text": column for name, column in key_columns.items()}
         values = {name: mapped for name, mapped in source.values.items() if name in self.contract.key}
         create_stage(self.connection, of_keys, table="keys_there")
         stage_file(
@@ -149,6 +211,6 @@ class PostgresNight(SourceNight):
             "delete from raw.watermarks where source = $1 and dataset = $2", [self.name, self.contract.dataset]
         )
         self.connection.execute(
-            "insert into raw.watermarks values ($1, $2, $3, $4, $5)",
-            [self.name, self.contract.dataset, self.watermark, load_id, self.now],
+            "insert into raw.watermarks values ($1, $2, $3, $4, $5, $6)",
+            [self.name, self.contract.dataset, self.watermark, load_id, self.now, self.greatest],
         )

@@ -37,6 +37,7 @@ create table if not exists raw.quarantine (
 create table if not exists raw.watermarks (
     source varchar, dataset varchar, high timestamp, load_id bigint, updated_at timestamp
 );
+alter table raw.watermarks add column if not exists greatest timestamp;
 """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -105,7 +105,10 @@ class DeleteColumn(Strict):
 
 
 class PostgresSource(Source):
-    """A table or a query of a PostgreSQL database; with a cursor only what changed since the last pull is read."""
+    """A table or a query of a PostgreSQL database; with a cursor only what changed since the last pull is read.
+
+    `max_read_time`: the longest time that a pull may take, whatever the server does; then the source has failed.
+    """
 
     type: Literal["postgres"]
     dsn: FromEnvironment
@@ -113,6 +116,7 @@ class PostgresSource(Source):
     query: str | None = None
     cursor: str | None = None
     overlap_hours: Annotated[float, Field(ge=0)] = 24
+    max_read_time: Age = timedelta(hours=2)
     deletes: Literal["ignore", "compare_keys"] | DeleteColumn = "ignore"
 
     @model_validator(mode="after")
