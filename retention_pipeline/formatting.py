@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -17,6 +19,7 @@ REASONS = {
     "zero_denominator": "no base",
     "not_reached": "not reached",
 }
+SHOWN_OF_A_KIND = 3
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
@@ -48,6 +51,21 @@ def number(value: float) -> str:
 def counted(count: float, noun: str) -> str:
     """`1 row`, `1,234 rows`."""
     return f"{number(count)} {noun}{'' if count == 1 else 's'}"
+
+
+def few_of_each(found: Iterable[tuple[str, str, str]]) -> list[tuple[str, str]]:
+    """Of (source, name, why) those to show as (name, why): a few per source and kind of why, then how many more."""
+    kinds: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for source, name, why in dict.fromkeys(found):
+        kind = re.sub(r"'[^']*'|[0-9][0-9,.]*", "…", why)
+        kinds.setdefault((source, kind), []).append((name, why))
+    shown = []
+    for of_a_kind in kinds.values():
+        few, more = of_a_kind[:SHOWN_OF_A_KIND], len(of_a_kind) - SHOWN_OF_A_KIND
+        if more > 0:
+            few[-1] = (few[-1][0], f"{few[-1][1]} (and {more:,} more)")
+        shown += few
+    return shown
 
 
 def money(value: float, currency: str | None, *, cents: bool | None = None) -> str:

@@ -81,10 +81,12 @@ def _quality_table(rows: list[Row]) -> Table:
 
 def _print_refused(console: Console, home: Home, rows: list[Row]) -> None:
     """The files that were refused and why, one by one; of refused rows per reason how many, with one of them."""
-    for row in rows:
-        if row["measure"] == "refused_file":
-            said = f"  not loaded: {row['detail']}: {row['note']}"
-            console.print(Text.assemble("  ", (row["dataset"], "bold"), (said, "red")), soft_wrap=True)
+    files = [row for row in rows if row["measure"] == "refused_file"]
+    for dataset in dict.fromkeys(row["dataset"] for row in files):
+        of_dataset = [(dataset, row["detail"], row["note"] or "") for row in files if row["dataset"] == dataset]
+        for name, why in formatting.few_of_each(of_dataset):
+            said = f"  not loaded: {name}: {why}"
+            console.print(Text.assemble("  ", (dataset, "bold"), (said, "red")), soft_wrap=True)
     refused = [row for row in rows if row["measure"] == "quarantined"]
     for row in refused:
         said = f"  {formatting.counted(row['value'], 'row')} refused: {row['note'] or row['detail']}"

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from retention_pipeline import formatting
 from retention_pipeline.cli.figures import print_json
 from retention_pipeline.cli.print_headline import print_headline
 from retention_pipeline.cli.printing import print_late, print_left_out, print_places
@@ -143,11 +144,11 @@ def _answer(
     if headline is not None:
         print_headline(console, headline)
     print_late(console, record.get("sources", []))
-    refused = [
-        (load["file_name"], load["error"])
+    refused = formatting.few_of_each(
+        (load["source"], load["file_name"], load["error"])
         for load in record.get("loads", [])
         if load["status"] in ("refused", "failed")
-    ]
+    )
     quarantined = record.get("rows_quarantined", 0)
     print_left_out(console, refused, quarantined, headline is not None, raw_file=_short(home.raw_file))
     if hint:

@@ -176,23 +176,63 @@ def _error(contract: Contract, source: Source, mapping: Mapping, present: list[C
 
 def _unread(column: Column, source: Source, kind: str, given: str) -> str:
     """An expression for what is wrong with a value that could not be read."""
+    if column.kind == "decimal":
+        return _no_number(column, source, f"cast({given} as varchar)")
     if column.kind in ("instant", "version") and source.timezone is None:
         local = f"regexp_full_match({given}, '{DAY}{TIME}')" if kind == "VARCHAR" else str(kind != "DATE").lower()
         return (
             f"case when {local} then ' has no time zone, and the settings of the source give no timezone'"
-            f" else ' is no timestamp or date (ISO 8601)' end"
+            f" else {_no_instant(given)} end"
         )
+    if column.kind in ("instant", "version"):
+        return _no_instant(given)
     return literal(
         {
-            "decimal": f" is no number with at most {column.scale} decimals"
-            f" (decimal separator {source.decimal!r}; round_amounts: true would round)",
             "integer": " is no whole number",
             "boolean": " is neither true nor false",
             "enum": f" is none of: {', '.join(column.accept)}",
             "currency": " is no ISO 4217 currency code (three letters)",
             "date": " is no date (YYYY-MM-DD)",
-        }.get(column.kind, " is no timestamp or date (ISO 8601)")
+        }[column.kind]
     )
+
+
+def _no_number(column: Column, source: Source, given: str) -> str:
+    """What is wrong with a text that is no number as the contract wants it, and what would help, if anything."""
+    point = re.escape(source.decimal)
+    other = "," if source.decimal == "." else "."
+    kinds = {
+        f"[+-]?[0-9]*{point}[0-9]{{{column.scale + 1},}}": "it has more; round_amounts: true would round",
+        f"[+-]?[0-9]{{{19 - column.scale},}}({point}[0-9]*)?": "it is too large",
+        rf"[+-]?[0-9]{{1,3}}([,. '’ ][0-9]{{3}})+({point}[0-9]+)?": "it has separators between thousands",
+        f"[+-]?[0-9]+{re.escape(other)}[0-9]{{1,2}}": f"the setting decimal of the source is {source.decimal!r}",
+        r"\(.*\)": "it is in brackets; a negative number has a minus sign",
+        "[+-]?[0-9.]+[eE][+-]?[0-9]+": "it has an exponent",
+        r"[+-]?[\p{Sc}A-Za-z]+.?[0-9].*|.*[0-9].?[\p{Sc}A-Za-z]+": "it has a currency sign or letters",
+    }
+    is_none = f" is no number with at most {column.scale} decimals"
+    cases = " ".join(
+        f"when regexp_full_match({given}, {literal(pattern)}) then {literal(f'{is_none} ({hint})')}"
+        for pattern, hint in kinds.items()
+    )
+    return f"case {cases} else {literal(is_none)} end"
+
+
+def _no_instant(given: str) -> str:
+    """What is wrong with a text that is no time as the contract wants it."""
+    text = f"cast({given} as varchar)"
+    hints = {
+        "(19|20)[0-9]{6}": "it has no dashes",
+        r"[0-9]{9,16}(\.[0-9]+)?": "it looks like a count of seconds",
+        "[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{2,4}.*": "the order of day and month is not said",
+        f"{DAY}[T ][0-9]:.*": "the hour has one digit",
+    }
+    is_none = " is no timestamp or date such as 2024-01-31 or 2024-01-31T12:00:00Z"
+    cases = " ".join(
+        f"when regexp_full_match({text}, {literal(pattern)}) then {literal(f'{is_none} ({hint})')}"
+        for pattern, hint in hints.items()
+    )
+    return f"case {cases} else {literal(is_none)} end"
 
 
 def _rule(broken: str, business_timezone: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from retention_pipeline.ingest.archive import ArchivedFile, StillBeingWrittenError, checksum, take
+from retention_pipeline.ingest.archive import ArchivedFile, StillBeingWrittenError, UnusableFileError, checksum, take
 from retention_pipeline.ingest.landing import DeliveredFile, delivered_files, format_of
 from retention_pipeline.ingest.ledger import LoadRecord
 from retention_pipeline.ingest.outcomes import note_outcome, outcome_of
+from retention_pipeline.ingest.result import DatabaseBrokenError
+from retention_pipeline.ingest.schema import BROKEN, first_line
 from retention_pipeline.ingest.small_files import SmallFiles, stage_small_files
 from retention_pipeline.ingest.source_night import SourceNight
 from retention_pipeline.settings import FileSource
@@ -18,10 +20,14 @@ BYTES_AT_ONCE = 64 * 1024 * 1024
 
 @dataclass
 class FileNight(SourceNight):
-    """The files of a source, in order of name. `records` are those of the loads that wait, by checksum."""
+    """The files of a source, in order of name. `records` are those of the loads that wait, by checksum.
+
+    `broken`: files, by checksum, that DuckDB broke on, and how; they are refused without being read.
+    """
 
     records: dict[str, LoadRecord] = field(default_factory=dict)
     small: SmallFiles = field(default_factory=SmallFiles)
+    broken: dict[str, str] = field(default_factory=dict)
     rereads_are_whole = True
 
     def load(self) -> None:
@@ -59,6 +65,8 @@ class FileNight(SourceNight):
                 self.loads.append(record.result)
                 continue
             try:
+                if sha256 in self.broken:
+                    raise UnusableFileError(self.broken[sha256])
                 archived = take(path, file_format, folder, self.scratch, source.delimiter)
             except Exception as error:
                 note_outcome(record.result, error)
@@ -101,6 +109,8 @@ class FileNight(SourceNight):
             if self._is_known(file, archived.sha256, True):
                 return
             record = self._new_record(file.name, file.size, archived.sha256)
+            if archived.sha256 in self.broken:
+                raise UnusableFileError(self.broken[archived.sha256])
             if not self.small.takes(archived, source):
                 self._stage_small_files()
             if self.small.takes(archived, source):
@@ -125,6 +135,8 @@ class FileNight(SourceNight):
     def _stage_alone(self, record: LoadRecord, archived: ArchivedFile) -> None:
         try:
             self.stage(archived, record)
+        except BROKEN as error:
+            raise DatabaseBrokenError(archived.sha256, f"the file cannot be read: {first_line(error)}") from error
         except Exception as error:
             note_outcome(record.result, error)
 

@@ -21,3 +21,13 @@ def waiting_loads(home: Home, applied_load_id: int) -> int:
     with opened_raw(home) as connection:
         row = connection.execute(question, [applied_load_id]).fetchone()
     return int(row[0]) if row else 0
+
+
+def any_rows(home: Home) -> bool:
+    """Whether any load brought a row that could be used."""
+    if not home.raw_file.exists():
+        return False
+    with opened_raw(home) as connection:
+        question = "select exists (from raw.ledger where status = 'loaded' and n_good > 0)"
+        row = connection.execute(question).fetchone()
+    return bool(row and row[0])

@@ -10,7 +10,7 @@ from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.ingest.file_night import FileNight
 from retention_pipeline.ingest.ledger import next_load_id
 from retention_pipeline.ingest.postgres_night import PostgresNight
-from retention_pipeline.ingest.result import IngestError, IngestResult
+from retention_pipeline.ingest.result import DatabaseBrokenError, IngestError, IngestResult, LoadResult
 from retention_pipeline.ingest.schema import open_raw
 from retention_pipeline.ingest.visits import write_visit
 from retention_pipeline.settings import FileSource, Home, PostgresSource, Settings
@@ -41,9 +41,23 @@ def ingest(
             dataset = settings.dataset_of(name)
             if datasets is not None and dataset not in datasets:
                 continue
-            kind = PostgresNight if isinstance(source, PostgresSource) else FileNight
-            night = kind(connection, home, settings, name, source, CONTRACTS[dataset], scratch, now, progress)
-            loads = night.run()
+            earlier: list[LoadResult] = []
+            broken: dict[str, str] = {}
+            while True:
+                kind = PostgresNight if isinstance(source, PostgresSource) else FileNight
+                night = kind(connection, home, settings, name, source, CONTRACTS[dataset], scratch, now, progress)
+                if isinstance(night, FileNight):
+                    night.broken = broken
+                try:
+                    loads = _joined(earlier, night.run())
+                    break
+                except DatabaseBrokenError as error:
+                    if error.sha256 in broken:
+                        raise
+                    broken[error.sha256] = str(error)
+                    earlier += [load for load in night.loads if load.status == "loaded"]
+                    connection.close()
+                    connection = open_raw(home.raw_file)
             write_visit(connection, dataset, name, loads, is_pull=isinstance(source, PostgresSource), now=now)
             result.loads += loads
             if isinstance(source, FileSource) and not loads:
@@ -57,3 +71,9 @@ def ingest(
         lines = [f"{load.dataset}: {load.file_name}: {load.error}" for load in spoiled]
         raise IngestError("too many rows of a load were refused, it was left out\n" + "\n".join(lines), result)
     return result
+
+
+def _joined(earlier: list[LoadResult], later: list[LoadResult]) -> list[LoadResult]:
+    """The loads of a source that was begun again: what had loaded before is known to the second attempt."""
+    names = {load.file_name for load in earlier}
+    return earlier + [load for load in later if load.status != "already_loaded" or load.file_name not in names]

@@ -10,18 +10,23 @@ from __future__ import annotations
 import duckdb
 
 from retention_pipeline.ingest.archive import StillBeingWrittenError, UnusableFileError
-from retention_pipeline.ingest.result import LoadResult, LoadStatus
-from retention_pipeline.ingest.schema import first_line
+from retention_pipeline.ingest.result import DatabaseBrokenError, LoadResult, LoadStatus
+from retention_pipeline.ingest.schema import BROKEN, first_line
 from retention_pipeline.ingest.staging import TooManyBadError
 
+OF_MORE_THAN_THE_FILE = (
+    StillBeingWrittenError,
+    FileNotFoundError,
+    DatabaseBrokenError,
+    duckdb.InterruptException,
+    *BROKEN,
+)
 OF_THE_MACHINE = (OSError, MemoryError, duckdb.OutOfMemoryException, duckdb.IOException)
-# After these the connection is of no use any more.
-OF_THE_CONNECTION = (duckdb.FatalException, duckdb.InternalException, duckdb.InterruptException)
 
 
 def outcome_of(error: Exception) -> tuple[LoadStatus, str]:
     """(status, reason in words) of a load that ended in `error`; raises it again where nothing could go on."""
-    if isinstance(error, (StillBeingWrittenError, FileNotFoundError, *OF_THE_CONNECTION)):
+    if isinstance(error, OF_MORE_THAN_THE_FILE):
         raise error
     if isinstance(error, UnusableFileError):
         return "refused", str(error)

@@ -16,7 +16,7 @@ from retention_pipeline.ingest.archive import ArchivedFile, UnusableFileError
 from retention_pipeline.ingest.lines import BLOCK, BYTE_ORDER_MARK
 from retention_pipeline.ingest.mapping import FileColumn
 from retention_pipeline.ingest.records import BrokenRecordError, split_record
-from retention_pipeline.ingest.schema import first_line, literal, quoted
+from retention_pipeline.ingest.schema import BROKEN, first_line, literal, quoted
 
 MAX_LINE = 16_000_000
 
@@ -179,6 +179,8 @@ def read_parquet(connection: duckdb.DuckDBPyConnection, file: ArchivedFile) -> R
     relation = f"read_parquet({literal(str(file.plain))})"
     try:
         described = connection.execute(f"describe select * from {relation}").fetchall()
+    except BROKEN:
+        raise
     except duckdb.Error as error:
         raise UnusableFileError(f"not a complete Parquet file: {first_line(error)}") from None
     return Reading(relation, [_parquet_column(name, kind) for name, kind, *_ in described])

@@ -19,6 +19,14 @@ class IngestError(Exception):
         self.result = result
 
 
+class DatabaseBrokenError(Exception):
+    """DuckDB broke on the bytes of one file, and raw.duckdb has to be opened again; `sha256` names the file."""
+
+    def __init__(self, sha256: str, reason: str) -> None:
+        super().__init__(reason)
+        self.sha256 = sha256
+
+
 @dataclass(frozen=True)
 class Drift:
     """How a file's columns differ from the contract: `added` went to `_extra`, `missing` optional ones became null."""

@@ -17,6 +17,8 @@ from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.ingest.result import IngestError
 from retention_pipeline.settings import memory_limit
 
+# After these errors DuckDB answers nothing any more until the database is opened again.
+BROKEN = (duckdb.InternalException, duckdb.FatalException)
 _BOOKKEEPING = """
 create table if not exists raw.customer_keys (customer_id varchar, customer_key bigint);
 create table if not exists raw.ledger (

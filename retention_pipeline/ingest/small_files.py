@@ -17,6 +17,7 @@ from retention_pipeline.ingest.archive import ArchivedFile
 from retention_pipeline.ingest.checks import stage_query
 from retention_pipeline.ingest.mapping import FileColumn, map_columns
 from retention_pipeline.ingest.readers import csv_relation, read_header
+from retention_pipeline.ingest.schema import BROKEN
 from retention_pipeline.ingest.staging import Staged
 from retention_pipeline.settings import FileSource, RowHash
 
@@ -79,6 +80,8 @@ def stage_small_files(
     connection.execute("drop table if exists stage_rejects; drop table if exists stage_scans")
     try:
         connection.execute(f"insert into stage {query}")
+    except BROKEN:
+        raise
     except duckdb.Error:
         connection.execute(f"delete from stage where {ours}")
         return {}

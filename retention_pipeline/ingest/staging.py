@@ -19,7 +19,7 @@ from retention_pipeline.ingest.bad_rows import BadRow, bad_lines, bad_parquet_ro
 from retention_pipeline.ingest.checks import stage_query
 from retention_pipeline.ingest.mapping import Mapping, fitting_types, map_columns
 from retention_pipeline.ingest.readers import Reading, read_csv, read_json_lines, read_parquet
-from retention_pipeline.ingest.schema import first_line, literal, quoted
+from retention_pipeline.ingest.schema import BROKEN, first_line, literal, quoted
 from retention_pipeline.ingest.slow_path import SlowReading, read_csv_slowly, read_lines_slowly
 from retention_pipeline.settings import FileSource, Source
 
@@ -95,6 +95,8 @@ def stage_file(
             stager.find_bad_rows(staged, only=1)
             raise TooManyBadError(staged, max_quarantine_rate)
         stager.find_bad_rows(staged)
+    except BROKEN:
+        raise
     except Exception:
         stager.clear()
         raise
@@ -151,6 +153,8 @@ class _Stager:
                 raise AccountingError
             if over_lines and (len(self.rejected_at) or self._count_wrong()):
                 raise AccountingError  # where the bad rows stand is found line by line
+        except BROKEN:
+            raise
         except (duckdb.Error, AccountingError):
             self.clear()
             mode = "slow"
@@ -170,6 +174,8 @@ class _Stager:
             self._fetch_rejects()
             if rows == expected and len(self.rejected_at) == 0 and self._count_wrong() == 0:
                 return self._staged(mapping, rows, self.file.counts.lines, self.file.counts.blank, "fast")
+        except BROKEN:
+            raise
         except duckdb.Error:
             pass
         self.clear()
@@ -182,6 +188,8 @@ class _Stager:
         try:
             row = self.connection.execute(f"select num_rows from parquet_file_metadata({path})").fetchone()
             rows = self._insert(reading, mapping)
+        except BROKEN:
+            raise
         except duckdb.Error as error:
             raise UnusableFileError(f"not a complete Parquet file: {first_line(error)}") from None
         if row is None or rows != row[0]:

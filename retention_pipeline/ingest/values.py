@@ -154,11 +154,18 @@ def _given(column: Column, source: Source, file_column: FileColumn) -> str:
         return text
     branches = []
     for target, names in targets.items():
-        for name in names:
-            name_text = (str(name).lower() if isinstance(name, bool) or column.kind == "enum" else str(name)).strip()
+        for name in (written for given in names for written in _written(given)):
+            name_text = (name.lower() if column.kind == "enum" else name).strip()
             branches.append(f"when {literal(name_text)} then {literal(target) if target else 'null'}")
     mapped = f"case {text} {' '.join(branches)} else {text} end"
     return f"upper({mapped})" if column.kind == "currency" else mapped
+
+
+def _written(name: str | int | float | bool) -> tuple[str, ...]:
+    """How a name of a value may stand in a source; YAML takes a bare `no` for false."""
+    if isinstance(name, bool):
+        return ("true", "yes", "on") if name else ("false", "no", "off")
+    return (str(name),)
 
 
 def _as_text(file_column: FileColumn) -> str:

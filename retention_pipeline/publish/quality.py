@@ -50,7 +50,7 @@ FACT_COLUMNS = {
     "memberships": "joined_at",
     "fx_rates": "date",
 }
-LISTED_FILES = 200
+LISTED_FILES = 10_000
 
 CREATE = """
 create or replace table data_quality (

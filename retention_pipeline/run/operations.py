@@ -23,6 +23,7 @@ from retention_pipeline.run.state import PipelineState, read_state
 from retention_pipeline.run.steps import PRODUCTION, Assembly, Progress, RunResult, run, validator
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.transform.data_tests import compiled_data_tests
+from retention_pipeline.transform.delivered_segments import with_delivered_segments
 from retention_pipeline.warehouse import attach, opened, opened_raw, tables_in
 
 
@@ -92,6 +93,7 @@ def check(home: Home, settings: Settings, *, assembly: Assembly = PRODUCTION) ->
     Nights test what they may have changed; this reads all rows (100 million orders: about a minute of processor time).
     """
     with writer_lock(home):
+        settings = with_delivered_segments(home, settings)
         results = [_check_raw(home)] if home.raw_file.exists() else []
         if home.current.exists():
             results += [_check_data_tests(home, settings, assembly), _check_figures(home, settings, assembly)]

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from retention_pipeline.audit import AuditError, AuditResult, audit
+from retention_pipeline.formatting import few_of_each
 from retention_pipeline.freshness.figures import write_figure_marks
 from retention_pipeline.freshness.sources import check_blocks, not_fresh, source_states
-from retention_pipeline.ingest.loads import max_load_id, waiting_loads
+from retention_pipeline.ingest.loads import any_rows, max_load_id, waiting_loads
 from retention_pipeline.publish import exports, generations
 from retention_pipeline.publish.quality import write_data_quality
 from retention_pipeline.read.headline import Headline, read_headline
@@ -38,6 +39,7 @@ from retention_pipeline.settings import Home, Settings
 from retention_pipeline.testing import stop_for_test
 from retention_pipeline.transform import build, code_fingerprint, settings_fingerprint
 from retention_pipeline.transform.build import row_counts
+from retention_pipeline.transform.delivered_segments import with_delivered_segments
 from retention_pipeline.transform.manifest import PROJECT
 from retention_pipeline.warehouse import opened, tables_in
 
@@ -108,7 +110,10 @@ def ingest_step(
 
 
 def loads_step(home: Home, run: Run) -> None:
-    """Raise IngestError where a load of the run was left out for too many bad rows. The build step begins with it."""
+    """Raise IngestError where a load of the run was left out for too many bad rows, or where a first run brought none.
+
+    The build step begins with it.
+    """
     loads = read_record(home, run).get("loads", [])
     left_out = (one for one in loads if one["status"] == "too_many_bad")
     spoiled = [f"{one['dataset']}: {one['file_name']}: {one['error']}" for one in left_out]
@@ -117,6 +122,13 @@ def loads_step(home: Home, run: Run) -> None:
 
         with _step(home, run, "ingest", keeps_next=True):
             raise IngestError("\n".join(["too many rows of a load were refused, it was left out", *spoiled]))
+    if loads and not home.current.exists() and not any_rows(home):
+        from retention_pipeline.ingest.result import IngestError
+
+        with _step(home, run, "ingest", keeps_next=True):
+            few = few_of_each((one["source"], one["file_name"], one["error"] or "it has no rows") for one in loads)
+            lines = [f"{name}: {why}" for name, why in few]
+            raise IngestError("\n".join(["no source has brought a row, so there is nothing to publish", *lines]))
 
 
 def sources_step(home: Home, settings: Settings, run: Run, *, progress: Progress | None = None) -> None:
@@ -144,6 +156,7 @@ def build_step(
     Raises IngestError, NotFresh, InputError, BuildError, NotEnoughSpace.
     """
     say = progress or _silent
+    settings = with_delivered_segments(home, settings)
     loads_step(home, run)
     sources_step(home, settings, run, progress=progress)
     with _step(home, run, "build") as notes:
@@ -193,6 +206,7 @@ def figures_step(
         from retention_pipeline.kpis import compute_kpis
     else:
         compute_kpis = assembly.compute_kpis
+    settings = with_delivered_segments(home, settings)
     with _step(home, run, "figures") as notes, opened(home.next_file) as connection:
         computed = compute_kpis(
             connection,
@@ -223,6 +237,7 @@ def audit_step(
     published.
     """
     validate_kpis = validator(assembly)
+    settings = with_delivered_segments(home, settings)
     with _step(home, run, "audit"), opened(home.next_file) as connection:
         result = audit(connection, settings)
         stop_for_test("audited")

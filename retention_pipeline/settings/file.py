@@ -129,6 +129,8 @@ def _message(problem: Any) -> str:
         return "write {env: NAME}, the environment variable that holds the connection string"
     message = problem["msg"].removeprefix("Value error, ")
     given = problem["input"]
+    if isinstance(given, bool) and "columns" in problem["loc"]:
+        return "put the name in quotes: YAML takes yes, no, on, off, true and false for truth values"
     if any(sign in str(given) for sign in ("://", "dsn", "password")):  # it may hold a secret
         return message
     return f"{message} (given: {given!r})"

@@ -43,11 +43,14 @@ def alias_cycles(connection: duckdb.DuckDBPyConnection, *, timezone: str, as_of:
         create or replace temp table links as
         select alias_id, customer_id
         from raw.customer_aliases
-        where valid_from is null
-            or case
-                when valid_from_is_date then cast(valid_from as date)
-                else cast(timezone(?, timezone('UTC', valid_from)) as date)
-            end < ?
+        where alias_id <> customer_id  -- another name for itself: says nothing
+            and (
+                valid_from is null
+                or case
+                    when valid_from_is_date then cast(valid_from as date)
+                    else cast(timezone(?, timezone('UTC', valid_from)) as date)
+                end < ?
+            )
         """,
         [timezone, as_of],
     )

@@ -8,7 +8,7 @@ round_0 as (
         alias_key,
         customer_key
     from aliases
-    where valid_from_date < {{ as_of() }}
+    where valid_from_date < {{ as_of() }} and alias_key <> customer_key
 ),
 {% for round in range(1, 11) %}
 round_{{ round }} as (

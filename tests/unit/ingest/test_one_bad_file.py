@@ -164,3 +164,23 @@ def test_empty_columns_without_a_name_are_nothing(company: Company) -> None:
     load = company.load("orders", orders_csv(order("t1", "10.00", "", "", ""), header=header))
     assert (load.status, load.good, load.bad) == ("loaded", 1, 0)
     assert company.query("select _extra from raw.orders") == [(None,)]
+
+
+def test_a_file_that_breaks_the_database_is_refused_and_all_others_load(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from retention_pipeline.ingest import staging
+
+    read = staging.read_json_lines
+
+    def broken(connection: duckdb.DuckDBPyConnection, *arguments: object) -> object:
+        raise duckdb.InternalException("INTERNAL Error: information loss")
+
+    monkeypatch.setattr(staging, "read_json_lines", broken)
+    company.deliver("orders", "b.jsonl", b'{"order_id": "o1"}')
+    company.deliver("orders", "a.parquet", b"PAR1")
+    found = outcomes(company)
+    assert found["b.jsonl"] == ("refused", "the file cannot be read: INTERNAL Error: information loss")
+    assert found["a.parquet"][0] == "refused"
+    monkeypatch.setattr(staging, "read_json_lines", read)
+    assert outcomes(company)["b.jsonl"][0] == "refused"  # the same bytes, the same settings
