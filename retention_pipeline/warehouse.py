@@ -11,6 +11,19 @@ from retention_pipeline.settings import Home, memory_limit
 
 # The oldest format that holds everything in the warehouse, so that older clients can read it.
 STORAGE_VERSION = "v1.0.0"
+# What DuckDB says of a file that was cut off, overwritten or flipped; every block carries a checksum.
+SIGNS_OF_DAMAGE = (
+    "Corrupt database file",
+    "Could not read enough bytes",
+    "not a valid DuckDB database file",
+    "database has been invalidated",
+    "Serialization Error",
+    "INTERNAL Error",
+)
+
+
+class DamagedFile(Exception):
+    """A DuckDB file of a home cannot be read; str() names it and the command that helps."""
 
 
 @contextmanager
@@ -65,3 +78,39 @@ def tables_in(connection: duckdb.DuckDBPyConnection, *, database: str | None = N
 def sql_text(value: str) -> str:
     """A SQL string literal."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def looks_damaged(error: BaseException | str) -> bool:
+    """Whether an error may come from a damaged file; `damage` finds out whether one is."""
+    return any(sign in str(error) for sign in SIGNS_OF_DAMAGE)
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a database file, None if every row of it can be read. Reads the whole file."""
+    if path.exists() and path.stat().st_size == 0:
+        return "it is empty"
+    try:
+        with opened(Path(":memory:")) as connection:
+            attach(connection, path, "examined")
+            tables = connection.execute(
+                """
+                select schema_name, table_name, list(column_name) from duckdb_columns()
+                where database_name = 'examined' and not internal and (schema_name, table_name) in (
+                    select (schema_name, table_name) from duckdb_tables() where database_name = 'examined'
+                )
+                group by all
+                """
+            ).fetchall()
+            for schema, table, columns in tables:
+                listed = ", ".join(sql_name(column) for column in columns)
+                connection.execute(
+                    f"select bit_xor(hash({listed})) from examined.{sql_name(schema)}.{sql_name(table)}"
+                ).fetchone()
+    except duckdb.Error as error:
+        return " ".join(str(error).split("\n")[0].split())
+    return None
+
+
+def sql_name(name: str) -> str:
+    """A SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'

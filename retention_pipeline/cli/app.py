@@ -190,6 +190,20 @@ def restore(
 
 
 @app.command(rich_help_panel=KEEPING)
+def rebuild(
+    home: HomeOption = None,
+    without_missing: Annotated[
+        bool, typer.Option("--without-missing", help="Leave out loads whose copy or source is gone.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Make raw.duckdb anew from archive/, where it is lost, damaged or an earlier copy; then run."""
+    from retention_pipeline.cli import homes
+
+    homes.rebuild(home, without_missing=without_missing, as_json=json)
+
+
+@app.command(rich_help_panel=KEEPING)
 def ui(
     home: HomeOption = None,
     port: Annotated[int, typer.Option(help="Port of the web page.")] = 3000,
@@ -208,8 +222,9 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         app(args=given, prog_name="retention")
-    except Exception as error:
-        if not _is_for_people(error):
+    except Exception as raised:
+        error = raised if _is_for_people(raised) else _damage_behind(raised, given)
+        if error is None:
             raise
         _explain(str(error), getattr(error, "kind", type(error).__name__), given)
         code = getattr(error, "exit_code", 1)
@@ -223,6 +238,18 @@ def main(arguments: list[str] | None = None) -> None:
 def _is_for_people(error: Exception) -> bool:
     """Errors of the project itself say what to do; those of the file system name the file."""
     return type(error).__module__.startswith("retention_pipeline.") or isinstance(error, OSError)
+
+
+def _damage_behind(error: Exception, arguments: list[str]) -> Exception | None:
+    """The damaged file of the home that an error comes from; None if none is."""
+    from itertools import pairwise
+
+    from retention_pipeline.run.damage import damaged_file
+    from retention_pipeline.settings import resolve_home
+
+    named = [given.partition("=")[2] for given in arguments if given.startswith("--home=")]
+    named += [value for option, value in pairwise(arguments) if option == "--home"]
+    return damaged_file(resolve_home(named[0] if named else None), error)
 
 
 def _explain(message: str, kind: str, arguments: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The verbs that look after an environment: init, check, status, restore, ui."""
+"""The verbs that look after an environment: init, check, status, restore, rebuild, ui."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from retention_pipeline.freshness.marks import published_reasons
 from retention_pipeline.freshness.sources import states_now
 from retention_pipeline.read import published
 from retention_pipeline.settings import FileSource, Home, Settings, SettingsError, load_settings, resolve_home
+from retention_pipeline.warehouse import DamagedFile
 
 SHOWN_RUNS = 8
+SHOWN_UNKNOWN = 5
 
 
 class CheckFailed(Exception):
@@ -76,14 +78,17 @@ def status(home: Path | None, *, as_json: bool) -> None:
 
     place = resolve_home(home)
     settings = load_settings(place)
-    found = operations.status(place)
+    found = operations.status(place, settings)
     now = datetime.now(UTC)
-    states = states_now(place, settings, now)
+    is_whole = not found.problems
+    states = states_now(place, settings, now) if is_whole else []
     answer: dict[str, Any] = {
         "home": str(place.root),
         "writer": found.writer,
         "published": vars(found.state) if found.state else None,
         "waiting_loads": found.waiting_loads,
+        "raw_is_another": found.apart,
+        "problems": found.problems,
         "generations": [
             {"generation": one.number, "current": one.is_current, "bytes": one.bytes} for one in found.kept
         ],
@@ -92,7 +97,7 @@ def status(home: Path | None, *, as_json: bool) -> None:
         "quality": [],
         "runs": found.runs[:SHOWN_RUNS],
     }
-    if place.current.exists():
+    if is_whole and place.current.exists():
         with published.open_published(place) as connection:
             answer["quality"] = published.rows_of(connection, "select * from data_quality")
             answer["marked_because"] = published_reasons(connection)
@@ -100,6 +105,8 @@ def status(home: Path | None, *, as_json: bool) -> None:
         print_json(answer)
     else:
         print_status(Console(highlight=False), place, answer, now)
+    if not is_whole:
+        raise DamagedFile("\n".join(found.problems))
 
 
 def restore(home: Path | None, generation: int | None, *, as_json: bool) -> None:
@@ -118,6 +125,49 @@ def restore(home: Path | None, generation: int | None, *, as_json: bool) -> None
         f"Generation {chosen.number} is current again: figures as of {state['as_of']}, built {state['built_at']} UTC."
     )
     console.print("Raw data are as they were; the next run starts from this generation and catches up.", style="dim")
+
+
+def rebuild(home: Path | None, *, without_missing: bool, as_json: bool) -> None:
+    """raw.duckdb anew from the archive, and what could not be loaded again."""
+    from retention_pipeline.run import operations
+
+    place = resolve_home(home)
+    console = Console(stderr=True, highlight=False)
+    made = operations.rebuild(
+        place,
+        load_settings(place),
+        without_missing=without_missing,
+        progress=lambda text: console.print(text, style="dim", soft_wrap=True),
+    )
+    loaded = [load for load in made.loads if load.status == "loaded"]
+    not_loaded = [f"{load.file_name}: {load.error}" for load in made.loads if load.error is not None]
+    answer = {
+        "loads": len(loaded),
+        "rows": sum(load.good for load in loaded),
+        "not_loaded": not_loaded,
+        "left_out": made.left_out,
+        "archived_but_unknown": [str(path) for path in made.unknown],
+        "former_raw": str(made.replaced) if made.replaced else None,
+    }
+    if as_json:
+        print_json(answer)
+        return
+    console = Console(highlight=False)
+    lines = [
+        f"{place.raw_file} holds {formatting.counted(len(loaded), 'load')} again,"
+        f" {formatting.counted(sum(load.good for load in loaded), 'row')} in them.",
+        *(f"  refused, as before: {line}" for line in not_loaded),
+        *(f"  left out: {line}" for line in made.left_out),
+        *(f"  in the archive, but in no ledger: {path}" for path in made.unknown[:SHOWN_UNKNOWN]),
+    ]
+    if made.unknown:
+        number = formatting.counted(len(made.unknown), "archived file")
+        lines.append(f"  ({number} that no ledger names; to load one, copy it into the landing folder of its source)")
+    if made.replaced:
+        lines.append(f"The former file is {made.replaced}; nothing needs it any more.")
+    lines.append(f"The next run is a full refresh from it: retention run --home {place.root}")
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
 
 
 def ui(home: Path | None, *, host: str, port: int) -> None:

@@ -22,7 +22,9 @@ def print_status(console: Console, home: Home, answer: dict[str, Any], now: date
     """What `retention status --json` answers, for people. `now` with a zone: what ages are counted to."""
     state = answer["published"]
     console.print(Text(str(home.root), "bold"))
-    if state is None:
+    if answer["problems"]:
+        console.print("  files are lost or damaged; see below", style="bold red")
+    elif state is None:
         console.print(f"  Nothing is published yet; the first figures: retention run --home {home.root}")
     else:
         kept = ", ".join(str(one["generation"]) for one in answer["generations"] if not one["current"]) or "none"
@@ -37,6 +39,8 @@ def print_status(console: Console, home: Home, answer: dict[str, Any], now: date
         number = answer["waiting_loads"]
         loads = "1 load is" if number == 1 else f"{number:,} loads are"
         console.print(f"  {loads} in raw that these figures do not contain yet", style="yellow")
+    if answer["raw_is_another"]:
+        console.print(f"  {answer['raw_is_another']}: the next run is a full refresh", style="yellow")
     for reason in answer["marked_because"]:
         console.print(Text(f"  figures are marked: {reason}", "yellow"), soft_wrap=True)
     if answer["quality"]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 
 from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.ingest.identity import create_identity
 from retention_pipeline.ingest.result import IngestError
 from retention_pipeline.settings import memory_limit
 
@@ -102,6 +103,7 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create what does not exist yet."""
     connection.execute("create schema if not exists raw")
     connection.execute(_BOOKKEEPING)
+    create_identity(connection)
     for contract in CONTRACTS.values():
         ids = {name for name in (*contract.key, *contract.customer_columns) if contract.column(name).kind == "text"}
         for table, columns in (

@@ -17,6 +17,7 @@ import duckdb
 
 from retention_pipeline.contracts import Contract
 from retention_pipeline.ingest.archive import ArchivedFile
+from retention_pipeline.ingest.identity import begin_epoch
 from retention_pipeline.ingest.landing import DeliveredFile
 from retention_pipeline.ingest.ledger import LoadRecord, SourceLedger, next_load_id, write_deliveries, write_loads
 from retention_pipeline.ingest.mapping import mapping_fingerprint
@@ -138,6 +139,8 @@ class SourceNight:
             write_loads(self.connection, [record for _, record in self.waiting], self.now)
             write_deliveries(self.connection, self.contract, self.name, self.seen, self.now, time.time())
             self.beside()
+            if self.waiting:
+                begin_epoch(self.connection, self.now)
             stop_for_test("staged")
             self.connection.execute("commit")
         except duckdb.Error as error:

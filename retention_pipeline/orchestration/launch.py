@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -89,11 +90,15 @@ def launch(
     )
     from retention_pipeline.orchestration.definitions import build_definitions
     from retention_pipeline.orchestration.schedules import partition_of, run_config
+    from retention_pipeline.publish.recovery import recover
+    from retention_pipeline.run.damage import named_damage
     from retention_pipeline.run.lock import writer_lock
     from retention_pipeline.run.state import read_state
 
     lap("imports")
-    with writer_lock(home):
+    with writer_lock(home), named_damage(home):
+        if recovered := recover(home, thorough=full_refresh):
+            say(recovered)
         published = read_state(home.current)
         if months is not None and published is None:
             raise NoSuchMonths("Nothing is published yet; the first run makes all history (retention run)")
@@ -114,7 +119,7 @@ def launch(
         if months is not None:
             _check_months(months, [key for key in partitions.get_partition_keys() if key <= f"{day:%Y-%m}"])
             tags |= {RANGE_START: months[0], RANGE_END: months[1]}
-        with storage.open_instance(home) as instance:
+        with _named_storage(home), storage.open_instance(home) as instance:
             storage.end_dead_runs(instance)
             lap("Dagster's storage")
             logging.getLogger("dagster").setLevel(logging.CRITICAL)
@@ -138,6 +143,26 @@ def launch(
     steps = {step["step"]: step["wall"] for step in record.get("steps", [])}
     seconds["Dagster's events"] = max(seconds.pop("run") - sum(steps.values()), 0.0)
     return Launched(result.run_id, record, {**seconds, **steps})
+
+
+class DamagedHistory(Exception):
+    """Dagster's files of a home cannot be read."""
+
+
+@contextmanager
+def _named_storage(home: Home) -> Iterator[None]:
+    """Dagster's storage is files of SQLite; one that is none any more is named with what helps."""
+    from sqlalchemy.exc import DatabaseError, OperationalError
+
+    try:
+        yield
+    except DatabaseError as error:
+        if isinstance(error, OperationalError) and "disk image" not in str(error):
+            raise
+        raise DamagedHistory(
+            f"Dagster's history of runs in {home.dagster} is damaged: {error.orig}. No figure depends on it: "
+            "move this folder away and run again."
+        ) from error
 
 
 def _check_months(months: tuple[str, str], known: Any) -> None:

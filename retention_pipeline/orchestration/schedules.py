@@ -1,12 +1,13 @@
 """When things run: the monthly partitions, the job `nightly` and its schedule in the business time zone."""
 
+from contextlib import suppress
 from datetime import date
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+import duckdb
 
 from retention_pipeline.orchestration.assets.night import JOB, RESOURCE
-from retention_pipeline.run.state import read_state
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.warehouse import opened
 
@@ -15,14 +16,16 @@ FIRST_MONTH = date(2015, 1, 1)
 
 
 def first_month(home: Home, settings: Settings) -> date:
-    """The month of history_start; without one the first month of the published figures, else FIRST_MONTH."""
+    """The month of history_start; without one the first month of the published figures, else FIRST_MONTH (also where
+    they cannot be read: the run says so).
+    """
     if settings.history_start is not None:
         return settings.history_start.replace(day=1)
-    if read_state(home.current) is not None:
-        with opened(home.current.resolve(), read_only=True) as connection:
+    if home.current.exists():
+        with suppress(duckdb.Error), opened(home.current.resolve(), read_only=True) as connection:
             row = connection.execute("select min(period_start) from periods where grain = 'month'").fetchone()
-        if row and row[0] is not None:
-            return row[0]
+            if row and row[0] is not None:
+                return row[0]
     return FIRST_MONTH
 
 

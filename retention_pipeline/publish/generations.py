@@ -26,6 +26,7 @@ CARRIED_TABLES = (
     "restatement_rows",
     "rfm_cut_points",
 )
+NOTE_OF_RESTORE = ".restored"  # in published/: the highest generation that `restore` went back behind
 CARRIED_PREFIX = "kpi_cells_"  # the cells from which retention_kpis was computed, one table per family
 _FICLONE = 0x40049409  # Linux: let two files share their blocks until one of them changes
 _GENERATION = re.compile(r"g(\d+)\.duckdb")
@@ -35,10 +36,6 @@ _COPIED_AT_ONCE = 8 * 1024 * 1024
 
 class NotEnoughSpace(Exception):
     """The disk is too full to build a generation; str() says how much is needed."""
-
-
-class NoSuchGeneration(Exception):
-    """A generation that is not among the kept ones was asked for."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +78,16 @@ def sweep(home: Home) -> list[Path]:
     current.
 
     A generation above the current one is an orphan unless `restore` went back behind it (it leaves a note of the
-    highest).
+    highest). Where no link says which one is current, none is.
     """
     orphans = [path for path in home.warehouse.glob("next.duckdb*") if home.warehouse.exists()]
     if home.published.exists():
         orphans += [path for path in home.published.iterdir() if path.name.startswith(".")]
-        highest = max(current_number(home) or 0, _restored_from(home))
-        orphans += [generation.path for generation in generations(home) if generation.number > highest]
-        orphans = [path for path in orphans if path.name != _RESTORED]
+        current = current_number(home)
+        if current is not None:
+            highest = max(current, restored_from(home))
+            orphans += [generation.path for generation in generations(home) if generation.number > highest]
+        orphans = [path for path in orphans if path.name != NOTE_OF_RESTORE]
     for path in orphans:
         _remove(path)
     return orphans
@@ -171,15 +170,15 @@ def publish(home: Home, number: int, *, keep: int) -> Path:
     with opened(home.next_file) as connection:
         _drop_unpublished_schemas(connection)
         connection.execute("checkpoint")
-    _fsync(home.next_file)
+    fsync(home.next_file)
     stop_for_test("checkpoint")
     home.next_file.chmod(0o444)
     path = home.published / f"g{number}.duckdb"
     os.rename(home.next_file, path)
-    _fsync(home.published)
+    fsync(home.published)
     stop_for_test("rename")
     point_current_at(home, path)
-    (home.published / _RESTORED).unlink(missing_ok=True)
+    (home.published / NOTE_OF_RESTORE).unlink(missing_ok=True)
     stop_for_test("link")
     prune(home, keep)
     return path
@@ -191,7 +190,7 @@ def point_current_at(home: Home, path: Path) -> None:
     link.unlink(missing_ok=True)
     link.symlink_to(path.name)
     os.rename(link, home.current)
-    _fsync(home.published)
+    fsync(home.published)
 
 
 def prune(home: Home, keep: int) -> list[Path]:
@@ -208,37 +207,10 @@ def discard(home: Home) -> None:
         _remove(path)
 
 
-def restore(home: Home, number: int | None = None) -> Generation:
-    """Make an earlier kept generation current (default: the one before the current); the next run starts from it.
-
-    Call under the writer lock. Raises NoSuchGeneration.
-    """
-    kept = generations(home)
-    current = current_number(home)
-    if current is None:
-        raise NoSuchGeneration(f"nothing has been published in {home.published} yet")
-    if number is None:
-        number = max((generation.number for generation in kept if generation.number < current), default=None)
-        if number is None:
-            raise NoSuchGeneration(f"generation {current} is the oldest that is kept")
-    chosen = next((generation for generation in kept if generation.number == number), None)
-    if chosen is None:
-        raise NoSuchGeneration(
-            f"generation {number} is not kept; kept are {', '.join(str(generation.number) for generation in kept)}"
-        )
-    note = home.published / _RESTORED
-    note.write_text(str(max(current, _restored_from(home))))
-    _fsync(note)
-    point_current_at(home, chosen.path)
-    return Generation(chosen.number, chosen.path, True, chosen.bytes)
-
-
-_RESTORED = ".restored"
-
-
-def _restored_from(home: Home) -> int:
-    note = home.published / _RESTORED
-    text = note.read_text().strip() if note.exists() else ""
+def restored_from(home: Home) -> int:
+    """The highest generation that `restore` went back behind, 0 if it did not."""
+    note = home.published / NOTE_OF_RESTORE
+    text = note.read_text(errors="replace").strip() if note.exists() else ""
     return int(text) if text.isdigit() else 0
 
 
@@ -272,7 +244,8 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Make a file or a folder durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

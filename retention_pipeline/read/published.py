@@ -6,14 +6,14 @@ One function per question; rows come back as dictionaries. How answers look is t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
 import duckdb
 
 from retention_pipeline.settings import Home
-from retention_pipeline.warehouse import opened, tables_in
+from retention_pipeline.warehouse import DamagedFile, damage, looks_damaged, opened, tables_in
 
 Row = dict[str, Any]
 GRAINS = ("week", "month", "quarter", "year")
@@ -29,17 +29,23 @@ class UnknownName(Exception):
 
 @contextmanager
 def open_published(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The published generation, read-only; raises NothingPublished where no run has succeeded yet."""
+    """The published generation, read-only. Raises NothingPublished where no run has succeeded yet, DamagedFile where
+    the link is lost or the file cannot be read, then or later.
+    """
+    helps = f"To make the newest generation that can be read current: retention restore --home {home.root}"
     if not home.current.exists():
+        if any(home.published.glob("g*.duckdb")):
+            raise DamagedFile(f"{home.current} is gone, and there are generations beside it. {helps}")
         raise NothingPublished(
             f"Nothing is published in {home.root} yet. Make the first figures with: retention run --home {home.root}"
         )
-    with ExitStack() as stack:
-        try:
-            connection = stack.enter_context(opened(home.current.resolve(), read_only=True))
-        except duckdb.Error as error:
-            raise NothingPublished(f"{home.current} cannot be opened: {error}") from error
-        yield connection
+    try:
+        with opened(home.current.resolve(), read_only=True) as connection:
+            yield connection
+    except duckdb.Error as error:
+        if looks_damaged(error) and (reason := damage(home.current.resolve())):
+            raise DamagedFile(f"{home.current.resolve()} is damaged: {reason}.\n{helps}") from error
+        raise
 
 
 def rows_of(

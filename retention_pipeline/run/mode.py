@@ -32,16 +32,19 @@ def decide_mode(
     asked: bool = False,
     months: tuple[date, date] | None = None,
     waiting_loads: int = 0,
+    mismatch: str | None = None,
 ) -> Mode:
     """The first reason for a full refresh that applies, else a night.
 
     `waiting_loads` came to raw since the published generation: a backfill adds up some periods only, so it cannot bring
-    them in.
+    them in. `mismatch`: why the published generation was not made from the raw.duckdb that is there.
     """
     if asked:
         return Mode(True, "asked for")
     if previous is None:
         return Mode(True, "first run: there is no published generation")
+    if mismatch is not None:
+        return Mode(True, mismatch)
     if as_of < previous.as_of:
         return Mode(True, f"as_of {as_of} is earlier than {previous.as_of}, that of generation {previous.generation}")
     if settings_fingerprint != previous.settings_fingerprint:

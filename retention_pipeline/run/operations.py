@@ -2,7 +2,7 @@
 printing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,15 @@ from retention_pipeline.audit import audit, check_rule
 from retention_pipeline.audit.raw import raw_rules
 from retention_pipeline.audit.shapes import Rule
 from retention_pipeline.ingest.loads import waiting_loads
+from retention_pipeline.ingest.rebuild import Rebuilt, rebuild_raw
 from retention_pipeline.kpis.violation import Violation
 from retention_pipeline.publish import generations
 from retention_pipeline.publish.differences import TableDifference, compare_generations
-from retention_pipeline.publish.generations import Generation, NoSuchGeneration
+from retention_pipeline.publish.generations import Generation
+from retention_pipeline.publish.provenance import mismatch
+from retention_pipeline.publish.recovery import NoSuchGeneration
+from retention_pipeline.publish.recovery import restore as restore_generation
+from retention_pipeline.run.damage import find_damage, named_damage
 from retention_pipeline.run.lock import lock_holder, writer_lock
 from retention_pipeline.run.records import all_records, as_row
 from retention_pipeline.run.state import PipelineState, read_state
@@ -24,7 +29,9 @@ from retention_pipeline.run.steps import PRODUCTION, Assembly, Progress, RunResu
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.transform.data_tests import compiled_data_tests
 from retention_pipeline.transform.delivered_segments import with_delivered_segments
-from retention_pipeline.warehouse import attach, opened, opened_raw, tables_in
+from retention_pipeline.warehouse import DamagedFile, attach, opened, opened_raw, tables_in
+
+EXAMPLES = 5
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,8 @@ class Status:
     """How a home stands. runs: rows of pipeline_runs, newest first; writer: who holds the lock, None if nobody does.
 
     waiting_loads: loads in raw that the published figures do not contain yet; None while a run writes.
+    problems: files that are lost or damaged, each with the command that helps. apart: why raw.duckdb and what is
+    published do not belong together, None if they do.
     """
 
     state: PipelineState | None
@@ -39,6 +48,8 @@ class Status:
     runs: list[dict[str, Any]]
     writer: dict[str, str] | None
     waiting_loads: int | None
+    problems: list[str] = field(default_factory=list)
+    apart: str | None = None
 
     @property
     def last_failure(self) -> dict[str, Any] | None:
@@ -68,22 +79,40 @@ class BackfillResult:
     differences: list[TableDifference]
 
 
-def status(home: Home) -> Status:
-    """How the home stands; takes no lock and disturbs no run."""
-    state = read_state(home.current.resolve()) if home.current.exists() else None
+def status(home: Home, settings: Settings | None = None) -> Status:
+    """How the home stands; takes no lock and disturbs no run. With settings also whether raw and what is published
+    belong together.
+    """
+    problems = []
+    state: PipelineState | None = None
+    if home.current.exists():
+        try:
+            with named_damage(home):
+                state = read_state(home.current.resolve())
+        except DamagedFile as damaged:
+            problems.append(str(damaged))
+    elif kept := generations.generations(home):
+        problems.append(
+            f"{home.current} is gone; generations {', '.join(str(one.number) for one in kept)} are there. The next run"
+            f" starts from the newest that can be read; to make it current now: retention restore --home {home.root}"
+        )
     writer = lock_holder(home)
     records = all_records(home)
     alive = records[-1]["run_id"] if writer and records else None
     rows = [as_row(record, alive=alive) for record in reversed(records)]
-    waiting = None if writer else _waiting_loads(home, state)
-    return Status(state, generations.generations(home), rows, writer, waiting)
-
-
-def _waiting_loads(home: Home, state: PipelineState | None) -> int | None:
-    try:
-        return waiting_loads(home, state.applied_load_id if state else -1)
-    except duckdb.IOException:  # a run has begun in between
-        return None
+    waiting, apart = None, None
+    if not writer:
+        try:
+            with named_damage(home):
+                waiting = waiting_loads(home, state.applied_load_id if state else -1)
+                if settings is not None and state is not None:
+                    found = mismatch(home, settings, home.current, state.raw_identity)
+                    apart = found.reason if found else None
+        except DamagedFile as damaged:
+            problems.append(str(damaged))
+        except duckdb.IOException:  # a run has begun in between
+            pass
+    return Status(state, generations.generations(home), rows, writer, waiting, list(dict.fromkeys(problems)), apart)
 
 
 def check(home: Home, settings: Settings, *, assembly: Assembly = PRODUCTION) -> CheckResult:
@@ -92,11 +121,17 @@ def check(home: Home, settings: Settings, *, assembly: Assembly = PRODUCTION) ->
 
     Nights test what they may have changed; this reads all rows (100 million orders: about a minute of processor time).
     """
-    with writer_lock(home):
+    with writer_lock(home), named_damage(home):
+        if damaged := find_damage(home):
+            raise damaged
         settings = with_delivered_segments(home, settings)
         results = [_check_raw(home)] if home.raw_file.exists() else []
         if home.current.exists():
-            results += [_check_data_tests(home, settings, assembly), _check_figures(home, settings, assembly)]
+            results += [
+                _check_belonging(home, settings),
+                _check_data_tests(home, settings, assembly),
+                _check_figures(home, settings, assembly),
+            ]
     return CheckResult(
         [rule for result in results for rule in result.rules],
         [violation for result in results for violation in result.violations],
@@ -111,6 +146,17 @@ def _check_raw(home: Home) -> CheckResult:
         ).fetchall():
             columns.setdefault(table, set()).add(column)
         return _checked(connection, raw_rules(columns))
+
+
+def _check_belonging(home: Home, settings: Settings) -> CheckResult:
+    """raw.duckdb is the one that the published figures were made from."""
+    state = read_state(home.current)
+    apart = mismatch(home, settings, home.current, state.raw_identity) if state else None
+    rule = "raw_and_published_belong_together"
+    if apart is None:
+        return CheckResult([rule], [])
+    examples = [{"why": apart.reason}, *({"raw_does_not_hold": one} for one in apart.lost)]
+    return CheckResult([rule], [Violation(rule, max(1, len(apart.lost)), examples[:EXAMPLES])])
 
 
 def _check_data_tests(home: Home, settings: Settings, assembly: Assembly) -> CheckResult:
@@ -147,7 +193,18 @@ def restore(home: Home, generation: int | None = None) -> Generation:
     what raw holds since. Raises NoSuchGeneration, HomeIsBusy.
     """
     with writer_lock(home):
-        return generations.restore(home, generation)
+        return restore_generation(home, generation)
+
+
+def rebuild(
+    home: Home, settings: Settings, *, without_missing: bool = False, progress: Progress | None = None
+) -> Rebuilt:
+    """Make raw.duckdb anew from the archive; the next run is a full refresh from it.
+
+    Raises CannotRebuild, HomeIsBusy.
+    """
+    with writer_lock(home):
+        return rebuild_raw(home, settings, without_missing=without_missing, progress=progress)
 
 
 def backfill(

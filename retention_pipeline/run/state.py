@@ -6,6 +6,7 @@ from pathlib import Path
 
 import duckdb
 
+from retention_pipeline.ingest.identity import RawIdentity
 from retention_pipeline.warehouse import opened, tables_in
 
 CREATE = """
@@ -17,14 +18,19 @@ create or replace table pipeline_state (
     code_fingerprint varchar not null,
     kpi_fingerprint varchar not null,
     run_id varchar not null,
-    built_at timestamp not null
+    built_at timestamp not null,
+    raw_id varchar,
+    raw_epoch bigint,
+    raw_stamp varchar
 )
 """
 
 
 @dataclass(frozen=True)
 class PipelineState:
-    """applied_load_id: the highest load of raw that the figures contain (-1: none). built_at: naive UTC."""
+    """applied_load_id: the highest load of raw that the figures contain (-1: none). built_at: naive UTC. raw_*: which
+    raw.duckdb that was, and how far it had come (ingest/identity.py).
+    """
 
     generation: int
     applied_load_id: int
@@ -34,6 +40,16 @@ class PipelineState:
     kpi_fingerprint: str
     run_id: str
     built_at: datetime
+    raw_id: str | None = None
+    raw_epoch: int | None = None
+    raw_stamp: str | None = None
+
+    @property
+    def raw_identity(self) -> RawIdentity | None:
+        """None of a generation of before raw had an identity."""
+        if self.raw_id is None or self.raw_epoch is None or self.raw_stamp is None:
+            return None
+        return RawIdentity(self.raw_id, self.raw_epoch, self.raw_stamp)
 
 
 def read_state(warehouse_file: Path) -> PipelineState | None:
@@ -48,11 +64,14 @@ def state_of(connection: duckdb.DuckDBPyConnection) -> PipelineState | None:
     """The state of the open warehouse, None if no run has written one."""
     if "pipeline_state" not in tables_in(connection):
         return None
-    row = connection.execute("select * from pipeline_state").fetchone()
-    return PipelineState(*row) if row else None
+    cursor = connection.execute("select * from pipeline_state")
+    names = [column[0] for column in cursor.description or []]
+    row = cursor.fetchone()
+    return PipelineState(**dict(zip(names, row, strict=True))) if row else None
 
 
 def write_state(connection: duckdb.DuckDBPyConnection, state: PipelineState) -> None:
     """Replace the row."""
     connection.execute(CREATE)
-    connection.execute("insert into pipeline_state values (?, ?, ?, ?, ?, ?, ?, ?)", list(astuple(state)))
+    values = list(astuple(state))
+    connection.execute(f"insert into pipeline_state values ({', '.join('?' for _ in values)})", values)

@@ -13,14 +13,19 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from retention_pipeline import formatting
 from retention_pipeline.audit import AuditError, AuditResult, audit
 from retention_pipeline.formatting import few_of_each
 from retention_pipeline.freshness.figures import write_figure_marks
 from retention_pipeline.freshness.sources import check_blocks, not_fresh, source_states
+from retention_pipeline.ingest.identity import raw_identity
 from retention_pipeline.ingest.loads import any_rows, max_load_id, waiting_loads
 from retention_pipeline.publish import exports, generations
+from retention_pipeline.publish.provenance import Mismatch, RawLacksLoads, mismatch, write_pipeline_loads
 from retention_pipeline.publish.quality import write_data_quality
+from retention_pipeline.publish.recovery import recover
 from retention_pipeline.read.headline import Headline, read_headline
+from retention_pipeline.run.damage import named_damage
 from retention_pipeline.run.lock import writer_lock
 from retention_pipeline.run.mode import decide_mode
 from retention_pipeline.run.records import (
@@ -162,6 +167,9 @@ def build_step(
     with _step(home, run, "build") as notes:
         previous = read_state(home.current)
         fingerprints = _fingerprints(settings, assembly)
+        apart = mismatch(home, settings, home.current, previous.raw_identity) if previous else None
+        if apart is not None and apart.lost:
+            _told_or_refused(home, run, apart, say)
         mode = decide_mode(
             previous,
             as_of=run.as_of,
@@ -170,6 +178,7 @@ def build_step(
             asked=run.full_refresh,
             months=run.months,
             waiting_loads=waiting_loads(home, previous.applied_load_id) if previous else 0,
+            mismatch=apart.reason if apart else None,
         )
         say(f"{mode.name}: {mode.reason}")
         notes.update(mode=mode.name, reason=mode.reason, **fingerprints)
@@ -188,9 +197,27 @@ def build_step(
             on_event=on_event,
             project_dir=assembly.project_dir,
         )
-        notes.update(generation=number, applied_load_id=max_load_id(home))
+        identity = raw_identity(home)
+        notes.update(
+            generation=number, applied_load_id=max_load_id(home), raw_identity=asdict(identity) if identity else None
+        )
     stop_for_test("build")
     return Built(mode, number, result)
+
+
+def _told_or_refused(home: Home, run: Run, apart: Mismatch, say: Progress) -> None:
+    """Where raw does not hold what the published figures were made from: said where a full refresh was asked for, else
+    refused, for what would be published then lacks it. Raises RawLacksLoads.
+    """
+    lacks = f"{apart.reason}, and it does not hold {formatting.counted(len(apart.lost), 'load')} of it"
+    if run.full_refresh:
+        say(f"warning: {lacks}; the figures are made without:\n{apart.lost_in_words()}")
+        return
+    raise RawLacksLoads(
+        f"{lacks}:\n{apart.lost_in_words()}\n"
+        f"Nothing was published. To load everything again from {home.archive}: retention rebuild --home {home.root}\n"
+        f"To publish without these loads: retention run --full-refresh --home {home.root}"
+    )
 
 
 def figures_step(
@@ -268,8 +295,12 @@ def publish_step(home: Home, settings: Settings, run: Run, *, progress: Progress
                     kpi_fingerprint=record["kpi_fingerprint"],
                     run_id=run.run_id,
                     built_at=run.started_at,
+                    raw_id=(record.get("raw_identity") or {}).get("raw_id"),
+                    raw_epoch=(record.get("raw_identity") or {}).get("epoch"),
+                    raw_stamp=(record.get("raw_identity") or {}).get("stamp"),
                 ),
             )
+            write_pipeline_loads(connection, home)
             write_pipeline_runs(connection, home, run)
         path = generations.publish(home, number, keep=settings.publish.keep_generations)
         counts = row_counts(path)
@@ -311,6 +342,8 @@ def run(
     users.
     """
     with writer_lock(home):
+        if recovered := recover(home, thorough=full_refresh):
+            (progress or _silent)(recovered)
         this = begin_run(home, as_of, now=now, full_refresh=full_refresh, command=command, run_id=run_id, months=months)
         ingested = ingest_step(home, settings, this, progress=progress, assembly=assembly) if with_ingest else None
         built = build_step(home, settings, this, progress=progress, assembly=assembly)
@@ -353,7 +386,7 @@ def _step(home: Home, run: Run, name: str, *, keeps_next: bool = False) -> Itera
     with writer_lock(home):
         start_run(home, run)
         try:
-            with recorded(home, run, name) as notes:
+            with recorded(home, run, name) as notes, named_damage(home):
                 yield notes
         except BaseException:
             if not keeps_next:

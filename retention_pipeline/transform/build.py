@@ -236,6 +236,5 @@ def _example_rows(home: Home, sql: str | None, count: int = 3) -> list[str]:
 def _empty_database(home: Home) -> Path:
     """What stands where there is no previous generation to read."""
     path = home.warehouse / "empty.duckdb"
-    if not path.exists():
-        create_database(path)
+    create_database(path)  # always: what lies there may be half of one
     return path

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -179,6 +180,6 @@ def test_init_makes_settings_that_can_be_checked_and_never_overwrites(
 
 
 def test_status_before_the_first_run_is_no_error(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    home.current.unlink()
+    shutil.rmtree(home.published)
     out, _ = answer(capsys, "status", "--json", "--home", str(home.root))
     assert json.loads(out)["published"] is None

@@ -7,6 +7,7 @@ import duckdb
 import pytest
 
 from retention_pipeline.publish import generations
+from retention_pipeline.publish.recovery import restore
 from retention_pipeline.run.lock import lock_file, lock_holder, writer_lock
 from retention_pipeline.settings import Home
 
@@ -88,7 +89,7 @@ def test_beginning_sweeps_what_a_killed_run_left(home: Home) -> None:
 def test_after_going_back_the_newer_generations_stay_until_they_are_pruned(home: Home) -> None:
     for number in (1, 2, 3):
         publish(home, number, f"create table t as select {number} as x")
-    generations.restore(home, 1)
+    restore(home, 1)
     generations.sweep(home)
     assert [generation.number for generation in generations.generations(home)] == [1, 2, 3]
     assert generations.next_number(home) == 4
@@ -102,7 +103,7 @@ def test_after_going_back_the_newer_generations_stay_until_they_are_pruned(home:
 def test_the_current_generation_is_never_pruned(home: Home) -> None:
     for number in (1, 2, 3):
         publish(home, number, f"create table t as select {number} as x")
-    generations.restore(home, 1)
+    restore(home, 1)
     generations.prune(home, 1)
     assert [(one.number, one.is_current) for one in generations.generations(home)] == [(1, True), (3, False)]
 

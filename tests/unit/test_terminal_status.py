@@ -17,7 +17,16 @@ def quality(dataset: str, measure: str, value: float | None = None, **more: Any)
 
 
 def printed(rows: list[dict[str, Any]]) -> list[str]:
-    answer = {"published": None, "writer": None, "waiting_loads": 0, "marked_because": [], "sources": [], "runs": []}
+    answer = {
+        "published": None,
+        "writer": None,
+        "waiting_loads": 0,
+        "problems": [],
+        "raw_is_another": None,
+        "marked_because": [],
+        "sources": [],
+        "runs": [],
+    }
     console = Console(record=True, width=80)
     print_status(console, Home(Path("shop")), answer | {"quality": rows}, datetime(2026, 11, 28, tzinfo=UTC))
     return [line.rstrip() for line in console.export_text().splitlines()]

@@ -6,7 +6,7 @@ failure says.
 
 import errno
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
@@ -15,10 +15,11 @@ import dagster as dg
 import duckdb
 
 from retention_pipeline.orchestration.workspace import Workspace
+from retention_pipeline.publish.recovery import recover
 from retention_pipeline.run import steps
 from retention_pipeline.run.lock import HomeIsBusy, writer_lock
 from retention_pipeline.run.records import Run
-from retention_pipeline.run.state import read_state
+from retention_pipeline.run.state import PipelineState, read_state
 from retention_pipeline.run.steps import Assembly
 from retention_pipeline.settings import Home, Settings, SettingsError
 
@@ -167,7 +168,7 @@ def night_resource(
         assert dagster_run is not None
         given = context.resource_config.get("as_of")
         today = business_day(work.settings, clock())
-        published = read_state(work.home.current)
+        published = _published(work.home)
         is_backfill = published is not None and asks_for_the_past(dagster_run.tags, given, today)
         if given:
             as_of = date.fromisoformat(given)
@@ -192,6 +193,18 @@ def night_resource(
             yield opened
 
     return night
+
+
+def _published(home: Home) -> PipelineState | None:
+    """The published state, from the newest readable generation where the link is lost; what else is wrong is said by
+    the first step.
+    """
+    with suppress(HomeIsBusy), writer_lock(home):
+        recover(home)
+    try:
+        return read_state(home.current)
+    except duckdb.Error:
+        return None
 
 
 def business_day(settings: Settings, now: datetime) -> date:

@@ -9,6 +9,7 @@ import tiny_warehouse as tiny
 from tiny_runs import APRIL, LATE, broken_copy, later, night
 
 from retention_pipeline.publish import generations
+from retention_pipeline.publish.recovery import NoSuchGeneration
 from retention_pipeline.run import operations
 from retention_pipeline.run.records import all_records
 from retention_pipeline.settings import Home
@@ -32,10 +33,10 @@ def test_a_restored_generation_is_current_and_the_next_run_catches_up(home: Home
 
 
 def test_a_generation_that_is_not_kept_cannot_be_restored(home: Home, project: Path) -> None:
-    with pytest.raises(generations.NoSuchGeneration, match="nothing has been published"):
+    with pytest.raises(NoSuchGeneration, match="nothing has been published"):
         operations.restore(home)
     night(home, project)
-    with pytest.raises(generations.NoSuchGeneration, match="generation 7 is not kept; kept are 1"):
+    with pytest.raises(NoSuchGeneration, match="generation 7 is not kept; kept are 1"):
         operations.restore(home, 7)
 
 
@@ -89,7 +90,7 @@ def test_a_backfill_repairs_a_damaged_table_and_says_so(home: Home, project: Pat
 
 
 def test_a_backfill_before_the_first_run_says_that_there_is_nothing_to_recompute(home: Home, project: Path) -> None:
-    with pytest.raises(generations.NoSuchGeneration, match="the first run makes all history"):
+    with pytest.raises(NoSuchGeneration, match="the first run makes all history"):
         operations.backfill(home, tiny.settings(), APRIL, APRIL, now=later(), assembly=tiny.assembly(project))
 
 

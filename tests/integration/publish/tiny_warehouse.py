@@ -4,6 +4,7 @@ A customer is active in the months in which they order. Run as a program (`pytho
 it does one run, so that a test can have it killed.
 """
 
+import hashlib
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 
 import duckdb
 
+from retention_pipeline.ingest.identity import begin_epoch, create_identity
 from retention_pipeline.run.steps import Assembly, run
 from retention_pipeline.settings import Home, Settings, parse_settings
 from retention_pipeline.warehouse import sql_text
@@ -167,8 +169,9 @@ def ingest(home: Home, settings: Settings, *, datasets: list[str] | None, now: d
     )
     connection.execute(
         "create table if not exists raw.ledger (load_id bigint, dataset varchar, source varchar, file_name varchar, "
-        "status varchar, error varchar, drift varchar, finished_at timestamp)"
+        "sha256 varchar, n_good bigint, status varchar, error varchar, drift varchar, finished_at timestamp)"
     )
+    create_identity(connection)
     for path in sorted((home.root / "landing").glob("*.csv")):
         seen = connection.execute("select 1 from raw.ledger where file_name = ?", [path.name]).fetchall()
         if seen:
@@ -183,9 +186,10 @@ def ingest(home: Home, settings: Settings, *, datasets: list[str] | None, now: d
                 "insert into raw.orders values (?, ?, ?, ?, ?, 1)", [order_id, customer_id, day, amount, load_id]
             )
         connection.execute(
-            "insert into raw.ledger values (?, 'orders', 'orders', ?, 'loaded', null, '{}', ?)",
-            [load_id, path.name, now],
+            "insert into raw.ledger values (?, 'orders', 'orders', ?, ?, ?, 'loaded', null, '{}', ?)",
+            [load_id, path.name, hashlib.sha256(path.read_bytes()).hexdigest(), len(rows), now],
         )
+        begin_epoch(connection, now)
         connection.execute("commit")
         result.loads.append(Load("orders", "orders", path.name, "loaded", len(rows)))
     connection.close()

@@ -1,0 +1,240 @@
+"""raw.duckdb made again from the archive: the bytes of every load, in the order in which they were loaded.
+
+The order stands in the ledger of raw.duckdb, where that can still be read, and in `pipeline_loads` of the published
+generations; both together, for neither may have all. A file whose bytes come twice is loaded where it came first, as in
+a night; a pull is loaded each time. What archived pulls cannot tell is which rows the source had no longer
+(`deletes: compare_keys`): the next pull reads the whole table again and finds out.
+
+The new file is made beside the old one and takes its place when it is whole.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.ingest.archive import UnusableFileError, take
+from retention_pipeline.ingest.file_night import BYTES_AT_ONCE, FILES_AT_ONCE, FileNight
+from retention_pipeline.ingest.landing import DeliveredFile
+from retention_pipeline.ingest.result import LoadResult
+from retention_pipeline.ingest.schema import open_raw
+from retention_pipeline.ingest.source_night import SourceNight
+from retention_pipeline.ingest.staging import TooManyBadError
+from retention_pipeline.settings import FileSource, Home, PostgresSource, Settings
+from retention_pipeline.warehouse import opened, opened_raw, tables_in
+
+NAMED_AT_MOST = 5
+
+
+class CannotRebuild(Exception):
+    """raw.duckdb cannot be made again as a whole; str() says what is missing. Nothing was changed."""
+
+
+@dataclass(frozen=True)
+class PastLoad:
+    """A load as a ledger has it, and the copy of its bytes (None: there is none in the archive)."""
+
+    load_id: int
+    dataset: str
+    source: str
+    file_name: str
+    sha256: str
+    loaded_at: datetime
+    copy: Path | None
+
+
+@dataclass
+class Rebuilt:
+    """loads: what came of each load. replaced: where the former raw.duckdb is now (None: there was none).
+
+    left_out: loads without a copy or a source, in words; unknown: archived files that no ledger names.
+    """
+
+    loads: list[LoadResult] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    unknown: list[Path] = field(default_factory=list)
+    replaced: Path | None = None
+
+
+def rebuild_raw(
+    home: Home,
+    settings: Settings,
+    *,
+    without_missing: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Rebuilt:
+    """Make raw.duckdb anew; call under the writer lock. `without_missing`: loads whose copy or source is gone are left
+    out instead of refusing. Raises CannotRebuild.
+    """
+    loads = past_loads(home)
+    known = {load.sha256 for load in loads}
+    result = Rebuilt(unknown=[path for path in archived_files(home) if path.name.split(".")[0] not in known])
+    for load in loads:
+        if load.source not in settings.sources:
+            result.left_out.append(f"{_named(load)}: settings.yaml has no source {load.source}")
+        elif load.copy is None:
+            result.left_out.append(f"{_named(load)}: its copy is not in {home.archive / load.dataset}")
+    if result.left_out and not without_missing:
+        raise CannotRebuild(
+            f"raw.duckdb cannot be rebuilt as a whole:\n{_some(result.left_out)}\n"
+            "Nothing was changed. To leave these out: retention rebuild --without-missing"
+        )
+    usable = [load for load in loads if load.copy is not None and load.source in settings.sources]
+    if not usable:
+        raise CannotRebuild(
+            f"No ledger and no generation names a load whose copy is in {home.archive}. To begin with what lies in the"
+            f" landing folders: move {home.raw_file} away, then retention run"
+        )
+    made = home.warehouse / "raw.rebuilt.duckdb"
+    scratch = home.warehouse / "raw.scratch"
+    for path in (made, made.with_name(f"{made.name}.wal")):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(scratch, ignore_errors=True)
+    connection = open_raw(made)
+    try:
+        for (source, loaded_at), group in itertools.groupby(usable, lambda load: (load.source, load.loaded_at)):
+            result.loads += _load(connection, home, settings, source, loaded_at, list(group), scratch, progress)
+        connection.execute("checkpoint raw_store")
+    finally:
+        connection.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+    if home.raw_file.exists():
+        result.replaced = _put_aside(home)
+    os.replace(made, home.raw_file)
+    return result
+
+
+def _put_aside(home: Home) -> Path:
+    """Give the former raw.duckdb a second name; it keeps its own until the new one takes it."""
+    replaced = home.warehouse / "raw.replaced.duckdb"
+    replaced.unlink(missing_ok=True)
+    try:
+        os.link(home.raw_file, replaced)
+    except OSError:  # a file system without links
+        shutil.copy(home.raw_file, replaced)
+    log = home.raw_file.with_name(f"{home.raw_file.name}.wal")
+    if log.exists():  # else it would be applied to the new file
+        os.replace(log, replaced.with_name(f"{replaced.name}.wal"))
+    return replaced
+
+
+def past_loads(home: Home) -> list[PastLoad]:
+    """The loads that the ledger and the published generations know, from the first on: files once, pulls each time."""
+    found: dict[tuple[str, str, str, datetime], PastLoad] = {}
+    rows = _ledger_of_raw(home)
+    for file in sorted(home.published.glob("g*.duckdb")) if home.published.exists() else ():
+        rows += _loads_of_generation(file)
+    for load_id, dataset, source, file_name, sha256, loaded_at in rows:
+        if sha256 is not None and dataset in CONTRACTS:
+            copy = next((home.archive / dataset).glob(f"{sha256}.*"), None)
+            load = PastLoad(load_id, dataset, source, file_name, sha256, loaded_at, copy)
+            found.setdefault((dataset, source, sha256, loaded_at), load)
+    return sorted(found.values(), key=lambda load: (load.loaded_at, load.load_id))
+
+
+def archived_files(home: Home) -> list[Path]:
+    """The copies in the archive."""
+    folders = [home.archive / dataset for dataset in CONTRACTS]
+    return sorted(path for folder in folders if folder.exists() for path in folder.iterdir() if path.is_file())
+
+
+def _ledger_of_raw(home: Home) -> list[tuple]:
+    """Also refused files, which are refused again, or loaded where the settings have changed."""
+    if not home.raw_file.exists():
+        return []
+    try:
+        with opened_raw(home) as connection:
+            return connection.execute(
+                "select load_id, dataset, source, file_name, sha256, finished_at from raw.ledger order by load_id"
+            ).fetchall()
+    except duckdb.Error:  # it is damaged, which may be why it is to be rebuilt
+        return []
+
+
+def _loads_of_generation(file: Path) -> list[tuple]:
+    try:
+        with opened(file, read_only=True) as connection:
+            if "pipeline_loads" not in tables_in(connection):
+                return []
+            return connection.execute(
+                "select load_id, dataset, source, file_name, sha256, loaded_at from pipeline_loads order by load_id"
+            ).fetchall()
+    except duckdb.Error:
+        return []
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection,
+    home: Home,
+    settings: Settings,
+    name: str,
+    loaded_at: datetime,
+    loads: list[PastLoad],
+    scratch: Path,
+    progress: Callable[[str], None] | None,
+) -> list[LoadResult]:
+    """Loads of one source that came in one run."""
+    source = settings.sources[name]
+    kind = ArchivedPulls if isinstance(source, PostgresSource) else ArchivedFiles
+    contract = CONTRACTS[settings.dataset_of(name)]
+    return kind(
+        connection, home, settings, name, source, contract, scratch, loaded_at, progress, past=tuple(loads)
+    ).run()
+
+
+@dataclass
+class ArchivedFiles(FileNight):
+    """Files of a source as they were loaded once, from their copies."""
+
+    past: Sequence[PastLoad] = ()
+
+    def load(self) -> None:
+        assert isinstance(self.source, FileSource)
+        for load in self.past:
+            assert load.copy is not None
+            self.load_id = max(self.load_id, load.load_id)
+            # No stamp: the file in the landing folder is looked at again by the next run.
+            file = DeliveredFile(load.copy, load.file_name, load.copy.stat().st_size, "", math.inf)
+            self._look_at(file, self.source)
+            if len(self.waiting) >= FILES_AT_ONCE or self.waiting_bytes >= BYTES_AT_ONCE:
+                self.bring_in()
+
+
+@dataclass
+class ArchivedPulls(SourceNight):
+    """Pulls of a source as they were loaded once, from their copies; what a pull says holds, as it did then."""
+
+    past: Sequence[PastLoad] = ()
+    rereads_of_ties_only = True
+
+    def load(self) -> None:
+        for load in self.past:
+            assert load.copy is not None
+            self.load_id = max(self.load_id, load.load_id)
+            record = self.new_record(load.file_name, load.copy.stat().st_size)
+            record.sha256, record.result.is_pull = load.sha256, True
+            self.rereads[record.result.load_id or 0] = self.ledger.former_loads()
+            try:
+                self.stage(take(load.copy, "csv", load.copy.parent, self.scratch), record)
+            except (UnusableFileError, TooManyBadError) as error:
+                record.result.status, record.result.error = "refused", str(error)
+            self.wait(None, record)
+            self.bring_in()
+
+
+def _named(load: PastLoad) -> str:
+    return f"{load.dataset}: {load.file_name}, loaded {load.loaded_at:%Y-%m-%d %H:%M} UTC"
+
+
+def _some(lines: list[str]) -> str:
+    more = [f"and {len(lines) - NAMED_AT_MOST:,} more"] if len(lines) > NAMED_AT_MOST else []
+    return "\n".join(f"  {line}" for line in [*lines[:NAMED_AT_MOST], *more])

@@ -1,0 +1,53 @@
+"""Damaged files of a home: which one it is, and the command that helps.
+
+DuckDB says in the middle of some query that a block does not have its checksum; whoever reads that wants to know which
+file, and what to do about it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from retention_pipeline.publish import generations
+from retention_pipeline.settings import Home
+from retention_pipeline.warehouse import DamagedFile, damage, looks_damaged
+
+
+@contextmanager
+def named_damage(home: Home) -> Iterator[None]:
+    """Turn an error that comes from a damaged file of the home into DamagedFile."""
+    try:
+        yield
+    except DamagedFile:
+        raise
+    except Exception as error:
+        found = damaged_file(home, error)
+        if found is None:
+            raise
+        raise found from error
+
+
+def damaged_file(home: Home, error: BaseException) -> DamagedFile | None:
+    """The damaged file behind an error, with what to do; None if there is none."""
+    return find_damage(home) if looks_damaged(error) else None
+
+
+def find_damage(home: Home) -> DamagedFile | None:
+    """The first of the home's files that cannot be read to its last row, with what to do; None if all can."""
+    if home.current.exists() and (reason := damage(home.current.resolve())):
+        return DamagedFile(f"{home.current.resolve()} is damaged: {reason}.\n{_helps_generation(home)}")
+    if home.raw_file.exists() and (reason := damage(home.raw_file)):
+        return DamagedFile(
+            f"{home.raw_file} is damaged: {reason}.\n"
+            f"To load everything again from {home.archive}: retention rebuild --home {home.root}"
+        )
+    return None
+
+
+def _helps_generation(home: Home) -> str:
+    others = [one for one in generations.generations(home) if not one.is_current and damage(one.path) is None]
+    if others:
+        return (
+            f"To go back to generation {others[-1].number}, from which the next run catches up: "
+            f"retention restore --home {home.root}"
+        )
+    return f"No other generation is kept. To compute all figures anew: retention run --full-refresh --home {home.root}"
