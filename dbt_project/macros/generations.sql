@@ -11,7 +11,8 @@
 {% macro fact(model) -%}
   {%- do ref('night_touched') -%}
   {%- set is_sum = config.get('materialized') == 'contributions' -%}
-  {%- if not var('night') or (var('backfill') and is_sum) -%} {{ ref(model) }}
+  {%- if not is_built(model) -%} {%- do ref(model) -%} {{ no_rows_of(model) }}
+  {%- elif not var('night') or (var('backfill') and is_sum) -%} {{ ref(model) }}
   {%- elif is_sum -%} (select * from {{ touched_rows(ref(model)) }} where customer_key in (select customer_key from {{ changed_customers(this) }}))
   {%- else -%} {{ touched_rows(ref(model)) }}
   {%- endif -%}
@@ -50,7 +51,7 @@
       {%- do open.extend(facts_among(graph.nodes[fact].depends_on.nodes)) -%}
     {%- endif -%}
   {%- endfor -%}
-  {%- for fact in direct -%}
+  {%- for fact in direct if is_built(graph.nodes[fact].name) -%}
     select customer_key from {{ changed_customers(this.incorporate(path={"identifier": graph.nodes[fact].name})) }}
     union
   {% endfor -%}
@@ -73,7 +74,25 @@
 {%- endmacro %}
 
 {# A table of the generation that this run starts from. #}
-{% macro previous(model) -%} previous.main.{{ model }} {%- endmacro %}
+{% macro previous(model) -%} {%- if is_built(model) -%} previous.main.{{ model }} {%- else -%} {{ no_rows_of(model) }} {%- endif -%} {%- endmacro %}
+
+{# Whether a run builds a model: the datasets that it needs are connected (its yml: config.meta.needs, needs_any). #}
+{% macro is_built(model) -%} {{ return(model not in var('absent_models')) }} {%- endmacro %}
+
+{# What a model reads that is built in more homes than the other one: no rows where that is absent. #}
+{% macro ref_if_built(model) -%}
+  {%- set relation = ref(model) -%}
+  {%- if is_built(model) -%} {{ relation }} {%- else -%} {{ no_rows_of(model) }} {%- endif -%}
+{%- endmacro %}
+
+{# An absent model as a relation of its columns, which its yml lists with their types. #}
+{% macro no_rows_of(model) -%}
+  {%- if not execute -%} (select 1) {%- else -%}
+  {%- set columns = graph.nodes['model.retention.' ~ model].columns.values() | selectattr('data_type') | list -%}
+  {%- if not columns -%} {%- do exceptions.raise_compiler_error(model ~ ' is absent from this run and its yml lists no columns to read instead') -%} {%- endif -%}
+  (select {% for column in columns %}cast(null as {{ column.data_type }}) as {{ column.name }}{{ ', ' if not loop.last }}{% endfor %} where false)
+  {%- endif -%}
+{%- endmacro %}
 
 {# The text of a model, turned to the previous generation: its facts, its calendar, its as_of. #}
 {% macro on_previous_generation(sql, relation) -%}

@@ -25,7 +25,9 @@
 {%- for grain in grains() -%}
     {%- do conditions.append(['int_segment_spans', 'not is_first_value and ' ~ falls_due(period_end(grain, period_start(grain, 'start_date')))]) -%}
 {%- endfor -%}
-{{ return(conditions) }}
+{%- set built = [] -%}
+{%- for mark in conditions if is_built(mark[0]) -%} {%- do built.append(mark) -%} {%- endfor -%}
+{{ return(built) }}
 {%- endmacro %}
 
 {# The day, so many days later, lies in [previous as_of, as_of). Plain columns are compared with constants, so that storage can skip what is far away. #}

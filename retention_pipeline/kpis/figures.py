@@ -81,7 +81,9 @@ def measured(kpi: Kpi, cells: str, rules: Rules) -> str:
 
 
 def figures_statement(cells: dict[Family, str], rules: Rules) -> str:
-    """SQL: the KPI rows (columns FIGURES) of the given relations of cells, by family."""
+    """SQL: the KPI rows (columns FIGURES) of the given relations of cells, by family; no rows of no family."""
+    if not cells:
+        return f"select {', '.join(FIGURES)} from retention_kpis where false"
     parts = [measured(kpi, relation, rules) for family, relation in cells.items() for kpi in family_kpis(family)]
     low, high = wilson("value", "denominator")
     return f"""with measured as (

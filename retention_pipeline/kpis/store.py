@@ -106,7 +106,7 @@ def written(
     """The statements of write_kpis in their order; returns what changed."""
     connection.execute(f"create table if not exists {TABLE} ({', '.join(f'{n} {t}' for n, t in COLUMNS.items())})")
     before = count_rows(connection, TABLE)
-    customer_months = "customer_months" if columns_of(connection, "customer_months") else "period_customers"
+    customer_months = customer_months_in(connection)
     for family in families:
         kept_gaps = kept_cells(family) if has_gaps(connection, family) else None
         statement = cells_statement(family, rules, customer_months, kept_gaps)
@@ -127,6 +127,19 @@ def written(
     keep_cells(connection, families)
     write_definitions(connection)
     return KpiResult(count_rows(connection, TABLE), changed, removed, months)
+
+
+NO_CUSTOMER_MONTHS = """(
+    select '' as grain, '' as basis, '' as segment_dimension, '' as segment_value, date '1970-01-01' as period_start,
+        0::bigint as customers_start, 0::bigint as customers_lost
+    where false
+)"""
+
+
+def customer_months_in(connection: duckdb.DuckDBPyConnection) -> str:
+    """The relation with customers per month; no rows in a home that has neither orders nor subscriptions."""
+    there = (table for table in ("customer_months", "period_customers") if columns_of(connection, table))
+    return next(there, NO_CUSTOMER_MONTHS)
 
 
 def new_cells(family: Family) -> str:

@@ -53,6 +53,7 @@ def export_tables(home: Home) -> tuple[list[Path], list[str]]:
                     files.append(_export(connection, table, folder))
                 except (OSError, duckdb.Error) as error:
                     problems.append(f"{table}: {error}")
+            _remove_copies(folder, except_of=exported_tables(connection))
     except (OSError, duckdb.Error) as error:
         problems.append(str(error))
     return files, problems
@@ -63,6 +64,14 @@ def exported_tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
     present = tables_in(connection)
     periods = sorted(name for name in present if name.startswith("period_"))
     return [name for name in EXPORTED if name in present] + periods
+
+
+def _remove_copies(folder: Path, except_of: list[str]) -> None:
+    """Remove copies of tables that the generation does not have: those of a dataset that was connected before."""
+    for path in folder.glob("*.parquet"):
+        is_ours = path.stem in EXPORTED or path.stem.startswith("period_")
+        if is_ours and path.stem not in except_of:
+            path.unlink()
 
 
 def _export(connection: duckdb.DuckDBPyConnection, table: str, folder: Path) -> Path:

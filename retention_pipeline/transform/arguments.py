@@ -4,7 +4,7 @@ Nothing is run here, so that what dbt is told is tested as data.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -63,8 +63,11 @@ def dbt_vars(
     run_id: str,
     connected_datasets: Iterable[str],
     backfill: tuple[date, date] | None = None,
+    absent_models: Iterable[str] = (),
 ) -> dict[str, Any]:
     """dbt's vars as JSON-able values: dates as YYYY-MM-DD, absent ones null.
+
+    `absent_models` are not built (selection.py); whoever reads one of them reads no rows.
 
     On a full refresh nothing of a previous generation is told: `night` is false, `applied_load_id` -1, `previous_as_of`
     null.
@@ -85,17 +88,25 @@ def dbt_vars(
         "history_start": values["history_start"],
         "cohort_max_age": dict(values["cohort_max_age"]),
         "datasets": datasets,
+        "absent_models": sorted(absent_models),
         "segments": resolved_segments(settings.segments, datasets),
         "max_segment_values": values["max_segment_values"],
     }
 
 
-def dbt_arguments(project_dir: Path, variables: dict[str, Any], *, target_path: Path, log_path: Path) -> list[str]:
+def dbt_arguments(
+    project_dir: Path,
+    variables: dict[str, Any],
+    *,
+    target_path: Path,
+    log_path: Path,
+    excluded: Sequence[str] = (),
+) -> list[str]:
     """The command line of the one dbt invocation of a run: models, seeds and data tests, in order of dependence.
 
     dbt's unit tests check models against made-up rows; they belong to the test suite, not to a night. `--full-refresh`
     is not used: the var `night` says what a model does. dbt's manifest is not written again; of the results the
-    build writes what is kept.
+    build writes what is kept. `excluded`: models and tests of datasets that are not connected.
     """
     return [
         "build",
@@ -111,6 +122,7 @@ def dbt_arguments(project_dir: Path, variables: dict[str, Any], *, target_path: 
         json.dumps(variables, sort_keys=True),
         "--exclude-resource-type",
         "unit_test",
+        *(["--exclude", *excluded] if excluded else []),
         "--log-level",
         "none",
         "--log-level-file",

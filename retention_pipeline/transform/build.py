@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -15,7 +15,8 @@ from retention_pipeline.settings import Home, Settings
 from retention_pipeline.testing import stopping_listeners
 from retention_pipeline.transform.arguments import dbt_arguments, dbt_environment, dbt_vars
 from retention_pipeline.transform.input_checks import check_aliases, check_rates
-from retention_pipeline.transform.manifest import PROJECT, parsed_project
+from retention_pipeline.transform.manifest import PROJECT, manifest_json, parsed_project
+from retention_pipeline.transform.selection import absent_models, excluded_nodes
 from retention_pipeline.warehouse import attach, create_database, opened
 
 NAMED_AT_MOST = 5
@@ -79,6 +80,8 @@ def build(
     whatever happens. Raises InputError (an alias cycle, a missing rate) and BuildError, both with a message for users.
     """
     check_aliases(home, timezone=settings.business.timezone, as_of=as_of)
+    manifest = manifest_json(project_dir)
+    absent = absent_models(manifest, settings.connected_datasets)
     variables = dbt_vars(
         settings,
         as_of=as_of,
@@ -88,9 +91,16 @@ def build(
         run_id=run_id,
         connected_datasets=settings.connected_datasets,
         backfill=backfill,
+        absent_models=absent,
     )
     target_path = home.runs / run_id / "dbt"
-    arguments = dbt_arguments(project_dir, variables, target_path=target_path, log_path=target_path)
+    arguments = dbt_arguments(
+        project_dir,
+        variables,
+        target_path=target_path,
+        log_path=target_path,
+        excluded=excluded_nodes(manifest, absent),
+    )
     previous = previous_file.resolve() if previous_file else _empty_database(home)
     try:
         with environment(dbt_environment(home, previous)):
@@ -108,6 +118,7 @@ def build(
         check_rates(home.next_file, as_of=as_of, reporting_currency=settings.business.reporting_currency)
     if failed or not result.success:
         raise BuildError(_explain(home, result, nodes, failed, target_path / "dbt.log"), nodes)
+    drop_tables(home.next_file, absent)
     _keep_only(target_path, "dbt.log", RESULTS_FILE)
     return BuildResult(nodes, row_counts(home.next_file), variables)
 
@@ -136,6 +147,18 @@ def close_connections() -> None:
     if open_environment is not None:
         with suppress(duckdb.Error):
             open_environment.close()
+
+
+def drop_tables(warehouse_file: Path, names: Iterable[str]) -> None:
+    """Drop these tables and views of schema main where they exist: those of a dataset that was connected before."""
+    wanted = set(names)
+    with opened(warehouse_file) as connection:
+        for kind in ("view", "table"):
+            found = connection.execute(
+                f"select {kind}_name from duckdb_{kind}s() where schema_name = 'main' and not internal"
+            ).fetchall()
+            for name in sorted(wanted.intersection(name for (name,) in found)):
+                connection.execute(f'drop {kind} "{name}"')
 
 
 def row_counts(warehouse_file: Path) -> dict[str, int]:

@@ -12,7 +12,8 @@ from typing import Any
 from retention_pipeline.settings import Settings
 from retention_pipeline.transform.arguments import dbt_vars
 from retention_pipeline.transform.build import BuildError, close_connections, environment, invoke
-from retention_pipeline.transform.manifest import FILES, PROJECT
+from retention_pipeline.transform.manifest import FILES, PROJECT, manifest_json
+from retention_pipeline.transform.selection import absent_models, excluded_nodes
 from retention_pipeline.warehouse import create_database
 
 
@@ -31,6 +32,9 @@ def compiled_data_tests(
     """Every data test of the project, as a full refresh would run it; `night`: as a night would, which needs the
     tables of that night. Takes some seconds. Raises BuildError.
     """
+    manifest = manifest_json(project_dir)
+    absent = absent_models(manifest, settings.connected_datasets)
+    excluded = excluded_nodes(manifest, absent)
     variables = dbt_vars(
         settings,
         as_of=as_of,
@@ -39,12 +43,14 @@ def compiled_data_tests(
         full_refresh=not night,
         run_id="check",
         connected_datasets=settings.connected_datasets,
+        absent_models=absent,
     )
     with tempfile.TemporaryDirectory() as folder:
         files = {variable: Path(folder) / name for variable, name in FILES.items()}
         for path in files.values():
             create_database(path)
         arguments = ["compile", "--select", "resource_type:test", "--vars", json.dumps(variables), "--no-write-json"]
+        arguments += ["--exclude", *excluded] if excluded else []
         for name, path in {"project": project_dir, "profiles": project_dir}.items():
             arguments += [f"--{name}-dir", str(path)]
         arguments += ["--target-path", folder, "--log-path", folder, "--log-level", "none", "--no-version-check"]

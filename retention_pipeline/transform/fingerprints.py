@@ -15,7 +15,7 @@ from retention_pipeline.transform.arguments import resolved_segments
 MODEL_FOLDERS = ("models", "macros", "seeds")
 TESTS = Path("macros/tests.sql")  # macros that no model calls
 # Keys of dbt's YAML under which nothing stands that changes a model. Everything else counts.
-WORDS = frozenset({"description", "meta", "docs", "data_tests", "tests", "unit_tests"})
+WORDS = frozenset({"description", "docs", "data_tests", "tests", "unit_tests"})
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, where PyYAML has it
 
 

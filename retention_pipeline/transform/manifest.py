@@ -64,9 +64,9 @@ def parsed_project(project: Path = PROJECT) -> Path:
     return store / fingerprint
 
 
-def manifest_json() -> dict[str, Any]:
+def manifest_json(project: Path = PROJECT) -> dict[str, Any]:
     """dbt's manifest as Dagster reads it: nodes, sources, tests and what depends on what."""
-    return _read_manifest_json(parsed_project() / "manifest.json")
+    return _read_manifest_json(parsed_project(project) / "manifest.json")
 
 
 def manifest_object() -> Any:

@@ -17,7 +17,8 @@ import duckdb
 from retention_pipeline.settings import Settings
 from retention_pipeline.transform.arguments import dbt_vars
 from retention_pipeline.transform.build import close_connections, environment
-from retention_pipeline.transform.manifest import PROJECT, parsed_project
+from retention_pipeline.transform.manifest import PROJECT, manifest_json, manifest_object
+from retention_pipeline.transform.selection import absent_models, excluded_nodes
 
 AS_OF = date(2199, 1, 7)
 PREVIOUS_AS_OF = date(2198, 12, 9)
@@ -67,8 +68,10 @@ def compile_models(settings: Settings, folder: Path) -> CompiledModels:
 
 def _compiled(settings: Settings, folder: Path, *, night: bool) -> list[Model]:
     from dbt.cli.main import dbtRunner
-    from dbt.contracts.graph.manifest import Manifest
 
+    project = manifest_json()
+    absent = absent_models(project, settings.connected_datasets)
+    excluded = excluded_nodes(project, absent)
     files = {}
     for variable, name in [("WAREHOUSE", "next"), ("RAW", "raw"), ("PREVIOUS", "previous")]:
         files[f"RETENTION_{variable}_FILE"] = str(folder / f"{name}.duckdb")
@@ -81,6 +84,7 @@ def _compiled(settings: Settings, folder: Path, *, night: bool) -> list[Model]:
         full_refresh=not night,
         run_id="test",
         connected_datasets=settings.connected_datasets,
+        absent_models=absent,
     )
     arguments = [
         "compile",
@@ -93,7 +97,9 @@ def _compiled(settings: Settings, folder: Path, *, night: bool) -> list[Model]:
     ]
     arguments += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs"), "--log-level", "none"]
     arguments += ["--select", "path:models", "--no-version-check"]
-    manifest = Manifest.from_msgpack((parsed_project() / "partial_parse.msgpack").read_bytes())
+    arguments += ["--exclude", *excluded] if excluded else []
+    manifest = manifest_object()
+    manifest.build_flat_graph()
     with environment(files):
         result = dbtRunner(manifest=manifest).invoke(arguments)
         close_connections()

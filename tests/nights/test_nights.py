@@ -23,6 +23,7 @@ from nights.nasty_rows import make_nasty
 from nights.raw_rows import open_raw_in_memory, put_in_force
 from nights.warehouse_in_memory import Warehouse
 from retention_pipeline.settings import Settings
+from retention_pipeline.transform.manifest import manifest_json
 
 HISTORIES = int(os.environ.get("RETENTION_RANDOM_HISTORIES", "1"))
 COMPARED_EVERY = int(os.environ.get("RETENTION_COMPARED_EVERY", "5"))
@@ -46,10 +47,15 @@ def play(
     nights: int = NIGHTS,
     without_due: bool = False,
     compared_every: int = COMPARED_EVERY,
+    without: tuple[str, ...] = (),
 ) -> list[str]:
-    """Play one history; returns a line per table and night in which the night differs from a full refresh."""
+    """Play one history; returns a line per table and night in which the night differs from a full refresh. `without`:
+    datasets that are not connected.
+    """
     company = made_company(random, customers=25, days=500)
     make_nasty(random, company)
+    for dataset in without:
+        company.settings["sources"].pop(dataset, None)
     settings = Settings.model_validate(company.settings)
     models = compile_models(settings, folder)
     if without_due:
@@ -65,6 +71,7 @@ def play(
         load = applied
         if rows is not None:
             load = applied + 1
+            rows = {name: found for name, found in rows.items() if name in zones}
             put_in_force(connection, rows, zones, load, datetime.combine(as_of, time(2)))
         if before is None:
             warehouse.full_refresh(as_of)
@@ -167,6 +174,36 @@ def test_nights_agree_where_customers_tell_the_present_alone(tmp_path: Path) -> 
 def tells_the_present_alone(company: MadeCompany) -> bool:
     rows = company.rows.get("customers", [])
     return bool(rows) and "valid_from" not in rows[0]
+
+
+@pytest.mark.parametrize(
+    "without", [("subscriptions",), ("orders",), ("orders", "subscriptions")], ids=lambda names: "_".join(names)
+)
+def test_nights_agree_where_only_some_datasets_are_connected(without: tuple[str, ...], tmp_path: Path) -> None:
+    problems = play(Random(3), tmp_path, nights=4, compared_every=2, without=without)
+    assert not problems, "\n".join(problems)
+
+
+def test_columns_that_a_yml_lists_are_those_that_are_built(tmp_path: Path) -> None:
+    """What stands for an absent model has them (macro no_rows_of)."""
+    company = made_company(Random(3), customers=5, days=60)
+    connection = open_raw_in_memory()
+    warehouse = Warehouse(connection, compile_models(Settings.model_validate(company.settings), tmp_path))
+    warehouse.full_refresh(date(2024, 1, 1))
+    spelling = {"VARCHAR": "string"}
+    built: dict[str, dict[str, str]] = {}
+    for table, column, kind in connection.execute(
+        "select table_name, column_name, data_type from duckdb_columns() where database_name = 'next' "
+        "and schema_name = 'main' order by column_index"
+    ).fetchall():
+        built.setdefault(table, {})[column] = spelling.get(kind, kind.lower())
+    listed = {
+        node["name"]: {name: str(about["data_type"]).replace(", ", ",") for name, about in node["columns"].items()}
+        for node in manifest_json()["nodes"].values()
+        if node["resource_type"] == "model" and any(about["data_type"] for about in node["columns"].values())
+    }
+    assert {name: built[name] for name in listed if name in built} == {n: c for n, c in listed.items() if n in built}
+    assert "int_purchase_days" in listed and "int_purchase_days" in built
 
 
 def test_without_the_customers_who_are_due_nights_go_wrong(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ segment_values as (
 ),
 
 cohort_members as (
-    select * from {{ ref('int_cohort_members') }}
+    select * from {{ ref_if_built('int_cohort_members') }}
 ),
 
 {# Cohorts look at a day, periods at a period: on its first day a customer may have a profile that no period shows. #}

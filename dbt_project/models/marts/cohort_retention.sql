@@ -51,7 +51,7 @@ level_counts as (
             partition by grain, segment_dimension, segment_value, cohort_number, currency, mrr
             order by period_number nulls last rows unbounded preceding
         ) as customers
-    from {{ ref('int_cohort_level_flows') }}
+    from {{ ref_if_built('int_cohort_level_flows') }}
 ),
 
 foreign_mrr as (

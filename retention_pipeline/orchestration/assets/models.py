@@ -3,7 +3,7 @@
 The copy and dbt are one op, so that a second try starts from a fresh copy. What dbt does is told in transform/build.py.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from retention_pipeline.orchestration.assets.previews import table_metadata
 from retention_pipeline.orchestration.assets.raw import raw_key
 from retention_pipeline.run import steps
 from retention_pipeline.transform import BuildError, NodeResult
+from retention_pipeline.transform.selection import absent_models, excluded_nodes
 
 DONE = frozenset({"success", "pass", "warn"})
 
@@ -45,15 +46,18 @@ def is_period_table(model: str) -> bool:
     return model.startswith("period_")
 
 
-def check_keys(manifest: Mapping[str, Any], assets: set[dg.AssetKey]) -> dict[str, dg.AssetCheckKey]:
-    """The asset check that each data test of the project is, by the test's id. `assets`: those that a run makes.
+def check_keys(
+    manifest: Mapping[str, Any], assets: set[dg.AssetKey], excluded: Collection[str] = ()
+) -> dict[str, dg.AssetCheckKey]:
+    """The asset check that each data test of the project is, by the test's id. `assets`: those that a run makes;
+    `excluded`: names of tests that it leaves out.
 
     A test is a check of its model; where that is only a view inside others (staging), of the raw table that it reads,
     else (its dataset is not connected) of a model that reads it. A rule across models is one of the last that it names.
     """
     found = {}
     for unique_id, node in manifest["nodes"].items():
-        if node["resource_type"] != "test":
+        if node["resource_type"] != "test" or node["name"] in excluded:
             continue
         named = [node["attached_node"]] if node.get("attached_node") else node["depends_on"]["nodes"]
         near = [*reversed(named), *_upstream(manifest, named), *_downstream(manifest, named)]
@@ -82,6 +86,15 @@ def _downstream(manifest: Mapping[str, Any], nodes: list[str]) -> list[str]:
     return [child for node in nodes for child in manifest["child_map"].get(node, []) if child.startswith("model.")]
 
 
+def _without_deps_on(absent: set[dg.AssetKey], specs: Sequence[dg.AssetSpec]) -> list[dg.AssetSpec]:
+    """The assets of a home that does not build some of them."""
+    return [
+        spec.replace_attributes(deps=[dep for dep in spec.deps if dep.asset_key not in absent])
+        for spec in specs
+        if spec.key not in absent
+    ]
+
+
 def last_models(models: dg.AssetsDefinition) -> list[dg.AssetKey]:
     """Models that no other model reads."""
     read = {dependency.asset_key for spec in models.specs for dependency in spec.deps}
@@ -96,10 +109,20 @@ def raw_tables(manifest: Mapping[str, Any]) -> set[str]:
 def model_assets(
     manifest: Mapping[str, Any], datasets: list[str], months: dg.PartitionsDefinition
 ) -> dg.AssetsDefinition:
-    """All models of the project in one op. `datasets`: those that have a raw asset."""
-    specs = build_dbt_asset_specs(manifest=manifest, dagster_dbt_translator=Translator(months))
-    checks = check_keys(manifest, {spec.key for spec in specs} | {raw_key(dataset) for dataset in datasets})
-    node_count = sum(node["resource_type"] in {"model", "seed", "test"} for node in manifest["nodes"].values())
+    """The models that these datasets give in one op. `datasets`: those that have a raw asset."""
+    absent = absent_models(manifest, datasets)
+    excluded = frozenset(excluded_nodes(manifest, absent))
+    specs = _without_deps_on(
+        {dg.AssetKey(name) for name in absent},
+        build_dbt_asset_specs(manifest=manifest, dagster_dbt_translator=Translator(months)),
+    )
+    checks = check_keys(
+        manifest, {spec.key for spec in specs} | {raw_key(dataset) for dataset in datasets}, excluded=excluded
+    )
+    node_count = sum(
+        node["resource_type"] in {"model", "seed", "test"} and node["name"] not in excluded
+        for node in manifest["nodes"].values()
+    )
 
     @dg.multi_asset(
         name="warehouse_models",
