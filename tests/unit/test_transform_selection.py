@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from retention_pipeline.contracts import CONTRACTS
-from retention_pipeline.kpis.registry import FAMILIES, connected_families
+from retention_pipeline.kpis.registry import connected_families
 from retention_pipeline.transform.manifest import manifest_json
 from retention_pipeline.transform.selection import NEEDS, NEEDS_ANY, absent_models, excluded_nodes, is_built
 
