@@ -77,7 +77,7 @@ def _remove_copies(folder: Path, except_of: list[str]) -> None:
 def _export(connection: duckdb.DuckDBPyConnection, table: str, folder: Path) -> Path:
     path = folder / f"{table}.parquet"
     temporary = folder / f".{table}.parquet"
-    mark = _content_mark(connection, table)
+    mark = content_mark(connection, table)
     if _mark_of(connection, path) == mark:
         return path
     try:
@@ -92,7 +92,7 @@ def _export(connection: duckdb.DuckDBPyConnection, table: str, folder: Path) -> 
     return path
 
 
-def _content_mark(connection: duckdb.DuckDBPyConnection, table: str) -> str:
+def content_mark(connection: duckdb.DuckDBPyConnection, table: str) -> str:
     """Equal for equal rows, in whatever order, under equal columns, written in the same way."""
     columns = connection.execute(f"select column_name, column_type from (describe {table})").fetchall()
     names = ", ".join(f'"{name}"' for name, _ in columns)

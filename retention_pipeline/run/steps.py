@@ -21,6 +21,7 @@ from retention_pipeline.freshness.sources import check_blocks, not_fresh, source
 from retention_pipeline.ingest.identity import raw_identity
 from retention_pipeline.ingest.loads import any_rows, max_load_id, waiting_loads
 from retention_pipeline.publish import exports, generations
+from retention_pipeline.publish.postgres import publish_to_postgres
 from retention_pipeline.publish.provenance import Mismatch, RawLacksLoads, mismatch, write_pipeline_loads
 from retention_pipeline.publish.quality import write_data_quality
 from retention_pipeline.publish.recovery import recover
@@ -315,6 +316,7 @@ def export_step(
     """Parquet copies of the published KPI and period tables. Returns (files, problems); a problem withdraws nothing."""
     with _step(home, run, "exports", keeps_next=True) as notes:
         files, problems = exports.export_tables(home)
+        problems += publish_to_postgres(home, settings)
         notes.update(exported=len(files), export_problems=problems)
         for problem in problems:
             (progress or _silent)(f"not exported: {problem}")

@@ -7,6 +7,7 @@ figures (business.py) and of where data come from (sources.py). Other packages i
 from retention_pipeline.settings.business import Business, ClvGates, CohortMaxAge
 from retention_pipeline.settings.file import (
     DEFAULT_DIMENSIONS,
+    PostgresTarget,
     Publish,
     Schedule,
     Settings,
@@ -45,6 +46,7 @@ __all__ = [
     "FromEnvironment",
     "Home",
     "PostgresSource",
+    "PostgresTarget",
     "Publish",
     "RowHash",
     "Schedule",

@@ -17,14 +17,22 @@ from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.settings.business import Business, CohortMaxAge
 from retention_pipeline.settings.home import Home
 from retention_pipeline.settings.kinds import SettingsError, Share, Strict
-from retention_pipeline.settings.sources import AnySource, source_problems
+from retention_pipeline.settings.sources import AnySource, FromEnvironment, source_problems
 
 # What `segments: null` stands for, as far as their datasets are connected.
 DEFAULT_DIMENSIONS = ("country", "acquisition_channel", "plan", "first_order_channel")
 
 
+class PostgresTarget(Strict):
+    """A schema of a PostgreSQL database that gets a copy of the published tables."""
+
+    dsn: FromEnvironment
+    schema_name: Annotated[str, Field(alias="schema", pattern="^[A-Za-z_][A-Za-z0-9_]{0,62}$")] = "retention"
+
+
 class Publish(Strict):
     keep_generations: Annotated[int, Field(ge=1)] = 3
+    postgres: PostgresTarget | None = None
 
 
 class Schedule(Strict):
