@@ -1,7 +1,8 @@
 """The made-up company as a home folder: settings.yaml and what its systems deliver into landing/.
 
-Assembly only: people.py invents the customers, shop.py their orders and plans.py their
-subscriptions; order_files.py, billing.py and delivery.py the files in which those arrive: late, corrected, some broken.
+Assembly only: people.py invents the customers, shop.py their orders and plans.py their subscriptions; payments.py,
+activity.py and contacts.py what they pay, do and say, goals.py what the company wants and spends; order_files.py,
+billing.py and delivery.py the files in which those arrive: late, corrected, some broken.
 """
 
 from datetime import date
@@ -10,9 +11,19 @@ from pathlib import Path
 
 import numpy as np
 
+from retention_pipeline.demo.activity import deliver_events, make_events
 from retention_pipeline.demo.billing import deliver_phases, make_phases
+from retention_pipeline.demo.contacts import (
+    deliver_answers,
+    deliver_newsletters,
+    deliver_tickets,
+    make_answers,
+    make_tickets,
+)
 from retention_pipeline.demo.delivery import Landing
+from retention_pipeline.demo.goals import deliver_goals
 from retention_pipeline.demo.order_files import deliver_orders
+from retention_pipeline.demo.payments import deliver_payments, make_invoices
 from retention_pipeline.demo.people import deliver_people, make_people
 from retention_pipeline.demo.rates import deliver_rates, make_rates
 from retention_pipeline.demo.shop import make_orders
@@ -35,9 +46,17 @@ def make_company(home: Path, *, customers: int = 20_000, months: int = 36, as_of
     landing = Landing(home)
     people = make_people(generator, customers, first_month, until)
     deliver_people(generator, landing, people, until)
-    deliver_orders(landing, make_orders(generator, people, until), first_month, until)
-    deliver_phases(landing, make_phases(seed, people, until), first_month, until)
+    orders, phases = make_orders(generator, people, until), make_phases(seed, people, until)
+    deliver_orders(landing, orders, first_month, until)
+    deliver_phases(landing, phases, first_month, until)
     deliver_rates(landing, make_rates(generator, first_month, until))
+    deliver_payments(landing, make_invoices(generator, phases, until), until)
+    deliver_events(landing, make_events(generator, phases, customers, until))
+    deliver_newsletters(generator, landing, people, until)
+    tickets = make_tickets(generator, orders, until)
+    deliver_tickets(landing, tickets)
+    deliver_answers(landing, make_answers(generator, people, phases, tickets, until))
+    deliver_goals(generator, landing, people, until)
     # Last: a home with settings is complete, so an interrupted start is simply made again.
     text = resources.files("retention_pipeline.demo").joinpath("company_settings.yaml").read_text(encoding="utf-8")
     settings_file.write_text(text, encoding="utf-8")

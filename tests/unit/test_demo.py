@@ -10,6 +10,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.demo import make_company, settings_template
 from retention_pipeline.settings import (
     Business,
@@ -44,7 +45,7 @@ def test_the_same_seed_writes_the_same_bytes_and_another_seed_others(company: Pa
 
 def test_the_settings_of_the_company_load_and_every_source_has_files(company: Path) -> None:
     settings = load_settings(resolve_home(company))
-    assert settings.connected_datasets == ["orders", "subscriptions", "customers", "customer_aliases", "fx_rates"]
+    assert settings.connected_datasets == list(CONTRACTS)
     for name, source in settings.sources.items():
         assert any(list(company.glob(pattern)) for pattern in source.paths), name  # type: ignore[union-attr]
 
