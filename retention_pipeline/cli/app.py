@@ -161,6 +161,24 @@ def init(
     homes.init(folder)
 
 
+@app.command(rich_help_panel=READING)
+def report(
+    home: HomeOption = None,
+    open: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    summary: Annotated[bool, typer.Option("--summary", help="Print five sentences instead.")] = False,
+    charts: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Draw the charts into this folder instead.")
+    ] = None,
+    format: Annotated[str, typer.Option(help="Of --charts: png or svg.")] = "png",
+) -> None:
+    """Make the report: one HTML page with the published figures, opened from disk."""
+    from retention_pipeline.cli import reports
+
+    if format not in ("png", "svg"):
+        raise typer.BadParameter("png or svg", param_hint="--format")
+    reports.report(home, is_opened=open, summary=summary, charts=charts, form=format)
+
+
 @app.command(rich_help_panel=KEEPING)
 def check(home: HomeOption = None, json: JsonOption = False) -> None:
     """Check the settings, what the sources offer, the raw tables, and that every published figure reconciles."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError
@@ -35,6 +35,13 @@ class Publish(Strict):
     postgres: PostgresTarget | None = None
 
 
+class Report(Strict):
+    """The report of the published generation. `title` None: the name of the home folder."""
+
+    language: Literal["en", "nl"] = "en"
+    title: str | None = None
+
+
 class Schedule(Strict):
     cron: str = "0 2 * * *"
 
@@ -49,6 +56,7 @@ class Settings(Strict):
     cohort_max_age: CohortMaxAge = CohortMaxAge()
     sources: dict[str, AnySource] = Field(default={})
     publish: Publish = Publish()
+    report: Report = Report()
     schedule: Schedule = Schedule()
     max_quarantine_rate: Share = 0.05
 

@@ -1,0 +1,199 @@
+"""What the page carries: the published figures as compressed columns, and the small tables as they are.
+
+A series is a KPI of a grain, basis and segment; its values stand one after another, period by period, so that a value
+is found by adding. Values are the published doubles. Figures of small groups are left out here, before anything is
+written: what is not in the file cannot be read from it.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from datetime import date, datetime
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from retention_pipeline.warehouse import tables_in
+
+WEEKS = 104
+STATUS = ("ok", "left_truncated", "immature", "small_n", "gate_failed", "zero_denominator", "not_reached",
+          "suppressed", "absent")  # fmt: skip
+COHORT_AGES = 60
+COHORT_GRAINS = ("month", "quarter", "year")
+MOST_LISTED = 200
+
+
+def encoded(values: np.ndarray) -> str:
+    """A column as base64 of gzip of its little-endian bytes; the same values give the same text."""
+    little = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"))
+    return base64.b64encode(gzip.compress(little.tobytes(), 6, mtime=0)).decode("ascii")
+
+
+def figures(connection: duckdb.DuckDBPyConnection, min_n: int) -> dict[str, Any]:
+    """`periods`, `segments`, `series` and `columns` of retention_kpis."""
+    periods = {
+        grain: [
+            [start.isoformat(), end.isoformat(), complete]
+            for start, end, complete in connection.execute(
+                f"""select period_start, period_end, is_complete from periods where grain = '{grain}'
+                and period_start in (select period_start from retention_kpis where grain = '{grain}')
+                order by period_start"""
+            ).fetchall()
+        ]
+        for grain in ("week", "month", "quarter", "year")
+    }
+    periods["week"] = periods["week"][-WEEKS:]
+    places = [(grain, start, index) for grain, found in periods.items() for index, (start, _, _) in enumerate(found)]
+    grains, starts, indexes = (list(part) for part in zip(*places, strict=True)) if places else ([], [], [])
+    connection.execute(
+        "create or replace temp table report_places as select unnest(?::varchar[]) as grain,"
+        " cast(unnest(?::varchar[]) as date) as period_start, unnest(?::integer[]) as place",
+        [grains, starts, indexes],
+    )
+    connection.execute(f"""
+        create or replace temp table report_rows as
+        with shown as (
+            select
+                *,
+                -- a cell without an n of its own is as small as the largest group that its segment has in the period
+                coalesce(n, max(n) over (partition by grain, period_start, basis, segment_dimension, segment_value), 0)
+                    as group_n
+            from retention_kpis
+        )
+        select
+            kpi, grain, basis, segment_dimension, segment_value, place,
+            segment_dimension <> 'all' and group_n < {min_n} as is_suppressed,
+            value, numerator, denominator, cast(n as double) as n, ci_low, ci_high, null_reason
+        from shown
+        inner join report_places using (grain, period_start)""")
+    series = connection.execute("""
+        select * from (
+            select kpi, grain, basis, segment_dimension, segment_value, min(place), max(place) - min(place) + 1
+            from report_rows group by all
+        ) as series
+        order by kpi, grain, basis, segment_dimension <> 'all', segment_dimension, segment_value""").fetchall()
+    rows = connection.execute("""
+        select places.place - min(places.place) over of_series as nth, is_suppressed, null_reason,
+            value, numerator, denominator, n, ci_low, ci_high
+        from report_rows as places
+        window of_series as (partition by kpi, grain, basis, segment_dimension, segment_value)
+        order by kpi, grain, basis, segment_dimension <> 'all', segment_dimension, segment_value, place""").fetchnumpy()
+    return {"periods": periods} | _packed(series, rows)
+
+
+def _packed(series: list[tuple[Any, ...]], rows: dict[str, Any]) -> dict[str, Any]:
+    """Rows in the order of their series, spread over the series' periods; a period without a row is `absent`."""
+    kpis = sorted({row[0] for row in series})
+    segments = [("all", "all"), *sorted({(row[3], row[4]) for row in series} - {("all", "all")})]
+    kpi_index, segment_index = ({one: i for i, one in enumerate(found)} for found in (kpis, segments))
+    counts = np.array([row[6] for row in series], dtype=np.int64)
+    begins = np.concatenate([[0], np.cumsum(counts)])
+    nth = np.ma.filled(rows["nth"], 0).astype(np.int64)
+    # a row with nth 0 begins the next series
+    position = begins[np.cumsum(nth == 0) - 1] + nth if len(nth) else nth
+    total = int(begins[-1])
+    hidden = np.ma.filled(rows["is_suppressed"], False).astype(bool)
+    reasons: np.ndarray = np.ma.filled(np.ma.asarray(rows["null_reason"], dtype=object), "ok")
+    codes = {name: code for code, name in enumerate(STATUS)}
+    status = np.full(total, codes["absent"], dtype=np.uint8)
+    status[position] = np.where(hidden, codes["suppressed"], [codes[str(one)] for one in reasons])
+    columns = {"status": encoded(status)}
+    for name in ("value", "numerator", "denominator", "n", "ci_low", "ci_high"):
+        column = np.full(total, np.nan)
+        given = np.ma.filled(np.ma.asarray(rows[name], dtype=np.float64), np.nan)
+        column[position] = np.where(hidden, np.nan, given)
+        columns[name] = encoded(column)
+    return {
+        "kpis": kpis,
+        "segments": [list(one) for one in segments],
+        "series": {
+            "kpi": [kpi_index[row[0]] for row in series],
+            "grain": [row[1] for row in series],
+            "basis": [row[2] for row in series],
+            "segment": [segment_index[row[3], row[4]] for row in series],
+            "first": [row[5] for row in series],
+            "count": [row[6] for row in series],
+        },
+        "columns": columns,
+    }
+
+
+def cohorts(connection: duckdb.DuckDBPyConnection, min_n: int) -> list[list[Any]]:
+    """Rows of cohort_retention: grain, basis, dimension, value, cohort, age, size, active, rate, revenue rate, revenue,
+    complete. Weeks are left out; small cohorts of a segment are suppressed.
+    """
+    grains = ", ".join(f"'{grain}'" for grain in COHORT_GRAINS)
+    rows = connection.execute(f"""
+        select grain, basis, segment_dimension, segment_value, cohort_start, age, cohort_size, active, retention_rate,
+            revenue_retention_rate, cast(revenue as double), is_complete
+        from cohort_retention
+        where grain in ({grains}) and age <= {COHORT_AGES} and (segment_dimension = 'all' or cohort_size >= {min_n})
+        order by all
+    """).fetchall()
+    return [_plain(row) for row in rows]
+
+
+def table(connection: duckdb.DuckDBPyConnection, sql: str, name: str) -> list[dict[str, Any]]:
+    """Rows of a published table as dictionaries; none where the table is not there."""
+    if name not in tables_in(connection):
+        return []
+    cursor = connection.execute(sql)
+    names = [column[0] for column in cursor.description or []]
+    return [dict(zip(names, _plain(row), strict=True)) for row in cursor.fetchall()]
+
+
+def small_tables(connection: duckdb.DuckDBPyConnection, min_n: int) -> dict[str, Any]:
+    """The tables that are shown as they are, each empty where it is not published."""
+    large_enough = f"(segment_dimension = 'all' or at_risk_at_start >= {min_n})"
+    return {
+        "definitions": table(connection, "from kpi_definitions", "kpi_definitions"),
+        "attainment": table(connection, "from kpi_attainment order by all", "kpi_attainment"),
+        "benchmarks": table(connection, "from kpi_with_benchmark order by all", "kpi_with_benchmark"),
+        "survival": table(
+            connection,
+            f"""select basis, segment_dimension, segment_value, t, at_risk, survival, ci_low, ci_high, median from (
+                select *, max(at_risk) over (partition by basis, segment_dimension, segment_value) as at_risk_at_start
+                from survival_curves) where {large_enough} order by all""",
+            "survival_curves",
+        ),
+        "lness": table(
+            connection,
+            f"""select grain, period_start, segment_dimension, segment_value, active_days, customers from (
+                select *, sum(customers) over (partition by grain, period_start, segment_dimension, segment_value)
+                    as at_risk_at_start from engagement_lness where grain <> 'week')
+                where {large_enough} order by all""",
+            "engagement_lness",
+        ),
+        "at_risk": table(
+            connection,
+            """select reason, count(*) as customers, cast(sum(mrr) as double) as mrr,
+                    cast(sum(revenue_12m) as double) as revenue_12m
+                from (select unnest(string_split(reasons, ',')) as reason, mrr, revenue_12m from at_risk)
+                group by reason order by customers desc, reason""",
+            "at_risk",
+        ),
+        "restatements": table(
+            connection,
+            f"from restatements order by generation desc, abs(delta) desc nulls last, all limit {MOST_LISTED}",
+            "restatements",
+        ),
+        "quality": table(connection, "from data_quality order by all", "data_quality"),
+        "marks": table(connection, "from figure_marks order by all", "figure_marks"),
+    }
+
+
+def _plain(row: tuple[Any, ...]) -> list[Any]:
+    return [
+        value.isoformat() if isinstance(value, date | datetime) else _number(value)
+        for value in row
+    ]  # fmt: skip
+
+
+def _number(value: Any) -> Any:
+    if value is None or isinstance(value, bool | str | int):
+        return value
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return float(value) if hasattr(value, "as_tuple") else str(value)

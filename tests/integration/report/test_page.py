@@ -1,0 +1,205 @@
+"""The report as a file and in a real browser: it shows the published figures exactly, asks nobody for anything, keeps
+its filters, and turns nothing that comes from data into markup.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+from published_sample import make_published
+
+from retention_pipeline.report import render, write_report
+from retention_pipeline.report.page import NothingToReport, report_file
+from retention_pipeline.report.payload import STATUS
+from retention_pipeline.settings import Home, Settings, load_settings
+from retention_pipeline.warehouse import opened
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+NASTY = ("<script>alert(1)</script>", "{{value}}", '"quoted" & </td>', "\u202eesrever", "it's ${x} `y`", "[[data]]")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A published generation with segments whose names are nasty, large and small ones."""
+    home = make_published(tmp_path_factory.mktemp("report") / "home")
+    with duckdb.connect(str(home.current.resolve())) as warehouse:
+        for number, name in enumerate((*NASTY, "tiny")):
+            warehouse.execute(
+                "insert into retention_kpis select * replace ('country' as segment_dimension, ? as segment_value,"
+                " value / ? as value, case when unit in ('ratio') then ? end as n)"
+                " from retention_kpis where segment_dimension = 'all' and grain = 'month'",
+                [name, number + 2, 5 if name == "tiny" else 400],
+            )
+    return home
+
+
+@pytest.fixture(scope="module")
+def settings(home: Home) -> Settings:
+    return load_settings(home)
+
+
+@pytest.fixture(scope="module")
+def text(home: Home, settings: Settings) -> str:
+    with opened(home.current, read_only=True) as connection:
+        return render(connection, settings, title=NASTY[0])
+
+
+def data_of(page: str) -> dict[str, Any]:
+    start = page.index('id="data">') + len('id="data">')
+    return json.loads(page[start : page.index("</script>", start)])
+
+
+def column(page_data: dict[str, Any], name: str) -> np.ndarray:
+    packed = gzip.decompress(base64.b64decode(page_data["figures"]["columns"][name]))
+    return np.frombuffer(packed, dtype="u1" if name == "status" else "<f8")
+
+
+def figures_in(page: str) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    """Key → (value, status) of every figure that the page carries."""
+    data = data_of(page)
+    figures, found, offset = data["figures"], {}, 0
+    values, codes = column(data, "value"), column(data, "status")
+    series = figures["series"]
+    for i, kpi in enumerate(series["kpi"]):
+        for step in range(series["count"][i]):
+            start = figures["periods"][series["grain"][i]][series["first"][i] + step][0]
+            segment = tuple(figures["segments"][series["segment"][i]])
+            key = (figures["kpis"][kpi], series["grain"][i], start, series["basis"][i], *segment)
+            found[key] = (values[offset + step], STATUS[codes[offset + step]])
+        offset += series["count"][i]
+    return found
+
+
+def test_the_page_carries_every_published_value_exactly_but_those_of_small_groups(text: str, home: Home) -> None:
+    carried = figures_in(text)
+    with opened(home.current, read_only=True) as connection:
+        rows = connection.execute(
+            "select kpi, grain, cast(period_start as varchar), basis, segment_dimension, segment_value, value,"
+            " null_reason from retention_kpis"
+        ).fetchall()
+    for *key, value, reason in rows:
+        found, status = carried[tuple(key)]
+        if key[-1] == "tiny":
+            assert status == "suppressed" and np.isnan(found)
+        else:
+            assert status == (reason or "ok")
+            assert np.isnan(found) if value is None else found == value
+
+
+def test_the_same_generation_gives_the_same_bytes(text: str, home: Home, settings: Settings) -> None:
+    with opened(home.current, read_only=True) as connection:
+        assert render(connection, settings, title=NASTY[0]) == text
+
+
+def test_nothing_from_data_stands_as_markup_in_the_file(text: str) -> None:
+    assert "<script>alert(1)" not in text
+    assert [segment[1] for segment in data_of(text)["figures"]["segments"][1:]] == sorted((*NASTY, "tiny"))
+
+
+def test_the_report_is_put_in_place_whole_and_needs_a_published_generation(
+    home: Home, settings: Settings, tmp_path: Path
+) -> None:
+    path = write_report(home, settings)
+    assert path == report_file(home) and path.read_text(encoding="utf-8").endswith("</html>\n")
+    assert [other.name for other in path.parent.iterdir()] == ["index.html"]
+    with pytest.raises(NothingToReport, match="retention run"):
+        write_report(Home(tmp_path), settings)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+    with playwright.sync_playwright() as started:
+        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+        chromium = started.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield chromium
+        chromium.close()
+
+
+class Opened:
+    """A page in an offline browser, with what it asked for and complained of."""
+
+    def __init__(self, browser: Any, file: Path, *, theme: str = "light", width: int = 1280, address: str = "") -> None:
+        self.context = browser.new_context(offline=True, color_scheme=theme, viewport={"width": width, "height": 900})
+        self.page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda said: self.complaints.append(said.text) if said.type != "log" else None)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(file.as_uri() + address)
+        self.wait()
+
+    def wait(self) -> None:
+        self.page.wait_for_selector("main[aria-busy=false]", timeout=120_000)
+
+    def tile(self, kpi: str) -> str:
+        return self.page.locator(f"[data-kpi={kpi}] .value").first.inner_text()
+
+
+@pytest.fixture(scope="module")
+def file(home: Home, settings: Settings) -> Path:
+    return write_report(home, settings)
+
+
+def test_tiles_show_the_last_complete_month_and_keep_the_filters_over_a_reload(browser: Any, file: Path) -> None:
+    opened_page = Opened(browser, file)
+    assert opened_page.tile("customer_churn_rate").startswith("5.0%") or "order" not in opened_page.page.content()
+    opened_page.page.select_option("#filter-basis", "subscription")
+    opened_page.wait()
+    assert opened_page.tile("customer_churn_rate").startswith("3.0%")
+    opened_page.page.reload()
+    opened_page.wait()
+    assert opened_page.page.input_value("#filter-basis") == "subscription"
+    assert opened_page.tile("customer_churn_rate").startswith("3.0%")
+    assert opened_page.complaints == []
+    assert [url for url in opened_page.requests if not url.startswith("file:")] == []
+
+
+def test_every_chart_has_marks(browser: Any, file: Path) -> None:
+    opened_page = Opened(browser, file)
+    charts = opened_page.page.locator(".chart")
+    assert charts.count() >= 4
+    for index in range(charts.count()):
+        assert charts.nth(index).locator(".mark-rect path, .mark-line path, .mark-symbol path").count() > 0
+
+
+def test_names_from_data_appear_as_text(browser: Any, file: Path) -> None:
+    opened_page = Opened(browser, file)
+    names = opened_page.page.locator("#filter-segment option").all_inner_texts()
+    assert {f"country: {name}" for name in NASTY} <= set(names)
+    assert opened_page.page.locator("main script").count() == 0
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_page_has_no_accessibility_violation(browser: Any, file: Path, theme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found = axe.run(Opened(browser, file, theme=theme).page)
+    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found.response["violations"]] == []
+
+
+def test_a_phone_needs_no_sideways_scrolling(browser: Any, file: Path) -> None:
+    opened_page = Opened(browser, file, width=390)
+    assert opened_page.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_dialog_opens_with_numerator_and_denominator_and_gives_the_focus_back(browser: Any, file: Path) -> None:
+    opened_page = Opened(browser, file)
+    tile = opened_page.page.locator("[data-kpi=customer_churn_rate]").first
+    tile.focus()
+    opened_page.page.keyboard.press("Enter")
+    dialog = opened_page.page.locator("dialog[open]")
+    assert "customers_lost" in dialog.inner_text()
+    opened_page.page.keyboard.press("Escape")
+    assert opened_page.page.evaluate("document.activeElement.dataset.kpi") == "customer_churn_rate"
