@@ -21,7 +21,7 @@ def raw_rules(columns: Mapping[str, Set[str]]) -> list[Rule]:
 
 
 def _unique(contract: Contract) -> Rule:
-    key = ", ".join(contract.key)
+    key = ", ".join(contract.key_columns)
     return Rule(
         f"raw_{contract.dataset}_unique",
         f"raw.{contract.dataset} has one row per {key}",

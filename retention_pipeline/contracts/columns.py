@@ -83,6 +83,15 @@ class Contract:
         return next(column for column in self.columns if column.name == name)
 
     @property
+    def key_columns(self) -> list[str]:
+        """The columns of the raw table that name a row: the key, and of its instants whether they are bare dates.
+
+        A bare date and an instant may be written with the same digits and are different moments.
+        """
+        columns = [self.column(name) for name in self.key]
+        return [*self.key, *(column.companion for column in columns if column.companion)]
+
+    @property
     def names(self) -> list[str]:
         return [column.name for column in self.columns]
 

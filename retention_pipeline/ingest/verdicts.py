@@ -56,8 +56,11 @@ class Verdicts:
 
     def same_key(self, one: str, other: str) -> str:
         conditions = []
-        for name in self.contract.key:
-            equal = "=" if self.contract.column(name).required else "is not distinct from"
+        required = {
+            name for column in self.contract.columns if column.required for name in (column.name, column.companion)
+        }
+        for name in self.contract.key_columns:
+            equal = "=" if name in required else "is not distinct from"
             conditions.append(f"{one}.{quoted(name)} {equal} {other}.{quoted(name)}")
         return " and ".join(conditions)
 
@@ -79,7 +82,7 @@ class Verdicts:
         """Rows of the stage that another row of the stage beats."""
         if self.replace_by:
             self._find_beaten_groups()
-        keys = ", ".join(quoted(name) for name in self.contract.key)
+        keys = ", ".join(quoted(name) for name in self.contract.key_columns)
         standing = "_error is null" + (" and rowid not in (select stage_row from beaten)" if self.replace_by else "")
         self.run(
             f"create or replace temp table twice as select {keys} from stage where {standing}"
@@ -99,7 +102,7 @@ class Verdicts:
                 from stage join twice on {self.same_key("stage", "twice")}
                 where {standing.replace("rowid", "stage.rowid")}
                 window newest as (
-                    partition by {", ".join(f"stage.{quoted(name)}" for name in self.contract.key)}
+                    partition by {", ".join(f"stage.{quoted(name)}" for name in self.contract.key_columns)}
                     order by {self.newest_first("stage")}
                 )
             )

@@ -119,6 +119,21 @@ def starts(company: Company) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("same_night", [True, False])
+def test_a_bare_date_and_an_instant_of_the_same_digits_are_two_phases(company: Company, same_night: bool) -> None:
+    company.deliver("subscriptions", "1.csv", phases(phase("s1", "2024-01-05")))
+    if not same_night:
+        company.run()
+    company.deliver("subscriptions", "2.csv", phases(phase("s1", "2024-01-05T00:00:00Z"), phase("s1", "2024-01-05")))
+    company.run()
+    company.assert_balanced()
+    assert company.query("select started_at::varchar, started_at_is_date from raw.subscriptions order by 2") == [
+        ("2024-01-05 00:00:00", False),
+        ("2024-01-05 00:00:00", True),
+    ]
+    assert company.query("select count(*) from raw.subscriptions_history") == [(0,)]
+
+
+@pytest.mark.parametrize("same_night", [True, False])
 def test_with_replace_by_a_corrected_start_leaves_no_ghost_phase(company: Company, same_night: bool) -> None:
     company.source("subscriptions", replace_by="subscription_id")
     company.deliver("subscriptions", "1.csv", phases(phase("s1", "2024-01-01"), phase("s1", "2024-02-01"),
