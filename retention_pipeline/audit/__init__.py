@@ -11,6 +11,7 @@ import duckdb
 
 from retention_pipeline.audit.cohorts import cohort_rules
 from retention_pipeline.audit.customers import customer_rules
+from retention_pipeline.audit.facts import fact_rules
 from retention_pipeline.audit.mrr import mrr_rules
 from retention_pipeline.audit.orders import order_rules
 from retention_pipeline.audit.shapes import Rule
@@ -47,9 +48,13 @@ class AuditError(Exception):
         self.violations = list(violations)
 
 
-def all_rules(settings: Settings) -> list[Rule]:
-    """Every rule for these settings; the audit leaves out those whose tables do not exist."""
+def all_rules(settings: Settings, *, touched_only: bool = False) -> list[Rule]:
+    """Every rule for these settings; the audit leaves out those whose tables do not exist.
+
+    `touched_only`: of the facts of customers only those that this night touched; sums are looked at whole.
+    """
     return [
+        *fact_rules(touched_only=touched_only),
         *customer_rules(settings),
         *order_rules(settings),
         *mrr_rules(settings),
@@ -59,11 +64,16 @@ def all_rules(settings: Settings) -> list[Rule]:
 
 
 def audit(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, rules: Sequence[Rule] | None = None
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    rules: Sequence[Rule] | None = None,
+    *,
+    touched_only: bool = False,
 ) -> AuditResult:
     """Check every rule whose tables are in the open warehouse. Raises nothing for a rule that does not hold."""
     present = tables_in(connection)
-    checked = [rule for rule in (all_rules(settings) if rules is None else rules) if present.issuperset(rule.tables)]
+    asked = all_rules(settings, touched_only=touched_only) if rules is None else rules
+    checked = [rule for rule in asked if present.issuperset(rule.tables)]
     violations = [violation for rule in checked if (violation := check_rule(connection, rule))]
     return AuditResult([rule.name for rule in checked], violations)
 
@@ -82,11 +92,12 @@ def check_rule(connection: duckdb.DuckDBPyConnection, rule: Rule) -> Violation |
 
 
 def describe(violations: Sequence[Violation]) -> str:
-    """Several lines: each rule with the number of cells and up to three example rows."""
+    """Several lines: each rule with the number of cells (of facts: rows) and up to three example rows."""
     lines = ["the figures do not reconcile; nothing was published"]
     for violation in violations[:NAMED_AT_MOST]:
         meaning = f" ({violation.sentence})" if violation.sentence else ""
-        lines.append(f"  rule {violation.rule}: {violation.cells} cells{meaning}")
+        counted = "rows" if any("customer_key" in row for row in violation.examples) else "cells"
+        lines.append(f"  rule {violation.rule}: {violation.cells} {counted}{meaning}")
         for row in violation.examples[:3]:
             lines.append("    " + ", ".join(f"{name}={value}" for name, value in row.items()))
     if len(violations) > NAMED_AT_MOST:

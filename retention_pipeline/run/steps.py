@@ -267,7 +267,7 @@ def audit_step(
     validate_kpis = validator(assembly)
     settings = with_delivered_segments(home, settings)
     with _step(home, run, "audit"), opened(home.next_file) as connection:
-        result = audit(connection, settings)
+        result = audit(connection, settings, touched_only=read_record(home, run).get("mode") == "night")
         stop_for_test("audited")
         violations = [*result.violations, *validate_kpis(connection, settings)]
         if violations:

@@ -251,9 +251,20 @@ def _example_rows(home: Home, sql: str | None, count: int = 3) -> list[str]:
             cursor = connection.execute(f"select * from ({sql}) as broken limit {count}")
             names = [column[0] for column in cursor.description or []]
             rows = cursor.fetchall()
+            if "customer_key" in names:
+                position = names.index("customer_key")
+                names = [*names, "customer_id"]
+                rows = [(*row, _customer_id(connection, row[position])) for row in rows]
     except duckdb.Error:
         return []
     return [", ".join(f"{name}={value}" for name, value in zip(names, row, strict=True)) for row in rows]
+
+
+def _customer_id(connection: duckdb.DuckDBPyConnection, customer_key: int | None) -> str | None:
+    found = connection.execute(
+        "select customer_id from raw_store.raw.customer_keys where customer_key = ?", [customer_key]
+    ).fetchone()
+    return found[0] if found else None
 
 
 def _empty_database(home: Home) -> Path:

@@ -4,6 +4,7 @@ Also what the run says about the input: data_quality of the same company, whose 
 and orders that do not count.
 """
 
+import re
 import shutil
 from datetime import date, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from retention_pipeline.audit import all_rules, audit
+from retention_pipeline.audit import all_rules, audit, describe
 from retention_pipeline.run.steps import RunResult, run
 from retention_pipeline.settings import Home, Settings, parse_settings
 from retention_pipeline.transform import InputError
@@ -53,6 +54,15 @@ MONTH = "grain = 'month' and period_start = '2024-04-01'"
 TOTAL = f"{MONTH} and segment_dimension = 'all'"
 MRR_TOTAL = f"{TOTAL} and currency = 'all'"
 DAMAGE = {
+    "spans_lie_apart": "insert into int_active_spans by name select * replace (end_date as start_date,"
+    " end_date + 9 as end_date) from int_active_spans where basis = 'order' and span_number = 1",
+    "one_value_at_a_time": "update int_segment_spans set end_date = date '9999-12-31'",
+    "one_profile_at_a_time": "update int_profile_spans set to_period = date '9999-12-31'",
+    "profiles_for_life_are_the_only_ones": "insert into int_profile_spans by name select * replace ('any' as rule,"
+    " 'any' as grain) from int_profile_spans where rule = 'period'",
+    "phases_follow_one_another": "update int_counted_phases set end_date = date '9999-12-31'",
+    "purchase_days_are_unique": "insert into int_purchase_days from int_purchase_days where day_number = 1",
+    "mrr_goes_on_where_it_was": "update int_mrr_changes set mrr_after = mrr_after + 1 where mrr_before = 0",
     "customers_bridge": f"update period_customers set customers_end = customers_end + 1 where {TOTAL}",
     "customers_retained_or_lost": f"update period_customers set customers_lost = customers_lost + 1 where {TOTAL}",
     "customers_active_parts": f"update period_customers set customers_active = 0 where {TOTAL}",
@@ -165,6 +175,28 @@ def test_a_rule_sees_the_damage_that_it_is_there_for(rule: str, damaged: Path) -
         connection.execute("rollback")
     assert [violation.rule for violation in violations] == [rule]
     assert violations[0].cells > 0 and violations[0].examples
+
+
+def test_a_broken_fact_is_told_with_the_customer_and_at_night_if_the_customer_is_touched(damaged: Path) -> None:
+    chosen = [one for one in all_rules(settings()) if one.name == "spans_lie_apart"]
+    with duckdb.connect(str(damaged)) as connection:
+        connection.execute("begin")
+        connection.execute(
+            "update int_active_spans set end_date = date '9999-12-31' where customer_key = ("
+            "select customer_key from int_customers where customer_id = 'leaves_and_returns') and basis = 'order'"
+        )
+        assert [one.rule for one in audit(connection, settings()).violations] == ["spans_lie_apart"]
+        assert audit(connection, settings(), touched_only=True).violations == []
+        connection.execute(
+            "insert into night_touched select customer_key from int_customers where customer_id = 'leaves_and_returns'"
+        )
+        violations = audit(connection, settings(), touched_only=True).violations
+        assert audit(connection, settings(), chosen).violations == violations
+        connection.execute("rollback")
+    assert [one.rule for one in violations] == ["spans_lie_apart"]
+    message = describe(violations)
+    assert "rule spans_lie_apart: 1 rows" in message
+    assert re.search(r"customer_key=\d+, customer_id=leaves_and_returns, basis=order", message)
 
 
 @pytest.mark.parametrize("order", ["cohort_start, age", "hash(cohort_start, age)", "age desc"])

@@ -42,7 +42,9 @@ def read_folder(folder: Path) -> tuple[dict[str, list[dict]], dict[str, Any], da
 def cells(relation: duckdb.DuckDBPyRelation, key: tuple[str, ...], columns: tuple[str, ...]) -> dict[tuple, dict]:
     """The rows of a table of figures by key; decimals as doubles, NaN as null."""
     found: dict[tuple, dict] = {}
-    for row in relation.project(", ".join((*key, *columns))).fetchall():
+    words = ("is_complete", "null_reason")
+    numbers = [name if name in words else f"cast({name} as double) as {name}" for name in columns]
+    for row in relation.project(", ".join((*key, *numbers))).fetchall():
         name = row[: len(key)]
         assert name not in found, f"two rows of {name}"
         found[name] = dict(zip(columns, map(plain, row[len(key) :]), strict=True))

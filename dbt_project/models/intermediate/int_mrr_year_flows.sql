@@ -68,6 +68,22 @@ steps as (
         on profile_steps.customer_key = currencies.customer_key
 ),
 
+{# One row per day, so that the order in the windows below is one. #}
+days as (
+    select
+        customer_key,
+        currency,
+        step_date,
+        sum(step_before) as step_before,
+        sum(step_now) as step_now,
+        cast(sum(profile_step) as bigint) as profile_step
+    from steps
+    group by
+        customer_key,
+        currency,
+        step_date
+),
+
 pairs as (
     select
         customer_key,
@@ -83,7 +99,7 @@ pairs as (
         cast(sum(step_now) over (
             partition by customer_key, currency order by step_date nulls last rows unbounded preceding
         ) as decimal(18, 6)) as mrr_now
-    from steps
+    from days
 ),
 
 owned_pairs as (
@@ -93,8 +109,7 @@ owned_pairs as (
     from pairs
     inner join owners
         on pairs.customer_key = owners.customer_key
-    where (pairs.to_date is null or pairs.from_date < pairs.to_date)
-        and (pairs.mrr_before > 0 or (owners.owner_key <> 0 and pairs.mrr_now > 0))
+    where (pairs.mrr_before > 0 or (owners.owner_key <> 0 and pairs.mrr_now > 0))
 ),
 
 {# A period sees what holds on the eve of its close. A pair that is reached and left within a period cancels out in it. #}
