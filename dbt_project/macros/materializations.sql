@@ -1,9 +1,20 @@
 {# How tables come into being, once for all models.
-   table (dbt's own)  computed wholly in every run
+   table              computed wholly in every run
    by_grain           the same, one grain at a time, so that memory is bounded by one grain's groups
    by_customer        facts: at night only rows of touched customers, and of those only customers whose rows differ, are replaced
    contributions      sums per `flow_keys`, one grain at a time or, where the text names no grain, all at once: at night the old contributions of touched customers are taken out and the new ones put in;
                       a backfill adds up everybody's contributions and replaces the sums of the periods that it asks for #}
+
+{# Nobody reads the database that is being made, so a table needs no other name until it is whole, as dbt's own `table` gives it. #}
+{% materialization table, default -%}
+  {%- set target_relation = this.incorporate(type='table') -%}
+  {{ run_hooks(pre_hooks) }}
+  {%- do drop_existing(this) -%}
+  {%- call statement('main') -%} {{ create_table_as(False, target_relation, sql) }} {%- endcall -%}
+  {{ run_hooks(post_hooks) }}
+  {%- do adapter.commit() -%}
+  {{ return({'relations': [target_relation]}) }}
+{%- endmaterialization %}
 
 {% materialization by_grain, default -%}
   {%- set target_relation = this.incorporate(type='table') -%}
@@ -128,7 +139,10 @@
 
 {% macro drop_existing(relation) -%}
   {%- set existing = load_cached_relation(relation) -%}
-  {%- if existing is not none -%} {%- do adapter.drop_relation(existing) -%} {%- endif -%}
+  {%- if existing is not none -%}
+    {%- call statement('drop_existing') -%} drop {{ existing.type }} {{ existing }} {%- endcall -%}
+    {%- do adapter.cache_dropped(existing) -%}
+  {%- endif -%}
 {%- endmacro %}
 
 {% macro created_or_inserted(relation, sql, is_first) -%}
@@ -140,7 +154,7 @@
 {%- endmacro %}
 
 {% macro column_names(relation) -%}
-  {{ return(adapter.get_columns_in_relation(relation) | map(attribute='name') | join(', ')) }}
+  {{ return(get_columns_in_relation(relation) | map(attribute='name') | join(', ')) }}
 {%- endmacro %}
 
 {# A working table of a materialization; models run side by side, so it carries the model's name. #}
@@ -148,7 +162,7 @@
 
 {% macro measure_columns(relation, keys) -%}
   {%- set measures = [] -%}
-  {%- for column in adapter.get_columns_in_relation(relation) -%}
+  {%- for column in get_columns_in_relation(relation) -%}
     {%- if column.name not in keys -%} {%- do measures.append({'name': column.name, 'type': column.dtype}) -%} {%- endif -%}
   {%- endfor -%}
   {{ return(measures) }}

@@ -13,9 +13,10 @@ import duckdb
 
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.testing import stopping_listeners
+from retention_pipeline.transform import dbt_costs
 from retention_pipeline.transform.arguments import dbt_arguments, dbt_environment, dbt_vars
 from retention_pipeline.transform.input_checks import check_aliases, check_rates
-from retention_pipeline.transform.manifest import PROJECT, manifest_json, parsed_project
+from retention_pipeline.transform.manifest import PROJECT, manifest_json, manifest_object, parsed_project
 from retention_pipeline.transform.selection import absent_models, excluded_nodes
 from retention_pipeline.warehouse import attach, create_database, opened
 
@@ -186,12 +187,16 @@ def invoke(project_dir: Path, arguments: list[str], on_event: Callable[[Any], No
     `close_connections` afterwards.
     """
     from dbt.cli.main import dbtRunner
-    from dbt.contracts.graph.manifest import Manifest
 
-    manifest = Manifest.from_msgpack((parsed_project(project_dir) / "partial_parse.msgpack").read_bytes())
+    folder = parsed_project(project_dir)
+    dbt_costs.install()
+    dbt_costs.TEMPLATES.load(folder)
+    manifest = manifest_object(project_dir)
     manifest.build_flat_graph()  # what macros know as `graph`; dbt makes it only where it parses
     callbacks = [*([on_event] if on_event else []), *stopping_listeners()]
-    return dbtRunner(manifest=manifest, callbacks=callbacks).invoke(arguments)
+    result = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(arguments)
+    dbt_costs.TEMPLATES.keep(folder)
+    return result
 
 
 def _interruption(error: BaseException | None) -> BaseException | None:

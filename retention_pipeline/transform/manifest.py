@@ -69,7 +69,7 @@ def manifest_json(project: Path = PROJECT) -> dict[str, Any]:
     return _read_manifest_json(parsed_project(project) / "manifest.json")
 
 
-def manifest_object() -> Any:
+def manifest_object(project: Path = PROJECT) -> Any:
     """A fresh `dbt.contracts.graph.manifest.Manifest` for `dbtRunner(manifest=…)`, which then parses nothing.
 
     Values of vars given to the run reach the SQL of models and tests; what a var decides while parsing (`enabled`,
@@ -77,7 +77,7 @@ def manifest_object() -> Any:
     """
     from dbt.contracts.graph.manifest import Manifest
 
-    return Manifest.from_msgpack((parsed_project() / "partial_parse.msgpack").read_bytes())
+    return Manifest.from_msgpack((parsed_project(project) / "partial_parse.msgpack").read_bytes())
 
 
 @lru_cache(maxsize=2)
