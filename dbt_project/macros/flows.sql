@@ -89,16 +89,21 @@
 
 {# CTEs that add up one kind of facts to sums per grain, period and profile, `name` last. `day` is the column by which a fact belongs to a period, `measures` are
    column → aggregate; what depends on the period says calendar.period_start and calendar.close_date. Facts of customers with one profile for life are added up
-   by slice of the calendar first, for all grains in one pass. Expects the CTEs calendar, calendar_of_days, lasting_profiles and changing_profiles. #}
-{% macro sums_of_facts(name, facts, day, measures, condition='true') -%}
+   by slice of the calendar first, for all grains in one pass. Expects the CTEs calendar, calendar_of_days, lasting_profiles and changing_profiles; where an
+   aggregate says calendar.previous_start, these have the start of the period before, too. `keys` are further columns of the facts to add up by. #}
+{% macro sums_of_facts(name, facts, day, measures, condition='true', keys=[]) -%}
   {{ name }}_by_slice as (
       select
           calendar_of_days.slice_start,
           coalesce(lasting_profiles.profile_key, 0) as profile_key,
+{%- for key in keys %}
+          {{ facts }}.{{ key }},
+{%- endfor %}
 {%- for column, aggregate in measures.items() %}
 {%- if 'calendar.' in aggregate %}
 {%- for grain in grains() %}
-          {{ aggregate | replace('calendar.period_start', 'calendar_of_days.' ~ grain ~ '_start') | replace('calendar.close_date', 'calendar_of_days.' ~ grain ~ '_close') }} as {{ column }}_{{ grain }}{{ ',' if not loop.last }}
+          {{ aggregate | replace('calendar.period_start', 'calendar_of_days.' ~ grain ~ '_start') | replace('calendar.close_date', 'calendar_of_days.' ~ grain ~ '_close')
+              | replace('calendar.previous_start', 'calendar_of_days.' ~ grain ~ '_previous') }} as {{ column }}_{{ grain }}{{ ',' if not loop.last }}
 {%- endfor %}{{ ',' if not loop.last }}
 {%- else %}
           {{ aggregate }} as {{ column }}{{ ',' if not loop.last }}
@@ -113,6 +118,9 @@
           and {{ condition }}
       group by
           calendar_of_days.slice_start,
+{%- for key in keys %}
+          {{ facts }}.{{ key }},
+{%- endfor %}
           coalesce(lasting_profiles.profile_key, 0)
   ),
 
@@ -122,6 +130,9 @@
           '{{ grain }}' as grain,
           calendar.period_start,
           {{ name }}_by_slice.profile_key,
+{%- for key in keys %}
+          {{ name }}_by_slice.{{ key }},
+{%- endfor %}
 {%- for column, aggregate in measures.items() %}
           sum({{ name }}_by_slice.{{ column }}{{ '_' ~ grain if 'calendar.' in aggregate }}) as {{ column }}{{ ',' if not loop.last }}
 {%- endfor %}
@@ -131,6 +142,9 @@
           and calendar.grain = '{{ grain }}'
       group by
           calendar.period_start,
+{%- for key in keys %}
+          {{ name }}_by_slice.{{ key }},
+{%- endfor %}
           {{ name }}_by_slice.profile_key
       union all
 {%- endfor %}
@@ -138,6 +152,9 @@
           calendar.grain,
           calendar.period_start,
           coalesce(changing_profiles.profile_key, 0) as profile_key,
+{%- for key in keys %}
+          {{ facts }}.{{ key }},
+{%- endfor %}
 {%- for column, aggregate in measures.items() %}
           {{ aggregate }} as {{ column }}{{ ',' if not loop.last }}
 {%- endfor %}
@@ -156,6 +173,9 @@
       group by
           calendar.grain,
           calendar.period_start,
+{%- for key in keys %}
+          {{ facts }}.{{ key }},
+{%- endfor %}
           coalesce(changing_profiles.profile_key, 0)
   )
 {%- endmacro %}

@@ -25,6 +25,11 @@
 {%- for grain in grains() -%}
     {%- do conditions.append(['int_segment_spans', 'not is_first_value and ' ~ falls_due(period_end(grain, period_start(grain, 'start_date')))]) -%}
 {%- endfor -%}
+{#- A day of activity leaves the windows that are looked at when a period closes. -#}
+{%- for days in [0] + (active_windows().values() | list) -%}
+    {%- do conditions.append(['int_active_days', falls_due('active_date', days_later=days)]) -%}
+{%- endfor -%}
+{%- do conditions.append(['int_session_lengths', falls_due('active_date')]) -%}
 {%- set built = [] -%}
 {%- for mark in conditions if is_built(mark[0]) -%} {%- do built.append(mark) -%} {%- endfor -%}
 {{ return(built) }}

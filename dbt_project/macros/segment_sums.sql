@@ -50,7 +50,7 @@
   select
       {{ loop.index * profile_base() }} as segment_number,
       '{{ dimension }}' as segment_dimension,
-      '(unknown)' as segment_value
+      '{{ value_of_none(dimension) }}' as segment_value
   union all
   select distinct
       {{ loop.index * profile_base() }} + value_number as segment_number,

@@ -2,7 +2,30 @@
 
 {# Dimensions whose values are attributes of customers; those of facts are named here, and int_segment_spans makes them. #}
 {% macro customer_dimensions() -%}
-  {{ return(var('segments') | reject('in', ['plan', 'first_order_channel', 'engagement_group', 'nps_class']) | list) }}
+  {{ return(var('segments') | reject('in', ['plan', 'first_order_channel'] + (behaviour_values() | list)) | list) }}
+{%- endmacro %}
+
+{# Dimensions of behaviour and the numbers of their values. Each known customer has a value at every opening, `(none)` without any facts, which is number 0;
+   `(unknown)` is the value of facts without a customer alone. #}
+{% macro behaviour_values() -%}
+  {{ return({
+    'engagement_group': {'(none)': 0, 'inactive': 2, 'low': 3, 'medium': 4, 'high': 5, '(unknown)': 6},
+    'nps_class': {'(none)': 0, 'detractor': 2, 'passive': 3, 'promoter': 4, '(unknown)': 5}
+  }) }}
+{%- endmacro %}
+
+{# Those that this run has. #}
+{% macro behaviour_dimensions() -%} {{ return(behaviour_values() | select('in', var('segments')) | list) }} {%- endmacro %}
+
+{# What number 0 stands for in a dimension. #}
+{% macro value_of_none(dimension) -%} {{ return('(none)' if dimension in behaviour_values() else '(unknown)') }} {%- endmacro %}
+
+{# A value holds on a day if it is that of figures whose period opens there. Values of behaviour are decided by the days before an opening, attributes also by the day itself. #}
+{% macro is_value_of_day(spans, day) -%}
+  case
+    when {{ spans }}.dimension in ('{{ behaviour_values() | join("', '") }}') then {{ spans }}.start_date < {{ day }} and {{ day }} <= {{ spans }}.end_date
+    else {{ spans }}.start_date <= {{ day }} and {{ day }} < {{ spans }}.end_date
+  end
 {%- endmacro %}
 
 {# Of these, the further columns of the source. #}
@@ -18,8 +41,17 @@
 
 {% macro spark__json_text(column, key) -%} nullif(get_json_object({{ column }}, '$.{{ key }}'), '') {%- endmacro %}
 
-{# A profile key holds one value number per dimension, in base `profile_base`: key = sum of number × base^position. #}
-{% macro profile_base() -%} {{ return(var('max_segment_values') + 2) }} {%- endmacro %}
+{# A profile key holds one value number per dimension, in base `profile_base`: key = sum of number × base^position. Values of behaviour are never (other). #}
+{% macro profile_base() -%} {{ return([var('max_segment_values'), 5] | max + 2) }} {%- endmacro %}
+
+{# The profile of facts without a customer. #}
+{% macro profile_of_nobody() -%}
+  {%- set weights = [0] -%}
+  {%- for name in behaviour_dimensions() -%}
+    {%- do weights.append(behaviour_values()[name]['(unknown)'] * profile_base() ** var('segments').index(name)) -%}
+  {%- endfor -%}
+  {{ return(weights | sum) }}
+{%- endmacro %}
 
 {# The profile intervals that figures of a period use: from_period <= period_start < to_period. #}
 {% macro profiles_of_periods(rule='period') -%}

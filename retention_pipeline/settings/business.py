@@ -40,8 +40,8 @@ class Business(Strict):
     )
     gross_margin: Annotated[float, Field(gt=0, le=1)] = 1.0
     min_n: Annotated[int, Field(ge=0)] = 30
-    mau_days: Days = 28
-    active_events: list[str] | None = None
+    mau_days: Annotated[int, Field(ge=7, le=365)] = 28
+    active_events: Annotated[list[str], Field(min_length=1)] | None = None
     engagement_cuts: Annotated[list[int], Field(min_length=3, max_length=3)] = Field(default=[1, 4, 12])
     email_window_days: Days = 7
     csat_positive: dict[int, list[int]] = Field(default={5: [4, 5], 10: [9, 10], 4: [3, 4]})

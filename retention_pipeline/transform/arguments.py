@@ -39,6 +39,9 @@ BUSINESS_VARS = (
     "renewal_min_term_months",
     "renewal_grace_days",
     "churn_reason_classes",
+    "mau_days",
+    "active_events",
+    "engagement_cuts",
 )
 
 

@@ -13,6 +13,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import duckdb
+from oracle.made_activity import MAU_DAYS
 
 from retention_pipeline.settings import Settings
 from retention_pipeline.transform.arguments import dbt_vars
@@ -21,11 +22,13 @@ from retention_pipeline.transform.manifest import PROJECT, manifest_json, manife
 from retention_pipeline.transform.selection import absent_models, excluded_nodes
 
 AS_OF = date(2199, 1, 7)
-PREVIOUS_AS_OF = date(2198, 12, 9)
+PREVIOUS_AS_OF = date(2198, 12, 25)
 APPLIED_LOAD = 918273645
 FIRST_DAY = date(1899, 12, 31)
-# Marks are compiled as the two days less the days by which a mark lies after its fact (macro falls_due): 0, -1 and 365.
-SHIFTS = (timedelta(0), timedelta(days=1), timedelta(days=-365))
+# Marks are compiled as the two days less the days by which a mark lies after its fact (macro falls_due): 0, -1, 365 and
+# the days of a window of activity.
+SHIFTS = tuple(timedelta(days=-days) for days in (0, -1, 365, 7, *MAU_DAYS))
+assert not {AS_OF + shift for shift in SHIFTS} & {PREVIOUS_AS_OF + shift for shift in SHIFTS}
 
 
 @dataclass(frozen=True)

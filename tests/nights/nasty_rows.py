@@ -1,12 +1,15 @@
-"""What the random companies of the oracle leave out, since no figure is about it, but what nights must stand:
-subscriptions that change hands or end for two customers on one day, and values that are called like our own.
+"""What the random companies of the oracle leave out, but what nights must stand: subscriptions that change hands or end
+for two customers on one day, values that are called like our own, and the datasets of behaviour.
 """
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from random import Random
 
 from oracle.companies import MadeCompany
+from oracle.made_activity import activity_settings, made_events, made_surveys
+from oracle.made_times import Clock
 from oracle.nights import Row
 
 
@@ -37,3 +40,29 @@ def _cancel_together(random: Random, phases: list[Row]) -> None:
     for row in phases:
         if random.random() < 0.7:
             row["cancel_requested_at"] = day
+
+
+def add_behaviour(random: Random, company: MadeCompany, days: int) -> None:
+    """Connect events and surveys, now and then one of them alone, with their dimensions among the segments."""
+    business = company.settings["business"]
+    business.update(activity_settings(random))
+    ids = sorted({row["customer_id"] for rows in company.rows.values() for row in rows if row.get("customer_id")})
+    first = (
+        min(date.fromisoformat(row["ordered_at"][:10]) for row in company.rows["orders"])
+        if company.rows.get("orders")
+        else company.as_of - timedelta(days=days)
+    )
+    last = first + timedelta(days=days)
+    dimensions = {"events": "engagement_group", "surveys": "nps_class"}
+    for dataset, makes in (("events", made_events), ("surveys", made_surveys)):
+        if random.random() < 0.15:
+            continue
+        source = {
+            "type": "files",
+            "path": f"landing/{dataset}/*.csv",
+            "timezone": random.choice(("UTC", "Asia/Kolkata")),
+        }
+        company.settings["sources"][dataset] = source
+        company.rows[dataset] = makes(random, Clock(random, business["timezone"], source["timezone"]), ids, first, last)
+        if random.random() < 0.7:
+            company.settings.setdefault("segments", ["country", "plan"]).append(dimensions[dataset])

@@ -15,7 +15,7 @@ from oracle.nights import KEYS
 
 from retention_pipeline.ingest.schema import create_tables
 
-OWNED = ("orders", "subscriptions", "customers", "customer_aliases")
+OWNED = ("orders", "subscriptions", "customers", "customer_aliases", "events", "surveys")
 
 
 def open_raw_in_memory() -> duckdb.DuckDBPyConnection:

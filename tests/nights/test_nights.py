@@ -19,7 +19,7 @@ from oracle.companies import MadeCompany, made_company
 from oracle.nights import Night, made_nights, rows_in_force
 
 from nights.compiled_models import CompiledModels, compile_models
-from nights.nasty_rows import make_nasty
+from nights.nasty_rows import add_behaviour, make_nasty
 from nights.raw_rows import open_raw_in_memory, put_in_force
 from nights.warehouse_in_memory import Warehouse
 from retention_pipeline.settings import Settings
@@ -54,6 +54,7 @@ def play(
     """
     company = made_company(random, customers=25, days=500)
     make_nasty(random, company)
+    add_behaviour(random, company, days=500)
     for dataset in without:
         company.settings["sources"].pop(dataset, None)
     settings = Settings.model_validate(company.settings)
@@ -107,7 +108,11 @@ def _with_deletions(random: Random, company: MadeCompany, nights: list[Night]) -
     """The rows in force, of which orders and attributes are sometimes missing for a while (deleted at the source)."""
     rows = rows_in_force(nights)
     return {
-        name: [row for row in found if name not in ("orders", "subscriptions", "customers") or random.random() > 0.01]
+        name: [
+            row
+            for row in found
+            if name not in ("orders", "subscriptions", "customers", "events", "surveys") or random.random() > 0.01
+        ]
         for name, found in rows.items()
     }
 

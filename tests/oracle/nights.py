@@ -21,8 +21,16 @@ KEYS = {
     "customers": ("customer_id", "valid_from"),
     "customer_aliases": ("alias_id",),
     "fx_rates": ("date", "currency"),
+    "events": ("event_id",),
+    "surveys": ("response_id",),
 }
-DATED_BY = {"orders": "ordered_at", "subscriptions": "started_at", "customers": "valid_from"}
+DATED_BY = {
+    "orders": "ordered_at",
+    "subscriptions": "started_at",
+    "customers": "valid_from",
+    "events": "occurred_at",
+    "surveys": "responded_at",
+}
 Row = dict[str, str]
 
 
@@ -104,6 +112,19 @@ def earlier_version(random: Random, dataset: str, row: Row, names: list[str]) ->
         changes = [
             {"customer_id": row["alias_id"].rstrip("x")},
             {"customer_id": random.choice(others or [row["customer_id"]])},
+        ]
+    elif dataset == "events":
+        changes = [
+            {"occurred_at": moved(row["occurred_at"], random.choice((-40, -1, 1, 35)))},
+            {"customer_id": random.choice([*names, ""])},
+            {"event": random.choice(("login", "ping"))},
+            {"duration_seconds": "12.5"},
+        ]
+    elif dataset == "surveys":
+        changes = [
+            {"responded_at": moved(row["responded_at"], random.choice((-40, -1, 1, 35)))},
+            {"customer_id": random.choice([*names, ""])},
+            {"score": "0"},
         ]
     else:
         changes = [{"rate_to_reporting": f"{float(row['rate_to_reporting']) * 1.1:.6f}"}]

@@ -60,8 +60,7 @@ evaluated as (
         on first_days.customer_key = static_profiles.customer_key
     inner join {{ fact('int_segment_spans') }} as segment_spans
         on first_days.customer_key = segment_spans.customer_key
-        and segment_spans.start_date <= first_days.cohort_date
-        and first_days.cohort_date < segment_spans.end_date
+        and {{ is_value_of_day('segment_spans', 'first_days.cohort_date') }}
     inner join {{ ref('int_segment_values') }} as segment_values
         on segment_spans.dimension = segment_values.dimension
         and segment_spans.segment_value = segment_values.segment_value

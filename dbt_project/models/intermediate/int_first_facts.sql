@@ -1,4 +1,9 @@
 {{ config(materialized='by_customer') }}
+{#- Facts of further datasets: column of the first day → dataset, fact, its day. A dataset that is not connected has no model to read. -#}
+{%- set families = {
+    'first_event_date': ['events', 'int_active_days', 'active_date']
+} -%}
+{%- for family in families.values() %}{% do ref(family[1]) %}{% endfor %}
 with purchase_days as (
     select * from {{ fact('int_purchase_days') }}
 ),
@@ -23,6 +28,10 @@ facts as (
     select 'counted_phase' as fact, customer_key, start_date as fact_date from spans where basis = 'subscription' and span_number = 1
     union all
     select 'cancel_request' as fact, customer_key, request_date as fact_date from cancel_requests
+{%- for column, family in families.items() if has_dataset(family[0]) %}
+    union all
+    select '{{ column }}' as fact, customer_key, min({{ family[2] }}) as fact_date from {{ fact(family[1]) }} group by customer_key
+{%- endfor %}
 )
 
 select
@@ -30,5 +39,8 @@ select
     min(fact_date) as first_fact_date,
     min(case when fact in ('purchase', 'refund') then fact_date end) as first_order_fact_date,
     min(case when fact in ('counted_phase', 'cancel_request') then fact_date end) as first_subscription_fact_date
+{%- for column in families %},
+    min(case when fact = '{{ column }}' then fact_date end) as {{ column }}
+{%- endfor %}
 from facts
 group by customer_key

@@ -112,9 +112,13 @@ sums as (
 ),
 
 profile_changes as (
-    {{ profile_changes(all_grains=true) }}
+    select
+        *,
+        {{ add_days('period_start', -365) }} as start_365d
+    from ({{ profile_changes(all_grains=true) }}) as changes
 ),
 
+{# What a buyer takes along stands in the last purchase day before the opening, and in the last one before the look-back of 365 days. #}
 moves_of_buyers as (
     select
         profile_changes.grain,
@@ -122,20 +126,13 @@ moves_of_buyers as (
         profile_changes.profile_before,
         profile_changes.profile_key,
         1 as buyers,
-        max(case when purchase_days.day_number >= 2 then 1 else 0 end) as repeat_buyers,
-        max(case when purchase_days.purchase_date >= {{ add_days('profile_changes.period_start', -365) }} then 1 else 0 end) as buyers_365d,
-        sum(purchase_days.revenue) as revenue,
-        sum(case when purchase_days.purchase_date >= {{ add_days('profile_changes.period_start', -365) }} then purchase_days.revenue else 0 end) as revenue_365d
+        case when purchase_days.day_number >= 2 then 1 else 0 end as repeat_buyers,
+        case when purchase_days.purchase_date >= profile_changes.start_365d then 1 else 0 end as buyers_365d,
+        purchase_days.revenue_to_date as revenue,
+        purchase_days.revenue_to_date - coalesce(days_before.revenue_to_date, 0) as revenue_365d
     from profile_changes
-    inner join purchase_days
-        on profile_changes.customer_key = purchase_days.customer_key
-        and purchase_days.purchase_date < profile_changes.period_start
-    group by
-        profile_changes.customer_key,
-        profile_changes.grain,
-        profile_changes.period_start,
-        profile_changes.profile_before,
-        profile_changes.profile_key
+    {{ join_last_before('profile_changes', 'period_start', 'purchase_days', 'purchase_date', 'next_date') }}
+    {{ join_last_before('profile_changes', 'start_365d', 'purchase_days', 'purchase_date', 'next_date', alias='days_before', side='left') }}
 ),
 
 moves as (

@@ -139,3 +139,13 @@ select
     to_period,
     profile_key
 from moving_spans
+{%- if behaviour_dimensions() %}
+union all
+select
+    'any' as rule,
+    'any' as grain,
+    cast(0 as bigint) as customer_key,
+    {{ first_day() }} as from_period,
+    {{ last_day() }} as to_period,
+    cast({{ profile_of_nobody() }} as bigint) as profile_key
+{%- endif %}

@@ -45,6 +45,9 @@ select
     numbers_of_values.segment_dimension,
     case
         when numbers_of_values.value_number = -1 then 'all'
+{%- for dimension in behaviour_dimensions() %}
+        when numbers_of_values.value_number = 0 and numbers_of_values.segment_dimension = '{{ dimension }}' then '{{ value_of_none(dimension) }}'
+{%- endfor %}
         when numbers_of_values.value_number = 0 then '(unknown)'
         else segment_values.shown_value
     end as segment_value

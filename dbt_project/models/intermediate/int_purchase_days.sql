@@ -25,7 +25,8 @@ numbered as (
         first_ordered_at,
         cast(row_number() over (partition by customer_key order by purchase_date nulls last) as integer) as day_number,
         lag(purchase_date) over (partition by customer_key order by purchase_date nulls last) as previous_date,
-        lead(purchase_date) over (partition by customer_key order by purchase_date nulls last) as next_date
+        lead(purchase_date) over (partition by customer_key order by purchase_date nulls last) as next_date,
+        cast(sum(revenue) over (partition by customer_key order by purchase_date nulls last rows unbounded preceding) as decimal(18, 2)) as revenue_to_date
     from days
 )
 
@@ -37,5 +38,6 @@ select
     day_number,
     previous_date,
     next_date,
+    revenue_to_date,
     case when day_number = 1 then first_ordered_at end as first_ordered_at
 from numbered

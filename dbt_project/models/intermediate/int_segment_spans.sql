@@ -1,4 +1,6 @@
 {{ config(materialized='by_customer') }}
+{%- set cuts = var('engagement_cuts') %}
+{%- do ref('int_active_days') %}{% do ref('stg_surveys') %}{% do ref('int_identities') %}
 with customers as (
     select * from {{ ref('stg_customers') }}
 ),
@@ -96,7 +98,111 @@ changes as (
     from values_in_order
     where value_before is null
         or value_before <> segment_value
+){%- if behaviour_dimensions() %},
+
+{%- if 'engagement_group' in var('segments') %}
+
+{# The openings that an active day may decide: the first of the next month, those whose window it lies in, and the one after these. #}
+openings as (
+    select
+        active_days.customer_key,
+        {{ add_months(truncated('month', 'active_days.active_date'), 'numbers.n + 1') }} as opening,
+        {{ add_months(truncated('month', 'active_days.active_date'), 'numbers.n') }} as opening_before,
+        {{ add_days('active_days.active_date', var('mau_days')) }} as exit_date
+    from {{ fact('int_active_days') }} as active_days
+    cross join {{ numbers(var('mau_days') // 28 + 2) }} as numbers
+),
+
+engagement as (
+    select
+        customer_key,
+        opening,
+        {{ count_where('opening <= exit_date') }} as active_days
+    from openings
+    where opening_before <= exit_date
+    group by
+        customer_key,
+        opening
+),
+{%- endif %}
+
+{%- if 'nps_class' in var('segments') %}
+
+answers as (
+    select
+        coalesce(identities.customer_key, surveys.customer_key) as customer_key,
+        surveys.responded_date,
+        surveys.score,
+        row_number() over (
+            partition by coalesce(identities.customer_key, surveys.customer_key), surveys.responded_date
+            order by surveys.responded_at desc nulls last, surveys.response_id desc nulls last
+        ) as place
+    from {{ ref('stg_surveys') }} as surveys
+    left join identities
+        on surveys.customer_key = identities.alias_key
+    where surveys.kind = 'nps'
+        and surveys.customer_key is not null
+        and {{ is_since_data_start('surveys.responded_date') }}
+),
+
+last_answers as (
+    select
+        customer_key,
+        responded_date,
+        case when score >= 9 then 'promoter' when score >= 7 then 'passive' else 'detractor' end as segment_value,
+        lead(responded_date) over (partition by customer_key order by responded_date nulls last) as next_date
+    from answers
+    where place = 1
+),
+{%- endif %}
+
+{# Values by the day after which they hold: a period that opens later has them. #}
+decided as (
+{%- if 'engagement_group' in var('segments') %}
+    select
+        'engagement_group' as dimension,
+        customer_key,
+        {{ add_days('opening', -1) }} as start_date,
+        case
+            when active_days >= {{ cuts[2] }} then 'high'
+            when active_days >= {{ cuts[1] }} then 'medium'
+            when active_days >= {{ cuts[0] }} then 'low'
+            else 'inactive'
+        end as segment_value
+    from engagement
+{%- endif %}
+{%- if behaviour_dimensions() | length > 1 %}
+    union all
+{%- endif %}
+{%- if 'nps_class' in var('segments') %}
+    select
+        'nps_class' as dimension,
+        customer_key,
+        responded_date as start_date,
+        segment_value
+    from last_answers
+    union all
+    select
+        'nps_class' as dimension,
+        customer_key,
+        {{ add_days('responded_date', 365) }} as start_date,
+        '{{ value_of_none('nps_class') }}' as segment_value
+    from last_answers
+    where next_date is null
+        or next_date > {{ add_days('responded_date', 365) }}
+{%- endif %}
+),
+
+decided_in_order as (
+    select
+        dimension,
+        customer_key,
+        start_date,
+        segment_value,
+        lag(segment_value) over (partition by dimension, customer_key order by start_date nulls last) as value_before
+    from decided
 )
+{%- endif %}
 
 select
     dimension,
@@ -129,3 +235,16 @@ select
 from first_orders
 where channel is not null
     and {{ ('first_order_channel' in var('segments')) | lower }}
+{%- if behaviour_dimensions() %}
+union all
+select
+    dimension,
+    customer_key,
+    start_date,
+    lead(start_date, 1, {{ last_day() }}) over (partition by dimension, customer_key order by start_date nulls last) as end_date,
+    false as is_first_value,
+    segment_value
+from decided_in_order
+where value_before is null
+    or value_before <> segment_value
+{%- endif %}

@@ -40,6 +40,7 @@ counted as (
         on segment_spans.dimension = numbered_before.dimension
         and segment_spans.segment_value = numbered_before.segment_value
     where numbered_before.dimension is null
+        and segment_spans.dimension not in ('{{ behaviour_values() | join("', '") }}')
     group by
         segment_spans.dimension,
         segment_spans.segment_value
@@ -79,3 +80,13 @@ select
         end as integer
     ) as value_number
 from ranked
+{%- for dimension in behaviour_dimensions() if not var('night') %}
+{%- for value, number in behaviour_values()[dimension].items() %}
+union all
+select
+    '{{ dimension }}' as dimension,
+    '{{ value }}' as segment_value,
+    '{{ value }}' as shown_value,
+    cast({{ number }} as integer) as value_number
+{%- endfor %}
+{%- endfor %}

@@ -1,6 +1,10 @@
 {#- Versions of rows that came since the previous generation, and those that they replaced. Subscriptions touch every customer of the same subscription: phases bound each other. -#}
 {%- set datasets = {'orders': 'order_id', 'subscriptions': "concat(subscription_id, ' ', cast(started_at as string))", 'customers': "coalesce(cast(valid_from as string), '')",
     'customer_aliases': 'alias_id'} %}
+{#- Further datasets: those that are not connected touch nobody. -#}
+{%- set further = {'events': 'event_id', 'surveys': 'response_id'} %}
+{%- for dataset in further %}{% do source('raw', dataset) %}{% do source('raw', dataset ~ '_history') %}{% endfor %}
+{%- for dataset, row_key in further.items() if has_dataset(dataset) %}{% do datasets.update({dataset: row_key}) %}{% endfor %}
 {%- for dataset in datasets %}{% do source('raw', dataset) %}{% do source('raw', dataset ~ '_history') %}{% endfor %}
 {%- do ref('int_identities') %}{% do source('raw', 'ledger') %}
 {%- if not var('night') %}

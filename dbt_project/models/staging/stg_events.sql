@@ -1,6 +1,7 @@
 with events as (
     select * from {{ source('raw', 'events') }}
     where {{ of_touched_customers('_customer_key') }}
+        and {{ has_dataset('events') | lower }}
 )
 
 select

@@ -1,6 +1,7 @@
 with surveys as (
     select * from {{ source('raw', 'surveys') }}
     where {{ of_touched_customers('_customer_key') }}
+        and {{ has_dataset('surveys') | lower }}
 )
 
 select

@@ -1,0 +1,41 @@
+{# Activity: which events count, and the windows in which days make a customer active (docs/kpis.md). #}
+
+{# Events that count: named in active_events, of a known customer, on or after data_start; of the surviving customer. #}
+{% macro counted_events() -%}
+  select
+      coalesce(identities.customer_key, events.customer_key) as customer_key,
+      events.occurred_date,
+      events.duration_seconds
+  from {{ ref('stg_events') }} as events
+  left join {{ ref('int_identities') }} as identities
+      on events.customer_key = identities.alias_key
+  where events.customer_key is not null
+      and {{ is_since_data_start('events.occurred_date') }}
+      and {{ is_active_event('events.event') }}
+{%- endmacro %}
+
+{% macro is_active_event(column) -%}
+  {%- if var('active_events') is none -%} true
+  {%- else -%}
+    {{ column }} in ({% for event in var('active_events') %}'{{ event | replace("'", "''") }}'{{ ', ' if not loop.last }}{% endfor %})
+  {%- endif -%}
+{%- endmacro %}
+
+{# Days of the rolling windows: measure → days before the close. #}
+{% macro active_windows() -%} {{ return({'wau': 7, 'mau': var('mau_days'), 'yau': 365}) }} {%- endmacro %}
+
+{# The customers and periods in which a profile changes, with what they take along: how they were active before the opening. Two look-ups as of the opening,
+   of the last active day before it and of the last one before the window of mau_days. Expects the CTEs active_days, active_spans and profile_changes. #}
+{% macro active_at_changes() -%}
+  select
+      profile_changes.grain,
+      profile_changes.period_start,
+      profile_changes.profile_before,
+      profile_changes.profile_key,
+      profile_changes.customer_key,
+      active_days.active_date as last_date,
+      active_days.day_number - coalesce(days_before_window.day_number, 0) as mau_days
+  from (select *, {{ add_days('period_start', -var('mau_days')) }} as window_start from ({{ profile_changes(all_grains=true) }}) as changes) as profile_changes
+  {{ join_last_before('profile_changes', 'period_start', 'active_days', 'active_date', 'next_date') }}
+  {{ join_last_before('profile_changes', 'window_start', 'active_days', 'active_date', 'next_date', alias='days_before_window', side='left') }}
+{%- endmacro %}

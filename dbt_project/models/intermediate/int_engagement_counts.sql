@@ -1,0 +1,94 @@
+{{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value', 'counted', 'position']) }}
+with active_days as (
+    select * from {{ fact('int_active_days') }}
+),
+
+session_lengths as (
+    select * from {{ fact('int_session_lengths') }}
+),
+
+calendar as (
+    select * from {{ ref('int_calendar') }}
+),
+
+calendar_of_days as (
+    {{ calendar_of_days() }}
+),
+
+profile_values as (
+    select * from {{ ref('int_profile_values') }}
+),
+
+lasting_profiles as (
+    {{ lasting_profiles() }}
+),
+
+changing_profiles as (
+    {{ changing_profiles() }}
+),
+
+{# A day that comes takes its customer one level up, the same day mau_days later one level down. Days that come and leave at once take it down and up again. #}
+level_changes as (
+    select customer_key, active_date as change_date, days_before + 1 as position, 1 as customers from active_days
+    union all
+    select customer_key, active_date as change_date, days_before as position, -1 as customers from active_days where days_before > 0
+    union all
+    select customer_key, {{ add_days('active_date', var('mau_days')) }} as change_date, days_after + 1 as position, -1 as customers from active_days
+    union all
+    select customer_key, {{ add_days('active_date', var('mau_days')) }} as change_date, days_after as position, 1 as customers from active_days where days_after > 0
+),
+
+{{ sums_of_facts('levels', 'level_changes', 'change_date', {'number': 'sum(level_changes.customers)'}, keys=['position']) }},
+
+{{ sums_of_facts('lengths', 'session_lengths', 'active_date', {'number': 'sum(session_lengths.events)'}, keys=['duration_seconds']) }},
+
+sums as (
+    select grain, period_start, 'active_days' as counted, cast(position as decimal(18, 3)) as position, profile_key, number from levels
+    union all
+    select grain, period_start, 'duration_seconds' as counted, duration_seconds as position, profile_key, number from lengths
+),
+
+active_at_changes as (
+    {{ active_at_changes() }}
+),
+
+moves as (
+    select
+        grain,
+        period_start,
+        'active_days' as counted,
+        cast(mau_days as decimal(18, 3)) as position,
+        profile_before,
+        profile_key,
+        1 as number
+    from active_at_changes
+    where mau_days > 0
+),
+
+flows as (
+    {{ by_segment('sums', ['grain', 'period_start', 'counted', 'position'], ['number']) }}
+),
+
+moved as (
+    {{ moves_by_segment('moves', ['grain', 'period_start', 'counted', 'position'], ['number']) }}
+)
+
+select
+    coalesce(flows.grain, moved.grain) as grain,
+    coalesce(flows.period_start, moved.period_start) as period_start,
+    'all' as basis,
+    coalesce(flows.segment_dimension, moved.segment_dimension) as segment_dimension,
+    coalesce(flows.segment_value, moved.segment_value) as segment_value,
+    coalesce(flows.counted, moved.counted) as counted,
+    coalesce(flows.position, moved.position) as position,
+    coalesce(flows.number, 0) as number_change,
+    coalesce(moved.number_in, 0) as number_in,
+    coalesce(moved.number_out, 0) as number_out
+from flows
+full outer join moved
+    on flows.grain = moved.grain
+    and flows.period_start = moved.period_start
+    and flows.segment_dimension = moved.segment_dimension
+    and flows.segment_value = moved.segment_value
+    and flows.counted = moved.counted
+    and flows.position = moved.position

@@ -1,0 +1,191 @@
+{{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value']) }}
+{%- set windows = active_windows() %}
+{%- set counts = ['active_days', 'active_customers', 'active_new', 'active_returning', 'wau_change', 'mau_change', 'yau_change', 'mau_days_change', 'index_days_change', 'session_events'] %}
+{%- set types = {} %}
+{%- for column in counts %}{% do types.update({column: 'bigint'}) %}{% endfor %}
+{%- set moved_counts = ['wau', 'mau', 'yau', 'mau_days', 'index_days', 'active_before', 'customers_known'] %}
+{#- An active day knows by the one before whether it is the customer's first in a period. -#}
+{%- set is_first_in_period = '(active_days.previous_date is null or active_days.previous_date < calendar.period_start)' %}
+{%- set entries = {
+    'active_days': 'count(*)',
+    'active_customers': count_where(is_first_in_period),
+    'active_new': count_where('active_days.day_number = 1'),
+    'active_returning': count_where('active_days.previous_date < calendar.period_start and active_days.previous_date >= calendar.previous_start')
+} %}
+{%- for window, days in windows.items() %}
+    {%- do entries.update({window ~ '_change': count_where('active_days.previous_date is null or active_days.previous_date <= ' ~ add_days('active_days.active_date', -days))}) %}
+{%- endfor %}
+with active_days as (
+    select * from {{ fact('int_active_days') }}
+),
+
+spans as (
+    select
+        customer_key,
+        start_date,
+        end_date,
+        next_start_date
+    from {{ fact('int_active_spans') }}
+    where basis = 'any'
+        or is_only_basis
+),
+
+{# Starts of the periods before the period, which a returning customer was active in. #}
+calendar as (
+    select
+        *,
+        case grain
+{%- for grain in grains() %}
+            when '{{ grain }}' then {{ period_start(grain, add_days('period_start', -1)) }}
+{%- endfor %}
+        end as previous_start
+    from {{ ref('int_calendar') }}
+),
+
+calendar_of_days as (
+    select
+        *,
+{%- for grain in grains() %}
+        {{ period_start(grain, add_days(grain ~ '_start', -1)) }} as {{ grain }}_previous{{ ',' if not loop.last }}
+{%- endfor %}
+    from ({{ calendar_of_days() }}) as days
+),
+
+session_lengths as (
+    select * from {{ fact('int_session_lengths') }}
+),
+
+profile_values as (
+    select * from {{ ref('int_profile_values') }}
+),
+
+lasting_profiles as (
+    {{ lasting_profiles() }}
+),
+
+changing_profiles as (
+    {{ changing_profiles() }}
+),
+
+{# A day leaves each window, and with it the customer where no day has followed. #}
+exits as (
+    select
+        customer_key,
+        {{ add_days('active_date', windows.mau) }} as exit_date,
+        0 as wau,
+        case when days_after = 0 then 1 else 0 end as mau,
+        0 as yau,
+        1 as mau_days
+    from active_days
+{%- for window in ['wau', 'yau'] %}
+    union all
+    select
+        customer_key,
+        {{ add_days('active_date', windows[window]) }} as exit_date,
+        {{ 1 if window == 'wau' else 0 }} as wau,
+        0 as mau,
+        {{ 1 if window == 'yau' else 0 }} as yau,
+        0 as mau_days
+    from active_days
+    where next_date is null
+        or next_date >= {{ add_days('active_date', windows[window]) }}
+{%- endfor %}
+),
+
+{# An active day counts in the engagement index while it is in the window and its customer active in any basis. #}
+index_days as (
+    select
+        active_days.customer_key,
+        greatest(active_days.active_date, spans.start_date) as from_date,
+        least({{ add_days('active_days.active_date', windows.mau) }}, spans.end_date) as to_date
+    from active_days
+    inner join spans
+        on active_days.customer_key = spans.customer_key
+        and spans.start_date < {{ add_days('active_days.active_date', windows.mau) }}
+        and active_days.active_date < spans.end_date
+),
+
+index_changes as (
+    select customer_key, from_date as change_date, 1 as days from index_days
+    union all
+    select customer_key, to_date as change_date, -1 as days from index_days
+),
+
+{{ sums_of_facts('entries', 'active_days', 'active_date', entries) }},
+
+{{ sums_of_facts('departures', 'exits', 'exit_date', {'wau': 'sum(exits.wau)', 'mau': 'sum(exits.mau)', 'yau': 'sum(exits.yau)', 'mau_days': 'sum(exits.mau_days)'}) }},
+
+{{ sums_of_facts('index_sums', 'index_changes', 'change_date', {'days': 'sum(index_changes.days)'}) }},
+
+{{ sums_of_facts('sessions', 'session_lengths', 'active_date', {'events': 'sum(session_lengths.events)'}) }},
+
+sums as (
+{%- set parts = {
+    'entries': {'mau_days_change': 'active_days'},
+    'departures': {'wau_change': '-wau', 'mau_change': '-mau', 'yau_change': '-yau', 'mau_days_change': '-mau_days'},
+    'index_sums': {'index_days_change': 'days'},
+    'sessions': {'session_events': 'events'}
+} %}
+{%- for column in entries %}{% do parts.entries.update({column: column}) %}{% endfor %}
+{%- for part, expressions in parts.items() %}
+    select
+        grain,
+        period_start,
+        profile_key,
+        {{ only(types, expressions) }}
+    from {{ part }}
+    {% if not loop.last %}union all{% endif %}
+{%- endfor %}
+),
+
+active_at_changes as (
+    {{ active_at_changes() }}
+),
+
+moves as (
+    select
+        active_at_changes.grain,
+        active_at_changes.period_start,
+        active_at_changes.profile_before,
+        active_at_changes.profile_key,
+{%- for window, days in windows.items() %}
+        case when active_at_changes.last_date >= {{ add_days('active_at_changes.period_start', -days) }} then 1 else 0 end as {{ window }},
+{%- endfor %}
+        active_at_changes.mau_days,
+        case when spans.end_date >= active_at_changes.period_start then active_at_changes.mau_days else 0 end as index_days,
+        case when active_at_changes.last_date >= calendar.previous_start then 1 else 0 end as active_before,
+        1 as customers_known
+    from active_at_changes
+    inner join calendar
+        on active_at_changes.grain = calendar.grain
+        and active_at_changes.period_start = calendar.calendar_date
+    {{ join_last_before('active_at_changes', 'period_start', 'spans', 'start_date', 'next_start_date', side='left') }}
+),
+
+flows as (
+    {{ by_segment('sums', ['grain', 'period_start'], counts, types) }}
+),
+
+moved as (
+    {{ moves_by_segment('moves', ['grain', 'period_start'], moved_counts) }}
+)
+
+select
+    coalesce(flows.grain, moved.grain) as grain,
+    coalesce(flows.period_start, moved.period_start) as period_start,
+    'all' as basis,
+    coalesce(flows.segment_dimension, moved.segment_dimension) as segment_dimension,
+    coalesce(flows.segment_value, moved.segment_value) as segment_value,
+{%- for column in counts %}
+    coalesce(flows.{{ column }}, 0) as {{ column }},
+{%- endfor %}
+{%- for column in moved_counts %}
+    coalesce(moved.{{ column }}_in, 0) as {{ column }}_in,
+    coalesce(moved.{{ column }}_out, 0) as {{ column }}_out{{ ',' if not loop.last }}
+{%- endfor %}
+from flows
+full outer join moved
+    on flows.grain = moved.grain
+    and flows.period_start = moved.period_start
+    and flows.segment_dimension = moved.segment_dimension
+    and flows.segment_value = moved.segment_value
