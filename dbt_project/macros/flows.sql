@@ -23,8 +23,28 @@
 {%- endmacro %}
 
 {# What leaves and enters each segment value when customers change profile at an opening. `moves` has the keys, profile_before, profile_key and the measures.
-   Gives keys, segment_dimension, segment_value, <measure>_in and <measure>_out; only dimensions whose value differs; never `all`. #}
+   Gives keys, segment_dimension, segment_value, <measure>_in and <measure>_out; only dimensions whose value differs; never `all`. Many customers make the same
+   change, so changes are added up before they are looked at dimension by dimension. #}
 {% macro moves_by_segment(moves, keys, measures, type='bigint') -%}
+  with moves_of_profiles as (
+      select
+{%- for key in keys %}
+          {{ key }},
+{%- endfor %}
+          profile_before,
+          profile_key,
+{%- for measure in measures %}
+          cast(sum({{ measure }}) as {{ type if type is string else type[measure] }}) as {{ measure }}{{ ',' if not loop.last }}
+{%- endfor %}
+      from {{ moves }}
+      group by
+{%- for key in keys %}
+          {{ key }},
+{%- endfor %}
+          profile_before,
+          profile_key
+  )
+
   select
 {%- for key in keys %}
       {{ key }},
@@ -39,19 +59,19 @@
 {%- for side in ['in', 'out'] %}
       select
 {%- for key in keys %}
-          {{ moves }}.{{ key }},
+          moves_of_profiles.{{ key }},
 {%- endfor %}
           after_move.segment_dimension,
           {{ 'after_move' if side == 'in' else 'before_move' }}.segment_value,
           {{ 1 if side == 'in' else 0 }} as is_in,
 {%- for measure in measures %}
-          {{ moves }}.{{ measure }}{{ ',' if not loop.last }}
+          moves_of_profiles.{{ measure }}{{ ',' if not loop.last }}
 {%- endfor %}
-      from {{ moves }}
+      from moves_of_profiles
       inner join profile_values as after_move
-          on {{ moves }}.profile_key = after_move.profile_key
+          on moves_of_profiles.profile_key = after_move.profile_key
       inner join profile_values as before_move
-          on {{ moves }}.profile_before = before_move.profile_key
+          on moves_of_profiles.profile_before = before_move.profile_key
           and after_move.segment_dimension = before_move.segment_dimension
           and after_move.segment_value <> before_move.segment_value
       {% if side == 'in' %}union all{% endif %}
