@@ -167,9 +167,7 @@ def publish(home: Home, number: int, *, keep: int) -> Path:
     kill in between leaves either the old or the new generation current and complete: checkpoint, fsync, rename, swap
     the link, prune.
     """
-    with opened(home.next_file) as connection:
-        _drop_unpublished_schemas(connection)
-        connection.execute("checkpoint")
+    settle(home)
     fsync(home.next_file)
     stop_for_test("checkpoint")
     home.next_file.chmod(0o444)
@@ -182,6 +180,13 @@ def publish(home: Home, number: int, *, keep: int) -> Path:
     stop_for_test("link")
     prune(home, keep)
     return path
+
+
+def settle(home: Home) -> None:
+    """Drop what is not published from `next.duckdb`, and write it out."""
+    with opened(home.next_file) as connection:
+        _drop_unpublished_schemas(connection)
+        connection.execute("checkpoint")
 
 
 def point_current_at(home: Home, path: Path) -> None:

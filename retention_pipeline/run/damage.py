@@ -43,6 +43,17 @@ def find_damage(home: Home) -> DamagedFile | None:
     return None
 
 
+def lost_link(home: Home) -> DamagedFile | None:
+    """Where there are generations and no link to one: what the next run does, and what helps at once."""
+    kept = generations.generations(home)
+    if home.current.exists() or not kept:
+        return None
+    return DamagedFile(
+        f"{home.current} is gone; generations {', '.join(str(one.number) for one in kept)} are there. The next run"
+        f" starts from the newest that can be read. To make it current now: retention restore --home {home.root}"
+    )
+
+
 def _helps_generation(home: Home) -> str:
     others = [one for one in generations.generations(home) if not one.is_current and damage(one.path) is None]
     if others:

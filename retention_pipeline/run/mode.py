@@ -33,11 +33,13 @@ def decide_mode(
     months: tuple[date, date] | None = None,
     waiting_loads: int = 0,
     mismatch: str | None = None,
+    cheaper: str | None = None,
 ) -> Mode:
     """The first reason for a full refresh that applies, else a night.
 
     `waiting_loads` came to raw since the published generation: a backfill adds up some periods only, so it cannot bring
-    them in. `mismatch`: why the published generation was not made from the raw.duckdb that is there.
+    them in. `mismatch`: why the published generation was not made from the raw.duckdb that is there. `cheaper`: why a
+    full refresh costs less than a night.
     """
     if asked:
         return Mode(True, "asked for")
@@ -57,4 +59,6 @@ def decide_mode(
             return Mode(True, f"loads wait that generation {previous.generation} does not have: more than these months")
         reason = f"sums of {first:%Y-%m} to {last:%Y-%m} from all facts, on top of generation {previous.generation}"
         return Mode(False, reason, is_backfill=True)
+    if cheaper is not None:
+        return Mode(True, cheaper)
     return Mode(False, f"on top of generation {previous.generation} as of {previous.as_of}")

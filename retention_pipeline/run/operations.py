@@ -21,7 +21,7 @@ from retention_pipeline.publish.generations import Generation
 from retention_pipeline.publish.provenance import mismatch
 from retention_pipeline.publish.recovery import NoSuchGeneration
 from retention_pipeline.publish.recovery import restore as restore_generation
-from retention_pipeline.run.damage import find_damage, named_damage
+from retention_pipeline.run.damage import find_damage, lost_link, named_damage
 from retention_pipeline.run.lock import lock_holder, writer_lock
 from retention_pipeline.run.records import all_records, as_row
 from retention_pipeline.run.state import PipelineState, read_state
@@ -91,11 +91,8 @@ def status(home: Home, settings: Settings | None = None) -> Status:
                 state = read_state(home.current.resolve())
         except DamagedFile as damaged:
             problems.append(str(damaged))
-    elif kept := generations.generations(home):
-        problems.append(
-            f"{home.current} is gone; generations {', '.join(str(one.number) for one in kept)} are there. The next run"
-            f" starts from the newest that can be read; to make it current now: retention restore --home {home.root}"
-        )
+    elif lost := lost_link(home):
+        problems.append(str(lost))
     writer = lock_holder(home)
     records = all_records(home)
     alive = records[-1]["run_id"] if writer and records else None
@@ -122,7 +119,7 @@ def check(home: Home, settings: Settings, *, assembly: Assembly = PRODUCTION) ->
     Nights test what they may have changed; this reads all rows (100 million orders: about a minute of processor time).
     """
     with writer_lock(home), named_damage(home):
-        if damaged := find_damage(home):
+        if damaged := lost_link(home) or find_damage(home):
             raise damaged
         settings = with_delivered_segments(home, settings)
         results = [_check_raw(home)] if home.raw_file.exists() else []

@@ -21,7 +21,9 @@ create or replace table pipeline_state (
     built_at timestamp not null,
     raw_id varchar,
     raw_epoch bigint,
-    raw_stamp varchar
+    raw_stamp varchar,
+    fresh_bytes bigint,
+    fresh_rows bigint
 )
 """
 
@@ -29,7 +31,8 @@ create or replace table pipeline_state (
 @dataclass(frozen=True)
 class PipelineState:
     """applied_load_id: the highest load of raw that the figures contain (-1: none). built_at: naive UTC. raw_*: which
-    raw.duckdb that was, and how far it had come (ingest/identity.py).
+    raw.duckdb that was, and how far it had come (ingest/identity.py). fresh_*: size and rows of the file when
+    it was last written as a whole (publish/compaction.py).
     """
 
     generation: int
@@ -43,6 +46,8 @@ class PipelineState:
     raw_id: str | None = None
     raw_epoch: int | None = None
     raw_stamp: str | None = None
+    fresh_bytes: int | None = None
+    fresh_rows: int | None = None
 
     @property
     def raw_identity(self) -> RawIdentity | None:

@@ -21,11 +21,13 @@ from retention_pipeline.freshness.sources import check_blocks, not_fresh, source
 from retention_pipeline.ingest.identity import raw_identity
 from retention_pipeline.ingest.loads import any_rows, max_load_id, waiting_loads
 from retention_pipeline.publish import exports, generations
+from retention_pipeline.publish.compaction import compact, is_bloated
 from retention_pipeline.publish.postgres import publish_to_postgres
 from retention_pipeline.publish.provenance import Mismatch, RawLacksLoads, mismatch, write_pipeline_loads
 from retention_pipeline.publish.quality import write_data_quality
 from retention_pipeline.publish.recovery import recover
 from retention_pipeline.read.headline import Headline, read_headline
+from retention_pipeline.run.cost import full_refresh_is_cheaper
 from retention_pipeline.run.damage import named_damage
 from retention_pipeline.run.lock import writer_lock
 from retention_pipeline.run.mode import decide_mode
@@ -40,7 +42,7 @@ from retention_pipeline.run.records import (
     write_pipeline_runs,
 )
 from retention_pipeline.run.results import Built, Figures, Published, RunResult
-from retention_pipeline.run.state import PipelineState, read_state, write_state
+from retention_pipeline.run.state import PipelineState, read_state, state_of, write_state
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.testing import stop_for_test
 from retention_pipeline.transform import build, code_fingerprint, settings_fingerprint
@@ -180,6 +182,7 @@ def build_step(
             months=run.months,
             waiting_loads=waiting_loads(home, previous.applied_load_id) if previous else 0,
             mismatch=apart.reason if apart else None,
+            cheaper=full_refresh_is_cheaper(home, settings, previous) if previous else None,
         )
         say(f"{mode.name}: {mode.reason}")
         notes.update(mode=mode.name, reason=mode.reason, **fingerprints)
@@ -279,10 +282,12 @@ def audit_step(
 
 def publish_step(home: Home, settings: Settings, run: Run, *, progress: Progress | None = None) -> Published:
     """Write the tables about the run and its data, and make `next.duckdb` the current generation."""
+    say = progress or _silent
     with _step(home, run, "publish") as notes:
         record = read_record(home, run)
         number = int(record["generation"])
         with opened(home.next_file) as connection:
+            before = state_of(connection)
             states = source_states(home, settings, now=run.started_at, as_of=run.as_of)
             write_data_quality(connection, home, settings, states=states, now=run.started_at)
             write_state(
@@ -299,15 +304,38 @@ def publish_step(home: Home, settings: Settings, run: Run, *, progress: Progress
                     raw_id=(record.get("raw_identity") or {}).get("raw_id"),
                     raw_epoch=(record.get("raw_identity") or {}).get("epoch"),
                     raw_stamp=(record.get("raw_identity") or {}).get("stamp"),
+                    fresh_bytes=before.fresh_bytes if before else None,
+                    fresh_rows=before.fresh_rows if before else None,
                 ),
             )
             write_pipeline_loads(connection, home)
             write_pipeline_runs(connection, home, run)
+        if _kept_small(home, is_fresh=record.get("mode") == "full refresh"):
+            say("the file had grown for nothing and was written anew")
         path = generations.publish(home, number, keep=settings.publish.keep_generations)
         counts = row_counts(path)
         notes.update(status="succeeded", finished_at=_now(), failed_step=None, error=None, row_counts=counts)
-        (progress or _silent)(f"published generation {number}: {path}")
+        say(f"published generation {number}: {path}")
     return Published(number, path, counts)
+
+
+def _kept_small(home: Home, *, is_fresh: bool) -> bool:
+    """Write `next.duckdb` anew where it is much larger than a fresh file would be; notes how large a fresh one was.
+
+    is_fresh: nearly all of it was written by this run.
+    """
+    generations.settle(home)
+    state = read_state(home.next_file)
+    rows = sum(row_counts(home.next_file).values())
+    size = home.next_file.stat().st_size
+    fresh = (size, rows) if is_fresh or state is None else (state.fresh_bytes, state.fresh_rows)
+    compacted = is_bloated(home.next_file, rows, *fresh) and compact(home)
+    if compacted or is_fresh:
+        with opened(home.next_file) as connection:
+            connection.execute(
+                "update pipeline_state set fresh_bytes = $1, fresh_rows = $2", [home.next_file.stat().st_size, rows]
+            )
+    return compacted and not is_fresh
 
 
 def export_step(

@@ -47,7 +47,9 @@ class Schedule(Strict):
 
 
 class Settings(Strict):
-    """The content of `settings.yaml`. `segments` None means every dimension that has data."""
+    """The content of `settings.yaml`. `segments` None means every dimension that has data. `exchange_from_rows`: with
+    fewer rows in raw a night computes everything anew, which is quicker; 0: never.
+    """
 
     business: Business
     history_start: date | None = None
@@ -59,6 +61,7 @@ class Settings(Strict):
     report: Report = Report()
     schedule: Schedule = Schedule()
     max_quarantine_rate: Share = 0.05
+    exchange_from_rows: Annotated[int, Field(ge=0)] = 500_000
 
     def dataset_of(self, source: str) -> str:
         """The dataset that a source feeds: its `dataset`, else its own name."""

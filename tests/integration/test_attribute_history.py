@@ -21,7 +21,7 @@ Figures = dict[tuple[str, str, str], float]
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("attribute_history")
-    shutil.copy(STORY / "settings.yaml", root)
+    (root / "settings.yaml").write_text((STORY / "settings.yaml").read_text() + "exchange_from_rows: 0\n")
     return root
 
 

@@ -16,6 +16,7 @@ Contents = dict[str, tuple[int, str]]  # per table the number of rows and the su
 
 # Columns of the run's own, in any table of the warehouse.
 OF_THE_RUN = {"run_id", "computed_at", "built_at", "generation", "raw_id", "raw_epoch", "raw_stamp", "loaded_at"}
+OF_THE_RUN |= {"fresh_bytes", "fresh_rows"}
 # Without when loads and deliveries were: only of facts a moment says something about the data.
 DATA_QUALITY = """
 select * replace (case when measure like '%_fact' then moment end as moment)

@@ -25,7 +25,7 @@ def make_home(root: Path, orders: int) -> Home:
     """A home with a history of `orders` orders in raw.duckdb, before its first run."""
     home = Home(root)
     generate(home, Size("kills", orders))
-    settings = yaml.safe_load(SETTINGS)
+    settings = yaml.safe_load(SETTINGS) | {"exchange_from_rows": 0}
     for source in SOURCES:
         settings["sources"][source]["path"] = f"landing/{source}/*"
     home.settings_file.write_text(yaml.safe_dump(settings))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from retention_pipeline.run.mode import decide_mode
+from retention_pipeline.run.mode import Mode, decide_mode
 from retention_pipeline.run.state import PipelineState
 
 PREVIOUS = PipelineState(4, 17, date(2024, 4, 30), "settings", "code", "kpis", "run", datetime(2024, 4, 30, 2))
@@ -40,3 +40,8 @@ def test_a_full_refresh_says_why_in_one_line(changes: dict[str, Any], reason: st
     mode = decide(**changes)
     assert mode.full_refresh
     assert reason in mode.reason and "\n" not in mode.reason
+
+
+def test_what_costs_less_is_done_and_said() -> None:
+    assert decide(cheaper="raw has 8 rows") == Mode(True, "raw has 8 rows")
+    assert decide(cheaper=None).name == "night"

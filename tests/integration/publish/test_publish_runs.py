@@ -288,3 +288,22 @@ def test_a_copy_of_a_table_with_the_same_rows_is_kept_and_a_damaged_one_is_made_
     assert other.stat().st_ino != files[other]
     with duckdb.connect() as connection:
         assert connection.execute(f"select count(*) > 0 from '{damaged}'").fetchall() == [(True,)]
+
+
+def test_nights_that_change_little_do_not_let_the_file_grow(home: Home, project: Path, tmp_path: Path) -> None:
+    """A table of 20 MB is made anew in every night, as models that are no sums are."""
+    large = tiny.make_project(tmp_path / "large")
+    (large / "models" / "large.sql").write_text("select hash(i) as h, hash(-i) as g from range(1000000) as r(i)")
+    fresh = night(home, large).path.stat().st_size
+    for _ in range(3):
+        assert night(home, large).path.stat().st_size <= 1.3 * fresh
+
+
+def test_a_small_home_is_computed_anew_and_it_is_said(home: Home, project: Path) -> None:
+    settings = tiny.settings(exchange_from_rows=1000)
+    night(home, project, settings=settings)
+    result = night(home, project, settings=settings)
+    assert (result.mode.name, result.mode.reason) == (
+        "full refresh",
+        "raw has 3 rows: that costs less than to exchange what changed",
+    )

@@ -118,6 +118,8 @@ def test_a_lost_link_costs_nothing_and_the_run_goes_on_from_the_newest(home: Hom
     home.current.unlink()
     status = operations.status(home)
     assert "current.duckdb is gone; generations 1, 2 are there" in status.problems[0]
+    with pytest.raises(DamagedFile, match="retention restore"):
+        operations.check(home, tiny.settings(), assembly=tiny.assembly(project))
     told: list[str] = []
     result = night(home, project, progress=told.append)
     assert "generation 2 is the newest that can be read and is current now" in told[0]

@@ -143,6 +143,8 @@ def settings(**changes: Any) -> Settings:
     content = {
         "business": {"timezone": "Europe/Amsterdam", "reporting_currency": "EUR", **changes.pop("business", {})},
         "sources": {"orders": {"type": "files", "path": "landing/*.csv"}},
+        "exchange_from_rows": 0,
+        "segments": [],
         **changes,
     }
     return parse_settings(content)
@@ -169,7 +171,8 @@ def ingest(home: Home, settings: Settings, *, datasets: list[str] | None, now: d
     )
     connection.execute(
         "create table if not exists raw.ledger (load_id bigint, dataset varchar, source varchar, file_name varchar, "
-        "sha256 varchar, n_good bigint, status varchar, error varchar, drift varchar, finished_at timestamp)"
+        "sha256 varchar, n_good bigint, status varchar, error varchar, drift varchar, finished_at timestamp, "
+        "n_new bigint, n_changed bigint, n_stale bigint)"
     )
     create_identity(connection)
     for path in sorted((home.root / "landing").glob("*.csv")):
@@ -186,7 +189,7 @@ def ingest(home: Home, settings: Settings, *, datasets: list[str] | None, now: d
                 "insert into raw.orders values (?, ?, ?, ?, ?, 1)", [order_id, customer_id, day, amount, load_id]
             )
         connection.execute(
-            "insert into raw.ledger values (?, 'orders', 'orders', ?, ?, ?, 'loaded', null, '{}', ?)",
+            "insert into raw.ledger values (?, 'orders', 'orders', ?, ?, ?, 'loaded', null, '{}', ?, 0, 0, 0)",
             [load_id, path.name, hashlib.sha256(path.read_bytes()).hexdigest(), len(rows), now],
         )
         begin_epoch(connection, now)

@@ -1,0 +1,49 @@
+"""The published file does not grow for nothing: DuckDB reuses freed blocks and rows, but never gives them back.
+
+A file is measured against what it was when it was last written as a whole (`pipeline_state.fresh_bytes` and
+`fresh_rows`), row for row. Where it is larger by more than LARGEST_GROWTH, or has many free blocks, it is written anew.
+"""
+
+import os
+from pathlib import Path
+
+import duckdb
+
+from retention_pipeline.settings import Home, memory_limit
+from retention_pipeline.warehouse import STORAGE_VERSION, opened, sql_text
+
+LARGEST_GROWTH = 1.2  # a fresh file is promised to be exceeded by 1.3 at most
+LARGEST_FREE_SHARE, FEWEST_FREE_BLOCKS = 0.15, 8
+
+
+def is_bloated(warehouse_file: Path, rows: int, fresh_bytes: int | None, fresh_rows: int | None) -> bool:
+    """Whether a checkpointed file is worth writing anew. fresh_*: its size and rows when it last was; None: unknown."""
+    with opened(warehouse_file, read_only=True) as connection:
+        total, free = connection.execute(
+            "select total_blocks, free_blocks from pragma_database_size() where database_name = current_database()"
+        ).fetchone() or (0, 0)
+    if free > max(FEWEST_FREE_BLOCKS, LARGEST_FREE_SHARE * total):
+        return True
+    if fresh_bytes is None or not fresh_rows:
+        return fresh_bytes is None
+    return warehouse_file.stat().st_size > LARGEST_GROWTH * fresh_bytes * max(rows / fresh_rows, 1)
+
+
+def compact(home: Home) -> bool:
+    """Write `next.duckdb` anew, the same tables and views; False where there is no room for that, which is no reason to
+    publish nothing.
+    """
+    made = home.next_file.with_name(f"{home.next_file.name}.compact")
+    try:
+        with duckdb.connect() as connection:
+            connection.execute(f"set memory_limit = {sql_text(memory_limit())}")
+            connection.execute(f"set temp_directory = {sql_text(str(home.next_file) + '.spill')}")
+            connection.execute(f"attach {sql_text(str(made))} as made (storage_version '{STORAGE_VERSION}')")
+            connection.execute(f"attach {sql_text(str(home.next_file))} as bloated (read_only)")
+            connection.execute("copy from database bloated to made")
+            connection.execute("checkpoint made")
+    except duckdb.IOException:
+        made.unlink(missing_ok=True)
+        return False
+    os.replace(made, home.next_file)
+    return True
