@@ -1,4 +1,7 @@
-"""How a figure is written for people: by its unit, its currency and its period. Nothing is printed or computed here."""
+"""How a figure is written for people: by its format, its currency and its period. Nothing is printed or computed here.
+
+The formats are those of KPI declarations (kpis/declaration.py, FORMATS).
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,6 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
-# Ratios that are no shares: "1.4 orders per customer" is not 140 %.
-FACTORS = frozenset({"purchase_frequency", "quick_ratio", "ltv_to_cac", "lness_mean"})
 BASES = {"subscription": "subscribers", "order": "buyers", "any": "all customers", "all": "all"}
 REASONS = {
     "left_truncated": "before the data",
@@ -23,24 +24,25 @@ SHOWN_OF_A_KIND = 3
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
-def figure(
-    value: float | None, unit: str, currency: str | None = None, *, kpi: str = "", cents: bool | None = None
-) -> str:
-    """A value in its unit: `5.2 %`, `€ 1,234.50`, `1,204`, `41.0 days`; `–` where there is none.
+DURATIONS = frozenset({"days", "hours", "minutes", "years"})
+
+
+def figure(value: float | None, shown_as: str, currency: str | None = None, *, cents: bool | None = None) -> str:
+    """A value in its format: `5.2 %`, `€ 1,234.50`, `1,204`, `41.0 days`, `60.0`, `1.40`; `–` where there is none.
 
     `cents`: decimals of money; None shows them below 10,000 only.
     """
     if value is None:
         return "–"
-    if unit == "ratio":
-        return f"{value:,.2f}" if kpi in FACTORS else f"{value * 100:.1f} %".replace("-", "−")
-    if unit == "money":
+    if shown_as == "percent":
+        return f"{value * 100:.1f} %".replace("-", "−")
+    if shown_as == "money":
         return money(value, currency, cents=cents)
-    if unit == "count":
+    if shown_as == "count":
         return number(value)
-    if unit in {"days", "hours", "minutes", "years"}:
-        return f"{value:,.1f} {unit}"
-    return f"{value:,.1f}"
+    if shown_as in DURATIONS:
+        return f"{value:,.1f} {shown_as}"
+    return f"{value:,.{2 if shown_as == 'decimals' else 1}f}".replace("-", "−")
 
 
 def number(value: float) -> str:
@@ -76,14 +78,16 @@ def money(value: float, currency: str | None, *, cents: bool | None = None) -> s
     return f"{sign}{name} {abs(value):,.{decimals}f}".replace("  ", " ").strip()
 
 
-def change(now: float | None, before: float | None, unit: str, *, kpi: str = "") -> str:
-    """The step from one value to the next: points for shares, the difference for durations and scores, else percent."""
+def change(now: float | None, before: float | None, shown_as: str) -> str:
+    """The step from one value to the next: percentage points for shares, the difference for durations and scores, else
+    percent.
+    """
     if now is None or before is None:
         return ""
-    if unit == "ratio" and kpi not in FACTORS:
+    if shown_as == "percent":
         points = round((now - before) * 100, 1)
         return "=" if points == 0 else f"{points:+.1f} pp".replace("-", "−")
-    if unit in {"days", "hours", "minutes", "years", "score", "per_100"}:
+    if shown_as in DURATIONS or shown_as == "points":
         step = round(now - before, 1)
         return "=" if step == 0 else f"{step:+.1f}".replace("-", "−")
     if before == 0:

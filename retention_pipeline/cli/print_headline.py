@@ -59,15 +59,15 @@ def _figures(headline: Headline, *, sparklines: bool) -> Table:
                 table.add_row()
             section = line.section
             table.add_row(Text(section, "bold cyan"))
-        now = formatting.figure(line.value, line.unit, line.currency, kpi=line.kpi)
+        now = formatting.figure(line.value, line.form, line.currency)
         table.add_row(
             Text.assemble(f"  {line.label}", (f", {formatting.BASES[line.basis]}" if line.needs_basis else "", QUIET)),
             marked(now if line.value is not None else Text(formatting.reason(line.null_reason), QUIET), line.mark),
             marked(
-                formatting.figure(line.before, line.unit, line.currency, kpi=line.kpi),
+                formatting.figure(line.before, line.form, line.currency),
                 line.mark and line.mark.concerns(headline.period_start),
             ),
-            step_in_colour(line.kpi, line.value, line.before, line.unit),
+            step_in_colour(line.kpi, line.value, line.before, line.form),
             *([Text(formatting.sparkline(line.history), "cyan")] if sparklines else []),
         )
     return table

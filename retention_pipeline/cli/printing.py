@@ -18,11 +18,10 @@ from rich.text import Text
 
 from retention_pipeline import formatting
 from retention_pipeline.freshness.marks import BETWEEN_SOURCES, SIGN
+from retention_pipeline.kpis.registry import better, shown_as
 from retention_pipeline.read.published import Row
 
 GOOD, BAD, QUIET, STRONG, WARNING = "green", "red", "dim", "bold", "bold yellow"
-# KPIs of which less is better; of the others more is, or neither.
-LESS_IS_BETTER = frozenset({"customer_churn_rate", "mrr_churn_rate", "time_between_purchases_median"})
 PIVOT_COLUMNS = 8
 PIVOT_MARGIN = 24  # characters beside the columns of a pivot: the period and "so far"
 READABLE = 12  # characters: a column that is narrower than this and than its contents is no longer read
@@ -104,7 +103,8 @@ def print_series(
     console: Console, definition: Row, rows: Sequence[Row], *, basis: str, segment: str, title: str | None = None
 ) -> None:
     """One KPI over time, a row per period: value, step, what was divided, interval and why a value is missing."""
-    unit, currency = definition["unit"], next((row["currency"] for row in rows if row["currency"]), None)
+    form = shown_as(definition["kpi"], definition["unit"])
+    currency = next((row["currency"] for row in rows if row["currency"]), None)
     has_parts = any(row["denominator"] is not None for row in rows)
     has_interval = any(row["ci_low"] is not None for row in rows)
     table = Table(box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
@@ -122,13 +122,13 @@ def print_series(
         name = formatting.period(row["grain"], row["period_start"], row["period_end"])
         cells: list[Any] = [
             name,
-            marked(formatting.figure(row["value"], unit, currency, kpi=row["kpi"]), not row["is_fresh"]),
-            step_in_colour(row["kpi"], row["value"], before, unit),
+            marked(formatting.figure(row["value"], form, currency), not row["is_fresh"]),
+            step_in_colour(row["kpi"], row["value"], before, form),
         ]
         if has_parts:
             cells += [_parts(row), "" if row["n"] is None else formatting.number(row["n"])]
         if has_interval:
-            cells.append(_interval(row, unit))
+            cells.append(_interval(row, form))
         note = formatting.reason(row["null_reason"]) if row["value"] is None else ""
         cells.append(note or ("" if row["is_complete"] else "so far"))
         table.add_row(*cells)
@@ -140,7 +140,8 @@ def print_series(
 
 def print_pivot(console: Console, definition: Row, rows: Sequence[Row], *, by: str, subject: str) -> None:
     """One KPI over time with a column per basis or segment value (`by`); at most eight, those with most behind them."""
-    unit, currency = definition["unit"], next((row["currency"] for row in rows if row["currency"]), None)
+    form = shown_as(definition["kpi"], definition["unit"])
+    currency = next((row["currency"] for row in rows if row["currency"]), None)
     latest = max(row["period_start"] for row in rows)
     weight = {row[by]: row["n"] or row["value"] or 0 for row in rows if row["period_start"] == latest}
     names = sorted({row[by] for row in rows}, key=lambda name: (-weight.get(name, 0), name))
@@ -164,7 +165,7 @@ def print_pivot(console: Console, definition: Row, rows: Sequence[Row], *, by: s
             if found is not None and found["value"] is None:
                 cell = Text(formatting.reason(found["null_reason"]), QUIET)
             else:
-                cell = Text(formatting.figure(found["value"] if found else None, unit, currency, kpi=one["kpi"]))
+                cell = Text(formatting.figure(found["value"] if found else None, form, currency))
             cells.append(marked(cell, found is not None and not found["is_fresh"]))
         table.add_row(*cells, "" if one["is_complete"] else "so far")
     _print_kpi_title(console, definition, subject)
@@ -226,12 +227,14 @@ def print_message(console: Console, message: str, *, title: str) -> None:
     console.print(Panel(Text(message), title=Text(title), title_align="left", border_style=BAD, box=box.ROUNDED))
 
 
-def step_in_colour(kpi: str, now: float | None, before: float | None, unit: str) -> Text:
-    step = formatting.change(now, before, unit, kpi=kpi)
+def step_in_colour(kpi: str, now: float | None, before: float | None, form: str) -> Text:
+    """The step to a value, in the colour that the KPI's direction gives it; in none where neither way is better."""
+    step, direction = formatting.change(now, before, form), better(kpi)
     if not step or step == "=" or now is None or before is None:
         return Text(step, QUIET)
-    better = (now > before) != (kpi in LESS_IS_BETTER)
-    return Text(step, GOOD if better else BAD)
+    if direction == "neither":
+        return Text(step)
+    return Text(step, GOOD if (now > before) == (direction == "higher") else BAD)
 
 
 def _reasons(rows: Sequence[Row]) -> list[str]:
@@ -252,10 +255,10 @@ def _plain(value: Any) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
 
 
-def _interval(row: Row, unit: str) -> str:
+def _interval(row: Row, form: str) -> str:
     if row["ci_low"] is None:
         return ""
-    low, high = (formatting.figure(row[name], unit, kpi=row["kpi"]) for name in ("ci_low", "ci_high"))
+    low, high = (formatting.figure(row[name], form) for name in ("ci_low", "ci_high"))
     return f"{low} – {high}"
 
 

@@ -15,6 +15,7 @@ why                 in words, one part per source that is late
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -25,7 +26,8 @@ import duckdb
 from retention_pipeline.freshness.marks import BETWEEN_SOURCES
 from retention_pipeline.freshness.sources import SourceState
 from retention_pipeline.kpis.declaration import Family, Kpi
-from retention_pipeline.kpis.registry import connected_families, family_kpis
+from retention_pipeline.kpis.look_backs import OWN_BASIS
+from retention_pipeline.kpis.registry import BY_ID, connected_families, family_kpis
 from retention_pipeline.settings import Settings
 from retention_pipeline.transform.arguments import DIMENSION_DATASETS, resolved_segments
 from retention_pipeline.warehouse import tables_in
@@ -133,7 +135,26 @@ def figures(settings: Settings, tables: set[str]) -> Iterator[Figure]:
 
 def datasets_of_kpi(kpi: Kpi, basis: str) -> frozenset[str]:
     """The datasets that a KPI needs for its rows of one basis and of everyone."""
-    return datasets_of(kpi.family, basis) | OF_ALL | (RATES if MONEY_SETTING in kpi.settings else frozenset())
+    rates = RATES if MONEY_SETTING in kpi.settings else frozenset()
+    return datasets_of(kpi.family, basis) | borrowed_datasets(kpi) | OF_ALL | rates
+
+
+def borrowed_datasets(kpi: Kpi) -> frozenset[str]:
+    """The datasets of other families whose measures or figures the KPI names."""
+    named = set(re.findall(r"\w+", " ".join(kpi.expressions)))
+    found: set[str] = set()
+    for borrowed in kpi.family.borrowed:
+        if named & set(borrowed.measures):
+            found |= datasets_of(borrowed.family, borrowed.basis)
+    for trailing in kpi.family.trailing:
+        if trailing.family and named & set(trailing.columns):
+            found |= datasets_of(
+                trailing.family, kpi.family.bases[0] if trailing.basis == OWN_BASIS else trailing.basis
+            )
+    for figure in kpi.family.borrowed_figures:
+        if named & set(figure.columns):
+            found |= datasets_of_kpi(BY_ID[figure.kpi], figure.basis)
+    return frozenset(found)
 
 
 def datasets_of(family: Family, basis: str) -> frozenset[str]:
@@ -144,8 +165,10 @@ def datasets_of(family: Family, basis: str) -> frozenset[str]:
 
 def horizon_days(kpi: Kpi, settings: Settings) -> int:
     """For how many days behind the period's end the KPI looks at what became of its cases."""
+    horizon = kpi.horizon_days or 0
+    days = getattr(settings.business, horizon) if isinstance(horizon, str) else horizon
     named = [getattr(settings.business, name) for name in HORIZON_SETTINGS if name in kpi.settings]
-    return max([kpi.horizon_days or 0, *named])
+    return max([days, *named])
 
 
 def _of_dimension(dimension: str) -> frozenset[str]:

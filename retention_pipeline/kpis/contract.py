@@ -12,10 +12,11 @@ from typing import Any
 
 import duckdb
 
+from retention_pipeline.kpis.cells import relation_of
 from retention_pipeline.kpis.declaration import Family
-from retention_pipeline.kpis.identities import IDENTITIES, TOLERANCE, Identity
+from retention_pipeline.kpis.identities import TOLERANCE, Identity
 from retention_pipeline.kpis.keys import KEY
-from retention_pipeline.kpis.registry import FAMILIES, KPIS, family_kpis
+from retention_pipeline.kpis.registry import FAMILIES, IDENTITIES, KPIS, family_kpis
 from retention_pipeline.kpis.rules import text_literal
 from retention_pipeline.kpis.store import ROW_KEY, TABLE
 from retention_pipeline.kpis.violation import Violation
@@ -38,6 +39,7 @@ def validate_kpis(connection: duckdb.DuckDBPyConnection, settings: Any) -> list[
 def row_rules(money: str) -> list[tuple[str, str]]:
     """Sentences about one row, each with the SQL condition of a row that breaks it."""
     withheld = "null_reason in ('left_truncated', 'immature')"
+    has_interval = "value is not null and (interval_kind = 'wilson' or (interval_kind = 'nps' and n >= 2))"
     return [
         (
             "every value lies in the valid range of its KPI",
@@ -54,15 +56,18 @@ def row_rules(money: str) -> list[tuple[str, str]]:
         ),
         (
             "a share's numerator counts a subset of its denominator",
-            "has_interval and (numerator < 0 or numerator > denominator)",
+            "interval_kind = 'wilson' and (numerator < 0 or numerator > denominator)",
         ),
         (
             "an interval contains its value",
-            f"has_interval and value is not null and not coalesce("
-            f"ci_low <= value + {TOLERANCE} and value <= ci_high + {TOLERANCE} and ci_low >= 0 and ci_high <= 1, "
-            f"false)",
+            f"{has_interval} and not coalesce("
+            f"ci_low <= value + {TOLERANCE} and value <= ci_high + {TOLERANCE} "
+            f"and ci_low >= valid_min and ci_high <= valid_max, false)",
         ),
-        ("only shares have an interval", "not has_interval and coalesce(ci_low, ci_high) is not null"),
+        (
+            "only shares and scores have an interval",
+            f"not ({has_interval}) and coalesce(ci_low, ci_high) is not null",
+        ),
         (
             "the unit is the KPI's, and money is in the reporting currency",
             f"unit <> kpi_unit or (currency is not null) <> (unit = 'money') or currency <> {money}",
@@ -75,12 +80,12 @@ def broken_rows(connection: duckdb.DuckDBPyConnection, sentence: str, broken: st
     known = ", ".join(
         f"({text_literal(kpi.id)}, {text_literal(kpi.unit)}, {number(kpi.valid_range[0])}, "
         f"{number(kpi.valid_range[1])}, "
-        f"{str(kpi.is_ratio).lower()}, {str(kpi.is_proportion).lower()})"
+        f"{str(kpi.is_ratio).lower()}, {text_literal(kpi.interval)})"
         for kpi in KPIS
     )
     relation = (
         f"{TABLE} as kpis inner join (values {known}) as known (known_kpi, kpi_unit, valid_min, valid_max, "
-        f"is_ratio, has_interval) "
+        f"is_ratio, interval_kind) "
         "on kpis.kpi = known_kpi"
     )
     return counted(connection, sentence, f"select {SHOWN} from {relation} where {broken}")
@@ -138,11 +143,13 @@ def rows_without_cells(connection: duckdb.DuckDBPyConnection) -> Violation:
 
 def cells_of(family: Family) -> str:
     """SQL: one row per KPI of the family and cell that it must have a row for (columns ROW_KEY)."""
-    ids = ", ".join(f"({text_literal(kpi.id)}, {str(kpi.segments_only).lower()})" for kpi in family_kpis(family))
-    rows = f" where {family.rows}" if family.rows else ""
-    return (
-        f"select kpi, {', '.join(KEY)} from (select * from {family.period_table}{rows}) as cells "
-        f"inner join (values {ids}) as ids (kpi, segments_only) on not segments_only or segment_dimension <> 'all'"
+    by_rows: dict[str, list[str]] = {}
+    for kpi in family_kpis(family):
+        by_rows.setdefault(kpi.rows or "true", []).append(f"({text_literal(kpi.id)})")
+    return " union all ".join(
+        f"select kpi, {', '.join(KEY)} from {relation_of(family)} as cells "
+        f"cross join (values {', '.join(ids)}) as ids (kpi) where {rows}"
+        for rows, ids in by_rows.items()
     )
 
 

@@ -5,8 +5,19 @@ Nothing about orders or money stands here. The words active, opening, close and 
 
 from typing import Any
 
-from retention_pipeline.kpis.declaration import Family, Kpi, LookBack, count, proportion, ratio
+from retention_pipeline.kpis import look_backs
+from retention_pipeline.kpis.declaration import (
+    Family,
+    Headline,
+    Kpi,
+    count,
+    proportion,
+    ratio,
+)
+from retention_pipeline.kpis.identities import Identity, equal
+from retention_pipeline.kpis.inputs import TrailingMonths
 
+CHURN_OF_SIX_MONTHS = TrailingMonths("trailing", ("customers_start", "customers_lost"), of_first=("customers_start",))
 FAMILY = Family(
     name="customers",
     label="Customers",
@@ -28,13 +39,18 @@ FAMILY = Family(
         "churn_events",
     ),
     first_row="the first active span of the basis",
+    trailing=(CHURN_OF_SIX_MONTHS,),
+    months_table="customer_months",
 )
 
 OPENING: dict[str, Any] = {
-    "look_back": (LookBack.OPENING,),
-    "settings": ("activity_window_days", "count_past_due_days"),
+    "look_back": (look_backs.OPENING,),
+    "settings": (
+        "activity_window_days",
+        "count_past_due_days",
+    ),
 }
-CLOSE: dict[str, Any] = OPENING | {"look_back": (LookBack.CLOSE,)}
+CLOSE: dict[str, Any] = OPENING | {"look_back": (look_backs.CLOSE,)}
 
 KPIS: tuple[Kpi, ...] = (
     count(
@@ -43,14 +59,24 @@ KPIS: tuple[Kpi, ...] = (
         "Customers active at the opening of the period: a span of theirs began before period_start and ends on or "
         "after it.",
         FAMILY,
+        better="higher",
         **OPENING,
     ),
-    count("customers_end", "Customers at the end", "Customers active at the close of the period.", FAMILY, **CLOSE),
+    count(
+        "customers_end",
+        "Customers at the end",
+        "Customers active at the close of the period.",
+        FAMILY,
+        better="higher",
+        headline=Headline("Customers", 10, ("any",)),
+        **CLOSE,
+    ),
     count(
         "customers_retained",
         "Customers retained",
         "Customers active at the opening and at the close.",
         FAMILY,
+        better="higher",
         **OPENING,
     ),
     count(
@@ -58,6 +84,7 @@ KPIS: tuple[Kpi, ...] = (
         "New customers",
         "Customers active at the close and not at the opening whose first span ever starts in the period.",
         FAMILY,
+        better="higher",
         **OPENING,
     ),
     count(
@@ -65,16 +92,23 @@ KPIS: tuple[Kpi, ...] = (
         "Customers reactivated",
         "Customers active at the close and not at the opening whose first span ever started before the period.",
         FAMILY,
+        better="higher",
         **OPENING,
     ),
     count(
-        "customers_lost", "Customers lost", "Customers active at the opening and not at the close.", FAMILY, **OPENING
+        "customers_lost",
+        "Customers lost",
+        "Customers active at the opening and not at the close.",
+        FAMILY,
+        better="lower",
+        **OPENING,
     ),
     count(
         "customers_transient",
         "Transient customers",
         "Customers active neither at the opening nor at the close, but with a span that starts and ends in the period.",
         FAMILY,
+        better="neither",
         **OPENING,
     ),
     count(
@@ -82,6 +116,7 @@ KPIS: tuple[Kpi, ...] = (
         "Active customers",
         "Customers at the start + new + reactivated + transient: everybody active at the opening or in the period.",
         FAMILY,
+        better="higher",
         **OPENING,
     ),
     count(
@@ -92,6 +127,7 @@ KPIS: tuple[Kpi, ...] = (
         "another value for the period before. Rows for segment values only.",
         FAMILY,
         segments_only=True,
+        better="neither",
         **OPENING,
     ),
     count(
@@ -102,6 +138,7 @@ KPIS: tuple[Kpi, ...] = (
         "under another value for this period. Rows for segment values only.",
         FAMILY,
         segments_only=True,
+        better="neither",
         **OPENING,
     ),
     count(
@@ -109,6 +146,7 @@ KPIS: tuple[Kpi, ...] = (
         "Customers joined",
         "Customers whose first span ever starts in the period, whether or not they are still active at the close.",
         FAMILY,
+        better="higher",
         **OPENING,
     ),
     proportion(
@@ -118,6 +156,8 @@ KPIS: tuple[Kpi, ...] = (
         FAMILY,
         "customers_retained",
         "customers_start",
+        better="higher",
+        headline=Headline("Customers", 20, ("subscription", "order")),
         **OPENING,
     ),
     proportion(
@@ -127,6 +167,8 @@ KPIS: tuple[Kpi, ...] = (
         FAMILY,
         "customers_lost",
         "customers_start",
+        better="lower",
+        headline=Headline("Customers", 30, ("any",)),
         **OPENING,
     ),
     ratio(
@@ -137,6 +179,7 @@ KPIS: tuple[Kpi, ...] = (
         "customers_end - customers_new",
         "customers_start",
         n="customers_start",
+        better="higher",
         **OPENING,
     ),
     count(
@@ -144,6 +187,7 @@ KPIS: tuple[Kpi, ...] = (
         "Churn events",
         "Ends of active spans in the period, several per customer if so.",
         FAMILY,
+        better="lower",
         **OPENING,
     ),
     ratio(
@@ -154,6 +198,7 @@ KPIS: tuple[Kpi, ...] = (
         "churn_events",
         "customers_start",
         n="customers_start",
+        better="lower",
         **OPENING,
     ),
     ratio(
@@ -164,6 +209,21 @@ KPIS: tuple[Kpi, ...] = (
         "churn_events",
         "customers_start + customers_joined",
         n="customers_start + customers_joined",
+        better="lower",
         **OPENING,
+    ),
+)
+
+IDENTITIES: tuple[Identity, ...] = (
+    Identity(
+        "customers retained and customers lost are together everybody who was there at the start",
+        equal("value(customer_retention_rate) + value(customer_churn_rate)", "1"),
+    ),
+    Identity(
+        "customers at the end = start + new + reactivated - lost",
+        equal(
+            "value(customers_start) + value(customers_new) + value(customers_reactivated) - value(customers_lost)",
+            "value(customers_end)",
+        ),
     ),
 )

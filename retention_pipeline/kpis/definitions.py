@@ -22,8 +22,14 @@ COLUMNS = {
     "factor": "varchar",
     "valid_min": "double",
     "valid_max": "double",
-    "has_interval": "boolean",
+    "is_proportion": "boolean",
+    "interval_kind": "varchar",
+    "better": "varchar",
+    "format": "varchar",
+    "headline_order": "integer",
+    "headline_section": "varchar",
     "segments_only": "boolean",
+    "given_for": "varchar",
     "immature_when": "varchar",
     "minimum_sample": "varchar",
     "look_back": "varchar",
@@ -36,14 +42,21 @@ def factor(kpi: Kpi) -> str | None:
     """What the division is multiplied with, in words of the cells; None where it is 1."""
     if (kpi.factor_numerator, kpi.factor_denominator) == ("1", "1"):
         return None
-    return f"{kpi.factor_numerator} / ({kpi.factor_denominator})".replace("{gross_margin}", "gross_margin")
+    if kpi.factor_denominator == "1":
+        return in_words(kpi.factor_numerator)
+    return in_words(f"{kpi.factor_numerator} / ({kpi.factor_denominator})")
+
+
+def in_words(expression: str | None) -> str | None:
+    """An expression with settings by their names."""
+    return expression and expression.replace("{", "").replace("}", "")
 
 
 def immature_when(kpi: Kpi) -> str | None:
     """The condition under which the KPI is not given yet."""
-    if kpi.horizon_days:
-        return f"period_end + {kpi.horizon_days} days > as_of"
-    return kpi.immature_when
+    conditions = [f"period_end + {kpi.horizon_days} days > as_of"] if kpi.horizon_days else []
+    conditions += [kpi.immature_when] if kpi.immature_when else []
+    return in_words(" or ".join(conditions)) or None
 
 
 def definition_row(kpi: Kpi) -> tuple:
@@ -53,21 +66,27 @@ def definition_row(kpi: Kpi) -> tuple:
         kpi.label,
         kpi.definition,
         kpi.family.name,
-        ", ".join(kpi.family.bases),
+        ", ".join(kpi.bases or kpi.family.bases),
         kpi.unit,
         kpi.family.period_table,
-        kpi.value,
-        kpi.numerator,
-        kpi.denominator,
-        kpi.n,
+        in_words(kpi.value),
+        in_words(kpi.numerator),
+        in_words(kpi.denominator),
+        in_words(kpi.n),
         factor(kpi),
         kpi.valid_range[0],
         kpi.valid_range[1],
         kpi.is_proportion,
+        kpi.interval,
+        kpi.better,
+        kpi.shown_as,
+        kpi.headline and kpi.headline.order,
+        kpi.headline and kpi.headline.section,
         kpi.segments_only,
+        kpi.rows or None,
         immature_when(kpi),
         kpi.sample and f"{kpi.sample} >= min_n",
-        ", ".join(look_back.name.lower() for look_back in kpi.look_back) or None,
+        ", ".join(look_back.name for look_back in kpi.look_back) or None,
         ", ".join(kpi.settings) or None,
         kpi.version,
     )

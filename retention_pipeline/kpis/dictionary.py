@@ -9,12 +9,13 @@ import json
 import sys
 from pathlib import Path
 
-from retention_pipeline.kpis.declaration import Family, Kpi
-from retention_pipeline.kpis.definitions import factor, immature_when
+from retention_pipeline.kpis.declaration import GRAINS, Family, Kpi
+from retention_pipeline.kpis.definitions import factor, immature_when, in_words
 from retention_pipeline.kpis.registry import FAMILIES, KPIS, family_kpis
 from retention_pipeline.kpis.vocabulary import NULL_REASONS, SETTINGS, TABLES, VOCABULARY
 from retention_pipeline.settings import Business
 
+INTERVALS = {"wilson": ", with interval", "nps": ", with the interval of a score", "none": ""}
 HEAD = """# KPIs
 
 <!-- Made by `python -m retention_pipeline.kpis.dictionary`.
@@ -63,16 +64,22 @@ def family_section(family: Family) -> str:
 def kpi_section(kpi: Kpi) -> str:
     """One KPI: its sentence, then a list of what else its declaration says."""
     lines = [f"\n### {kpi.id}\n", f"**{kpi.label}.** {kpi.definition}\n"]
-    facts = [("value", kpi.value), ("numerator", kpi.numerator), ("denominator", kpi.denominator), ("n", kpi.n)]
+    parts = {"value": kpi.value, "numerator": kpi.numerator, "denominator": kpi.denominator, "n": kpi.n}
+    facts = [(name, in_words(expression)) for name, expression in parts.items()]
     facts += [("times", factor(kpi)), ("not given yet (`immature`) when", immature_when(kpi))]
     facts += [("too small (`small_n`) when", f"{kpi.sample} < min_n" if kpi.sample else None)]
     listed = [f"- {name}: `{expression}`" for name, expression in facts if expression]
-    listed.append(
-        f"- unit {kpi.unit}, {valid_range(kpi)}{', with interval' if kpi.is_proportion else ''}; version {kpi.version}"
-    )
+    listed.append(f"- unit {kpi.unit}, {valid_range(kpi)}{INTERVALS[kpi.interval]}; version {kpi.version}")
     if kpi.look_back:
-        cut = ", ".join(look_back.name.lower().replace("_", " ") for look_back in kpi.look_back)
+        cut = ", ".join(look_back.words for look_back in kpi.look_back)
         listed.append(f"- `left_truncated` where `data_start` cuts: {cut}")
+    listed.append(f"- better: {kpi.better}; shown as {kpi.shown_as}")
+    if kpi.grains != GRAINS:
+        listed.append(f"- grains: {', '.join(kpi.grains)}")
+    if kpi.bases:
+        listed.append(f"- basis: {', '.join(kpi.bases)}")
+    if kpi.dimensions:
+        listed.append(f"- segment dimensions: {', '.join(kpi.dimensions)}")
     if kpi.segments_only:
         listed.append("- rows for segment values only")
     if kpi.settings:

@@ -1,16 +1,17 @@
 """From cells to KPI rows: one statement generated from the registry.
 
-Everything that all KPIs share stands here once: the division, the order of null reasons, the Wilson interval. What
-differs between KPIs stands in their declarations.
+Everything that all KPIs share stands here once: the division, the order of null reasons, the intervals. What differs
+between KPIs stands in their declarations.
 """
 
 from __future__ import annotations
 
+from retention_pipeline.kpis.cells import maturity_column
 from retention_pipeline.kpis.declaration import Family, Kpi
 from retention_pipeline.kpis.registry import family_kpis
 from retention_pipeline.kpis.rules import Rules, text_literal
 
-WILSON_Z = 1.959964
+NORMAL_Z = 1.959964
 
 FIGURES = (
     "kpi",
@@ -41,43 +42,58 @@ def division(numerator: str, denominator: str) -> str:
 
 def wilson(share: str, n: str) -> tuple[str, str]:
     """SQL: lower and upper limit of the 95 % Wilson interval of a share of n units, without continuity correction."""
-    z = f"{WILSON_Z}e0"
+    z = f"{NORMAL_Z}e0"
     middle = f"({share} + {z} * {z} / (2 * {n}))"
     half = f"{z} * sqrt(({share} * (1 - {share}) + {z} * {z} / (4 * {n})) / {n})"
     scale = f"(1 + {z} * {z} / {n})"
     return f"greatest(0, ({middle} - {half}) / {scale})", f"least(1, ({middle} + {half}) / {scale})"
 
 
+def interval_of_scores(value: str, numerator: str, squares: str, n: str, scale: str) -> tuple[str, str]:
+    """SQL: limits of `value`, scale times the mean of n scores, from their sum and the sum of their squares."""
+    variance = f"greatest(0, {squares} * {n} - {numerator} * {numerator}) / (cast({n} as double) * {n} * {n})"
+    half = f"{scale} * {NORMAL_Z}e0 * sqrt({variance})"
+    return f"{value} - {half}", f"{value} + {half}"
+
+
 def measured(kpi: Kpi, cells: str, rules: Rules) -> str:
     """SQL: one KPI's rows before the division: what its declaration says about each cell."""
 
     def double(expression: str | None) -> str:
-        return "cast(null as double)" if expression is None else f"cast({expression} as double)"
+        return "cast(null as double)" if expression is None else f"cast({rules.rendered(expression)} as double)"
 
-    cut = " or ".join(look_back.value for look_back in kpi.look_back) or "false"
-    immature = [f"not is_mature_{kpi.horizon_days}d"] if kpi.horizon_days else []
-    immature += [f"({kpi.immature_when})"] if kpi.immature_when else []
-    factor_numerator = kpi.factor_numerator.format(gross_margin=f"{rules.gross_margin!r}e0")
-    currency = text_literal(rules.reporting_currency) if kpi.unit == "money" else "cast(null as varchar)"
-    segments_only = "\n    where segment_dimension <> 'all'" if kpi.segments_only else ""
+    cut = " or ".join(look_back.column for look_back in kpi.look_back) or "false"
+    immature = [f"not {maturity_column(kpi.horizon_days)}"] if kpi.horizon_days else []
+    immature += [f"({rules.rendered(kpi.immature_when)})"] if kpi.immature_when else []
+    inherited = rules.rendered(kpi.inherited_reason) if kpi.inherited_reason else "cast(null as varchar)"
+    sample = f"{rules.rendered(kpi.sample)} < {rules.business.min_n}" if kpi.sample else "false"
+    unreached = f"{rules.rendered(kpi.n)} > 0" if kpi.can_be_unreached and kpi.n else "false"
+    currency = text_literal(rules.business.reporting_currency) if kpi.unit == "money" else "cast(null as varchar)"
+    rows = f"\n    where {kpi.rows}" if kpi.rows else ""
+    low, high = kpi.valid_range
     return f"""select
         {text_literal(kpi.id)} as kpi, grain, period_start, period_end, is_complete, basis,
         segment_dimension, segment_value,
         {double(kpi.value)} as given,
         {double(kpi.numerator)} as numerator,
         {double(kpi.denominator)} as denominator,
-        {"cast(null as bigint)" if kpi.n is None else f"cast({kpi.n} as bigint)"} as n,
-        {double(factor_numerator)} as factor_numerator,
+        {"cast(null as bigint)" if kpi.n is None else f"cast({rules.rendered(kpi.n)} as bigint)"} as n,
+        {double(kpi.factor_numerator)} as factor_numerator,
         {double(kpi.factor_denominator)} as factor_denominator,
+        {double(kpi.sum_of_squares)} as sum_of_squares,
+        {double(None if low is None else repr(low))} as valid_min,
+        {double(None if high is None else repr(high))} as valid_max,
         {str(kpi.is_ratio).lower()} as is_ratio,
-        {str(kpi.is_proportion).lower()} as is_proportion,
+        {text_literal(kpi.interval)} as interval_kind,
         {cut} as is_left_truncated,
         {" or ".join(immature) or "false"} as is_immature,
-        {f"{kpi.sample} < {rules.min_n}" if kpi.sample else "false"} as is_small,
+        {inherited} as inherited_reason,
+        {sample} as is_small,
+        {unreached} as is_reachable,
         {text_literal(kpi.unit)} as unit,
         {currency} as currency,
         {kpi.version} as definition_version
-    from {cells}{segments_only}"""
+    from {cells}{rows}"""
 
 
 def figures_statement(cells: dict[Family, str], rules: Rules) -> str:
@@ -85,14 +101,14 @@ def figures_statement(cells: dict[Family, str], rules: Rules) -> str:
     if not cells:
         return f"select {', '.join(FIGURES)} from retention_kpis where false"
     parts = [measured(kpi, relation, rules) for family, relation in cells.items() for kpi in family_kpis(family)]
-    low, high = wilson("value", "denominator")
+    wilson_low, wilson_high = wilson("value", "denominator")
+    scores_low, scores_high = interval_of_scores("value", "numerator", "sum_of_squares", "n", "factor_numerator")
     return f"""with measured as (
     {(chr(10) + "    union all" + chr(10) + "    ").join(parts)}
 ),
 divided as (
     select
         *,
-        is_left_truncated or is_immature as is_withheld,
         case
             when is_ratio then {division("(numerator * factor_numerator)", "(denominator * factor_denominator)")}
             else given
@@ -105,10 +121,13 @@ reasoned as (
         case
             when is_left_truncated then 'left_truncated'
             when is_immature then 'immature'
+            when inherited_reason is not null then inherited_reason
             when is_small then 'small_n'
+            when quotient is null and is_reachable then 'not_reached'
             when quotient is null then 'zero_denominator'
         end as null_reason,
-        case when is_withheld or is_small then null else quotient end as value
+        coalesce(null_reason in ('left_truncated', 'immature'), false) as is_withheld,
+        case when null_reason is null then quotient end as value
     from divided
 )
 select
@@ -123,8 +142,14 @@ select
     case when not is_withheld then numerator end as numerator,
     case when not is_withheld then denominator end as denominator,
     case when not is_withheld then n end as n,
-    case when is_proportion and value is not null then {low} end as ci_low,
-    case when is_proportion and value is not null then {high} end as ci_high,
+    case interval_kind
+        when 'wilson' then case when value is not null then {wilson_low} end
+        when 'nps' then case when value is not null and n >= 2 then greatest(valid_min, {scores_low}) end
+    end as ci_low,
+    case interval_kind
+        when 'wilson' then case when value is not null then {wilson_high} end
+        when 'nps' then case when value is not null and n >= 2 then least(valid_max, {scores_high}) end
+    end as ci_high,
     unit,
     currency,
     is_complete,

@@ -7,14 +7,27 @@ six calendar months that ended by the close, of the same basis and segment value
 
 from typing import Any
 
-from retention_pipeline.kpis import customers, orders, subscriptions
-from retention_pipeline.kpis.declaration import Kpi, LookBack, ratio
+from retention_pipeline.kpis import (
+    customers,
+    look_backs,
+    orders,
+    subscriptions,
+)
+from retention_pipeline.kpis.declaration import (
+    Headline,
+    Kpi,
+    ratio,
+)
 
 TRAILING: dict[str, Any] = {
-    "look_back": (LookBack.TRAILING_MONTHS,),
+    "look_back": (customers.CHURN_OF_SIX_MONTHS.look_back,),
     "immature_when": "trailing_is_short",
-    "sample": "trailing_first_start",
-    "settings": ("activity_window_days", "count_past_due_days", "min_n"),
+    "sample": "trailing_first_customers_start",
+    "settings": (
+        "activity_window_days",
+        "count_past_due_days",
+        "min_n",
+    ),
 }
 TRAILING_WORDS = (
     "trailing monthly churn = customers lost / customers at the start, both summed over the last six calendar "
@@ -34,6 +47,8 @@ KPIS: tuple[Kpi, ...] = (
         "12 * trailing_customers_lost",
         n="trailing_customers_start",
         unit="years",
+        better="higher",
+        headline=Headline("Lifetime", 910, ("subscription", "order")),
         **TRAILING,
     ),
     ratio(
@@ -49,11 +64,20 @@ KPIS: tuple[Kpi, ...] = (
         factor_numerator="trailing_customers_start",
         factor_denominator="12 * trailing_customers_lost",
         unit="money",
+        better="higher",
+        headline=Headline("Lifetime", 930),
         **(
             TRAILING
             | {
-                "look_back": (LookBack.YEAR_OF_ORDERS, LookBack.TRAILING_MONTHS),
-                "settings": (*orders.MONEY["settings"], "activity_window_days", "min_n"),
+                "look_back": (
+                    look_backs.YEAR,
+                    customers.CHURN_OF_SIX_MONTHS.look_back,
+                ),
+                "settings": (
+                    *orders.MONEY["settings"],
+                    "activity_window_days",
+                    "min_n",
+                ),
             }
         ),
     ),
@@ -66,6 +90,8 @@ KPIS: tuple[Kpi, ...] = (
         "buyers_to_date",
         n="buyers_to_date",
         unit="money",
+        better="higher",
+        headline=Headline("Lifetime", 940),
         **orders.MONEY,
     ),
     ratio(
@@ -81,9 +107,19 @@ KPIS: tuple[Kpi, ...] = (
         factor_numerator="{gross_margin} * trailing_customers_start",
         factor_denominator="trailing_customers_lost",
         unit="money",
+        better="higher",
+        headline=Headline("Lifetime", 920),
         **(
             TRAILING
-            | {"settings": ("gross_margin", "count_past_due_days", "reporting_currency", "fx_max_age_days", "min_n")}
+            | {
+                "settings": (
+                    "gross_margin",
+                    "count_past_due_days",
+                    "reporting_currency",
+                    "fx_max_age_days",
+                    "min_n",
+                )
+            }
         ),
     ),
 )

@@ -4,19 +4,23 @@ Orders, purchase days and net amounts are those of vocabulary.py. Lifetime value
 lifetime_value.py.
 """
 
+from dataclasses import replace
 from typing import Any
 
+from retention_pipeline.kpis import customers, look_backs
 from retention_pipeline.kpis.declaration import (
     NOT_NEGATIVE,
     SHARE,
     Family,
+    Headline,
     Kpi,
-    LookBack,
     count,
     money,
     proportion,
     ratio,
 )
+from retention_pipeline.kpis.identities import Identity, equal
+from retention_pipeline.kpis.inputs import Histogram
 
 FAMILY = Family(
     name="orders",
@@ -48,11 +52,26 @@ FAMILY = Family(
         "order_revenue_365d",
     ),
     first_row="the first counted order or refund",
+    trailing=(replace(customers.CHURN_OF_SIX_MONTHS, family=customers.FAMILY),),
+    histograms=(
+        Histogram(
+            "period_purchase_gaps",
+            value="gap_days",
+            count="purchase_gaps",
+            quantiles=(("gap_days_p25", "0.25"), ("gap_days_median", "0.5"), ("gap_days_p75", "0.75")),
+        ),
+    ),
 )
 
 COUNTED: dict[str, Any] = {"settings": ("count_zero_value",)}
-MONEY: dict[str, Any] = {"settings": ("count_zero_value", "reporting_currency", "fx_max_age_days")}
-FIRSTS: dict[str, Any] = {"look_back": (LookBack.OPENING,)}
+MONEY: dict[str, Any] = {
+    "settings": (
+        "count_zero_value",
+        "reporting_currency",
+        "fx_max_age_days",
+    )
+}
+FIRSTS: dict[str, Any] = {"look_back": (look_backs.OPENING,)}
 BEFORE_WINDOW: dict[str, Any] = {"settings": ("count_zero_value", "activity_window_days")} | FIRSTS
 MONEY_BEFORE_WINDOW: dict[str, Any] = {"settings": (*MONEY["settings"], "activity_window_days")} | FIRSTS
 
@@ -68,12 +87,13 @@ def repurchase_within(days: int) -> Kpi:
         FAMILY,
         f"repurchased_{days}d",
         "first_time_buyers",
+        better="higher",
         horizon_days=days,
         **BEFORE_WINDOW,
     )
 
 
-def time_between_purchases(statistic: str, label: str, fraction: str) -> Kpi:
+def time_between_purchases(statistic: str, label: str, fraction: str, headline: Headline | None = None) -> Kpi:
     """A percentile of the days between consecutive purchase days, taken from the histogram period_purchase_gaps."""
     return Kpi(
         f"time_between_purchases_{statistic}",
@@ -83,20 +103,39 @@ def time_between_purchases(statistic: str, label: str, fraction: str) -> Kpi:
         "between consecutive purchase days of a customer; a gap belongs to the period and segment of its later day.",
         FAMILY,
         unit="days",
+        better="lower",
         value=f"gap_days_{statistic}",
         n="purchase_gaps",
+        headline=headline,
         **COUNTED,
     )
 
 
 KPIS: tuple[Kpi, ...] = (
-    count("orders", "Orders", "Counted orders of the period.", FAMILY, **COUNTED),
-    money("order_revenue", "Order revenue", "Net amount of the counted orders of the period.", FAMILY, **MONEY),
+    count(
+        "orders",
+        "Orders",
+        "Counted orders of the period.",
+        FAMILY,
+        better="higher",
+        headline=Headline("Orders", 220),
+        **COUNTED,
+    ),
+    money(
+        "order_revenue",
+        "Order revenue",
+        "Net amount of the counted orders of the period.",
+        FAMILY,
+        better="higher",
+        headline=Headline("Orders", 210),
+        **MONEY,
+    ),
     count(
         "ordering_customers",
         "Ordering customers",
         "Distinct customers with a counted order in the period.",
         FAMILY,
+        better="higher",
         **COUNTED,
     ),
     ratio(
@@ -108,6 +147,8 @@ KPIS: tuple[Kpi, ...] = (
         "orders",
         n="orders",
         unit="money",
+        better="higher",
+        headline=Headline("Orders", 230),
         **MONEY,
     ),
     ratio(
@@ -119,6 +160,7 @@ KPIS: tuple[Kpi, ...] = (
         "new_customer_orders",
         n="new_customer_orders",
         unit="money",
+        better="higher",
         **MONEY_BEFORE_WINDOW,
     ),
     ratio(
@@ -130,6 +172,7 @@ KPIS: tuple[Kpi, ...] = (
         "orders - new_customer_orders",
         n="orders - new_customer_orders",
         unit="money",
+        better="higher",
         **MONEY_BEFORE_WINDOW,
     ),
     ratio(
@@ -141,6 +184,9 @@ KPIS: tuple[Kpi, ...] = (
         "orders",
         "ordering_customers",
         n="ordering_customers",
+        better="higher",
+        format="decimals",
+        headline=Headline("Orders", 240),
         **COUNTED,
     ),
     proportion(
@@ -150,6 +196,8 @@ KPIS: tuple[Kpi, ...] = (
         FAMILY,
         "repeat_customers",
         "ordering_customers",
+        better="higher",
+        headline=Headline("Orders", 250),
         **COUNTED,
     ),
     proportion(
@@ -160,6 +208,7 @@ KPIS: tuple[Kpi, ...] = (
         FAMILY,
         "repeat_customers",
         "buyers_to_date",
+        better="higher",
         **COUNTED,
     ),
     proportion(
@@ -169,6 +218,8 @@ KPIS: tuple[Kpi, ...] = (
         FAMILY,
         "returning_customers",
         "ordering_customers",
+        better="higher",
+        headline=Headline("Orders", 260),
         **BEFORE_WINDOW,
     ),
     proportion(
@@ -178,6 +229,8 @@ KPIS: tuple[Kpi, ...] = (
         FAMILY,
         "repeat_buyers_to_date",
         "buyers_to_date",
+        better="higher",
+        headline=Headline("Orders", 270),
         **COUNTED,
     ),
     proportion(
@@ -187,6 +240,7 @@ KPIS: tuple[Kpi, ...] = (
         FAMILY,
         "buyers_to_date - repeat_buyers_to_date",
         "buyers_to_date",
+        better="lower",
         **COUNTED,
     ),
     *(repurchase_within(days) for days in (30, 60, 90, 180, 365)),
@@ -199,6 +253,7 @@ KPIS: tuple[Kpi, ...] = (
         "order_revenue",
         n="orders",
         valid_range=SHARE,
+        better="higher",
         **MONEY_BEFORE_WINDOW,
     ),
     ratio(
@@ -212,9 +267,10 @@ KPIS: tuple[Kpi, ...] = (
         "purchase_gaps",
         n="purchase_gaps",
         unit="days",
+        better="lower",
         **COUNTED,
     ),
-    time_between_purchases("median", "median", "0.5"),
+    time_between_purchases("median", "median", "0.5", Headline("Orders", 280)),
     time_between_purchases("p25", "lower quartile", "0.25"),
     time_between_purchases("p75", "upper quartile", "0.75"),
     money(
@@ -226,5 +282,20 @@ KPIS: tuple[Kpi, ...] = (
         FAMILY,
         valid_range=NOT_NEGATIVE,
         settings=("reporting_currency", "fx_max_age_days"),
+        better="lower",
+    ),
+)
+
+IDENTITIES: tuple[Identity, ...] = (
+    Identity(
+        "repeat customers and one-time customers are together all buyers",
+        equal("value(repeat_customer_rate) + value(one_time_customer_rate)", "1"),
+    ),
+    *(
+        Identity(
+            f"who bought again within {days} days did so within {longer} days",
+            f"numerator(repurchase_within_{days}d) <= numerator(repurchase_within_{longer}d)",
+        )
+        for days, longer in ((30, 60), (60, 90), (90, 180), (180, 365))
     ),
 )

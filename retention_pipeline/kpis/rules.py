@@ -7,40 +7,41 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from retention_pipeline.kpis.registry import registry_fingerprint
+from retention_pipeline.kpis.declaration import settings_named
+from retention_pipeline.kpis.registry import KPIS, registry_fingerprint
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The business settings and the day that KPI rows depend on beyond the period tables."""
+    """The business settings and the day that KPI rows depend on beyond the period tables. `business` is the typed
+    Business of the settings.
+    """
 
     as_of: date
-    data_start: date | None
-    activity_window_days: int
-    min_n: int
-    gross_margin: float
-    reporting_currency: str
+    business: Any
     orders_connected: bool
+
+    def rendered(self, text: str) -> str:
+        """An expression with `{name}` replaced by the number that the setting has."""
+        return text.format(**{name: number_literal(getattr(self.business, name)) for name in settings_named((text,))})
 
     @property
     def fingerprint(self) -> str:
         """Changes when KPI rows may change although their cells do not (what `as_of` moves is in the cells)."""
-        parts = (registry_fingerprint(), self.min_n, repr(float(self.gross_margin)), self.reporting_currency)
+        named = sorted({name for kpi in KPIS for name in settings_named(kpi.expressions)})
+        values = [(name, number_literal(getattr(self.business, name))) for name in ("min_n", *named)]
+        parts = (registry_fingerprint(), values, self.business.reporting_currency)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def rules_from(settings: Any, *, as_of: date, connected_datasets: list[str]) -> Rules:
     """The rules of this run; `settings` is the typed Settings of the home."""
-    business = settings.business
-    return Rules(
-        as_of=as_of,
-        data_start=business.data_start,
-        activity_window_days=business.activity_window_days,
-        min_n=business.min_n,
-        gross_margin=float(business.gross_margin),
-        reporting_currency=business.reporting_currency,
-        orders_connected="orders" in connected_datasets,
-    )
+    return Rules(as_of, settings.business, orders_connected="orders" in connected_datasets)
+
+
+def number_literal(number: float) -> str:
+    """A SQL number; a float is a double."""
+    return f"{number!r}e0" if isinstance(number, float) else str(number)
 
 
 def date_literal(day: date) -> str:

@@ -17,10 +17,10 @@ from retention_pipeline.kpis.cells import cells_statement
 from retention_pipeline.kpis.declaration import Family
 from retention_pipeline.kpis.definitions import write_definitions
 from retention_pipeline.kpis.figures import FIGURES, figures_statement
-from retention_pipeline.kpis.gaps import GAPS_MARK, QUANTILES
 from retention_pipeline.kpis.keys import KEY, same_key
 from retention_pipeline.kpis.registry import FAMILIES, KPIS
 from retention_pipeline.kpis.rules import Rules, date_literal, text_literal
+from retention_pipeline.warehouse import tables_in
 
 TABLE = "retention_kpis"
 ROW_KEY = ("kpi", *KEY)
@@ -105,41 +105,39 @@ def written(
 ) -> KpiResult:
     """The statements of write_kpis in their order; returns what changed."""
     connection.execute(f"create table if not exists {TABLE} ({', '.join(f'{n} {t}' for n, t in COLUMNS.items())})")
-    before = count_rows(connection, TABLE)
-    customer_months = customer_months_in(connection)
-    for family in families:
-        kept_gaps = kept_cells(family) if has_gaps(connection, family) else None
-        statement = cells_statement(family, rules, customer_months, kept_gaps)
-        connection.execute(f"create or replace temp table {new_cells(family)} as {statement}")
-    if before:
-        find_changed_cells(connection, families)
-        changed, removed = find_changed_rows(connection, rules, families, run_id, computed_at)
-        replace_rows(connection, before, changed, removed)
-    else:
-        every_cell = {family: new_cells(family) for family in families}
-        stamped = stamp(figures_statement(every_cell, rules), rules, run_id, computed_at)
-        connection.execute(f"insert into {TABLE} by name {stamped}")
-        connection.execute(
-            f"create or replace temp table kpi_rows_changed as select distinct grain, period_start from {TABLE}"
-        )
-        changed, removed = count_rows(connection, TABLE), 0
-    months = changed_months(connection, removed)
+    connection.execute("create or replace temp table changed_periods (grain varchar, period_start date)")
+    is_first = not count_rows(connection, TABLE)
+    tables = tables_in(connection)
+    changed = removed = 0
+    for layer in layers(FAMILIES):
+        connected = tuple(family for family in layer if family in families)
+        for family in connected:
+            kept = [name for name, _ in columns_of(connection, kept_cells(family))]
+            statement = cells_statement(family, rules, tables, kept, kept_cells(family))
+            connection.execute(f"create or replace temp table {new_cells(family)} as {statement}")
+        if is_first:
+            every_cell = {family: new_cells(family) for family in connected}
+            find_rows(connection, every_cell, rules, run_id, computed_at)
+            connection.execute(f"insert into {TABLE} by name select * from kpi_rows_changed")
+            changed += count_rows(connection, "kpi_rows_changed")
+        else:
+            find_changed_cells(connection, layer, connected)
+            find_changed_rows(connection, rules, connected, run_id, computed_at)
+            find_removed_rows(connection)
+            changed_here, removed_here = (count_rows(connection, f"kpi_rows_{what}") for what in ("changed", "removed"))
+            replace_rows(connection, count_rows(connection, TABLE), changed_here, removed_here)
+            connection.execute("insert into changed_periods select grain, period_start from kpi_rows_removed")
+            changed, removed = changed + changed_here, removed + removed_here
+        connection.execute("insert into changed_periods select distinct grain, period_start from kpi_rows_changed")
     keep_cells(connection, families)
     write_definitions(connection)
-    return KpiResult(count_rows(connection, TABLE), changed, removed, months)
+    return KpiResult(count_rows(connection, TABLE), changed, removed, changed_months(connection))
 
 
-NO_CUSTOMER_MONTHS = """(
-    select '' as grain, '' as basis, '' as segment_dimension, '' as segment_value, date '1970-01-01' as period_start,
-        0::bigint as customers_start, 0::bigint as customers_lost
-    where false
-)"""
-
-
-def customer_months_in(connection: duckdb.DuckDBPyConnection) -> str:
-    """The relation with customers per month; no rows in a home that has neither orders nor subscriptions."""
-    there = (table for table in ("customer_months", "period_customers") if columns_of(connection, table))
-    return next(there, NO_CUSTOMER_MONTHS)
+def layers(families: tuple[Family, ...]) -> tuple[tuple[Family, ...], tuple[Family, ...]]:
+    """Families whose figures need no other figures, then those that borrow figures of the first."""
+    first = tuple(family for family in families if not family.borrowed_figures)
+    return first, tuple(family for family in families if family.borrowed_figures)
 
 
 def new_cells(family: Family) -> str:
@@ -166,21 +164,18 @@ def columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tup
     ).fetchall()
 
 
-def has_gaps(connection: duckdb.DuckDBPyConnection, family: Family) -> bool:
-    """Whether the cells that were kept of a family have percentiles of purchase gaps."""
-    return {GAPS_MARK, *QUANTILES} <= {name for name, _ in columns_of(connection, kept_cells(family))}
-
-
-def find_changed_cells(connection: duckdb.DuckDBPyConnection, families: tuple[Family, ...]) -> None:
+def find_changed_cells(
+    connection: duckdb.DuckDBPyConnection, layer: tuple[Family, ...], connected: tuple[Family, ...]
+) -> None:
     """changed_cells_<family>: this run's cells that are not as kept; gone_cells: keys of cells that are no more."""
     connection.execute(
         "create or replace temp table gone_cells (family varchar, grain varchar, period_start date, basis varchar, "
         "segment_dimension varchar, segment_value varchar)"
     )
-    for family in FAMILIES:
+    for family in layer:
         old, new = kept_cells(family), new_cells(family)
         old_columns = columns_of(connection, old)
-        if family not in families:
+        if family not in connected:
             if old_columns:
                 connection.execute(f"insert into gone_cells select '{family.name}', {', '.join(KEY)} from {old}")
             continue
@@ -196,32 +191,41 @@ def find_changed_cells(connection: duckdb.DuckDBPyConnection, families: tuple[Fa
             )
 
 
+def find_rows(
+    connection: duckdb.DuckDBPyConnection, cells: dict[Family, str], rules: Rules, run_id: str, computed_at: datetime
+) -> None:
+    """kpi_rows_changed: the rows of these cells, with the run that writes them."""
+    rows = stamp(figures_statement(cells, rules), rules, run_id, computed_at)
+    connection.execute(f"create or replace temp table kpi_rows_changed as {rows}")
+
+
 def find_changed_rows(
     connection: duckdb.DuckDBPyConnection,
     rules: Rules,
     families: tuple[Family, ...],
     run_id: str,
     computed_at: datetime,
-) -> tuple[int, int]:
-    """kpi_rows_changed: rows to write; kpi_rows_removed: keys of rows whose cell or KPI is gone. Both counted."""
-    cells = {family: f"changed_cells_{family.name}" for family in families}
-    connection.execute(f"create or replace temp table kpi_rows_new as {figures_statement(cells, rules)}")
-    new_and_different = f"""
-        select new.* from kpi_rows_new as new
+) -> None:
+    """kpi_rows_changed: rows of changed cells that are not there or say something else."""
+    find_rows(connection, {family: f"changed_cells_{family.name}" for family in families}, rules, run_id, computed_at)
+    connection.execute(f"""
+        create or replace temp table kpi_rows_changed as
+        select new.* from kpi_rows_changed as new
         left join {TABLE} as old on {same_key("old", "new", ROW_KEY)}
-        where old.kpi is null or {differs("old", "new")}"""
-    connection.execute(
-        f"create or replace temp table kpi_rows_changed as {stamp(new_and_different, rules, run_id, computed_at)}"
-    )
+        where old.kpi is null or {differs("old", "new")}""")
+
+
+def find_removed_rows(connection: duckdb.DuckDBPyConnection) -> None:
+    """kpi_rows_removed: keys of rows whose cell is gone, or whose KPI is or has no such rows any more."""
     known = ", ".join(f"({text_literal(kpi.id)}, {text_literal(kpi.family.name)})" for kpi in KPIS)
+    outside = [f"(kpi = {text_literal(kpi.id)} and not ({kpi.rows}))" for kpi in KPIS if kpi.rows]
     connection.execute(f"""
         create or replace temp table kpi_rows_removed as
-        select {", ".join(f"old.{name}" for name in ROW_KEY)}, old.is_complete
-        from {TABLE} as old
+        select {", ".join(f"old.{name}" for name in ROW_KEY)}
+        from (select *, {" or ".join(outside) or "false"} as is_outside from {TABLE}) as old
         left join (values {known}) as known (kpi, family) on old.kpi = known.kpi
         left join gone_cells as gone on known.family = gone.family and {same_key("old", "gone")}
-        where known.kpi is null or gone.family is not null""")
-    return count_rows(connection, "kpi_rows_changed"), count_rows(connection, "kpi_rows_removed")
+        where known.kpi is null or gone.family is not null or old.is_outside""")
 
 
 def stamp(statement: str, rules: Rules, run_id: str, computed_at: datetime) -> str:
@@ -255,11 +259,9 @@ def replace_rows(connection: duckdb.DuckDBPyConnection, before: int, changed: in
         select {", ".join(COLUMNS)} from kpi_rows_changed""")
 
 
-def changed_months(connection: duckdb.DuckDBPyConnection, removed: int) -> tuple[date, ...]:
+def changed_months(connection: duckdb.DuckDBPyConnection) -> tuple[date, ...]:
     """First days of the calendar months whose month figures changed."""
-    relations = ["kpi_rows_changed", "kpi_rows_removed"] if removed else ["kpi_rows_changed"]
-    union = " union ".join(f"select grain, period_start from {relation}" for relation in relations)
-    months = f"select distinct period_start from ({union}) where grain = 'month' order by period_start"
+    months = "select distinct period_start from changed_periods where grain = 'month' order by period_start"
     return tuple(row[0] for row in connection.execute(months).fetchall())
 
 

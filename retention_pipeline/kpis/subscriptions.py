@@ -4,19 +4,22 @@ All amounts are in the reporting currency: of period_mrr only the rows with curr
 subscribers there are and stay is asked in customers.py (basis subscription).
 """
 
+from dataclasses import replace
 from typing import Any
 
+from retention_pipeline.kpis import customers, look_backs
 from retention_pipeline.kpis.declaration import (
     ANY_NUMBER,
     SHARE,
     Family,
+    Headline,
     Kpi,
-    LookBack,
     count,
     money,
     proportion,
     ratio,
 )
+from retention_pipeline.kpis.identities import TOLERANCE, Identity, equal
 
 FAMILY = Family(
     name="subscriptions",
@@ -59,22 +62,33 @@ FAMILY = Family(
     ),
     first_row="the first counted day or cancellation request",
     rows="currency = 'all'",
+    trailing=(replace(customers.CHURN_OF_SIX_MONTHS, family=customers.FAMILY),),
 )
 
 AT_CLOSE: dict[str, Any] = {
-    "settings": ("count_past_due_days", "reporting_currency", "fx_max_age_days"),
-    "look_back": (LookBack.CLOSE,),
+    "settings": (
+        "count_past_due_days",
+        "reporting_currency",
+        "fx_max_age_days",
+    ),
+    "look_back": (look_backs.CLOSE,),
 }
-SINCE_OPENING: dict[str, Any] = AT_CLOSE | {"look_back": (LookBack.OPENING,)}
-SINCE_12_MONTHS: dict[str, Any] = AT_CLOSE | {"look_back": (LookBack.TWELVE_MONTHS,)}
-RENEWALS: dict[str, Any] = {"settings": ("renewal_min_term_months", "renewal_grace_days", "count_past_due_days")}
+SINCE_OPENING: dict[str, Any] = AT_CLOSE | {"look_back": (look_backs.OPENING,)}
+SINCE_12_MONTHS: dict[str, Any] = AT_CLOSE | {"look_back": (look_backs.TWELVE_MONTHS,)}
+RENEWALS: dict[str, Any] = {
+    "settings": (
+        "renewal_min_term_months",
+        "renewal_grace_days",
+        "count_past_due_days",
+    )
+}
 ONLY_PENDING: dict[str, Any] = {
     "n": "renewals_renewed + renewals_not_renewed",
     "immature_when": "renewals_pending > 0 and renewals_renewed + renewals_not_renewed = 0",
 }
 
 
-def movement(name: str, label: str, sentence: str) -> Kpi:
+def movement(name: str, label: str, sentence: str, better: str) -> Kpi:
     """The sum of one label of movement over the period."""
     return money(
         f"mrr_{name}",
@@ -83,6 +97,7 @@ def movement(name: str, label: str, sentence: str) -> Kpi:
         f"the day "
         "before, both at the rates of that day.",
         FAMILY,
+        better=better,
         **SINCE_OPENING,
     )
 
@@ -97,12 +112,24 @@ def churn_class(name: str, sentence: str) -> Kpi:
         FAMILY,
         f"lost_{name}",
         "customers_open",
-        settings=("churn_reason_classes", "count_past_due_days"),
-        look_back=(LookBack.OPENING,),
+        better="lower",
+        settings=(
+            "churn_reason_classes",
+            "count_past_due_days",
+        ),
+        look_back=(look_backs.OPENING,),
     )
 
 
-def revenue_retention(name: str, label: str, sentence: str, numerator: str, *, twelve_months: bool, **more: Any) -> Kpi:
+def revenue_retention(
+    name: str,
+    label: str,
+    sentence: str,
+    numerator: str,
+    *,
+    twelve_months: bool,
+    **more: Any,
+) -> Kpi:
     """Revenue retention of the customers who paid at the opening, or twelve calendar months before the close."""
     suffix, since = ("_12m", "twelve calendar months before the close") if twelve_months else ("", "at the opening")
     return ratio(
@@ -113,6 +140,7 @@ def revenue_retention(name: str, label: str, sentence: str, numerator: str, *, t
         numerator + suffix,
         "mrr_open" + suffix,
         n="customers_open" + suffix,
+        better="higher",
         **(more | (SINCE_12_MONTHS if twelve_months else SINCE_OPENING)),
     )
 
@@ -123,6 +151,7 @@ KPIS: tuple[Kpi, ...] = (
         "MRR at the start",
         "MRR at the opening of the period, at the rate of the day before it.",
         FAMILY,
+        better="higher",
         **SINCE_OPENING,
     ),
     money(
@@ -130,21 +159,34 @@ KPIS: tuple[Kpi, ...] = (
         "MRR at the end",
         "MRR at the close of the period, at the rate of the day before it.",
         FAMILY,
+        better="higher",
+        headline=Headline("Subscriptions", 110),
         **AT_CLOSE,
     ),
-    money("arr_end", "ARR at the end", "12 × MRR at the close of the period.", FAMILY, "12 * mrr_end", **AT_CLOSE),
+    money(
+        "arr_end",
+        "ARR at the end",
+        "12 × MRR at the close of the period.",
+        FAMILY,
+        "12 * mrr_end",
+        better="higher",
+        **AT_CLOSE,
+    ),
     money(
         "mrr_list_end",
         "MRR at list price",
         "MRR at the close of the same phases without their recurring discounts.",
         FAMILY,
+        better="higher",
         **AT_CLOSE,
     ),
-    movement("new", "New MRR", "from nothing, with no earlier day above 0"),
-    movement("expansion", "Expansion MRR", "increases of an MRR above 0"),
-    movement("contraction", "Contraction MRR", "decreases that leave an MRR above 0, given as a positive amount"),
-    movement("churn", "Churned MRR", "decreases to nothing, given as a positive amount"),
-    movement("reactivation", "Reactivation MRR", "from nothing, with an earlier day above 0"),
+    movement("new", "New MRR", "from nothing, with no earlier day above 0", "higher"),
+    movement("expansion", "Expansion MRR", "increases of an MRR above 0", "higher"),
+    movement(
+        "contraction", "Contraction MRR", "decreases that leave an MRR above 0, given as a positive amount", "lower"
+    ),
+    movement("churn", "Churned MRR", "decreases to nothing, given as a positive amount", "lower"),
+    movement("reactivation", "Reactivation MRR", "from nothing, with an earlier day above 0", "higher"),
     money(
         "mrr_moved_in",
         "MRR moved in",
@@ -153,6 +195,7 @@ KPIS: tuple[Kpi, ...] = (
         "before. Rows for segment values only.",
         FAMILY,
         segments_only=True,
+        better="neither",
         **SINCE_OPENING,
     ),
     money(
@@ -163,6 +206,7 @@ KPIS: tuple[Kpi, ...] = (
         "period. Rows for segment values only.",
         FAMILY,
         segments_only=True,
+        better="neither",
         **SINCE_OPENING,
     ),
     money(
@@ -173,6 +217,7 @@ KPIS: tuple[Kpi, ...] = (
         FAMILY,
         "mrr_end - mrr_start - mrr_new - mrr_reactivation - mrr_expansion + mrr_contraction + mrr_churn",
         valid_range=ANY_NUMBER,
+        better="neither",
         **SINCE_OPENING,
     ),
     count(
@@ -180,6 +225,8 @@ KPIS: tuple[Kpi, ...] = (
         "Paying customers at the end",
         "Customers with MRR above 0 at the close.",
         FAMILY,
+        better="higher",
+        headline=Headline("Subscriptions", 120),
         **AT_CLOSE,
     ),
     ratio(
@@ -191,6 +238,8 @@ KPIS: tuple[Kpi, ...] = (
         "paying_customers_end",
         n="paying_customers_end",
         unit="money",
+        better="higher",
+        headline=Headline("Subscriptions", 130),
         **AT_CLOSE,
     ),
     revenue_retention(
@@ -200,9 +249,15 @@ KPIS: tuple[Kpi, ...] = (
         "mrr_kept",
         twelve_months=False,
         valid_range=SHARE,
+        headline=Headline("Subscriptions", 150),
     ),
     revenue_retention(
-        "net", "Net revenue retention", "their MRR at the close", "mrr_kept_and_grown", twelve_months=False
+        "net",
+        "Net revenue retention",
+        "their MRR at the close",
+        "mrr_kept_and_grown",
+        twelve_months=False,
+        headline=Headline("Subscriptions", 140),
     ),
     revenue_retention(
         "gross",
@@ -213,7 +268,11 @@ KPIS: tuple[Kpi, ...] = (
         valid_range=SHARE,
     ),
     revenue_retention(
-        "net", "Net revenue retention", "their MRR at the close", "mrr_kept_and_grown", twelve_months=True
+        "net",
+        "Net revenue retention",
+        "their MRR at the close",
+        "mrr_kept_and_grown",
+        twelve_months=True,
     ),
     ratio(
         "mrr_churn_rate",
@@ -226,6 +285,8 @@ KPIS: tuple[Kpi, ...] = (
         "mrr_open",
         n="customers_open",
         valid_range=SHARE,
+        better="lower",
+        headline=Headline("Subscriptions", 160),
         **SINCE_OPENING,
     ),
     ratio(
@@ -237,6 +298,7 @@ KPIS: tuple[Kpi, ...] = (
         "mrr_open",
         n="customers_open",
         valid_range=SHARE,
+        better="lower",
         **SINCE_OPENING,
     ),
     ratio(
@@ -250,6 +312,7 @@ KPIS: tuple[Kpi, ...] = (
         "mrr_open",
         n="customers_open",
         valid_range=(-1.0, None),
+        better="higher",
         **SINCE_OPENING,
     ),
     ratio(
@@ -262,6 +325,7 @@ KPIS: tuple[Kpi, ...] = (
         "mrr_start",
         n="customers_open",
         valid_range=(-1.0, None),
+        better="higher",
         **SINCE_OPENING,
     ),
     ratio(
@@ -275,6 +339,7 @@ KPIS: tuple[Kpi, ...] = (
         "mrr_start",
         n="customers_open",
         valid_range=ANY_NUMBER,
+        better="lower",
         **SINCE_OPENING,
     ),
     ratio(
@@ -286,6 +351,9 @@ KPIS: tuple[Kpi, ...] = (
         "mrr_new + mrr_reactivation + mrr_expansion",
         "mrr_contraction + mrr_churn",
         n="customers_with_losses",
+        better="higher",
+        format="decimals",
+        headline=Headline("Subscriptions", 170),
         **SINCE_OPENING,
     ),
     count(
@@ -293,6 +361,7 @@ KPIS: tuple[Kpi, ...] = (
         "Renewals due",
         "Subscription terms that end in the period with the phase still counted the day before.",
         FAMILY,
+        better="neither",
         **RENEWALS,
     ),
     count(
@@ -300,6 +369,7 @@ KPIS: tuple[Kpi, ...] = (
         "Renewals pending",
         "Terms that end in the period whose days of grace have not passed by as_of.",
         FAMILY,
+        better="neither",
         **RENEWALS,
     ),
     proportion(
@@ -313,6 +383,8 @@ KPIS: tuple[Kpi, ...] = (
         FAMILY,
         "renewals_renewed",
         "renewals_renewed + renewals_not_renewed",
+        better="higher",
+        headline=Headline("Subscriptions", 180),
         **(RENEWALS | ONLY_PENDING),
     ),
     ratio(
@@ -326,19 +398,79 @@ KPIS: tuple[Kpi, ...] = (
         "renewal_mrr_renewed",
         "renewal_mrr_due",
         valid_range=SHARE,
-        **(RENEWALS | ONLY_PENDING | {"settings": (*RENEWALS["settings"], "reporting_currency", "fx_max_age_days")}),
+        better="higher",
+        **(
+            RENEWALS
+            | ONLY_PENDING
+            | {
+                "settings": (
+                    *RENEWALS["settings"],
+                    "reporting_currency",
+                    "fx_max_age_days",
+                )
+            }
+        ),
     ),
     churn_class(
-        "involuntary", "The phase counted last was past_due then, or its end reason is of the class involuntary."
+        "involuntary",
+        "The phase counted last was past_due then, or its end reason is of the class involuntary.",
     ),
     churn_class(
-        "voluntary", "The phase counted last was not past_due then, and its end reason is of the class voluntary."
+        "voluntary",
+        "The phase counted last was not past_due then, and its end reason is of the class voluntary.",
     ),
-    churn_class("unknown", "Neither of the other two: no end reason, or one without a class."),
+    churn_class(
+        "unknown",
+        "Neither of the other two: no end reason, or one without a class.",
+    ),
     count(
         "cancellations_requested",
         "Cancellations requested",
         "Distinct (subscription, day of cancel_requested_at) in the period, of any phase, counted or not.",
         FAMILY,
+        better="lower",
+    ),
+)
+
+IDENTITIES: tuple[Identity, ...] = (
+    Identity(
+        "gross revenue retention is at most 1 and at most net revenue retention",
+        f"value(gross_revenue_retention) <= least(1, value(net_revenue_retention)) + {TOLERANCE}",
+    ),
+    Identity(
+        "gross revenue retention over 12 months is at most 1 and at most net revenue retention over 12 months",
+        f"value(gross_revenue_retention_12m) <= least(1, value(net_revenue_retention_12m)) + {TOLERANCE}",
+    ),
+    Identity(
+        "MRR churn rate = 1 - gross revenue retention",
+        equal("value(mrr_churn_rate)", "1 - value(gross_revenue_retention)"),
+    ),
+    Identity(
+        "revenue growth of existing customers = net revenue retention - 1",
+        equal("value(existing_customer_revenue_growth)", "value(net_revenue_retention) - 1"),
+    ),
+    Identity(
+        "cancelled customers lose at most what all lose",
+        f"value(mrr_churn_rate_cancelled) <= value(mrr_churn_rate) + {TOLERANCE}",
+    ),
+    Identity(
+        "MRR at the end = start + new + reactivation + expansion - contraction - churn + revaluation",
+        equal(
+            "value(mrr_start) + value(mrr_new) + value(mrr_reactivation) + value(mrr_expansion) - "
+            "value(mrr_contraction) "
+            "- value(mrr_churn) + value(mrr_fx)",
+            "value(mrr_end)",
+        ),
+    ),
+    Identity(
+        "lost customers of all classes of churn are the customers lost",
+        equal(
+            "numerator(involuntary_churn_rate) + numerator(voluntary_churn_rate) + numerator(unknown_churn_rate)",
+            "numerator(customer_churn_rate)",
+        ),
+    ),
+    Identity(
+        "paying customers at the end are the customers at the end of basis subscription",
+        equal("value(paying_customers_end)", "value(customers_end)"),
     ),
 )

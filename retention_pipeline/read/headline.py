@@ -13,56 +13,10 @@ import duckdb
 
 from retention_pipeline import formatting
 from retention_pipeline.freshness.marks import SIGN, Mark, Marks, footnotes, read_marks
-from retention_pipeline.read.published import Row, figures_until, last_complete_period, rows_of
+from retention_pipeline.kpis.declaration import Kpi
+from retention_pipeline.kpis.registry import headline_places
+from retention_pipeline.read.published import Row, figures_until, last_complete_period
 
-# What a reader asks first, in this order. A KPI that the data do not give is left out, and so is a section without any.
-SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
-    (
-        "Customers",
-        (
-            ("customers_end", "any"),
-            ("customer_retention_rate", "subscription"),
-            ("customer_retention_rate", "order"),
-            ("customer_churn_rate", "any"),
-        ),
-    ),
-    (
-        "Subscriptions",
-        (
-            ("mrr_end", "subscription"),
-            ("paying_customers_end", "subscription"),
-            ("arpc", "subscription"),
-            ("net_revenue_retention", "subscription"),
-            ("gross_revenue_retention", "subscription"),
-            ("mrr_churn_rate", "subscription"),
-            ("quick_ratio", "subscription"),
-            ("renewal_rate", "subscription"),
-        ),
-    ),
-    (
-        "Orders",
-        (
-            ("order_revenue", "order"),
-            ("orders", "order"),
-            ("average_order_value", "order"),
-            ("purchase_frequency", "order"),
-            ("repeat_purchase_rate", "order"),
-            ("returning_customer_rate", "order"),
-            ("repeat_customer_rate", "order"),
-            ("time_between_purchases_median", "order"),
-        ),
-    ),
-    (
-        "Lifetime",
-        (
-            ("customer_lifespan_years", "subscription"),
-            ("customer_lifespan_years", "order"),
-            ("clv_subscription", "subscription"),
-            ("clv", "order"),
-            ("clv_historic", "order"),
-        ),
-    ),
-)
 CUSTOMER_BRIDGE = (
     ("", "customers_start", "At the start"),
     ("+", "customers_new", "New"),
@@ -87,24 +41,20 @@ STAR = f" \\{SIGN}"  # not the beginning of emphasis
 
 @dataclass(frozen=True)
 class Line:
-    """One KPI of one basis: `history` holds its values of the last 13 months, oldest first, None where not given;
-    `mark`: what its data lack.
+    """One KPI of one basis: `form` is its format, `history` holds its values of the last 13 months, oldest first, None
+    where not given; `needs_basis`: the label alone does not say whose figure it is; `mark`: what its data lack.
     """
 
     section: str
     kpi: str
     basis: str
     label: str
-    unit: str
+    form: str
     currency: str | None
     history: list[float | None]
     null_reason: str | None
+    needs_basis: bool
     mark: Mark | None = None
-
-    @property
-    def needs_basis(self) -> bool:
-        """Whether the label alone does not say whose figure it is."""
-        return self.section in {"Customers", "Lifetime"} and self.kpi.startswith("customer")
 
     @property
     def value(self) -> float | None:
@@ -155,28 +105,22 @@ def read_headline(connection: duckdb.DuckDBPyConnection, *, as_of: date, grain: 
     if period is None:
         return None
     start: date = period["period_start"]
-    asked = {kpi for _, members in SECTIONS for kpi, _ in members} | {
-        kpi for bridge in (CUSTOMER_BRIDGE, MRR_BRIDGE) for _, kpi, _ in bridge
-    }
+    places = headline_places()
+    asked = {kpi.id for kpi, _ in places} | {kpi for bridge in (CUSTOMER_BRIDGE, MRR_BRIDGE) for _, kpi, _ in bridge}
     found = figures_until(connection, grain, start, kpis=sorted(asked))
     months = sorted({row["period_start"] for row in found})
     by_key: dict[tuple[str, str], dict[date, Row]] = {}
     for row in found:
         by_key.setdefault((row["kpi"], row["basis"]), {})[row["period_start"]] = row
-    labels = {row["kpi"]: row["label"] for row in rows_of(connection, "select kpi, label from kpi_definitions")}
     bases = [basis for basis in BASES if start in by_key.get(("customers_end", basis), {})]
     if len(bases) == 2:  # only one kind of data, so `any` says the same again
         bases = bases[:1]
-    wanted = [
-        (section, kpi, bases[0] if basis == "any" and len(bases) == 1 else basis)
-        for section, members in SECTIONS
-        for kpi, basis in members
-    ]
+    wanted = [(kpi, bases[0] if basis == "any" and len(bases) == 1 else basis) for kpi, basis in places]
     marks, end = read_marks(connection), period["period_end"]
     lines = [
-        _line(section, kpi, basis, labels.get(kpi, kpi), by_key[kpi, basis], start, months, marks.of(kpi, basis, end))
-        for section, kpi, basis in dict.fromkeys(wanted)
-        if start in by_key.get((kpi, basis), {})
+        _line(kpi, basis, by_key[kpi.id, basis], start, months, marks.of(kpi.id, basis, end))
+        for kpi, basis in dict.fromkeys(wanted)
+        if start in by_key.get((kpi.id, basis), {})
     ]
     of_bridges = _marks_of_bridges(marks, bases, end)
     return Headline(
@@ -206,13 +150,11 @@ def as_markdown(headline: Headline) -> str:
         "|---|---|---:|---:|---:|",
     ]
     for line in headline.lines:
-        now, before = (
-            formatting.figure(value, line.unit, line.currency, kpi=line.kpi) for value in (line.value, line.before)
-        )
+        now, before = (formatting.figure(value, line.form, line.currency) for value in (line.value, line.before))
         if line.value is None:
             now = formatting.reason(line.null_reason)
         now += STAR if line.mark else ""
-        step = formatting.change(line.value, line.before, line.unit, kpi=line.kpi)
+        step = formatting.change(line.value, line.before, line.form)
         parts.append(f"| {line.label} | {formatting.BASES[line.basis]} | {now} | {before} | {step} |")
     if headline.customer_bridge:
         names = " | ".join(
@@ -240,10 +182,8 @@ def _marks_of_bridges(marks: Marks, bases: list[str], period_end: date) -> dict[
 
 
 def _line(
-    section: str,
-    kpi: str,
+    kpi: Kpi,
     basis: str,
-    label: str,
     by_month: dict[date, Row],
     start: date,
     months: list[date],
@@ -251,14 +191,15 @@ def _line(
 ) -> Line:
     row = by_month[start]
     return Line(
-        section=section,
-        kpi=kpi,
+        section=kpi.headline.section if kpi.headline else "",
+        kpi=kpi.id,
         basis=basis,
-        label=label,
-        unit=row["unit"],
+        label=kpi.label,
+        form=kpi.shown_as,
         currency=row["currency"],
         history=[by_month[month]["value"] if month in by_month else None for month in months],
         null_reason=row["null_reason"],
+        needs_basis=len(kpi.family.bases) > 1,
         mark=mark,
     )
 

@@ -6,10 +6,10 @@ from retention_pipeline import formatting
 
 
 @pytest.mark.parametrize(
-    ("value", "unit", "currency", "text"),
+    ("value", "form", "currency", "text"),
     [
-        (0.0523, "ratio", None, "5.2 %"),
-        (-0.05, "ratio", None, "−5.0 %"),
+        (0.0523, "percent", None, "5.2 %"),
+        (-0.05, "percent", None, "−5.0 %"),
         (1234.5, "money", "EUR", "€ 1,234.50"),
         (1234567.8, "money", "EUR", "€ 1,234,568"),
         (99.0, "money", "CHF", "CHF 99.00"),
@@ -18,28 +18,27 @@ from retention_pipeline import formatting
         (1204, "count", None, "1,204"),
         (41.25, "days", None, "41.2 days"),
         (2.5, "years", None, "2.5 years"),
-        (60.0, "score", None, "60.0"),
+        (60.0, "points", None, "60.0"),
+        (-60.0, "points", None, "−60.0"),
+        (1.4, "decimals", None, "1.40"),
         (None, "money", "EUR", "–"),
     ],
 )
-def test_a_value_is_written_in_its_unit(value: float | None, unit: str, currency: str | None, text: str) -> None:
-    assert formatting.figure(value, unit, currency) == text
-
-
-def test_a_ratio_that_is_no_share_is_not_written_in_percent() -> None:
-    assert formatting.figure(1.4, "ratio", kpi="purchase_frequency") == "1.40"
-    assert formatting.figure(0.4, "ratio", kpi="repeat_purchase_rate") == "40.0 %"
+def test_a_value_is_written_in_its_format(value: float | None, form: str, currency: str | None, text: str) -> None:
+    assert formatting.figure(value, form, currency) == text
 
 
 @pytest.mark.parametrize(
-    ("now", "before", "unit", "text"),
+    ("now", "before", "form", "text"),
     [
-        (0.052, 0.040, "ratio", "+1.2 pp"),
-        (0.040, 0.052, "ratio", "−1.2 pp"),
+        (0.052, 0.040, "percent", "+1.2 pp"),
+        (0.040, 0.052, "percent", "−1.2 pp"),
         (110.0, 100.0, "count", "+10.0 %"),
         (90.0, 100.0, "money", "−10.0 %"),
         (5.0, -10.0, "money", "+150.0 %"),
         (40.0, 41.5, "days", "−1.5"),
+        (40.0, 41.5, "points", "−1.5"),
+        (2.0, 1.6, "decimals", "+25.0 %"),
         (100.0, 100.0, "count", "="),
         (5.0, 0.0, "count", "new"),
         (0.0, 0.0, "count", "="),
@@ -48,13 +47,9 @@ def test_a_ratio_that_is_no_share_is_not_written_in_percent() -> None:
     ],
 )
 def test_a_change_is_written_so_that_it_cannot_be_misread(
-    now: float | None, before: float | None, unit: str, text: str
+    now: float | None, before: float | None, form: str, text: str
 ) -> None:
-    assert formatting.change(now, before, unit) == text
-
-
-def test_a_factor_changes_in_percent_of_itself_not_in_points() -> None:
-    assert formatting.change(2.0, 1.6, "ratio", kpi="quick_ratio") == "+25.0 %"
+    assert formatting.change(now, before, form) == text
 
 
 def test_a_sparkline_has_one_sign_per_value_from_lowest_to_highest() -> None:

@@ -12,6 +12,7 @@ import duckdb
 from retention_pipeline.kpis import KpiResult, compute_kpis
 from retention_pipeline.kpis.registry import FAMILIES
 from retention_pipeline.kpis.rules import Rules
+from retention_pipeline.settings import Business
 
 KEY = "grain varchar, period_start date, basis varchar, segment_dimension varchar, segment_value varchar"
 BASIS = {"period_orders": "order", "period_mrr": "subscription", "period_customers": "order"}
@@ -20,20 +21,13 @@ MONTHS = [date(2023, month, 1) for month in range(1, 13)] + [date(2024, 1, 1)]
 
 def settings(**business: Any) -> SimpleNamespace:
     """Settings as far as KPIs read them; min_n is 1 unless given."""
-    chosen = {
-        "data_start": None,
-        "activity_window_days": 90,
-        "min_n": 1,
-        "gross_margin": 1.0,
-        "reporting_currency": "EUR",
-    }
-    return SimpleNamespace(business=SimpleNamespace(**(chosen | business)))
+    chosen: dict[str, Any] = {"timezone": "UTC", "reporting_currency": "EUR", "min_n": 1}
+    return SimpleNamespace(business=Business(**(chosen | business)))
 
 
 def rules(**chosen: Any) -> Rules:
     """Rules for statements that are tried without a warehouse."""
-    business = vars(settings().business) | {"as_of": date(2024, 1, 1), "orders_connected": True}
-    return Rules(**(business | chosen))
+    return Rules(date(2024, 1, 1), settings(**chosen).business, orders_connected=True)
 
 
 class Warehouse:
@@ -45,7 +39,14 @@ class Warehouse:
             extra = ", currency varchar" if family.rows else ""
             measures = ", ".join(f"{name} {self.measure_type(name)}" for name in family.measures)
             self.connection.execute(f"create table {family.period_table} ({KEY}{extra}, {measures})")
-        self.connection.execute(f"create table period_purchase_gaps ({KEY}, gap_days bigint, purchase_gaps bigint)")
+            if family.months_table:
+                self.connection.execute(
+                    f"create view {family.months_table} as select * from {family.period_table} where grain = 'month'"
+                )
+            for histogram in family.histograms:
+                self.connection.execute(
+                    f"create table {histogram.table} ({KEY}, {histogram.value} bigint, {histogram.count} bigint)"
+                )
         self.connection.execute(
             "create table periods (grain varchar, period_start date, period_end date, is_complete boolean)"
         )

@@ -6,7 +6,7 @@ import pytest
 from hand_made import MONTHS, Warehouse, settings
 
 from retention_pipeline.kpis import validate_kpis
-from retention_pipeline.kpis.identities import IDENTITIES
+from retention_pipeline.kpis.registry import IDENTITIES
 
 
 def company() -> Warehouse:
@@ -69,7 +69,9 @@ DAMAGES = {
     "an interval contains its value": (
         f"update retention_kpis set ci_low = 0.5 where kpi = 'customer_churn_rate' and basis = 'any' and {ONE_ROW}"
     ),
-    "only shares have an interval": f"update retention_kpis set ci_low = 0.5 where kpi = 'quick_ratio' and {ONE_ROW}",
+    "only shares and scores have an interval": (
+        f"update retention_kpis set ci_low = 0.5 where kpi = 'quick_ratio' and {ONE_ROW}"
+    ),
     "the unit is the KPI's, and money is in the reporting currency": (
         f"update retention_kpis set currency = 'USD' where kpi = 'order_revenue' and {ONE_ROW}"
     ),

@@ -84,6 +84,7 @@ def test_an_absent_month_of_a_segment_reads_as_zero() -> None:
 
 def test_months_before_history_start_count_where_they_are_kept_apart() -> None:
     warehouse = company([100] * 6, [2] * 6)
+    warehouse.connection.execute("drop view customer_months")
     warehouse.connection.execute("create table customer_months as select * from period_customers where grain = 'month'")
     warehouse.connection.execute("delete from period_customers where period_start < date '2023-06-01'")
     warehouse.compute(AS_OF)

@@ -1,14 +1,17 @@
 """The registry says everything once, and nothing that is not used: measures, settings, words, docs/kpis.md."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 from hand_made import Warehouse
 
-from retention_pipeline.kpis.declaration import Kpi, LookBack, proportion
+from retention_pipeline.kpis.declaration import Kpi, proportion, settings_named
 from retention_pipeline.kpis.dictionary import dictionary
+from retention_pipeline.kpis.inputs import Borrowed
 from retention_pipeline.kpis.registry import BY_ID, FAMILIES, KPIS, family_kpis, registry_fingerprint
 from retention_pipeline.kpis.vocabulary import SETTINGS
 from retention_pipeline.settings import Business
@@ -16,16 +19,11 @@ from retention_pipeline.settings import Business
 ROOT = Path(__file__).parents[3]
 
 
-def expressions(kpi: Kpi) -> str:
-    """Everything of a declaration that names columns of cells."""
-    parts = [kpi.value, kpi.numerator, kpi.denominator, kpi.n, kpi.factor_numerator, kpi.factor_denominator]
-    return " ".join(filter(None, [*parts, kpi.immature_when, kpi.sample]))
-
-
 def test_every_measure_of_a_family_is_used_by_one_of_its_kpis() -> None:
     for family in FAMILIES:
-        used = set(re.findall(r"\w+", " ".join(map(expressions, family_kpis(family)))))
+        used = {name for kpi in family_kpis(family) for text in kpi.expressions for name in re.findall(r"\w+", text)}
         assert set(family.measures) <= used, family.name
+        assert {name for borrowed in family.borrowed for name in borrowed.measures} <= used, family.name
 
 
 def test_every_declaration_names_only_columns_of_its_cells() -> None:
@@ -42,13 +40,25 @@ def test_the_statement_fails_for_a_measure_that_is_not_there() -> None:
 
 def test_every_setting_that_a_kpi_names_exists_and_is_explained() -> None:
     named = {setting for kpi in KPIS for setting in kpi.settings}
-    assert named <= set(Business.model_fields)
+    in_expressions = {name for kpi in KPIS for name in settings_named(kpi.expressions)}
+    assert named | in_expressions <= set(Business.model_fields)
+    assert all(settings_named(kpi.expressions) <= set(kpi.settings) for kpi in KPIS)
     assert set(SETTINGS) == set(Business.model_fields)
 
 
-def test_every_look_back_is_used_and_every_horizon_is_in_the_name() -> None:
-    assert {look_back for kpi in KPIS for look_back in kpi.look_back} == set(LookBack)
-    assert all(kpi.id.endswith(f"_{kpi.horizon_days}d") for kpi in KPIS if kpi.horizon_days)
+def test_look_backs_of_one_name_are_the_same_and_every_horizon_of_a_repurchase_is_in_its_name() -> None:
+    used = {look_back for kpi in KPIS for look_back in kpi.look_back}
+    assert len({look_back.name for look_back in used}) == len(used)
+    assert all(kpi.id.endswith(f"_{kpi.horizon_days}d") for kpi in KPIS if "repurchase_within" in kpi.id)
+
+
+def test_figures_are_borrowed_of_families_that_borrow_none() -> None:
+    assert not [
+        figure.kpi
+        for family in FAMILIES
+        for figure in family.borrowed_figures
+        if BY_ID[figure.kpi].family.borrowed_figures
+    ]
 
 
 def test_docs_are_what_the_registry_says() -> None:
@@ -64,28 +74,53 @@ def test_docs_and_registry_name_the_same_kpis_in_both_directions() -> None:
 def test_definitions_are_published_one_row_per_kpi_in_the_registrys_order() -> None:
     warehouse = Warehouse()
     warehouse.compute()
-    rows = warehouse.connection.execute("select kpi, definition, valid_max, bases from kpi_definitions").fetchall()
+    columns = "kpi, definition, valid_max, bases, better, format, headline_order, is_proportion, interval_kind"
+    rows = warehouse.connection.execute(f"select {columns} from kpi_definitions").fetchall()
     assert [row[0] for row in rows] == [kpi.id for kpi in KPIS]
     assert [row[1] for row in rows] == [kpi.definition for kpi in KPIS]
     churn = next(row for row in rows if row[0] == "customer_churn_rate")
-    assert churn[2:] == (1.0, "subscription, order, any")
+    assert churn[2:] == (1.0, "subscription, order, any", "lower", "percent", 30, True, "wilson")
 
 
 def test_a_declaration_that_contradicts_itself_is_refused() -> None:
     family = FAMILIES[0]
+
+    def declared(**fields: Any) -> Kpi:
+        return Kpi("a", "A", "A.", family, **({"unit": "count", "better": "higher"} | fields))
+
     with pytest.raises(ValueError, match="either value, or numerator and denominator"):
-        Kpi("a", "A", "A.", family, unit="count", value="1", numerator="1")
+        declared(value="1", numerator="1")
     with pytest.raises(ValueError, match="declares n"):
-        Kpi("a", "A", "A.", family, unit="ratio", numerator="1", denominator="1")
+        declared(numerator="1", denominator="1")
     with pytest.raises(ValueError, match="unit"):
-        Kpi("a", "A", "A.", family, unit="euros", value="1")
+        declared(unit="euros", value="1")
+    with pytest.raises(ValueError, match="better"):
+        declared(better="more", value="1")
+    with pytest.raises(ValueError, match="format"):
+        declared(format="euros", value="1")
+    with pytest.raises(ValueError, match="interval"):
+        declared(interval="students", value="1")
+    with pytest.raises(ValueError, match="sum_of_squares"):
+        declared(interval="nps", numerator="1", denominator="1", n="1", valid_range=(-100.0, 100.0))
+    with pytest.raises(ValueError, match="over n units"):
+        declared(can_be_unreached=True, value="1")
+    with pytest.raises(ValueError, match="grains, and bases"):
+        declared(grains=("day",), value="1")
     with pytest.raises(ValueError, match="within 0 and 1"):
-        proportion("a", "A", "A.", family, "1", "1", valid_range=(0.0, None))
+        proportion("a", "A", "A.", family, "1", "1", better="higher", valid_range=(0.0, None))
+
+
+def test_a_family_borrows_only_what_there_is_and_names_each_column_once() -> None:
+    family = FAMILIES[0]
+    with pytest.raises(ValueError, match="customers has no orders"):
+        Borrowed(family, "any", ("orders",))
+    with pytest.raises(ValueError, match="customers has no basis all"):
+        Borrowed(family, "all", ("customers_end",))
+    with pytest.raises(ValueError, match="customers_end stands twice"):
+        replace(family, borrowed=(Borrowed(family, "any", ("customers_end",)),))
 
 
 def test_words_do_not_change_the_fingerprint_but_versions_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
     from retention_pipeline.kpis import registry
 
     before = registry_fingerprint()
