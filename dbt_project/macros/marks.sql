@@ -30,6 +30,13 @@
     {%- do conditions.append(['int_active_days', falls_due('active_date', days_later=days)]) -%}
 {%- endfor -%}
 {%- do conditions.append(['int_session_lengths', falls_due('active_date')]) -%}
+{#- Facts of further datasets: the days that sums look at. -#}
+{%- set further = {
+    'int_invoices': ['attempted_date', 'succeeded_date']
+} -%}
+{%- for fact, days in further.items() -%}
+    {%- for day in days -%}{%- do conditions.append([fact, falls_due(day)]) -%}{%- endfor -%}
+{%- endfor -%}
 {%- set built = [] -%}
 {%- for mark in conditions if is_built(mark[0]) -%} {%- do built.append(mark) -%} {%- endfor -%}
 {{ return(built) }}

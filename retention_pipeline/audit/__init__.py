@@ -12,6 +12,7 @@ import duckdb
 from retention_pipeline.audit.cohorts import cohort_rules
 from retention_pipeline.audit.customers import customer_rules
 from retention_pipeline.audit.facts import fact_rules
+from retention_pipeline.audit.families import family_rules
 from retention_pipeline.audit.mrr import mrr_rules
 from retention_pipeline.audit.orders import order_rules
 from retention_pipeline.audit.shapes import Rule
@@ -59,6 +60,7 @@ def all_rules(settings: Settings, *, touched_only: bool = False) -> list[Rule]:
         *order_rules(settings),
         *mrr_rules(settings),
         *cohort_rules(settings),
+        *family_rules(),
         NO_VIEW_READS_ELSEWHERE,
     ]
 

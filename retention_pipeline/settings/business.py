@@ -28,6 +28,7 @@ class Business(Strict):
     fiscal_year_start: Annotated[int, Field(ge=1, le=12)] = 1
     activity_window_days: Days = 90
     count_zero_value: bool = False
+    loyal_purchase_days: Annotated[int, Field(ge=1)] = 3
     count_past_due_days: Annotated[int, Field(ge=0)] = 30
     fx_max_age_days: Annotated[int, Field(ge=0)] = 7
     data_start: date | None = None
@@ -44,6 +45,7 @@ class Business(Strict):
     active_events: Annotated[list[str], Field(min_length=1)] | None = None
     engagement_cuts: Annotated[list[int], Field(min_length=3, max_length=3)] = Field(default=[1, 4, 12])
     email_window_days: Days = 7
+    email_unit: Literal["delivered", "sent"] = "delivered"
     csat_positive: dict[int, list[int]] = Field(default={5: [4, 5], 10: [9, 10], 4: [3, 4]})
     industry: str | None = None
     clv_gates: ClvGates = ClvGates()

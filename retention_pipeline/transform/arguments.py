@@ -42,6 +42,10 @@ BUSINESS_VARS = (
     "mau_days",
     "active_events",
     "engagement_cuts",
+    "payment_recovery_days",
+    "email_window_days",
+    "email_unit",
+    "csat_positive",
 )
 
 

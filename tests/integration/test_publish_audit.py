@@ -48,6 +48,14 @@ s2,upgrades,pro,25.00,EUR,month,active,2024-04-01,2024-06-15,
 s2,upgrades,basic,10.00,EUR,month,active,2024-06-15,,
 s3,leaves_and_returns,pro,240.00,EUR,year,active,2024-01-10,2024-07-10,payment_failed
 """
+FURTHER = {
+    "payments": """payment_id,invoice_id,customer_id,attempted_at,status,failure_reason
+p1,i1,upgrades,2024-03-02,failed,card_expired
+p2,i1,upgrades,2024-03-09,succeeded,
+p3,i2,subscribes,2024-05-02,succeeded,
+p4,,,2024-06-02,failed,
+""",
+}
 
 # What breaks each rule. A statement may break others too; the test asks that the named one sees it.
 MONTH = "grain = 'month' and period_start = '2024-04-01'"
@@ -107,13 +115,20 @@ DAMAGE = {
     "cohort_later_never_rises": "update cohort_retention set active_or_later = active_or_later + age",
     "cohort_retention_segments_add_up": "update cohort_retention set active = 0 where segment_dimension = 'all'",
     "cohort_starts_whole": "update cohort_retention set active = 0 where age = 0",
+    "payments_subsets": f"update period_payments set invoices_failed = 99 where {TOTAL}",
+    "period_payments_not_negative": f"update period_payments set invoices_recovered = -1 where {TOTAL}",
+    "period_payments_segments_add_up": f"update period_payments set invoices_failed = 9 where {TOTAL}",
+    "period_payments_no_gaps": f"delete from period_payments where {TOTAL}",
+    "period_payments_grains_nest": f"update period_payments set invoices_attempted = 9 where {TOTAL}",
+    "payment_failures_adds_up": "update payment_failures set recovered = recovered + 1",
     "views_read_own_tables": "create view escapes as select * from raw_store.raw.orders",
 }
 
 
 def settings(**changes: Any) -> Settings:
     sources = {
-        name: {"type": "files", "path": f"landing/{name}.csv"} for name in ("orders", "subscriptions", "customers")
+        name: {"type": "files", "path": f"landing/{name}.csv"}
+        for name in ("orders", "subscriptions", "customers", *FURTHER)
     }
     return parse_settings(
         {
@@ -128,7 +143,8 @@ def settings(**changes: Any) -> Settings:
 def deliver(home: Home, orders: str) -> None:
     folder = home.root / "landing"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in (("customers", CUSTOMERS), ("orders", orders), ("subscriptions", SUBSCRIPTIONS)):
+    delivered = {"customers": CUSTOMERS, "orders": orders, "subscriptions": SUBSCRIPTIONS} | FURTHER
+    for name, content in delivered.items():
         (folder / f"{name}.csv").write_text(content)
 
 

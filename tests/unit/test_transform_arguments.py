@@ -63,6 +63,10 @@ def test_every_business_setting_that_models_need_is_told_under_its_own_name() ->
         "renewal_min_term_months": 1,
         "renewal_grace_days": 5,
         "churn_reason_classes": {"moved": "voluntary"},
+        "payment_recovery_days": 14,
+        "email_window_days": 3,
+        "email_unit": "sent",
+        "csat_positive": {"5": [5]},
     }
     variables = told(settings(business=business, history_start="2021-01-01", cohort_max_age={"week": 10}))
     assert {name: variables[name] for name in business} == business

@@ -1,9 +1,10 @@
 {{ config(materialized='by_customer') }}
-{#- Facts of further datasets: column of the first day → dataset, fact, its day. A dataset that is not connected has no model to read. -#}
+{#- Facts of further datasets: column of the first day → fact, its day. -#}
 {%- set families = {
-    'first_event_date': ['events', 'int_active_days', 'active_date']
+    'first_event_date': ['int_active_days', 'active_date'],
+    'first_payment_date': ['int_invoices', 'attempted_date']
 } -%}
-{%- for family in families.values() %}{% do ref(family[1]) %}{% endfor %}
+{%- for family in families.values() %}{% do ref(family[0]) %}{% endfor %}
 with purchase_days as (
     select * from {{ fact('int_purchase_days') }}
 ),
@@ -23,14 +24,14 @@ cancel_requests as (
 facts as (
     select 'purchase' as fact, customer_key, purchase_date as fact_date from purchase_days where day_number = 1
     union all
-    select 'refund' as fact, customer_key, refunded_date as fact_date from refunds where customer_key <> 0
+    select 'refund' as fact, customer_key, refunded_date as fact_date from refunds
     union all
     select 'counted_phase' as fact, customer_key, start_date as fact_date from spans where basis = 'subscription' and span_number = 1
     union all
     select 'cancel_request' as fact, customer_key, request_date as fact_date from cancel_requests
-{%- for column, family in families.items() if has_dataset(family[0]) %}
+{%- for column, family in families.items() if is_built(family[0]) %}
     union all
-    select '{{ column }}' as fact, customer_key, min({{ family[2] }}) as fact_date from {{ fact(family[1]) }} group by customer_key
+    select '{{ column }}' as fact, customer_key, min({{ family[1] }}) as fact_date from {{ fact(family[0]) }} group by customer_key
 {%- endfor %}
 )
 

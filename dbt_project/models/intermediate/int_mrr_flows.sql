@@ -17,6 +17,7 @@ profile_changes as (
 first_facts as (
     select * from {{ fact('int_first_facts') }}
     where first_subscription_fact_date is not null
+        and customer_key <> 0
 ),
 
 movements as (

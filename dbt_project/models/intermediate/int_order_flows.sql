@@ -56,6 +56,7 @@ refunds as (
 first_facts as (
     select * from {{ fact('int_first_facts') }}
     where first_order_fact_date is not null
+        and customer_key <> 0
 ),
 
 calendar as (

@@ -1,8 +1,9 @@
-{#- Versions of rows that came since the previous generation, and those that they replaced. Subscriptions touch every customer of the same subscription: phases bound each other. -#}
+{#- Versions of rows that came since the previous generation, and those that they replaced. Subscriptions touch every customer of the same subscription: phases bound each other; payments every customer of the same invoice. -#}
 {%- set datasets = {'orders': 'order_id', 'subscriptions': "concat(subscription_id, ' ', cast(started_at as string))", 'customers': "coalesce(cast(valid_from as string), '')",
     'customer_aliases': 'alias_id'} %}
 {#- Further datasets: those that are not connected touch nobody. -#}
-{%- set further = {'events': 'event_id', 'surveys': 'response_id'} %}
+{%- set further = {'events': 'event_id', 'payments': 'payment_id', 'surveys': 'response_id', 'tickets': 'ticket_id',
+    'emails': "concat(message_id, ' ', event, ' ', cast(occurred_at as string))"} %}
 {%- for dataset in further %}{% do source('raw', dataset) %}{% do source('raw', dataset ~ '_history') %}{% endfor %}
 {%- for dataset, row_key in further.items() if has_dataset(dataset) %}{% do datasets.update({dataset: row_key}) %}{% endfor %}
 {%- for dataset in datasets %}{% do source('raw', dataset) %}{% do source('raw', dataset ~ '_history') %}{% endfor %}
@@ -76,6 +77,21 @@ changed_subscriptions as (
     group by subscription_id
 ),
 
+{%- if has_dataset('payments') %}
+
+{# An invoice is that of its first attempt: each version that comes or goes may make it another customer's. #}
+changed_invoices as (
+    select invoice_id, max(load_id) as load_id
+    from (
+        select invoice_id, _load_id as load_id from {{ source('raw', 'payments') }} where _load_id > {{ var('applied_load_id') }}
+        union all
+        select invoice_id, _superseded_by as load_id from {{ source('raw', 'payments_history') }} where _superseded_by > {{ var('applied_load_id') }}
+    ) as versions
+    where invoice_id is not null
+    group by invoice_id
+),
+{%- endif %}
+
 rows_touched as (
     select * from changed_rows
     union all
@@ -89,6 +105,19 @@ rows_touched as (
     inner join changed_subscriptions
         on subscriptions.subscription_id = changed_subscriptions.subscription_id
     where subscriptions._load_id <= {{ var('applied_load_id') }}
+{%- if has_dataset('payments') %}
+    union all
+    select distinct
+        coalesce(payments._customer_key, 0) as raw_key,
+        'payments' as dataset,
+        payments.payment_id as row_key,
+        changed_invoices.load_id,
+        true as is_current
+    from {{ source('raw', 'payments') }} as payments
+    inner join changed_invoices
+        on payments.invoice_id = changed_invoices.invoice_id
+    where payments._load_id <= {{ var('applied_load_id') }}
+{%- endif %}
 ),
 
 {# The owner before and the owner now. #}

@@ -1,6 +1,7 @@
 with emails as (
     select * from {{ source('raw', 'emails') }}
     where {{ of_touched_customers('_customer_key') }}
+        and {{ has_dataset('emails') | lower }}
 )
 
 select

@@ -1,6 +1,7 @@
 with tickets as (
     select * from {{ source('raw', 'tickets') }}
     where {{ of_touched_customers('_customer_key') }}
+        and {{ has_dataset('tickets') | lower }}
 )
 
 select

@@ -1,0 +1,23 @@
+{{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value']) }}
+with invoices as (
+    select * from {{ fact('int_invoices') }}
+),
+
+known as (
+    select
+        customer_key,
+        first_payment_date as first_date
+    from {{ fact('int_first_facts') }}
+    where first_payment_date is not null
+        and customer_key <> 0
+),
+
+{{ family_inputs() }},
+
+{{ sums_of_facts('invoiced', 'invoices', 'attempted_date', {
+    'attempted': 'count(*)',
+    'failed': count_where('invoices.is_failed'),
+    'recovered': count_where(is_recovered('invoices'))
+}) }},
+
+{{ family_flows({'invoiced': {'invoices_attempted': 'attempted', 'invoices_failed': 'failed', 'invoices_recovered': 'recovered'}}, 'known') }}
