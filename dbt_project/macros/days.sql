@@ -67,6 +67,15 @@
   ({{ dbt.datediff(earlier, later, 'day') }})
 {%- endmacro %}
 
+{# From one instant to another; null where one of them is. #}
+{% macro microseconds_between(earlier, later) -%}
+  {{ return(adapter.dispatch('microseconds_between', 'retention')(earlier, later)) }}
+{%- endmacro %}
+
+{% macro duckdb__microseconds_between(earlier, later) -%} epoch_us({{ later }}) - epoch_us({{ earlier }}) {%- endmacro %}
+
+{% macro spark__microseconds_between(earlier, later) -%} unix_micros({{ later }}) - unix_micros({{ earlier }}) {%- endmacro %}
+
 {% macro months_between(earlier, later) -%}
   cast((extract(year from {{ later }}) - extract(year from {{ earlier }})) * 12
     + extract(month from {{ later }}) - extract(month from {{ earlier }}) as integer)

@@ -32,7 +32,10 @@
 {%- do conditions.append(['int_session_lengths', falls_due('active_date')]) -%}
 {#- Facts of further datasets: the days that sums look at. -#}
 {%- set further = {
-    'int_invoices': ['attempted_date', 'succeeded_date']
+    'int_invoices': ['attempted_date', 'succeeded_date'],
+    'int_survey_answers': ['responded_date'],
+    'int_email_units': ['unit_date', 'opened_date', 'opened_raw_date', 'clicked_date', 'bounced_date'],
+    'int_tickets': ['opened_date', 'first_reply_date', 'resolved_date']
 } -%}
 {%- for fact, days in further.items() -%}
     {%- for day in days -%}{%- do conditions.append([fact, falls_due(day)]) -%}{%- endfor -%}

@@ -13,6 +13,11 @@ from retention_pipeline.audit.shapes import (
 )
 
 PAYMENTS = ("invoices_attempted", "invoices_failed", "invoices_recovered")
+# A customer's last answer of a year may not be that of any of its months, so scores do not nest.
+ANSWERS = ("survey_responses", "csat_responses", "csat_satisfied")
+SCORES = ("nps_responses", "nps_promoters", "nps_detractors")
+EMAILS = ("emails_delivered", "emails_opened", "emails_opened_raw", "emails_clicked", "emails_opened_or_clicked")
+TICKETS = ("tickets_opened", "tickets_resolved_48h", "first_replies", "resolutions")
 
 
 def family_rules() -> list[Rule]:
@@ -29,14 +34,46 @@ def family_rules() -> list[Rule]:
         adds_up(
             "payment_failures", {"invoices": "invoices_failed", "recovered": "invoices_recovered"}, "period_payments"
         ),
+        *counts("period_surveys", ANSWERS, SCORES),
+        rows_hold(
+            "surveys_subsets",
+            "scores and satisfaction are of answers; nobody is promoter and detractor; who answered has a score",
+            "period_surveys",
+            "nps_promoters + nps_detractors <= nps_responses and csat_satisfied <= csat_responses"
+            " and nps_responses + csat_responses <= survey_responses",
+            (*ANSWERS, *SCORES),
+        ),
+        *counts("period_emails", EMAILS),
+        rows_hold(
+            "emails_subsets",
+            "what was opened or clicked was delivered, and what a person opened was opened",
+            "period_emails",
+            "emails_opened <= emails_opened_raw and emails_opened_raw <= emails_delivered"
+            " and greatest(emails_opened, emails_clicked) <= emails_opened_or_clicked"
+            " and emails_opened_or_clicked <= least(emails_opened + emails_clicked, emails_delivered)",
+            EMAILS,
+        ),
+        *counts("period_tickets", TICKETS),
+        rows_hold(
+            "tickets_subsets",
+            "tickets resolved within 48 hours were opened",
+            "period_tickets",
+            "tickets_resolved_48h <= tickets_opened",
+            TICKETS,
+        ),
+        adds_up("tickets_by_reason", {"tickets": "tickets_opened"}, "period_tickets"),
+        adds_up("period_first_replies", {"tickets": "first_replies"}, "period_tickets"),
+        adds_up("period_resolutions", {"tickets": "resolutions"}, "period_tickets"),
     ]
 
 
-def counts(table: str, measures: Sequence[str]) -> list[Rule]:
-    """What holds for counts of facts by their day, whatever they count."""
+def counts(table: str, measures: Sequence[str], not_nested: Sequence[str] = ()) -> list[Rule]:
+    """What holds for counts of facts by their day, whatever they count; `not_nested`: counts that are no sums of those
+    of shorter periods.
+    """
     return [
-        never_negative(table, (*measures, "customers_known")),
-        values_add_up(table, measures),
+        never_negative(table, (*measures, *not_nested, "customers_known")),
+        values_add_up(table, (*measures, *not_nested)),
         no_period_is_missing(table),
         grains_nest(table, measures),
     ]

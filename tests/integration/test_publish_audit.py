@@ -55,6 +55,25 @@ p2,i1,upgrades,2024-03-09,succeeded,
 p3,i2,subscribes,2024-05-02,succeeded,
 p4,,,2024-06-02,failed,
 """,
+    "surveys": """response_id,customer_id,responded_at,kind,score,scale_max
+r1,upgrades,2024-03-02,nps,10,10
+r2,upgrades,2024-04-09,nps,3,10
+r3,subscribes,2024-04-10,csat,4,5
+r4,,2024-06-02,nps,7,10
+""",
+    "emails": """message_id,customer_id,event,occurred_at,is_machine
+m1,upgrades,delivered,2024-03-02,
+m1,upgrades,opened,2024-03-03,
+m2,upgrades,delivered,2024-04-02,
+m2,upgrades,clicked,2024-04-03,
+m2,subscribes,delivered,2024-04-02,
+m2,subscribes,opened,2024-04-02,true
+""",
+    "tickets": """ticket_id,customer_id,opened_at,first_reply_at,resolved_at,reason
+t1,upgrades,2024-03-02T10:00:00Z,2024-03-02T11:00:00Z,2024-03-03T10:00:00Z,billing
+t2,upgrades,2024-04-02T10:00:00Z,2024-04-05T10:00:00Z,2024-05-02T10:00:00Z,
+t3,,2024-05-02T10:00:00Z,,,billing
+""",
 }
 
 # What breaks each rule. A statement may break others too; the test asks that the named one sees it.
@@ -121,6 +140,24 @@ DAMAGE = {
     "period_payments_no_gaps": f"delete from period_payments where {TOTAL}",
     "period_payments_grains_nest": f"update period_payments set invoices_attempted = 9 where {TOTAL}",
     "payment_failures_adds_up": "update payment_failures set recovered = recovered + 1",
+    "period_surveys_not_negative": f"update period_surveys set nps_promoters = -1 where {TOTAL}",
+    "period_surveys_segments_add_up": f"update period_surveys set nps_promoters = 9 where {TOTAL}",
+    "period_surveys_no_gaps": f"delete from period_surveys where {TOTAL}",
+    "period_surveys_grains_nest": f"update period_surveys set csat_responses = 9 where {TOTAL}",
+    "period_emails_not_negative": f"update period_emails set emails_clicked = -1 where {TOTAL}",
+    "period_emails_segments_add_up": f"update period_emails set emails_clicked = 9 where {TOTAL}",
+    "period_emails_no_gaps": f"delete from period_emails where {TOTAL}",
+    "period_emails_grains_nest": f"update period_emails set emails_delivered = 9 where {TOTAL}",
+    "period_tickets_not_negative": f"update period_tickets set first_replies = -1 where {TOTAL}",
+    "period_tickets_segments_add_up": f"update period_tickets set first_replies = 9 where {TOTAL}",
+    "period_tickets_no_gaps": f"delete from period_tickets where {TOTAL}",
+    "period_tickets_grains_nest": f"update period_tickets set resolutions = 9 where {TOTAL}",
+    "surveys_subsets": f"update period_surveys set nps_detractors = nps_responses + 1 where {TOTAL}",
+    "emails_subsets": f"update period_emails set emails_opened_or_clicked = 0 where {TOTAL}",
+    "tickets_subsets": f"update period_tickets set tickets_resolved_48h = 99 where {TOTAL}",
+    "tickets_by_reason_adds_up": "update tickets_by_reason set tickets = tickets + 1",
+    "period_first_replies_adds_up": "update period_first_replies set tickets = tickets + 1",
+    "period_resolutions_adds_up": "delete from period_resolutions",
     "views_read_own_tables": "create view escapes as select * from raw_store.raw.orders",
 }
 

@@ -2,7 +2,10 @@
 {#- Facts of further datasets: column of the first day → fact, its day. -#}
 {%- set families = {
     'first_event_date': ['int_active_days', 'active_date'],
-    'first_payment_date': ['int_invoices', 'attempted_date']
+    'first_payment_date': ['int_invoices', 'attempted_date'],
+    'first_answer_date': ['int_survey_answers', 'responded_date'],
+    'first_email_date': ['int_email_units', 'unit_date'],
+    'first_ticket_date': ['int_tickets', 'opened_date']
 } -%}
 {%- for family in families.values() %}{% do ref(family[0]) %}{% endfor %}
 with purchase_days as (

@@ -1,0 +1,15 @@
+{# Surveys: which answers count for what (docs/kpis.md). #}
+
+{# An answer of kind nps that is its customer's last one in the period; those of nobody each count. Names `calendar`, see sums_of_facts. #}
+{% macro is_last_nps_answer(answers) -%}
+  {{ answers }}.kind = 'nps' and ({{ answers }}.next_date is null or {{ answers }}.next_date >= calendar.close_date)
+{%- endmacro %}
+
+{# An answer of kind csat on one of the scales of the setting csat_positive, and if `satisfied` with one of its scores. #}
+{% macro is_csat_answer(answers, satisfied=false) -%}
+  {%- set scales = [] -%}
+  {%- for scale, scores in var('csat_positive').items() if scores or not satisfied -%}
+    {%- do scales.append(answers ~ '.scale_max = ' ~ scale ~ (' and ' ~ answers ~ '.score in (' ~ scores | join(', ') ~ ')' if satisfied else '')) -%}
+  {%- endfor -%}
+  {{ answers }}.kind = 'csat' and ({{ scales | join(' or ') or 'false' }})
+{%- endmacro %}
