@@ -13,6 +13,7 @@ from typing import Any, Literal
 import duckdb
 
 from retention_pipeline.report import charts, payload
+from retention_pipeline.report.library import chart_library
 from retention_pipeline.report.views import NEGATIVE, VIEWS
 from retention_pipeline.report.words import kpi_label, words
 from retention_pipeline.settings import Home, Settings
@@ -68,7 +69,7 @@ def render(connection: duckdb.DuckDBPyConnection, settings: Settings, *, title: 
         "title": html.escape(title),
         "style": _static("report.css"),
         "data": _json(data),
-        "library": vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script"),
+        "library": chart_library(),
         "script": _static("report.js"),
     }
     # One pass over the template: what is put in is never looked at again, whatever it holds.

@@ -124,6 +124,8 @@ def cohorts(connection: duckdb.DuckDBPyConnection, min_n: int) -> list[list[Any]
     """Rows of cohort_retention: grain, basis, dimension, value, cohort, age, size, active, rate, revenue rate, revenue,
     complete. Weeks are left out; small cohorts of a segment are suppressed.
     """
+    if "cohort_retention" not in tables_in(connection):
+        return []
     grains = ", ".join(f"'{grain}'" for grain in COHORT_GRAINS)
     rows = connection.execute(f"""
         select grain, basis, segment_dimension, segment_value, cohort_start, age, cohort_size, active, retention_rate,

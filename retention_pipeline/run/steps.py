@@ -352,6 +352,25 @@ def export_step(
     return files, problems
 
 
+def report_step(home: Home, settings: Settings, run: Run, *, progress: Progress | None = None) -> Path | None:
+    """The report of what was just published; None where it could not be made, which is told and withdraws nothing."""
+    from retention_pipeline.report.page import write_report
+
+    path: Path | None = None
+    with _step(home, run, "report", keeps_next=True) as notes:
+        try:
+            path = write_report(home, settings)
+        except Exception as error:  # whatever it is: the figures are published, and the report can be made again
+            problem = (
+                f"no report: {' '.join(str(error).split()) or type(error).__name__} (again with: retention report)"
+            )
+            notes.update(report_problem=problem)
+            (progress or _silent)(problem)
+        else:
+            (progress or _silent)(f"report: {path}")
+    return path
+
+
 def run(
     home: Home,
     settings: Settings,

@@ -76,7 +76,7 @@ def test_every_model_is_materialized_and_every_data_test_is_a_check_that_passed(
         event.asset_check_evaluation_data
         for event in events(home, launched.dagster_run_id, DagsterEventType.ASSET_CHECK_EVALUATION)
     ]
-    assert made == models | {"raw/orders", "raw/subscriptions", "retention_kpis", "published_snapshot"}
+    assert made == models | {"raw/orders", "raw/subscriptions", "retention_kpis", "published_snapshot", "report"}
     assert all(check.passed for check in checks)
     assert len(checks) == tests + 3  # one more per raw asset, one on retention_kpis
     by_asset = Counter(check.asset_key.to_user_string() for check in checks)
@@ -231,7 +231,7 @@ def test_the_graph_leads_from_raw_files_to_the_snapshot(tmp_path: Path) -> None:
             break
         above_snapshot |= parents
     assert {raw_key("orders"), raw_key("subscriptions"), FIGURES} <= above_snapshot
-    assert {key.to_user_string() for key in graph.get_all_asset_keys() - above_snapshot} == set()
+    assert {key.to_user_string() for key in graph.get_all_asset_keys() - above_snapshot} == {"report"}
     partitioned = {key.to_user_string() for key in graph.get_all_asset_keys() if graph.get(key).partitions_def}
     assert partitioned == {"retention_kpis"} | {
         key.to_user_string() for key in graph.get_all_asset_keys() if key.path[-1].startswith("period_")

@@ -1,4 +1,4 @@
-"""retention_kpis and published_snapshot: figures are computed, reconciled, and published or thrown away."""
+"""retention_kpis, published_snapshot and report: figures are computed, reconciled, and published or thrown away."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -15,6 +15,7 @@ from retention_pipeline.warehouse import opened
 
 FIGURES = dg.AssetKey("retention_kpis")
 SNAPSHOT = dg.AssetKey("published_snapshot")
+REPORT = dg.AssetKey("report")
 RECONCILED = "reconciliations_hold"
 PUBLISHED_HEADLINE = "headline"
 
@@ -132,6 +133,36 @@ def _snapshot_asset(models: list[dg.AssetKey]) -> dg.AssetsDefinition:
         )
 
     return published_snapshot
+
+
+def report_asset() -> dg.AssetsDefinition:
+    """The page that people look at. A run publishes without it; its failure is told, and does not fail the run."""
+
+    @dg.asset(
+        key=REPORT,
+        deps=[SNAPSHOT],
+        description="report/index.html: one page with the published figures, opened from disk.",
+        group_name="publish",
+        kinds={"python"},
+        required_resource_keys={RESOURCE},
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=POOL,
+        op_tags={"stage": "publish"},
+    )
+    def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        night: Night = getattr(context.resources, RESOURCE)
+        with night.step(context) as run:
+            path = steps.report_step(night.home, night.settings, run, progress=night.reporter(context).say)
+        return dg.MaterializeResult(
+            metadata={"as_of": str(night.as_of)}
+            | (
+                {"path": dg.MetadataValue.path(str(path)), "megabytes": round(path.stat().st_size / 1e6, 1)}
+                if path
+                else {}
+            )
+        )
+
+    return report
 
 
 def further_months(changed: list[date], asked: list[str], months: dg.PartitionsDefinition) -> list[str]:

@@ -121,7 +121,7 @@ function tableOf(head, rows, attributes = {}) {
     const { text, ...rest } = given !== null && typeof given === "object" && !(given instanceof Node) ? given : { text: given };
     return element(name, { ...more, ...rest }, text ?? "");
   };
-  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": attributes.label ?? w("table") },
+  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": attributes.label ? `${attributes.label}, ${w("as_table")}` : w("table") },
     element("table", { class: attributes.class ?? null },
       element("thead", {}, element("tr", {}, ...head.map((one) => cell("th", one, { scope: "col" })))),
       element("tbody", {}, ...rows.map((row) => element("tr", {}, ...row.map((one, i) => (i ? cell("td", one) : cell("th", one, { scope: "row" }))))))));
