@@ -29,7 +29,8 @@ class Column:
 
     `instant` columns hold naive UTC and have a companion `<name>_is_date`: true where the source gave a bare date,
     which is a business day as it stands. `version` columns (`updated_at`) order the versions of a row and have none.
-    `default` fills a null. `accept` lists the values of an enum.
+    `default` fills a null. `accept` lists the values of an enum. `is_money`: an amount of the row's `currency`.
+    `may_be_open`: an instant that 31 December 9999 means to be without end.
     """
 
     name: str
@@ -37,12 +38,19 @@ class Column:
     required: bool = False
     scale: int = 2
     accept: tuple[str, ...] = ()
+    is_money: bool = False
+    may_be_open: bool = False
     default: str | None = None
 
     @property
     def type(self) -> str:
         """The column's type in DuckDB."""
         return f"decimal(18,{self.scale})" if self.kind == "decimal" else _TYPES[self.kind]
+
+    @property
+    def is_id(self) -> bool:
+        """Whether the column holds the name of a thing (a customer, an order): no words, no numbers to count with."""
+        return self.kind == "text" and (self.name.endswith("_id") or self.name == "referred_by")
 
     @property
     def companion(self) -> str | None:

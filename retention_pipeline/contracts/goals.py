@@ -46,7 +46,7 @@ ACQUISITION_COSTS = Contract(
     key=("month", "currency", "acquisition_channel"),
     columns=(
         Column("month", "date", required=True),
-        Column("amount", "decimal", required=True),
+        Column("amount", "decimal", required=True, is_money=True),
         Column("currency", "currency", required=True),
         Column("acquisition_channel", "text"),
     ),

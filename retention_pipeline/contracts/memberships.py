@@ -10,7 +10,7 @@ MEMBERSHIPS = Contract(
         Column("customer_id", "text", required=True),
         Column("program", "text", required=True),
         Column("joined_at", "instant", required=True),
-        Column("left_at", "instant"),
+        Column("left_at", "instant", may_be_open=True),
     ),
     rules=(Rule("{before:left_at,joined_at}", "left_at is before joined_at"),),
 )

@@ -12,7 +12,7 @@ PAYMENTS = Contract(
         Column("customer_id", "text"),
         Column("subscription_id", "text"),
         Column("attempted_at", "instant", required=True),
-        Column("amount", "decimal"),
+        Column("amount", "decimal", is_money=True),
         Column("currency", "currency"),
         Column("status", "enum", required=True, accept=("succeeded", "failed")),
         Column("failure_reason", "text"),

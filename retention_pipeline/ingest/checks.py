@@ -10,14 +10,15 @@ import json
 import re
 
 from retention_pipeline.contracts import Column, Contract
+from retention_pipeline.ingest.ids import is_one_of
 from retention_pipeline.ingest.mapping import Mapping
 from retention_pipeline.ingest.schema import literal, quoted
 from retention_pipeline.ingest.values import (
     DAY,
     FALSE,
+    PLACEHOLDERS,
     TIME,
     given_name,
-    is_one_of,
     quick_name,
     same_name,
     source_type,
@@ -26,7 +27,13 @@ from retention_pipeline.ingest.values import (
 )
 from retention_pipeline.settings import Source
 
-FIRST_INSTANT, END_OF_INSTANTS = "1900-01-01", "2201-01-01"
+# ISO 4217: currencies without a smaller unit, and those whose smaller unit is a thousandth.
+WITHOUT_DECIMALS = (
+    *("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV"),
+    *("XAF", "XOF", "XPF"),
+)
+WITH_THREE_DECIMALS = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
+FIRST_INSTANT, END_OF_INSTANTS, AFTER_PLACEHOLDERS = "1900-01-01", "2201-01-01", "1970-01-02"
 
 
 def stage_query(
@@ -81,12 +88,8 @@ def stage_query(
                 f"case when {given_name(column)} is not null then {reading.is_date} end as {column.companion}"
             )
         parsed.append(given_name(column))
-    shifted = "*"
-    if source.ended_at_is_last_day:
-        day_after = f"cast({business_day('ended_at', business_timezone)} + 1 as timestamp)"
-        shifted = (
-            f"* replace ({day_after} as ended_at, case when ended_at is not null then true end as ended_at_is_date)"
-        )
+    adapted = _adapted(contract, source, present, business_timezone)
+    shifted = f"* replace ({', '.join(adapted)})" if adapted else "*"
     steps = f"select {', '.join(taken)} from {relation}"
     for step in (quick, same, given):
         if step:
@@ -104,6 +107,36 @@ def stage_query(
             )
         )
     """
+
+
+def _adapted(contract: Contract, source: Source, present: list[Column], business_timezone: str) -> list[str]:
+    """Columns that are read in another way by the settings: `expression as column`."""
+    adapted = []
+    if source.ended_at_is_last_day:
+        day_after = f"cast({business_day('ended_at', business_timezone)} + 1 as timestamp)"
+        adapted += [
+            f"{day_after} as ended_at",
+            "case when ended_at is not null then true end as ended_at_is_date",
+        ]
+    if source.shape == "snapshot":
+        adapted.append(
+            "case when status = 'cancelled' and ended_at is not null then 'active' else status end as status"
+        )
+    if source.minor_units:
+        for column in present:
+            if column.is_money:
+                major = f"{quoted(column.name)} * {_minor_unit('currency')}"
+                whole = f"cast({major} as {column.type})"
+                exact = whole if source.round_amounts else f"case when {whole} = {major} then {whole} end"
+                adapted.append(f"{exact} as {quoted(column.name)}")
+    return adapted
+
+
+def _minor_unit(currency: str) -> str:
+    """What the smallest unit of a currency is worth in it."""
+    without = " ".join(f"when {literal(code)} then 1.000" for code in WITHOUT_DECIMALS)
+    with_three = " ".join(f"when {literal(code)} then 0.001" for code in WITH_THREE_DECIMALS)
+    return f"(case {currency} {without} {with_three} else 0.010 end)"
 
 
 def business_day(column: str, business_timezone: str) -> str:
@@ -152,7 +185,13 @@ def _error(contract: Contract, source: Source, mapping: Mapping, present: list[C
             continue
         if column.required:
             reasons.append(f"case when {given} is null then '{column.name} is missing' end")
-        if column.kind != "text":
+        if column.is_id:
+            good.append(f"({given} is null or {value} is not null)")
+            reasons.append(
+                f"case when {given} is not null and {value} is null then '{column.name}: ' || left({given}, 60)"
+                f" || ' is an object; name the id in it by its path ({column.name}: object.id)' end"
+            )
+        elif column.kind != "text":
             if not column.required:
                 good.append(f"({given} is null or {value} is not null)")
             shown = f"'''' || left(cast({given} as varchar), 60) || ''''"
@@ -162,9 +201,17 @@ def _error(contract: Contract, source: Source, mapping: Mapping, present: list[C
             )
             if column.kind in ("instant", "version", "date"):
                 outside = f"({value} < '{FIRST_INSTANT}' or {value} >= '{END_OF_INSTANTS}')"
+                placeholder = "false"
+                if column.kind != "version" and source.placeholder_dates != "accept":
+                    day = f"left(cast({given} as varchar), 10)"
+                    early = f"({value} < '{AFTER_PLACEHOLDERS}' or {value} >= '{END_OF_INSTANTS}')"
+                    placeholder = f"({early} and {is_one_of(day, PLACEHOLDERS)})"
+                    good.append(f"{placeholder} is not true")
                 good.append(f"{outside} is not true")
                 reasons.append(
-                    f"case when {outside} then '{column.name}: ' || {shown} || ' is outside the years 1900 to 2200' end"
+                    f"""case when {placeholder}
+                            then '{column.name}: ' || {shown} || ' is a placeholder and no date (placeholder_dates)'
+                        when {outside} then '{column.name}: ' || {shown} || ' is outside the years 1900 to 2200' end"""
                 )
     for rule in contract.rules:
         broken = _rule(rule.broken, business_timezone)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from retention_pipeline.contracts import Contract
 from retention_pipeline.ingest.archive import UnusableFileError
 from retention_pipeline.ingest.result import Drift
 from retention_pipeline.ingest.schema import literal
-from retention_pipeline.settings import Constant, DeleteColumn, PostgresSource, RowHash, Source
+from retention_pipeline.settings import Constant, DeleteColumn, Ids, PostgresSource, RowHash, Source
 
 _TYPES_OF_KIND: dict[str, tuple[str, ...]] = {
     "instant": ("TIMESTAMP",),
@@ -44,7 +44,6 @@ class Mapping:
     extra: list[FileColumn]
     hashed: str | None = None
     counts_equal_rows: bool = False
-    absent: tuple[str, ...] = field(default=())
     deleted: FileColumn | None = None
 
     def drift(self, columns_before: list[str] | None, optional_before: list[str] | None) -> Drift:
@@ -53,18 +52,19 @@ class Mapping:
         missing = [
             name
             for name, source in self.given.items()
-            if source is None and name != self.hashed and (name in self.absent or name in (optional_before or []))
+            if source is None and name != self.hashed and name in (optional_before or [])
         ]
         return Drift(tuple(added), tuple(missing))
 
 
 def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -> Mapping:
-    """Find every contract column in a file; raises UnusableFileError if a required one is missing."""
+    """Find every contract column in a file; raises UnusableFileError if a required one is missing, or one that the
+    settings name."""
     in_file = {column.name: column for column in columns}
     used: set[str] = set()
     given: dict[str, FileColumn | None] = {}
-    absent: list[str] = []
     missing: list[str] = []
+    unfound: list[str] = []
     hashed, counts_equal_rows = None, False
     for column in contract.columns:
         mapped = source.columns.get(column.name, column.name)
@@ -81,19 +81,19 @@ def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -
         elif column.required:
             missing.append(column.name if mapped == column.name else f"{column.name} (from {mapped})")
         elif column.name in source.columns:
-            absent.append(column.name)
+            unfound.append(f"{mapped} (for {column.name})")
     deleted = None
     if isinstance(source, PostgresSource) and isinstance(source.deletes, DeleteColumn):
         deleted = in_file.get(source.deletes.column)
         used.add(source.deletes.column)
         if deleted is None:
             missing.append(f"{source.deletes.column} (deletes)")
-    if missing:
-        raise UnusableFileError(
-            f"required columns are missing: {', '.join(missing)}; the file has: {', '.join(in_file) or 'none'}"
-        )
+    if missing or unfound:
+        said = [f"required columns are missing: {', '.join(missing)}"] if missing else []
+        said += [f"columns that the settings name are missing: {', '.join(unfound)}"] if unfound else []
+        raise UnusableFileError(f"{'; '.join(said)}; the file has: {', '.join(in_file) or 'none'}")
     extra = sorted((column for column in columns if column.name not in used), key=lambda column: column.name)
-    return Mapping(given, extra, hashed, counts_equal_rows, tuple(absent), deleted)
+    return Mapping(given, extra, hashed, counts_equal_rows, deleted)
 
 
 def fitting_types(contract: Contract, source: Source, mapping: Mapping, types: dict[str, str]) -> dict[str, str]:
@@ -132,11 +132,17 @@ def mapping_fingerprint(contract: Contract, source: Source, business_timezone: s
             "query",
             "cursor",
             "deletes",
+            "ids",
+            "minor_units",
+            "shape",
+            "placeholder_dates",
         },
     )
     looks_at_days = source.ended_at_is_last_day or any("{before:" in rule.broken for rule in contract.rules)
     decisive = [contract.typed_columns, relevant, business_timezone if looks_at_days else None]
-    by_key = [{name: relevant[part].get(name) for name in contract.key} for part in ("columns", "values")]
+    by_key: list[Any] = [{name: relevant[part].get(name) for name in contract.key} for part in ("columns", "values")]
+    if source.ids not in (None, Ids()) and any(contract.column(name).is_id for name in contract.key):
+        by_key.append(relevant["ids"])
     return f"{_digest(decisive)}-{_digest(by_key)}"
 
 

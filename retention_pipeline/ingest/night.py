@@ -37,7 +37,8 @@ def ingest(
     shutil.rmtree(scratch, ignore_errors=True)
     connection = open_raw(home.raw_file)
     try:
-        for name, source in settings.sources.items():
+        for name in settings.sources:
+            source = settings.read_source(name)
             dataset = settings.dataset_of(name)
             if datasets is not None and dataset not in datasets:
                 continue

@@ -41,7 +41,8 @@ class LoadResult:
 
     `new`: keys that were not there; `changed`: rows that replaced another version; `unchanged`: the same content was
     there; `stale`: a newer version was there or came with them. `load_id` is None for a file that was loaded before.
-    Of a pull (`is_pull`), `file_name` is the table, or `query`.
+    `hints`: what looks wrong about rows that could be loaded. Of a pull (`is_pull`), `file_name` is the table, or
+    `query`.
     """
 
     dataset: str
@@ -58,6 +59,7 @@ class LoadResult:
     stale: int = 0
     error: str | None = None
     drift: Drift = field(default_factory=Drift)
+    hints: list[str] = field(default_factory=list)
     is_pull: bool = False
 
 

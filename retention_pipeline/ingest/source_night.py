@@ -17,6 +17,7 @@ import duckdb
 
 from retention_pipeline.contracts import Contract
 from retention_pipeline.ingest.archive import ArchivedFile
+from retention_pipeline.ingest.hints import hints_of_ids, hints_of_rows, known_keys
 from retention_pipeline.ingest.identity import begin_epoch
 from retention_pipeline.ingest.landing import DeliveredFile
 from retention_pipeline.ingest.ledger import LoadRecord, SourceLedger, next_load_id, write_deliveries, write_loads
@@ -24,7 +25,7 @@ from retention_pipeline.ingest.mapping import mapping_fingerprint
 from retention_pipeline.ingest.result import IngestError, LoadResult, LoadStatus
 from retention_pipeline.ingest.schema import first_line
 from retention_pipeline.ingest.staging import Staged, create_stage, stage_file
-from retention_pipeline.ingest.versions import merge
+from retention_pipeline.ingest.versions import merge, refuse_conflicts
 from retention_pipeline.settings import Home, Settings, Source
 from retention_pipeline.testing import stop_for_test
 
@@ -114,13 +115,32 @@ class SourceNight:
         self.waiting.append((file, record))
         self.waiting_bytes += record.size or 0
 
+    def _refuse_conflicts(self) -> bool:
+        """Refuse loads that contradict themselves; the result says whether no key stands twice on the stage."""
+        conflicts, no_key_twice = refuse_conflicts(self.connection, self.contract, self.now)
+        for _, record in self.waiting:
+            reason = conflicts.get(record.result.load_id or 0)
+            if reason is None:
+                continue
+            result, record.bad_rows = record.result, []
+            result.status, result.error, result.good, result.bad = "refused", reason, 0, 0
+            if result.is_pull:  # the next one has to read it again
+                result.status, result.load_id = "failed", None
+                self.loads.append(result)
+        self.waiting = [(file, record) for file, record in self.waiting if record.result.load_id is not None]
+        return no_key_twice
+
     def bring_in(self) -> None:
         """Make what is waiting durable, in one transaction."""
         if not self.waiting and not self.seen:
             return
+        no_key_twice = self._refuse_conflicts()
         loaded = {record.result.load_id for _, record in self.waiting if record.result.status == "loaded"}
         self.connection.execute("begin transaction")
         try:
+            keys_before = known_keys(self.connection)
+            is_first = not self.ledger.loads and not any(load.status == "loaded" for load in self.loads)
+            hints = hints_of_rows(self.connection, self.contract, self.source, is_first=is_first)
             counts = merge(
                 self.connection,
                 self.contract,
@@ -129,7 +149,12 @@ class SourceNight:
                 rereads={load_id: former for load_id, former in self.rereads.items() if load_id in loaded},
                 rereads_are_whole=self.rereads_are_whole,
                 rereads_of_ties_only=self.rereads_of_ties_only,
+                no_key_twice=no_key_twice,
             )
+            if self.contract.customer_columns:
+                hints += hints_of_ids(self.connection, self.source, known_keys=keys_before)
+            if loaded:
+                next(record for _, record in self.waiting if record.result.status == "loaded").result.hints = hints
             for file, record in self.waiting:
                 result = record.result
                 for outcome, number in counts.get(result.load_id or 0, {}).items():

@@ -9,9 +9,10 @@ What both ways accept is the same.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from retention_pipeline.contracts import Column
+from retention_pipeline.ingest.ids import clean_id, is_one_of, is_plain_id, not_an_object
 from retention_pipeline.ingest.mapping import FileColumn, Mapping
 from retention_pipeline.ingest.schema import literal, quoted
 from retention_pipeline.settings import Source
@@ -21,6 +22,9 @@ TIME = r"[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?"
 OFFSET = r"[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?"
 INTEGER = r"[+-]?[0-9]{1,18}(\.0+)?"
 CURRENCY = "[A-Z]{3}"
+END_OF_TIME = "9999-12-31"
+# What programs write where there is no date: the first days of their calendars, the last one of all.
+PLACEHOLDERS = ("1900-01-01", "1899-12-30", "1899-12-31", "1970-01-01", "0001-01-01", "1753-01-01", END_OF_TIME)
 TRUE, FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 PLAIN_TRUE, PLAIN_FALSE = ("true", "t"), ("false", "f")
 
@@ -70,15 +74,11 @@ def source_type(column: Column, source: Source, mapping: Mapping) -> str:
     return "VARCHAR" if column.name in source.values else file_column.type
 
 
-def is_one_of(text: str, values: tuple[str, ...]) -> str:
-    """Whether a text is one of a few; DuckDB makes a join of an `in` with five of them, done for every row."""
-    return f"(case {text} {' '.join(f'when {literal(value)} then true' for value in values)} else false end)"
-
-
 def value_reading(column: Column, source: Source, mapping: Mapping) -> ValueReading:
     """How a contract column is read that the file has."""
     file_column = mapping.given[column.name]
     assert file_column is not None
+    file_column = _without_placeholders(column, source, file_column)
     value, is_date = _careful(column, source, mapping)
     is_mapped = column.name in source.values
     if file_column.type == "VARCHAR" and not is_mapped:
@@ -86,7 +86,9 @@ def value_reading(column: Column, source: Source, mapping: Mapping) -> ValueRead
         short = _short_way(column, source, text, quick_name(column))
         if short is not None:
             quick, same, quick_value = short
-            if column.kind in ("enum", "currency"):
+            if column.is_id:
+                given = clean_id(column, source, given)
+            elif column.kind in ("enum", "currency"):
                 given = f"{'lower' if column.kind == 'enum' else 'upper'}({given})"
             return ValueReading(
                 file_column.expression,
@@ -99,8 +101,20 @@ def value_reading(column: Column, source: Source, mapping: Mapping) -> ValueRead
     return ValueReading(_given(column, source, file_column), None, None, None, value, is_date)
 
 
+def _without_placeholders(column: Column, source: Source, file_column: FileColumn) -> FileColumn:
+    """Days that stand for nothing become null: an end at the end of time, and all of them where the settings say so."""
+    if column.kind not in ("instant", "date") or not (column.may_be_open or source.placeholder_dates == "empty"):
+        return file_column
+    days = PLACEHOLDERS if source.placeholder_dates == "empty" else (END_OF_TIME,)
+    shown = f"left(trim(cast({file_column.expression} as varchar)), 10)"
+    kept = f"case when {is_one_of(shown, days)} then null else {file_column.expression} end"
+    return replace(file_column, expression=kept)
+
+
 def _short_way(column: Column, source: Source, text: str, quick: str) -> tuple[str | None, str, str] | None:
     """(`quick`, `same`, the value where `same` is true) for text that most files have; None if there is none."""
+    if column.is_id:
+        return None, is_plain_id(column, source, text), text
     if column.kind == "text":
         # All ASCII, not blank at either end: nothing to trim, and trimming costs four times as much as this.
         return None, f"strlen({text}) = length({text}) and {text} >= '!' and not suffix({text}, ' ')", text
@@ -145,6 +159,8 @@ def _given(column: Column, source: Source, file_column: FileColumn) -> str:
         return file_column.expression
     text = file_column.expression if kind == "VARCHAR" else _as_text(file_column)
     text = f"nullif(trim({text}), '')"
+    if column.is_id:
+        text = clean_id(column, source, text)
     if column.kind == "enum":
         text = f"lower({text})"
     elif column.kind == "currency" and column.name not in source.values:
@@ -203,7 +219,7 @@ def _careful(column: Column, source: Source, mapping: Mapping) -> tuple[str, str
         return f"case when {is_one_of(given, column.accept)} then {given} end", ""
     if column.kind == "currency":
         return f"case when regexp_full_match({given}, '{CURRENCY}') then {given} end", ""
-    return given, ""
+    return (not_an_object(given) if column.is_id else given), ""
 
 
 def _decimal(column: Column, given: str, kind: str, source: Source) -> str:

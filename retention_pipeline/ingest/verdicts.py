@@ -32,6 +32,7 @@ class Verdicts:
         self.content = [quoted(name) for name, _ in contract.typed_columns] + ["_extra"]
         self.version = contract.version_column
         self.all_new = False
+        self.no_key_twice = False
         self.are_fetched = False
         self.run("create or replace temp table rereads (load_id bigint, former_loads bigint[], ties_only boolean)")
         self.run("create or replace temp table beaten (stage_row bigint, by_load bigint, outcome utinyint)")
@@ -78,10 +79,57 @@ class Verdicts:
         for load_id, former_loads in rereads.items():
             self.connection.execute("insert into rereads values ($1, $2, $3)", [load_id, former_loads, ties_only])
 
+    def conflicts(self) -> dict[int, str]:
+        """Loads in which one key stands on several rows of other content, though nothing says which is newer."""
+        keys = [quoted(name) for name in self.contract.key_columns]
+        self.run(
+            f"""
+            create or replace temp table doubled as
+            select {", ".join(keys)} from stage where _error is null group by all having count(*) > 1
+            """
+        )
+        self.no_key_twice = self.number("select count(*) from (from doubled limit 1)") == 0
+        if self.no_key_twice:
+            return {}
+        others = [quoted(name) for name, _ in self.contract.typed_columns if name not in self.contract.key_columns]
+        texts = [f"coalesce(cast(stage.{name} as varchar), 'empty')" for name in others]
+        differ = ", ".join(
+            f"case when count(distinct {text}) > 1 then '{name.strip(chr(34))} '"
+            f" || string_agg(distinct {text}, ' and ' order by {text}) end"
+            for name, text in zip(others, texts, strict=True)
+        )
+        named = [quoted(name) for name in self.contract.key]
+        shown = " || ', ' || ".join(f"coalesce(cast(stage.{name} as varchar), 'empty')" for name in named)
+        version = f"bool_and(stage.{self.version} is null)" if self.version else "true"
+        found = self.run(
+            f"""
+            select load_id, count(*), min(example) from (
+                select stage._load_id as load_id, {shown} || ' (' || concat_ws('; ', {differ})
+                    || ')' as example
+                from stage join doubled on {self.same_key("stage", "doubled")}
+                where stage._error is null and not stage._deleted
+                group by stage._load_id, {", ".join(f"stage.{name}" for name in keys)}
+                having count(distinct {self.content_of("stage")}) > 1 and {version}
+            ) group by all
+            """
+        ).fetchall()
+        return {load_id: self._conflict(number, example) for load_id, number, example in found}
+
+    def _conflict(self, number: int, example: str) -> str:
+        keys = ", ".join(self.contract.key)
+        one = "1 key stands" if number == 1 else f"{number:,} keys stand"
+        newer = ", or updated_at where these are versions" if self.version else ""
+        return (
+            f"{one} on several rows of other content, such as {keys} {example}; one row per {keys} is expected."
+            f" Add line items up before they are delivered, or give each a key of its own{newer}"
+        )
+
     def find_beaten(self) -> None:
         """Rows of the stage that another row of the stage beats."""
         if self.replace_by:
             self._find_beaten_groups()
+        elif self.no_key_twice:
+            return
         keys = ", ".join(quoted(name) for name in self.contract.key_columns)
         standing = "_error is null" + (" and rowid not in (select stage_row from beaten)" if self.replace_by else "")
         self.run(

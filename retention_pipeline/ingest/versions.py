@@ -28,6 +28,7 @@ def merge(
     rereads: dict[int, list[int]] | None = None,
     rereads_are_whole: bool = False,
     rereads_of_ties_only: bool = False,
+    no_key_twice: bool = False,
 ) -> dict[int, dict[str, int]]:
     """Bring the good rows of the stage into `raw.<dataset>`; the result counts outcomes per load.
 
@@ -35,9 +36,10 @@ def merge(
     not in the delivery are taken out. `rereads` says which loads read again, by other
     settings, what former loads had read: what is current from those gives way to it. Where they are whole, what they
     have no longer (rows that got another key, rows that are refused now) is taken out. Of ties only: where versions
-    are equal too, and not whatever they are.
+    are equal too, and not whatever they are. `no_key_twice`: it is known that no key stands twice on the stage.
     """
     merger = _Merger(connection, contract, replace_by, now)
+    merger.no_key_twice = no_key_twice
     merger.note_rereads(rereads or {}, rereads_of_ties_only)
     merger.ghosts_leave = bool(rereads) and rereads_are_whole
     merger.register_customers()
@@ -45,6 +47,20 @@ def merge(
     merger.judge()
     merger.write()
     return merger.counts()
+
+
+def refuse_conflicts(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, now: datetime
+) -> tuple[dict[int, str], bool]:
+    """Take loads off the stage in which one key stands on several rows of other content.
+
+    The result says why, per load, and whether no key at all stands twice on the stage.
+    """
+    merger = _Merger(connection, contract, None, now)
+    conflicts = merger.conflicts()
+    if conflicts:
+        connection.execute("delete from stage where _load_id in (select unnest($1))", [list(conflicts)])
+    return conflicts, merger.no_key_twice
 
 
 def remove_missing(

@@ -17,7 +17,7 @@ from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.settings.business import Business, CohortMaxAge
 from retention_pipeline.settings.home import Home
 from retention_pipeline.settings.kinds import SettingsError, Share, Strict
-from retention_pipeline.settings.sources import AnySource, FromEnvironment, source_problems
+from retention_pipeline.settings.sources import AnySource, FromEnvironment, Ids, source_problems
 
 # What `segments: null` stands for, as far as their datasets are connected.
 DEFAULT_DIMENSIONS = ("country", "acquisition_channel", "plan", "first_order_channel")
@@ -56,6 +56,7 @@ class Settings(Strict):
     segments: list[str] | None = None
     max_segment_values: Annotated[int, Field(ge=1)] = 50
     cohort_max_age: CohortMaxAge = CohortMaxAge()
+    ids: Ids = Ids()
     sources: dict[str, AnySource] = Field(default={})
     publish: Publish = Publish()
     report: Report = Report()
@@ -66,6 +67,11 @@ class Settings(Strict):
     def dataset_of(self, source: str) -> str:
         """The dataset that a source feeds: its `dataset`, else its own name."""
         return self.sources[source].dataset or source
+
+    def read_source(self, name: str) -> AnySource:
+        """A source as it is read: what it does not say of ids is what is said for all."""
+        source = self.sources[name]
+        return source if source.ids is not None else source.model_copy(update={"ids": self.ids})
 
     @property
     def connected_datasets(self) -> list[str]:

@@ -32,6 +32,21 @@ class RowHash(Strict):
     row_hash: Literal[True]
 
 
+NULL_WORDS = ("null", "none", "nan", r"\N", "-", "n/a", "#n/a", "undefined")
+
+
+class Ids(Strict):
+    """How ids are read: of customers, orders, subscriptions and so on.
+
+    `lower`: letters' case of customers' ids says nothing, as in e-mail addresses. `strip`: what spreadsheets put around
+    an id goes (`="42"`, `'42`, `42.0`). `null_values`: texts that mean that there is none, in any case of letters.
+    """
+
+    lower: bool = False
+    strip: bool = True
+    null_values: tuple[str, ...] = NULL_WORDS
+
+
 class FromEnvironment(Strict):
     """A secret: the name of the environment variable that holds it."""
 
@@ -50,6 +65,11 @@ class Source(Strict):
     `round_amounts`: numbers with more decimals than the contract keeps are rounded, half away from zero, instead of
     being refused; for sources whose amounts are the result of a calculation.
 
+    `ids` goes before the block of this name for all sources. `minor_units`: amounts are in cents (of currencies that
+    have none, or three decimals, in their smallest unit). `shape: snapshot`: one row per subscription as it is today,
+    so that a cancelled one with an end was active until then. `placeholder_dates`: what 1 January 1900, 1970 and their
+    like are.
+
     `max_age`: the longest time without a delivery or a pull; `max_shrink`: the share by which a delivery may be smaller
     than usual; `on_stale`: what follows where a source keeps one of them not, or cannot be loaded.
     """
@@ -62,6 +82,10 @@ class Source(Strict):
     round_amounts: bool = False
     ended_at_is_last_day: bool = False
     replace_by: str | None = None
+    ids: Ids | None = None
+    minor_units: bool = False
+    shape: Literal["phases", "snapshot"] = "phases"
+    placeholder_dates: Literal["refuse", "empty", "accept"] = "refuse"
     max_quarantine_rate: Share | None = None
     max_age: Age | None = None
     max_shrink: Annotated[float, Field(ge=0, lt=1)] | None = None
@@ -158,6 +182,10 @@ def source_problems(dataset: str, name: str, source: Source) -> list[str]:
         problems.append(f"sources.{name}.replace_by: {source.replace_by!r} is no required column of {dataset}")
     if source.max_shrink is not None and isinstance(source, PostgresSource) and source.cursor is not None:
         problems.append(f"sources.{name}.max_shrink: with a cursor only what changed is read, so pulls differ in size")
+    if source.minor_units and not any(column.is_money for column in contract.columns):
+        problems.append(f"sources.{name}.minor_units: {dataset} has no amounts of money")
+    if source.shape == "snapshot" and dataset != "subscriptions":
+        problems.append(f"sources.{name}.shape: only subscriptions come as a snapshot")
     if source.ended_at_is_last_day and "ended_at" not in contract.names:
         problems.append(f"sources.{name}.ended_at_is_last_day: {dataset} has no column ended_at")
     return problems

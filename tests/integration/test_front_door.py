@@ -87,3 +87,69 @@ def test_a_first_run_whose_only_source_loads_nothing_publishes_nothing(door: Doo
     door.deliver("orders", ORDERS, "a1,c1,2025-01-05,10.00,EUR,paid")
     door.run()
     assert door.figure("customers_new", "2025-01") == 1
+
+
+def test_a_snapshot_of_subscriptions_is_told_and_read_rightly(door: Door) -> None:
+    header = "subscription_id,customer_id,plan,amount,currency,interval,status,started_at,ended_at"
+    rows = [
+        "s1,a,pro,30,EUR,month,active,2024-11-03,",
+        "s2,b,pro,30,EUR,month,canceled,2024-11-10,2025-02-14",
+        "s3,c,pro,30,EUR,month,canceled,2024-12-01,2025-01-20",
+    ]
+    names = {"status": {"cancelled": ["canceled"]}}
+    door.deliver("subscriptions", header, *rows, values=names)
+    [load] = door.run().loads
+    assert "2 of 3 phases never count: status cancelled with an end" in load.hints[0]
+    door.deliver("subscriptions", header, *rows, values=names, shape="snapshot")
+    [load, _] = door.run().loads
+    assert load.hints == []
+    assert [door.figure("customers_lost", month, "subscription") for month in ("2025-01", "2025-02")] == [1, 1]
+    assert door.query("select mrr_end from period_mrr where grain = 'month' and period_start = '2024-12-01'")[0] == (
+        90,
+    )
+
+
+def test_amounts_in_cents_are_told_and_read_by_currency(door: Door) -> None:
+    header = "subscription_id,customer_id,plan,amount,currency,interval,status,started_at"
+    rows = ["s1,a,pro,2990,EUR,month,active,2025-01-03", "s2,b,pro,49900,EUR,year,active,2025-01-10"]
+    door.deliver("subscriptions", header, *rows)
+    [load] = door.run().loads
+    assert load.hints == ["all 2 amounts are whole and at least 2,990: are they in cents? (minor_units: true)"]
+    door.deliver("subscriptions", header, *rows, minor_units=True)
+    door.run()
+    assert str(door.figure("mrr_end", "2025-01", "subscription"))[:9] == "71.483333"
+
+
+def test_words_for_nothing_are_guests_and_spreadsheet_ids_are_one(door: Door) -> None:
+    ids = ["null", "None", r"\N", "null", "42", "42.0", '"=""42"""', "'42"]
+    lines = [f"n{number},{one},2025-01-{number + 5:02},10.00,EUR,paid" for number, one in enumerate(ids)]
+    door.deliver("orders", ORDERS, *lines)
+    door.run()
+    assert door.figure("customers_new", "2025-01") == 1
+    assert door.query("select sum(orders) from order_exclusions where grain = 'month'") == [(4,)]
+
+
+def test_placeholder_dates_are_refused_unless_the_settings_say_otherwise(door: Door) -> None:
+    rows = [
+        "z0,c2,2025-01-05,10.00,EUR,paid",
+        "z1,c1,1900-01-01 00:00:00,10.00,EUR,paid",
+        "z2,c1,1970-01-01,10.00,EUR,paid",
+        "z3,c1,2025-01-08,10.00,EUR,paid",
+    ]
+    door.deliver("orders", ORDERS, *rows, max_quarantine_rate=0.5)
+    [load] = door.run().loads
+    assert (load.good, load.bad) == (2, 2)
+    assert door.query("select min(period_start) from retention_kpis where grain = 'month'")[0][0] == date(2025, 1, 1)
+    door.deliver("orders", ORDERS, *rows, placeholder_dates="accept")
+    assert door.run().loads[0].good == 4
+
+
+def test_a_renamed_customer_column_refuses_its_file(door: Door) -> None:
+    mapped = {"customer_id": "Klantnummer"}
+    header = ORDERS.replace("customer_id", "Klantnummer")
+    door.deliver("orders", header, "r1,k1,2025-01-05,10.00,EUR,paid", columns=mapped)
+    door.deliver("orders", ORDERS, "r2,k1,2025-02-05,10.00,EUR,paid", name="2.csv")
+    loads = {load.file_name[-5:]: load for load in door.run().loads}
+    assert loads["1.csv"].status == "loaded"
+    assert loads["2.csv"].status == "refused"
+    assert "columns that the settings name are missing: Klantnummer (for customer_id)" in (loads["2.csv"].error or "")

@@ -110,6 +110,7 @@ def what_came(dataset: str, result: Any) -> list[str]:
     ):
         if columns:
             lines.append(f"{dataset}: columns {what}: {', '.join(sorted(columns))}")
+    lines += [f"{dataset}: {hint}" for load in result.loads for hint in load.hints]
     lines += [f"{dataset}: no file at {path}" for path in getattr(result, "without_files", [])]
     few = formatting.few_of_each((load.source, load.file_name, load.error or "") for load in result.refused)
     return lines + [f"{dataset}: not loaded: {name}: {why}" for name, why in few]

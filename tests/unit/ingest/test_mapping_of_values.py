@@ -146,6 +146,11 @@ def test_new_and_vanished_columns_are_reported_once_and_stop_nothing(company: Co
     assert (third.drift.added, third.drift.missing) == ((), ())
 
 
-def test_a_mapped_optional_column_that_is_not_there_is_reported(company: Company) -> None:
+def test_a_file_without_a_column_that_the_settings_name_is_refused(company: Company) -> None:
     company.source("orders", columns={"channel": "shop"})
-    assert company.load("orders", orders_csv(order("a"))).drift.missing == ("channel",)
+    load = company.load("orders", orders_csv(order("a")))
+    assert (load.status, load.error) == (
+        "refused",
+        "columns that the settings name are missing: shop (for channel); the file has: order_id, customer_id,"
+        " ordered_at, amount, currency, status",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from conftest import SUBSCRIPTION_HEADER, Company, order, orders_csv
+from conftest import ORDER_HEADER, SUBSCRIPTION_HEADER, Company, order, orders_csv
 
 VERSIONED = "order_id,customer_id,ordered_at,amount,currency,status,updated_at"
 
@@ -44,11 +44,24 @@ def test_a_file_replaced_under_the_same_name_is_loaded(company: Company) -> None
     assert amounts(company) == ["11.00"]
 
 
-def test_of_equal_keys_in_a_file_the_last_line_stands(company: Company) -> None:
-    load = company.load("orders", orders_csv(order("a", "1.00"), order("b"), order("a", "2.00"), order("a", "2.00")))
-    assert (load.new, load.stale, load.unchanged) == (2, 1, 1)
-    assert amounts(company) == ["2.00", "10.00"]
-    assert company.query("select amount::varchar from raw.orders_history") == [("1.00",)]
+def test_a_key_on_rows_of_other_content_refuses_the_file_unless_they_are_versions(company: Company) -> None:
+    rows = [order("a", "1.00"), order("b"), order("a", "2.00"), order("a", "2.00")]
+    load = company.load("orders", orders_csv(*rows))
+    assert load.status == "refused"
+    assert (load.error or "").startswith(
+        "1 key stands on several rows of other content, such as order_id a (amount 1.00 and 2.00);"
+        " one row per order_id is expected."
+    )
+    assert company.query("select * from raw.orders") == []
+    rows = [f"{row},2024-03-0{number}" for number, row in enumerate(rows, start=1)]
+    load = company.load("orders", orders_csv(*rows, header=f"{ORDER_HEADER},updated_at"), name="versions.csv")
+    assert (load.status, load.new, load.stale, load.unchanged) == ("loaded", 2, 2, 0)
+    assert company.query("select cast(amount as varchar) from raw.orders where order_id = 'a'") == [("2.00",)]
+
+
+def test_equal_rows_of_a_file_are_one(company: Company) -> None:
+    load = company.load("orders", orders_csv(order("a"), order("a"), order("b")))
+    assert (load.new, load.unchanged) == (2, 1)
 
 
 @pytest.mark.parametrize("nights", [1, 2, 4])

@@ -1,0 +1,125 @@
+"""What looks wrong about rows that are right one by one: told once, when they come. Nothing is refused for it."""
+
+from __future__ import annotations
+
+import duckdb
+
+from retention_pipeline.contracts import Contract
+from retention_pipeline.ingest.checks import WITH_THREE_DECIMALS, WITHOUT_DECIMALS
+from retention_pipeline.settings import Ids, Source
+
+LARGE = 100
+FEW_YEARS = 20
+ROWS_FOR_SHARES, IMPLAUSIBLE_SHARE = 50, 0.2
+
+
+def hints_of_rows(
+    connection: duckdb.DuckDBPyConnection, contract: Contract, source: Source, *, is_first: bool
+) -> list[str]:
+    """Of the rows on the stage; `is_first`: nothing of the source was loaded before."""
+    rows = _one(connection, "select count(*) from stage where _error is null")[0]
+    if not rows:
+        return []
+    hints = []
+    if contract.dataset == "subscriptions" and source.shape == "phases":
+        (never,) = _one(
+            connection,
+            "select count(*) from stage where _error is null and status = 'cancelled' and ended_at > started_at",
+        )
+        if never:
+            hints.append(
+                f"{never:,} of {rows:,} phases never count: status cancelled with an end"
+                " (one row per subscription as it is today: shape: snapshot)"
+            )
+    if is_first and not source.minor_units:
+        hints += _cents(connection, contract)
+    if is_first:
+        hints += _early(connection, contract, rows)
+        hints += _share_of_one(connection, contract, rows)
+    return hints
+
+
+def hints_of_ids(connection: duckdb.DuckDBPyConnection, source: Source, *, known_keys: int) -> list[str]:
+    """Of customers that are new since there were `known_keys`."""
+    if (source.ids or Ids()).lower:
+        return []
+    (mixed,) = _one(
+        connection,
+        "select count(*) from raw.customer_keys"
+        f" where customer_key > {known_keys} and customer_id <> lower(customer_id)",
+    )
+    if not mixed:
+        return []
+    found = _one(
+        connection,
+        f"""
+        select count(distinct new.customer_id), min(new.customer_id), min(known.customer_id)
+        from raw.customer_keys as new join raw.customer_keys as known
+            on lower(new.customer_id) = lower(known.customer_id) and new.customer_key > known.customer_key
+        where new.customer_key > {known_keys}
+        """,
+    )
+    if not found[0]:
+        return []
+    ids = "1 id differs" if found[0] == 1 else f"{found[0]:,} ids differ"
+    return [f"{ids} from another by letters' case only, such as {found[1]} (ids: {{lower: true}} makes them one)"]
+
+
+def known_keys(connection: duckdb.DuckDBPyConnection) -> int:
+    """The greatest key of a customer that was ever given."""
+    return int(_one(connection, "select coalesce(max(customer_key), 0) from raw.customer_keys")[0])
+
+
+def _cents(connection: duckdb.DuckDBPyConnection, contract: Contract) -> list[str]:
+    if "amount" not in contract.names or not contract.column("amount").is_money:
+        return []
+    other = ", ".join(f"'{code}'" for code in WITHOUT_DECIMALS + WITH_THREE_DECIMALS)
+    number, are_whole, least = _one(
+        connection,
+        f"""
+        select count(*), bool_and(amount = trunc(amount)), min(abs(amount)) from stage
+        where _error is null and amount <> 0 and coalesce(currency, '') not in ({other})
+        """,
+    )
+    if number < 2 or not are_whole or least < LARGE:
+        return []
+    return [f"all {number:,} amounts are whole and at least {least:,.0f}: are they in cents? (minor_units: true)"]
+
+
+def _early(connection: duckdb.DuckDBPyConnection, contract: Contract, rows: int) -> list[str]:
+    fact = next((column.name for column in contract.columns if column.kind == "instant" and column.required), None)
+    if fact is None:
+        return []
+    number, first = _one(
+        connection,
+        f"""
+        select count(*), min({fact}) from stage
+        where _error is null and {fact} < (select median({fact}) from stage where _error is null)
+            - interval {FEW_YEARS} years
+        """,
+    )
+    if not number or number > rows / 10:
+        return []
+    return [f"{number:,} of {rows:,} rows lie decades before the others ({fact} {first:%Y-%m-%d}): are these dates?"]
+
+
+def _share_of_one(connection: duckdb.DuckDBPyConnection, contract: Contract, rows: int) -> list[str]:
+    if "customer_id" in contract.key or "customer_id" not in contract.names or not ROWS_FOR_SHARES <= rows <= 1_000_000:
+        return []
+    customer, number, customers = _one(
+        connection,
+        """
+        select max_by(customer_id, number), max(number), count(*) from (
+            select customer_id, count(*) as number from stage where _error is null and customer_id is not null
+            group by customer_id
+        )
+        """,
+    )
+    if not customers or customers < 10 or number < IMPLAUSIBLE_SHARE * rows:
+        return []
+    return [f"customer_id {customer} has {number:,} of {rows:,} rows: is it a customer? (ids: {{null_values: [...]}})"]
+
+
+def _one(connection: duckdb.DuckDBPyConnection, question: str) -> tuple:
+    [row] = connection.execute(question).fetchall()
+    return row

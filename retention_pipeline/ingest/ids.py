@@ -1,0 +1,59 @@
+"""How the text of an id is read: without what spreadsheets put around it, and null where it is a word for nothing."""
+
+from __future__ import annotations
+
+from retention_pipeline.contracts import Column
+from retention_pipeline.ingest.schema import literal
+from retention_pipeline.settings import Ids, Source
+
+CUSTOMER_IDS = ("customer_id", "alias_id", "referred_by")
+IN_FORMULA = r'^(="([^"]*)"|' + r"'(.*))$"
+
+
+def is_one_of(text: str, values: tuple[str, ...]) -> str:
+    """Whether a text is one of a few; DuckDB makes a join of an `in` with five of them, done for every row."""
+    return f"(case {text} {' '.join(f'when {literal(value)} then true' for value in values)} else false end)"
+
+
+def is_plain_id(column: Column, source: Source, text: str) -> str:
+    """Whether an id can be taken as it stands. Only a spreadsheet's `.0` is in doubt after digits."""
+    ids = source.ids or Ids()
+    plain = f"strlen({text}) = length({text}) and {text} >= '!' and not suffix({text}, ' ')"
+    words = tuple(word.lower() for word in ids.null_values)
+    of_letters = ["not starts_with(" + text + ", '{')", f"not starts_with({text}, '[')"]
+    of_digits = ["true"]
+    if ids.strip:
+        of_letters += [f"not starts_with({text}, '=')", f"not starts_with({text}, {literal(chr(39))})"]
+        of_digits += [f"not suffix({text}, '.0')", f"not suffix({text}, '.00')"]
+    if _is_lowered(column, ids):
+        of_digits.append(f"lower({text}) = {text}")
+        of_letters.append(f"lower({text}) = {text}")
+    for conditions, is_digit in ((of_letters, False), (of_digits, True)):
+        those = tuple(word for word in words if word[:1].isdigit() == is_digit)
+        if those:
+            longest = max(len(word) for word in those)
+            conditions.append(f"(length({text}) > {longest} or not {is_one_of(f'lower({text})', those)})")
+    return f"""{plain} and case when {text} >= '0' and {text} < ':' then {" and ".join(of_digits)}
+        else {" and ".join(of_letters)} end"""
+
+
+def clean_id(column: Column, source: Source, text: str) -> str:
+    """An id without what a spreadsheet put around it; null where it is a word for nothing."""
+    ids = source.ids or Ids()
+    if ids.strip:
+        unwrapped = rf"regexp_replace({text}, {literal(IN_FORMULA)}, '\2\3')"
+        text = rf"regexp_replace(trim({unwrapped}), '^([0-9]+)[.]0+$', '\1')"
+    if _is_lowered(column, ids):
+        text = f"lower({text})"
+    text = f"nullif({text}, '')"
+    words = tuple(word.lower() for word in ids.null_values)
+    return f"case when {is_one_of(f'lower({text})', words)} then null else {text} end" if words else text
+
+
+def not_an_object(text: str) -> str:
+    """An id, null where it is an object of JSON, which has an id somewhere in it."""
+    return f"case when not starts_with({text}, '{{') and not starts_with({text}, '[') then {text} end"
+
+
+def _is_lowered(column: Column, ids: Ids) -> bool:
+    return ids.lower and column.name in CUSTOMER_IDS
