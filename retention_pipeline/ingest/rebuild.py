@@ -183,7 +183,7 @@ def _load(
     progress: Callable[[str], None] | None,
 ) -> list[LoadResult]:
     """Loads of one source that came in one run."""
-    source = settings.sources[name]
+    source = settings.read_source(name)
     kind = ArchivedPulls if isinstance(source, PostgresSource) else ArchivedFiles
     contract = CONTRACTS[settings.dataset_of(name)]
     return kind(
