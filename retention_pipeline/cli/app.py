@@ -8,7 +8,7 @@ import os
 import sys
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -20,7 +20,7 @@ HomeOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON for programs.")]
 MONTH = "%Y-%m"
-INTERRUPTED = 130
+INTERRUPTED, CLOSED_PIPE = 130, 141
 
 app = typer.Typer(
     name="retention",
@@ -71,12 +71,13 @@ def run(
         typer.Option(metavar="DATE", help="Count what happened before this business day; default: today."),
     ] = None,
     full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Compute every sum anew from raw.")] = False,
+    allow_future: Annotated[bool, typer.Option("--allow-future", help="Also for an --as-of after today.")] = False,
     json: JsonOption = False,
 ) -> None:
     """The nightly job, now, in this process: load, compute, reconcile, publish. For cron too."""
     from retention_pipeline.cli import runs
 
-    runs.run(home, as_of=_day(as_of), full_refresh=full_refresh, as_json=json)
+    runs.run(home, as_of=_day(as_of), full_refresh=full_refresh, allow_future=allow_future, as_json=json)
 
 
 @app.command(rich_help_panel=RUNNING)
@@ -240,6 +241,15 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         app(args=given, prog_name="retention")
+    except KeyboardInterrupt:
+        _stopped()
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:  # typer's answer to Ctrl-C
+            _stopped()
+        _flushed()
+        raise
+    except BrokenPipeError:
+        _nobody_reads()
     except Exception as raised:
         error = raised if _is_for_people(raised) else _damage_behind(raised, given)
         if error is None:
@@ -251,6 +261,25 @@ def main(arguments: list[str] | None = None) -> None:
             sys.stderr.flush()
             os._exit(code)
         raise SystemExit(code) from None
+
+
+def _stopped() -> NoReturn:
+    print("Stopped.", file=sys.stderr)
+    raise SystemExit(INTERRUPTED) from None
+
+
+def _flushed() -> None:
+    """What is still to be written goes out now, while somebody can be told that nobody reads it."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _nobody_reads()
+
+
+def _nobody_reads() -> NoReturn:
+    """Standard out was closed (`retention … | head`): end as other programs do, without a word."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(CLOSED_PIPE) from None
 
 
 def _is_for_people(error: Exception) -> bool:

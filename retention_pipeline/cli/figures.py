@@ -16,13 +16,20 @@ from rich.console import Console
 
 from retention_pipeline import formatting
 from retention_pipeline.cli.print_headline import print_headline
-from retention_pipeline.cli.printing import print_names, print_pivot, print_rows, print_series
+from retention_pipeline.cli.printing import (
+    print_names,
+    print_pivot,
+    print_rows,
+    print_rows_as_they_come,
+    print_series,
+)
 from retention_pipeline.read import published
 from retention_pipeline.read.headline import read_headline
 from retention_pipeline.read.published import GRAINS, Row, UnknownName, open_published
 from retention_pipeline.settings import resolve_home
-from retention_pipeline.warehouse import sql_text
+from retention_pipeline.warehouse import looks_damaged, sql_text
 
+LAID_OUT_AT_ONCE, FETCHED_AT_ONCE = 1000, 10_000
 FORMATS = {"parquet": "format parquet, compression zstd", "csv": "format csv, header true"}
 
 
@@ -128,19 +135,37 @@ def query(home: Path | None, sql: str, *, form: str, limit: int) -> None:
         try:
             cursor = connection.execute(sql)
         except duckdb.Error as error:
+            if looks_damaged(error):
+                raise
             raise QueryError(str(error)) from error
+        if cursor is None:
+            raise QueryError('There is no statement in it; for example: retention query "from periods"')
         columns = [column[0] for column in cursor.description or []]
         if form == "table":
-            rows = cursor.fetchmany(limit + 1) if limit else cursor.fetchall()
-            shown = rows[:limit] if limit else rows
-            print_rows(Console(), columns, shown, more=len(rows) > len(shown))
+            most = limit or LAID_OUT_AT_ONCE
+            rows = cursor.fetchmany(most + 1)
+            if limit or len(rows) <= most:
+                print_rows(Console(), columns, rows[:most], more=len(rows) > most)
+            else:
+                print_rows_as_they_come(sys.stdout, columns, rows, cursor.fetchmany)
         elif form == "json":
-            print_json([dict(zip(columns, row, strict=True)) for row in cursor.fetchall()])
+            _print_json_rows(columns, cursor)
         else:
             writer = csv.writer(sys.stdout, lineterminator="\n")
             writer.writerow(columns)
-            while rows := cursor.fetchmany(10_000):
+            while rows := cursor.fetchmany(FETCHED_AT_ONCE):
                 writer.writerows(rows)
+
+
+def _print_json_rows(columns: list[str], cursor: duckdb.DuckDBPyConnection) -> None:
+    """A list of rows, written as they come: one line each."""
+    before = "["
+    while rows := cursor.fetchmany(FETCHED_AT_ONCE):
+        for row in rows:
+            answer = json.dumps(dict(zip(columns, row, strict=True)), default=as_text, ensure_ascii=False)
+            sys.stdout.write(f"{before}\n {answer}")
+            before = ","
+    sys.stdout.write("[]\n" if before == "[" else "\n]\n")
 
 
 def export(home: Path | None, folder: Path, *, form: str, tables: list[str], as_json: bool) -> None:

@@ -58,6 +58,7 @@ def check(home: Path | None, *, as_json: bool) -> None:
     settings = load_settings(place)
     findings = [("settings", True, f"{place.settings_file} is fine")]
     findings += _check_sources(place, settings)
+    findings += _check_segments(place, settings)
     findings += _check_rules(place, settings)
     if as_json:
         print_json([{"check": name, "ok": ok, "finding": text} for name, ok, text in findings])
@@ -213,6 +214,56 @@ def _check_sources(home: Home, settings: Settings) -> list[tuple[str, bool, str]
             except (SettingsError, SourceError, UnusableFileError) as error:
                 findings.append((f"source {name}", False, str(error)))
     return findings
+
+
+def _check_segments(home: Home, settings: Settings) -> list[tuple[str, bool, str]]:
+    """Whether the further columns of customers that are asked for as dimensions are there: in what is loaded, before
+    the first load in the newest file of each source.
+    """
+    from retention_pipeline.settings import BUILT_IN_DIMENSIONS
+    from retention_pipeline.transform.delivered_segments import empty_segments
+
+    if home.raw_file.exists():
+        return [
+            (f"segment {name}", False, "no row has a value of it; runs leave it out")
+            for name in (empty_segments(home, settings) if settings.segments else ())
+        ]
+    found: set[str] = set()
+    for name, source in settings.sources.items():
+        if settings.dataset_of(name) == "customers":
+            columns = _newest_columns(home, source) if isinstance(source, FileSource) else None
+            if columns is None:
+                return []
+            found |= columns
+    return [
+        (f"segment {name}", False, f"no file of customers has a column {name} (there are {', '.join(sorted(found))})")
+        for name in settings.segments or ()
+        if name not in BUILT_IN_DIMENSIONS and found and name not in found
+    ]
+
+
+def _newest_columns(home: Home, source: FileSource) -> set[str] | None:
+    """The columns of a source's last file by name; None where they cannot be told."""
+    import duckdb
+
+    from retention_pipeline.ingest.landing import delivered_files, format_of
+    from retention_pipeline.warehouse import sql_text
+
+    files = delivered_files(home, source)
+    if not files:
+        return set()
+    path = sql_text(str(files[-1].path))
+    readers = {
+        "csv": f"read_csv({path}, header = true, all_varchar = true, delim = {sql_text(source.delimiter)})",
+        "parquet": f"read_parquet({path})",
+        "jsonl": f"read_json({path}, format = 'newline_delimited')",
+    }
+    try:
+        with duckdb.connect() as connection:
+            described = connection.execute(f"describe from {readers[format_of(files[-1].path, source) or 'csv']}")
+            return {row[0] for row in described.fetchall()}
+    except duckdb.Error:
+        return None
 
 
 def _check_rules(home: Home, settings: Settings) -> list[tuple[str, bool, str]]:

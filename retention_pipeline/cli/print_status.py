@@ -56,6 +56,7 @@ def print_status(console: Console, home: Home, answer: dict[str, Any], now: date
     if answer["runs"]:
         console.print()
         console.print(_runs_table(answer["runs"]))
+        _print_cause(console, answer["runs"])
 
 
 def _quality_table(rows: list[Row]) -> Table:
@@ -96,7 +97,8 @@ def _print_refused(console: Console, home: Home, rows: list[Row]) -> None:
         said = f"  {formatting.counted(row['value'], 'row')} refused: {row['note'] or row['detail']}"
         console.print(Text.assemble("  ", (row["dataset"], "bold"), said), soft_wrap=True)
     if refused:
-        console.print(Text(f"  all refused rows: raw.quarantine in {home.raw_file}", "dim"), soft_wrap=True)
+        attached = f"attach '{home.raw_file}' as raw_store"
+        console.print(Text(f"  all refused rows: raw_store.raw.quarantine after: {attached}", "dim"), soft_wrap=True)
 
 
 def _sources_table(states: list[dict[str, Any]], now: datetime) -> Table:
@@ -140,6 +142,16 @@ def _runs_table(runs: list[Row]) -> Table:
             Text(f"{row['failed_step']}: {error[0]}", "dim") if error else Text(_late_in_short(warnings), "yellow"),
         )
     return table
+
+
+def _print_cause(console: Console, runs: list[Row]) -> None:
+    """All that is known about the last run, if it failed."""
+    last = next((row for row in runs if row["status"] != "running"), None)
+    if last is None or last["status"] != "failed" or not last.get("error"):
+        return
+    console.print(Text(f"  {last['run_id']} failed in {last['failed_step']}:", "bold red"))
+    for line in last["error"].strip().splitlines():
+        console.print(Text(f"    {line}"), soft_wrap=True)
 
 
 def _moment(value: Any) -> str:

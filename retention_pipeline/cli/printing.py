@@ -6,9 +6,9 @@ Nothing is read or computed here. Printing goes to the console that is passed in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, TextIO
 
 from rich import box
 from rich.console import Console
@@ -60,23 +60,24 @@ def print_late(console: Console, states: Sequence[Row]) -> None:
 
 
 def print_left_out(
-    console: Console, refused: Sequence[tuple[str, str]], quarantined: int, has_figures: bool, *, raw_file: str
+    console: Console, refused: Sequence[tuple[str, str]], tonight: int, earlier: int, has_figures: bool, *, where: str
 ) -> None:
     """What of the delivery is not in the figures, last, so that nobody misses it: (file or source, why) of what was not
-    loaded, the number of refused rows, and whether there is any figure at all. raw_file: where refused rows are kept.
+    loaded, the numbers of refused rows of this run and of earlier ones that still miss, and whether there is any figure
+    at all. where: how all refused rows can be seen.
     """
-    if not refused and not quarantined and has_figures:
+    if not refused and not tonight and not earlier and has_figures:
         return
     console.print()
     console.print(Text("Not in these figures", WARNING))
     for file, why in refused:
         console.print(Text.assemble("  ", (file, "bold"), f"  not loaded: {why}"), soft_wrap=True)
-    if quarantined:
-        rows = formatting.counted(quarantined, "refused row")
-        console.print(
-            Text(f"  {rows}: retention status says why; all with file and line: raw.quarantine in {raw_file}"),
-            soft_wrap=True,
-        )
+    if tonight:
+        console.print(Text(f"  {formatting.counted(tonight, 'refused row')}"), soft_wrap=True)
+    if earlier:
+        console.print(Text(f"  {formatting.counted(earlier, 'refused row')} of earlier loads"), soft_wrap=True)
+    if tonight or earlier:
+        console.print(Text(f"  why: retention status; all with file and line: {where}"), soft_wrap=True)
     if not has_figures:
         console.print(
             Text("  No order or subscription of a customer counts before this day: no figure."), soft_wrap=True
@@ -92,6 +93,8 @@ def print_places(console: Console, places: Sequence[tuple[str, str]], tries: Seq
     width = max(len(path) for path, _ in places)
     for path, what in places:
         console.print(Text.assemble("  ", (f"{path:{width}}", "cyan"), (f"  {what}", QUIET)), soft_wrap=True)
+    if not tries:
+        return
     console.print()
     console.print(Text("What to try next", STRONG))
     for command, what in tries:
@@ -185,6 +188,33 @@ def print_rows(console: Console, columns: Sequence[str], rows: Sequence[Sequence
         _print_table(console, columns, rows)
     count = formatting.counted(len(rows), "row")
     console.print(Text(f"the first {count}; --limit shows more" if more else count, QUIET))
+
+
+def print_rows_as_they_come(
+    out: TextIO,
+    columns: Sequence[str],
+    first: Sequence[Sequence[Any]],
+    fetch: Callable[[int], Sequence[Sequence[Any]]],
+) -> None:
+    """A long answer in plain columns, a line per row, laid out by its first rows; a wider value moves its line."""
+    laid_out = [[formatting.cell(value) for value in row] for row in first]
+    widths = [max(len(name), *(len(row[i]) for row in laid_out)) for i, name in enumerate(columns)]
+    numeric = [all(isinstance(row[i], int | float) or row[i] is None for row in first) for i in range(len(columns))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(cells, widths, numeric, strict=True)
+        )
+        return "  ".join(padded).rstrip()
+
+    out.write(f"{line(columns)}\n{'  '.join('-' * width for width in widths)}\n")
+    count, rows = 0, first
+    while rows:
+        out.writelines(f"{line([formatting.cell(value) for value in row])}\n" for row in rows)
+        count += len(rows)
+        rows = fetch(10_000)
+    out.write(f"{formatting.counted(count, 'row')}\n")
 
 
 def _broken(heading: str, room: int) -> Text:

@@ -23,7 +23,7 @@ from retention_pipeline.cli.print_headline import print_headline
 from retention_pipeline.cli.printing import print_late, print_left_out, print_places
 from retention_pipeline.read.headline import read_headline
 from retention_pipeline.read.hint import hint_for_old_data
-from retention_pipeline.read.published import dimensions, open_published, state
+from retention_pipeline.read.published import dimensions, missing_rows, open_published, state, tables
 from retention_pipeline.settings import Home, Settings, load_settings, resolve_home
 
 COMPANY_TIMEZONE = "Europe/Amsterdam"
@@ -60,7 +60,9 @@ def told() -> Iterator[Teller]:
         yield Teller(console, status)
 
 
-def run(home: Path | None, *, as_of: date | None, full_refresh: bool, as_json: bool) -> None:
+def run(
+    home: Path | None, *, as_of: date | None, full_refresh: bool, as_json: bool, allow_future: bool = False
+) -> None:
     """The nightly job; then the last complete month."""
     from retention_pipeline.orchestration.launch import launch
 
@@ -68,7 +70,14 @@ def run(home: Path | None, *, as_of: date | None, full_refresh: bool, as_json: b
     settings = load_settings(place)
     with told() as teller:
         launched = launch(
-            place, settings, as_of=as_of, full_refresh=full_refresh, command="run", say=teller.say, moment=teller.moment
+            place,
+            settings,
+            as_of=as_of,
+            full_refresh=full_refresh,
+            allow_future=allow_future,
+            command="run",
+            say=teller.say,
+            moment=teller.moment,
         )
         teller.say(_where_time_went(launched.seconds))
     hint = None if as_of else _hint(place, settings)
@@ -117,7 +126,15 @@ def demo(folder: Path, *, customers: int, months: int, as_of: date | None) -> No
             teller.say(f"made a coffee shop of {customers:,} customers and {months} months in {_short(place.root)}")
         from retention_pipeline.orchestration.launch import launch
 
-        launched = launch(place, load_settings(place), as_of=day, command="demo", say=teller.say, moment=teller.moment)
+        launched = launch(
+            place,
+            load_settings(place),
+            as_of=day,
+            allow_future=True,
+            command="demo",
+            say=teller.say,
+            moment=teller.moment,
+        )
         teller.say(_where_time_went(launched.seconds))
     _answer(place, launched.record, launched.seconds, as_json=False)
 
@@ -141,6 +158,8 @@ def _answer(
     with open_published(home) as connection:
         headline = read_headline(connection, as_of=state(connection)["as_of"])
         segments = list(dimensions(connection))
+        missing = missing_rows(connection)
+        is_published = "quarantine" in {row["name"] for row in tables(connection)}
     if headline is not None:
         print_headline(console, headline)
     print_late(console, record.get("sources", []))
@@ -149,12 +168,16 @@ def _answer(
         for load in record.get("loads", [])
         if load["status"] in ("refused", "failed")
     )
-    quarantined = record.get("rows_quarantined", 0)
-    print_left_out(console, refused, quarantined, headline is not None, raw_file=_short(home.raw_file))
+    if is_published:
+        where = f'{_command()} query "from quarantine"{_home_option(home)}'
+    else:
+        where = f"raw_store.raw.quarantine after: attach '{_short(home.raw_file)}' as raw_store"
+    tonight = record.get("rows_quarantined", 0)
+    print_left_out(console, refused, tonight, max(missing - tonight, 0), headline is not None, where=where)
     if hint:
         console.print()
         console.print(hint, style="bold yellow", soft_wrap=True)
-    print_places(console, _places(home), _tries(home, segments))
+    print_places(console, _places(home), _tries(home, segments) if record.get("generation") == 1 else [])
 
 
 def _where_time_went(seconds: dict[str, float]) -> str:

@@ -53,6 +53,7 @@ def launch(
     *,
     as_of: date | None = None,
     full_refresh: bool = False,
+    allow_future: bool = False,
     months: tuple[str, str] | None = None,
     command: str = "run",
     say: Callable[[str], None],
@@ -63,7 +64,7 @@ def launch(
     """Run the job. `as_of` None: today in the business time zone, for a backfill the published day. `months`: first and
     last month (YYYY-MM) of a backfill, which is one run.
 
-    Raises RunFailed, Interrupted, HomeIsBusy, NoSuchMonths.
+    Raises RunFailed, Interrupted, HomeIsBusy, NoSuchMonths, ImpossibleDay.
     """
     started = time.perf_counter()
     seconds: dict[str, float] = {}
@@ -92,6 +93,7 @@ def launch(
     from retention_pipeline.orchestration.schedules import partition_of, run_config
     from retention_pipeline.publish.recovery import recover
     from retention_pipeline.run.damage import named_damage
+    from retention_pipeline.run.day import check_day
     from retention_pipeline.run.lock import writer_lock
     from retention_pipeline.run.state import read_state
 
@@ -103,6 +105,7 @@ def launch(
         if months is not None and published is None:
             raise NoSuchMonths("Nothing is published yet; the first run makes all history (retention run)")
         day = as_of or (published.as_of if months and published else business_day(settings, clock()))
+        check_day(day, today=business_day(settings, clock()), allow_future=allow_future or months is not None)
         definitions = build_definitions(
             home,
             settings=settings,
@@ -127,7 +130,7 @@ def launch(
                 result = job.execute_in_process(
                     instance=instance,
                     run_config={
-                        **run_config(day, full_refresh=full_refresh),
+                        **run_config(day, full_refresh=full_refresh, allow_future=allow_future),
                         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                     },
                     tags=tags,

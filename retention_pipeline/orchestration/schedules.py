@@ -48,9 +48,10 @@ def nightly_job(months: dg.PartitionsDefinition) -> dg.JobDefinition:
     )  # type: ignore[return-value]
 
 
-def run_config(as_of: date, *, full_refresh: bool = False) -> dict[str, object]:
+def run_config(as_of: date, *, full_refresh: bool = False, allow_future: bool = False) -> dict[str, object]:
     """The job's configuration for a day."""
-    return {"resources": {RESOURCE: {"config": {"as_of": as_of.isoformat(), "full_refresh": full_refresh}}}}
+    config = {"as_of": as_of.isoformat(), "full_refresh": full_refresh}
+    return {"resources": {RESOURCE: {"config": config | ({"allow_future": True} if allow_future else {})}}}
 
 
 def partition_of(as_of: date, months: dg.PartitionsDefinition) -> str:

@@ -154,6 +154,14 @@ def dimensions(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     return found
 
 
+def missing_rows(connection: duckdb.DuckDBPyConnection) -> int:
+    """How many refused rows, of whatever load, no later load has put right."""
+    if "data_quality" not in tables_in(connection):
+        return 0
+    row = connection.execute("select sum(value) from data_quality where measure = 'quarantined'").fetchone()
+    return int(row[0] or 0) if row else 0
+
+
 def tables(connection: duckdb.DuckDBPyConnection) -> list[Row]:
     """Tables and views that are there to be read: name, kind ('table' or 'view'), rows (None for views), columns."""
     return rows_of(

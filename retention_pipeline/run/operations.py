@@ -98,7 +98,7 @@ def status(home: Home, settings: Settings | None = None) -> Status:
     alive = records[-1]["run_id"] if writer and records else None
     rows = [as_row(record, alive=alive) for record in reversed(records)]
     waiting, apart = None, None
-    if not writer:
+    if not writer and not problems:
         try:
             with named_damage(home):
                 waiting = waiting_loads(home, state.applied_load_id if state else -1)

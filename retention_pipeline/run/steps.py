@@ -47,7 +47,7 @@ from retention_pipeline.settings import Home, Settings
 from retention_pipeline.testing import stop_for_test
 from retention_pipeline.transform import build, code_fingerprint, settings_fingerprint
 from retention_pipeline.transform.build import row_counts
-from retention_pipeline.transform.delivered_segments import with_delivered_segments
+from retention_pipeline.transform.delivered_segments import empty_segments, with_delivered_segments
 from retention_pipeline.transform.manifest import PROJECT
 from retention_pipeline.warehouse import opened, tables_in
 
@@ -164,6 +164,8 @@ def build_step(
     Raises IngestError, NotFresh, InputError, BuildError, NotEnoughSpace.
     """
     say = progress or _silent
+    for name in empty_segments(home, settings) if settings.segments else ():
+        say(f"warning: segments: {name} is left out, no row has a value of it")
     settings = with_delivered_segments(home, settings)
     loads_step(home, run)
     sources_step(home, settings, run, progress=progress)

@@ -6,6 +6,7 @@ figures (business.py) and of where data come from (sources.py). Other packages i
 
 from retention_pipeline.settings.business import Business, ClvGates, CohortMaxAge
 from retention_pipeline.settings.file import (
+    BUILT_IN_DIMENSIONS,
     DEFAULT_DIMENSIONS,
     PostgresTarget,
     Publish,
@@ -35,6 +36,7 @@ from retention_pipeline.settings.sources import (
 )
 
 __all__ = [
+    "BUILT_IN_DIMENSIONS",
     "DEFAULT_DIMENSIONS",
     "LARGEST_MEMORY_LIMIT_GB",
     "MEMORY_VARIABLE",

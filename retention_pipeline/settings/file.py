@@ -7,6 +7,7 @@ once. Secrets are never written in the file: `{env: NAME}` names the variable.
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -16,7 +17,7 @@ from pydantic import Field, ValidationError
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.settings.business import Business, CohortMaxAge
 from retention_pipeline.settings.home import Home
-from retention_pipeline.settings.kinds import SettingsError, Share, Strict
+from retention_pipeline.settings.kinds import Cron, SettingsError, Share, Strict
 from retention_pipeline.settings.sources import AnySource, FromEnvironment, Ids, source_problems
 
 # What `segments: null` stands for, as far as their datasets are connected.
@@ -28,6 +29,19 @@ class PostgresTarget(Strict):
 
     dsn: FromEnvironment
     schema_name: Annotated[str, Field(alias="schema", pattern="^[A-Za-z_][A-Za-z0-9_]{0,62}$")] = "retention"
+
+
+BUILT_IN_DIMENSIONS = (*DEFAULT_DIMENSIONS, "engagement_group", "nps_class")
+# Words that the engines keep for themselves.
+_WORDS = """
+    all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create cross
+    current_date current_timestamp default deferrable desc describe distinct do else end except false fetch for foreign
+    from full group having in initially inner intersect into is join lambda lateral leading left like limit natural
+    not null offset on only or order outer pivot placing primary qualify references returning right select show some
+    summarize symmetric table then to trailing true union unique unpivot user using values variadic when where window
+    with
+"""
+SQL_WORDS = frozenset(_WORDS.split())
 
 
 class Publish(Strict):
@@ -43,7 +57,7 @@ class Report(Strict):
 
 
 class Schedule(Strict):
-    cron: str = "0 2 * * *"
+    cron: Cron = "0 2 * * *"
 
 
 class Settings(Strict):
@@ -112,6 +126,29 @@ def parse_settings(content: Any) -> Settings:
 
 
 def _segment_problems(settings: Settings) -> list[str]:
+    return [*_names_of_segments(settings), *_number_of_segments(settings)]
+
+
+def _names_of_segments(settings: Settings) -> list[str]:
+    """A further column of customers becomes a column of models, so its name must be one in SQL as it stands."""
+    asked = dict.fromkeys(settings.segments or ())
+    problems = [
+        f"segments: {name!r} cannot be the name of a column (letters, digits and underscores, no word of SQL):"
+        " give the column another name in the file or query of customers"
+        for name in asked
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.lower() in SQL_WORDS
+    ]
+    if "customers" not in settings.connected_datasets:
+        unknown = [name for name in asked if name not in BUILT_IN_DIMENSIONS]
+        problems += [
+            f"segments: there is no dimension {name!r} (there are {', '.join(BUILT_IN_DIMENSIONS)}), and no source of"
+            " customers that could have such a column"
+            for name in unknown
+        ]
+    return problems
+
+
+def _number_of_segments(settings: Settings) -> list[str]:
     """A profile of segment values is one 64-bit number: (max_segment_values + 2) to the power of the dimensions."""
     dimensions = len(set(DEFAULT_DIMENSIONS if settings.segments is None else settings.segments))
     if (settings.max_segment_values + 2) ** dimensions < 2**63:

@@ -183,3 +183,57 @@ def test_status_before_the_first_run_is_no_error(home: Home, capsys: pytest.Capt
     shutil.rmtree(home.published)
     out, _ = answer(capsys, "status", "--json", "--home", str(home.root))
     assert json.loads(out)["published"] is None
+
+
+@pytest.mark.parametrize("sql", ["", "  ", "/* nothing */", ";"])
+def test_a_query_without_a_statement_says_so(home: Home, capsys: pytest.CaptureFixture[str], sql: str) -> None:
+    _, err = answer(capsys, "query", sql, "--home", str(home.root), code=1)
+    assert "There is no statement in it" in err
+
+
+def test_a_long_answer_is_written_as_it_comes(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    question = "select i as n, 'row ' || i as name from range(30000) as r(i) order by i"
+    out, _ = answer(capsys, "query", question, "--limit", "0", "--home", str(home.root))
+    lines = out.splitlines()
+    assert lines[0].split() == ["n", "name"] and lines[-1] == "30,000 rows"
+    assert lines[2].split() == ["0", "row", "0"] and lines[-2].split() == ["29999", "row", "29999"]
+    assert len(lines) == 30_003
+
+
+def test_json_rows_are_written_as_they_come_and_are_one_list(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = answer(capsys, "query", "select i from range(25000) r(i)", "--json", "--home", str(home.root))
+    assert [row["i"] for row in json.loads(out)] == list(range(25_000))
+    out, _ = answer(capsys, "query", "select 1 as i where false", "--json", "--home", str(home.root))
+    assert json.loads(out) == []
+
+
+@pytest.mark.parametrize(
+    "arguments", ["kpis --list", "query --limit 0 'from range(100000)'", "query --format csv 'from range(100000)'"]
+)
+def test_a_reader_who_has_seen_enough_is_told_nothing(home: Home, arguments: str) -> None:
+    command = f"{sys.executable} -m retention_pipeline.cli {arguments} --home {home.root} | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (done.stderr, len(done.stdout.splitlines())) == ("", 1)
+
+
+def test_a_stopped_command_says_so(home: Home) -> None:
+    program = (
+        "import os, signal, sys, threading\n"
+        "from retention_pipeline.cli.app import main\n"
+        "threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
+        "main(['query', 'select count(*) from range(100000000000) a, range(1000) b', '--home', sys.argv[1]])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(home.root)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.strip()) == (130, "Stopped.")
+
+
+def test_check_names_a_segment_that_no_file_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "customers.csv").write_text("customer_id,country,size\nada,NL,large\n")
+    (tmp_path / "settings.yaml").write_text(
+        "business: {timezone: UTC, reporting_currency: EUR}\n"
+        "segments: [country, size, plann]\n"
+        "sources: {customers: {type: files, path: customers.csv}}\n"
+    )
+    _, err = answer(capsys, "check", "--home", str(tmp_path), code=1)
+    assert "no file of customers has a column plann" in " ".join(err.split())
+    assert "size:" not in err

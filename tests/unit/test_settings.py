@@ -19,6 +19,7 @@ from retention_pipeline.settings import (
 )
 
 BUSINESS = {"timezone": "Europe/Amsterdam", "reporting_currency": "EUR"}
+CUSTOMERS = {"customers": {"type": "files", "path": "c.csv"}}
 COMPANIES = Path(__file__).parents[3] / "shared" / "data" / "companies"
 
 
@@ -136,8 +137,8 @@ def test_a_secret_in_a_wrong_place_is_not_repeated_either(source: object) -> Non
 
 @pytest.mark.parametrize(("dimensions", "most"), [(3, 2_097_149), (5, 6_206), (8, 232)])
 def test_more_segment_values_than_a_profile_can_hold_are_refused(dimensions: int, most: int) -> None:
-    segments = [f"column {number}" for number in range(dimensions)]
-    content = {"business": BUSINESS, "sources": {}, "segments": segments}
+    segments = [f"column_{number}" for number in range(dimensions)]
+    content = {"business": BUSINESS, "sources": CUSTOMERS, "segments": segments}
     parse_settings(content | {"max_segment_values": most})
     with pytest.raises(SettingsError, match=f"max_segment_values: at most {most:,} with {dimensions} segments"):
         parse_settings(content | {"max_segment_values": most + 1})
@@ -145,7 +146,7 @@ def test_more_segment_values_than_a_profile_can_hold_are_refused(dimensions: int
 
 def test_more_segments_than_a_profile_can_hold_are_refused() -> None:
     with pytest.raises(SettingsError, match="segments: 40 are too many"):
-        parse_settings({"business": BUSINESS, "sources": {}, "segments": [str(number) for number in range(40)]})
+        parse_settings({"business": BUSINESS, "sources": CUSTOMERS, "segments": [f"c{number}" for number in range(40)]})
 
 
 def test_a_secret_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,3 +197,35 @@ def test_the_settings_of_the_companies_can_be_read() -> None:
         content = yaml.safe_load((company / "settings.yaml").read_text())
         assert list(content["sources"]) != []
         assert load_settings(Home(company)).business.timezone == content["business"]["timezone"]
+
+
+@pytest.mark.parametrize(
+    ("cron", "said"),
+    [
+        ("99 * * * *", "'99' is no minute (0 to 59)"),
+        ("0 2 * *", "write five fields"),
+        ("0 2 30-2 * *", "'30-2' is no day of the month"),
+        ("0 2 * * */0", "'*/0' is no day of the week"),
+        ("tonight at two o'clock please", "no minute"),
+    ],
+)
+def test_a_schedule_that_no_daemon_could_keep_is_refused(cron: str, said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_settings({"business": BUSINESS, "schedule": {"cron": cron}})
+    assert str(caught.value).startswith("schedule.cron: ") and said in str(caught.value)
+
+
+@pytest.mark.parametrize("cron", ["0 2 * * *", "*/15 1-5,22 1,15 jan-mar mon-fri", "@daily", "30 3 L * 7"])
+def test_schedules_of_every_form_are_accepted(cron: str) -> None:
+    assert parse_settings({"business": BUSINESS, "schedule": {"cron": cron}}).schedule.cron == cron
+
+
+def test_segments_that_can_be_no_column_are_all_refused_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_settings({"business": BUSINESS, "sources": CUSTOMERS, "segments": ["plan", "home town", "order", "size"]})
+    assert [line.split("'")[1] for line in str(caught.value).splitlines()] == ["home town", "order"]
+
+
+def test_a_segment_that_is_misspelt_is_refused_where_no_customers_could_have_it() -> None:
+    with pytest.raises(SettingsError, match=r"segments: there is no dimension 'plann' \(there are country, "):
+        parse_settings({"business": BUSINESS, "segments": ["plann"]})

@@ -5,9 +5,9 @@ from rich.console import Console
 from retention_pipeline.cli.printing import print_left_out
 
 
-def printed(refused: list[tuple[str, str]], quarantined: int, has_figures: bool) -> str:
+def printed(refused: list[tuple[str, str]], tonight: int, has_figures: bool, earlier: int = 0) -> str:
     console = Console(record=True, width=80)
-    print_left_out(console, refused, quarantined, has_figures, raw_file="shop/warehouse/raw.duckdb")
+    print_left_out(console, refused, tonight, earlier, has_figures, where='retention query "from quarantine"')
     return console.export_text()
 
 
@@ -23,10 +23,14 @@ def test_a_refused_file_is_named_with_its_reason() -> None:
 
 def test_refused_rows_and_the_want_of_any_figure_are_said() -> None:
     text = printed([], 1_234, False)
-    assert "1,234 refused rows: retention status says why" in text
-    assert "raw.quarantine in shop/warehouse/raw.duckdb" in text
+    assert "1,234 refused rows\n" in text
+    assert 'why: retention status; all with file and line: retention query "from quarantine"' in text
     assert "No order or subscription of a customer counts before this day: no figure." in text
 
 
 def test_one_refused_row_is_one_row() -> None:
-    assert "  1 refused row: " in printed([], 1, True)
+    assert "  1 refused row\n" in printed([], 1, True)
+
+
+def test_rows_that_were_refused_before_and_still_miss_are_said_in_every_run() -> None:
+    assert "  3 refused rows of earlier loads\n" in printed([], 0, True, earlier=3)

@@ -17,6 +17,7 @@ import duckdb
 from retention_pipeline.orchestration.workspace import Workspace
 from retention_pipeline.publish.recovery import recover
 from retention_pipeline.run import steps
+from retention_pipeline.run.day import check_day
 from retention_pipeline.run.lock import HomeIsBusy, writer_lock
 from retention_pipeline.run.records import Run
 from retention_pipeline.run.state import PipelineState, read_state
@@ -78,6 +79,7 @@ class Night:
     assembly: Assembly
     command: str
     is_backfill: bool = False
+    allow_future: bool = False
     settings_problem: SettingsError | None = None
     progress: Progress | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -113,6 +115,8 @@ class Night:
         if self.settings_problem is not None:
             raise self.settings_problem
         check_selection(self.dagster_run, self.needed)
+        today = business_day(self.settings, self.clock())
+        check_day(self.as_of, today=today, allow_future=self.allow_future or self.is_backfill)
         self.held.enter_context(writer_lock(self.home))
         now = self.clock().astimezone(UTC).replace(tzinfo=None)
         self.run = steps.begin_run(
@@ -160,6 +164,7 @@ def night_resource(
                 is_required=False,
                 description="The business day before which things count, YYYY-MM-DD; default: today",
             ),
+            "allow_future": dg.Field(bool, default_value=False, description="Also for an as_of after today"),
             "full_refresh": dg.Field(bool, default_value=False, description="Compute every sum anew from raw"),
         },
     )
@@ -179,6 +184,7 @@ def night_resource(
             settings=work.settings,
             as_of=as_of,
             full_refresh=context.resource_config["full_refresh"],
+            allow_future=context.resource_config["allow_future"],
             months=asked_months(dagster_run.tags),
             dagster_run=dagster_run,
             needed=needed,
