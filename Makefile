@@ -1,5 +1,8 @@
 # make run    fresh clone to figures: environment, a made-up company, its whole history, last month's KPIs
-# make test   everything that CI runs
+# make check  lint, types and the unit tests
+# make test   everything deterministic
+# make proof-short   the random tests in their short edition; CI runs `make test` and this
+# make proof  the random tests at length, from a seed that is printed (RETENTION_SEED sets it; hours)
 # make kills  SIGKILL at every step and at 50 random moments of nights on a million orders (about an hour)
 # make bench SIZE=10m   measure the pipeline (1m, 10m or 100m orders) against two baselines
 # make bench-ingest SIZE=10m   measure ingestion (100k, 1m or 10m rows) against bare DuckDB and bare COPY
@@ -13,7 +16,7 @@ SIZE ?= 1m
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types kills bench clean distclean
+.PHONY: help install run check test proof proof-short lint types kills bench clean distclean
 
 help:
 	@sed -n 's/^# \(make.*\)/  \1/p' Makefile
@@ -52,6 +55,18 @@ run: $(INSTALLED)
 test: lint types $(INSTALLED)
 	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
+check: lint types $(INSTALLED)
+	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile tests/unit
+
+proof-short: $(INSTALLED)
+	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder -m proof
+
+proof: $(INSTALLED)
+	@seed=$${RETENTION_SEED:-$$(date +%s)}; echo "RETENTION_SEED=$$seed"; \
+	RETENTION_SEED=$$seed RETENTION_KILLS_SEED=$$seed RETENTION_RANDOM_COMPANIES=200 RETENTION_RANDOM_NIGHTS=30 \
+	RETENTION_RANDOM_HISTORIES=200 RETENTION_RANDOM_RUNS=5 RETENTION_MUTATED_FILES_AT_LENGTH=10000 \
+	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder -m proof -v
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -67,7 +82,7 @@ types: $(INSTALLED)
 
 kills: $(INSTALLED)
 	RETENTION_KILLS_ORDERS=1000000 RETENTION_KILLS_PER_STEP=3 RETENTION_RANDOM_KILLS=50 RETENTION_FIRST_RUN_KILLS=5 \
-	RETENTION_SECONDS_BETWEEN_LOOKS=0.25 $(BIN)/pytest -s tests/kills
+	RETENTION_SECONDS_BETWEEN_LOOKS=0.25 $(BIN)/pytest -s -m "" tests/kills
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.run --size $(SIZE)

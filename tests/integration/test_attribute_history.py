@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
-from published_cells import published_cells, run_home
+from support.published_cells import published_cells, run_home
 
 STORY = Path(__file__).parent.parent / "golden" / "attribute_history"
 NIGHTS = ("2024-02-10", "2024-02-20", "2024-03-02", "2024-03-05")

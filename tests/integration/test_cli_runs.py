@@ -9,7 +9,7 @@ import time
 
 import dagster as dg
 import pytest
-from small_shop import AS_OF, LATE_ORDER, deliver, open_shop
+from support.small_shop import AS_OF, LATE_ORDER, deliver, open_shop
 
 from retention_pipeline.run.lock import writer_lock
 from retention_pipeline.settings import Home

@@ -1,4 +1,4 @@
-"""Companies whose figures were computed elsewhere: each runs through its settings as they stand, cell by cell."""
+"""Companies whose figures were computed elsewhere: each is computed with its settings as they stand, cell by cell."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import duckdb
 import pytest
 from oracle.comparison import differences
 from oracle.folders import COHORT_COLUMNS, COHORT_KEY, COMPANIES, KPI_COLUMNS, KPI_KEY, cells, read_folder
-from published_cells import published_cells, run_home
+from support.computed_home import compute_home
+from support.published_cells import published_cells
 
 FOLDERS = sorted(path for path in COMPANIES.glob("*") if path.is_dir())
 
@@ -20,7 +21,7 @@ def test_a_company_gives_every_expected_figure_and_cohort_cell_and_no_other(fold
     root = tmp_path / "home"
     shutil.copytree(folder, root, ignore=shutil.ignore_patterns("expected_*"))
     _, _, as_of = read_folder(folder)
-    run_home(root, as_of)
+    compute_home(root, as_of)
     kpis, cohorts = published_cells(root)
     expected_kpis = cells(duckdb.read_parquet(str(folder / "expected_kpis.parquet")), KPI_KEY, KPI_COLUMNS)
     expected_cohorts = cells(duckdb.read_parquet(str(folder / "expected_cohorts.parquet")), COHORT_KEY, COHORT_COLUMNS)

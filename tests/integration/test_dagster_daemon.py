@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
-from small_shop import open_shop
+from support.small_shop import open_shop
 
 from retention_pipeline.orchestration.instance import prepare_storage
 from retention_pipeline.settings import Home

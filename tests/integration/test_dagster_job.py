@@ -8,7 +8,7 @@ import dagster as dg
 import duckdb
 import pytest
 from dagster import DagsterEventType
-from small_shop import AS_OF, LATE_ORDER, MONTHS, deliver, open_shop
+from support.small_shop import AS_OF, LATE_ORDER, MONTHS, deliver, open_shop
 
 from retention_pipeline.ingest import IngestError
 from retention_pipeline.kpis.violation import Violation

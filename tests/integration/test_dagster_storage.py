@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
-from small_shop import open_shop
+from support.small_shop import open_shop
 
 from retention_pipeline.cli import homes
 from retention_pipeline.orchestration import instance

@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from small_shop import AS_OF, open_shop
+from support.small_shop import AS_OF, open_shop
 
 from retention_pipeline.run import operations
 from retention_pipeline.run.steps import run

@@ -16,12 +16,15 @@ from typing import Any
 
 import pytest
 import yaml
+from support.sizes import SEED as SEED_OF_RUN
 
 from retention_pipeline.ingest import ingest
 from retention_pipeline.settings import Home, load_settings
 from retention_pipeline.warehouse import opened_raw
 
-SEED = 7
+SEED = 7 + SEED_OF_RUN
+
+pytestmark = pytest.mark.proof
 ROWS, ROWS_OF_A_FILE = 100_000, 5_000
 COLUMNS = ["order_id", "customer_id", "ordered_at", "amount", "currency", "status", "channel"]
 BYTES = [

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.sizes import SEED as SEED_OF_RUN
 
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.ingest import file_night, ingest
@@ -20,7 +21,9 @@ from retention_pipeline.settings import Home, load_settings
 from retention_pipeline.warehouse import opened_raw
 
 NOW = datetime(2024, 5, 1, 3)
-SEED = 20240501
+SEED = 20240501 + SEED_OF_RUN
+
+pytestmark = pytest.mark.proof
 CHILD = """
 import sys
 from datetime import datetime

@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from small_shop import AS_OF, LATE_ORDER, deliver, open_shop
+from support.small_shop import AS_OF, LATE_ORDER, deliver, open_shop
 
 from retention_pipeline.freshness.sources import NotFresh
 from retention_pipeline.orchestration.launch import Launched, launch

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 import yaml
 from nights.test_nights_through_the_pipeline import differences
-from published_cells import run_home
+from support.published_cells import run_home
 
 from retention_pipeline.run.operations import backfill
 from retention_pipeline.run.steps import begin_run, ingest_step

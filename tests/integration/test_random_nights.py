@@ -5,34 +5,38 @@ RETENTION_RANDOM_NIGHTS says how many histories to try. An example is reproduced
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from random import Random
 
-from hypothesis import HealthCheck, Phase, given, settings
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from oracle.answers import expected_cohorts, expected_kpis, kpi_cells, read_company
 from oracle.companies import MadeCompany, made_company, write_delivery, write_home
 from oracle.comparison import differences
 from oracle.nights import made_nights, rows_known
-from published_cells import published_cells, run_home
+from support.published_cells import published_cells, run_home
+from support.sizes import SEED, size
 
-EXAMPLES = int(os.environ.get("RETENTION_RANDOM_NIGHTS", "1"))
+EXAMPLES = size("RETENTION_RANDOM_NIGHTS")
+
+pytestmark = pytest.mark.proof
 
 
+@seed(SEED)
 @settings(
     max_examples=EXAMPLES,
-    derandomize=True,
+    derandomize=SEED == 0,
     database=None,
     deadline=None,
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
-@given(seed=st.integers(min_value=1, max_value=2**32 - 1))
-def test_after_every_night_the_cells_are_those_of_the_oracle(seed: int) -> None:
-    company = made_company(Random(seed), customers=20)
-    nights = made_nights(Random(seed + 1), company, count=4)
+@given(example=st.integers(min_value=1, max_value=2**32 - 1))
+def test_after_every_night_the_cells_are_those_of_the_oracle(example: int) -> None:
+    company = made_company(Random(example), customers=20)
+    nights = made_nights(Random(example + 1), company, count=4)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "home"
         write_home(MadeCompany({}, company.settings, company.as_of), root)
@@ -45,4 +49,4 @@ def test_after_every_night_the_cells_are_those_of_the_oracle(seed: int) -> None:
                 differences(kpi_cells(expected_kpis(expected)), kpis),
                 differences(expected_cohorts(expected), cohorts),
             ]
-            assert not any(problems), "\n".join([f"seed {seed}, night {number} ({night.as_of})", *problems])
+            assert not any(problems), "\n".join([f"seed {example}, night {number} ({night.as_of})", *problems])

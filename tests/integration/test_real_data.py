@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from datetime import date, datetime, time
+from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import duckdb
 import pandas as pd
 import pytest
+from support.computed_home import compute_home
 
-from retention_pipeline.run import steps
-from retention_pipeline.settings import Home, load_settings
+from retention_pipeline.settings import Home
 
 REPOSITORY = Path(__file__).parents[2]
 DATA = REPOSITORY.parent / "shared" / "data"
@@ -31,15 +31,12 @@ Figures = Callable[..., pd.Series]
 
 
 def run_home(name: str, dataset: str, file: Path, as_of: date, folder: Path) -> Path:
-    """Run tests/real_data/<name>/settings.yaml on one file; returns the published warehouse file."""
+    """Run tests/real_data/<name>/settings.yaml on one file; returns the file with its figures."""
     home = Home(folder)
     shutil.copy(REPOSITORY / "tests" / "real_data" / name / "settings.yaml", home.settings_file)
     (folder / "landing" / dataset).mkdir(parents=True)
     shutil.copy(file, folder / "landing" / dataset)
-    result = steps.run(home, load_settings(home), as_of, now=datetime.combine(as_of, time(2)))
-    assert not result.refused
-    assert sum(load.bad for load in result.loads) == 0
-    return home.current
+    return compute_home(folder, as_of)
 
 
 def figures_of(warehouse: Path) -> Figures:

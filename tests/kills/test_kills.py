@@ -33,6 +33,7 @@ ORDERS = int(os.environ.get("RETENTION_KILLS_ORDERS", "4000"))
 PER_STEP = int(os.environ.get("RETENTION_KILLS_PER_STEP", "1"))
 AT_RANDOM = int(os.environ.get("RETENTION_RANDOM_KILLS", "2"))
 IN_FIRST_RUNS = int(os.environ.get("RETENTION_FIRST_RUN_KILLS", "0"))
+pytestmark = pytest.mark.proof
 SEED = int(os.environ.get("RETENTION_KILLS_SEED", "20250102"))
 SECONDS_BETWEEN_LOOKS = float(os.environ.get("RETENTION_SECONDS_BETWEEN_LOOKS", "1"))
 IN_A_ROW = 5

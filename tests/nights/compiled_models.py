@@ -17,8 +17,8 @@ from oracle.made_activity import MAU_DAYS
 
 from retention_pipeline.settings import Settings
 from retention_pipeline.transform.arguments import dbt_vars
-from retention_pipeline.transform.build import close_connections, environment
-from retention_pipeline.transform.manifest import PROJECT, manifest_json, manifest_object
+from retention_pipeline.transform.build import close_connections, environment, invoke
+from retention_pipeline.transform.manifest import PROJECT, manifest_json
 from retention_pipeline.transform.selection import absent_models, excluded_nodes
 
 AS_OF = date(2199, 1, 7)
@@ -66,12 +66,12 @@ class CompiledModels:
 def compile_models(settings: Settings, folder: Path) -> CompiledModels:
     """Compile the project under these settings; `folder` takes dbt's files."""
     folder.mkdir(parents=True, exist_ok=True)
-    return CompiledModels(_compiled(settings, folder, night=False), _compiled(settings, folder, night=True))
+    return CompiledModels(compiled(settings, folder, night=False), compiled(settings, folder, night=True))
 
 
-def _compiled(settings: Settings, folder: Path, *, night: bool) -> list[Model]:
-    from dbt.cli.main import dbtRunner
-
+def compiled(settings: Settings, folder: Path, *, night: bool) -> list[Model]:
+    """The models of a night or of a full refresh, in order of dependence."""
+    folder.mkdir(parents=True, exist_ok=True)
     project = manifest_json()
     absent = absent_models(project, settings.connected_datasets)
     excluded = excluded_nodes(project, absent)
@@ -101,10 +101,10 @@ def _compiled(settings: Settings, folder: Path, *, night: bool) -> list[Model]:
     arguments += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs"), "--log-level", "none"]
     arguments += ["--select", "path:models", "--no-version-check"]
     arguments += ["--exclude", *excluded] if excluded else []
-    manifest = manifest_object()
-    manifest.build_flat_graph()
-    with environment(files):
-        result = dbtRunner(manifest=manifest).invoke(arguments)
+    try:
+        with environment(files):
+            result = invoke(PROJECT, arguments)
+    finally:
         close_connections()
     assert result.success, result.exception or [r.message for r in result.result.results if r.status == "error"]
     nodes = {r.node.unique_id: r.node for r in result.result.results if r.node.resource_type == "model"}

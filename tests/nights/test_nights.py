@@ -17,6 +17,7 @@ import duckdb
 import pytest
 from oracle.companies import MadeCompany, made_company
 from oracle.nights import Night, made_nights, rows_in_force
+from support.sizes import SEED, size
 
 from nights.compiled_models import CompiledModels, compile_models
 from nights.nasty_rows import add_behaviour, make_nasty
@@ -25,7 +26,7 @@ from nights.warehouse_in_memory import Warehouse
 from retention_pipeline.settings import Settings
 from retention_pipeline.transform.manifest import manifest_json
 
-HISTORIES = int(os.environ.get("RETENTION_RANDOM_HISTORIES", "1"))
+HISTORIES = size("RETENTION_RANDOM_HISTORIES")
 COMPARED_EVERY = int(os.environ.get("RETENTION_COMPARED_EVERY", "5"))
 NIGHTS = 20
 # Numbers of values and of profiles are keys of the warehouse's own; what they stand for is compared in every sum.
@@ -162,12 +163,14 @@ def _difference(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("seed", range(HISTORIES))
+@pytest.mark.proof
+@pytest.mark.parametrize("seed", range(SEED, SEED + HISTORIES))
 def test_every_night_ends_where_a_full_refresh_would(seed: int, tmp_path: Path) -> None:
     problems = play(Random(seed), tmp_path)
     assert not problems, "\n".join([f"seed {seed}", *problems])
 
 
+@pytest.mark.proof
 def test_nights_agree_where_customers_tell_the_present_alone(tmp_path: Path) -> None:
     """Their history follows from replaced versions; few companies of the histories above are like that."""
     seeds = (seed for seed in count() if tells_the_present_alone(made_company(Random(seed), customers=25, days=500)))
@@ -211,6 +214,7 @@ def test_columns_that_a_yml_lists_are_those_that_are_built(tmp_path: Path) -> No
     assert "int_purchase_days" in listed and "int_purchase_days" in built
 
 
+@pytest.mark.proof
 def test_without_the_customers_who_are_due_nights_go_wrong(tmp_path: Path) -> None:
     assert any(
         play(Random(seed), tmp_path / str(seed), nights=4, without_due=True, compared_every=2) for seed in range(3)

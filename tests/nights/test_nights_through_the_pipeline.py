@@ -5,7 +5,6 @@ Fewer histories than test_nights plays, as every run takes seconds; RETENTION_RA
 
 from __future__ import annotations
 
-import os
 import shutil
 from datetime import date, datetime
 from pathlib import Path
@@ -15,13 +14,17 @@ import duckdb
 import pytest
 from oracle.companies import made_company, write_delivery, write_home
 from oracle.nights import made_nights
+from support.sizes import SEED, size
 
 from nights.test_nights import OWN_KEYS
 from retention_pipeline.run.operations import backfill
 from retention_pipeline.run.steps import run
 from retention_pipeline.settings import Home, load_settings
 
-HISTORIES = int(os.environ.get("RETENTION_RANDOM_RUNS", "1"))
+HISTORIES = size("RETENTION_RANDOM_RUNS")
+
+pytestmark = pytest.mark.proof
+
 NIGHTS = 4
 OF_THE_RUN = {"as_of", "computed_at", "run_id"}
 NOT_OF_FIGURES = {
@@ -73,7 +76,7 @@ def differences(one: Path, other: Path) -> list[str]:
     return found
 
 
-@pytest.fixture(scope="module", params=range(HISTORIES))
+@pytest.fixture(scope="module", params=range(SEED, SEED + HISTORIES))
 def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Home:
     return night_home(1000 + request.param, tmp_path_factory.mktemp("nights") / "home")
 

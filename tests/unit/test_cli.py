@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from published_sample import make_published
+from support.published_sample import make_published
 
 from retention_pipeline.cli.app import main
 from retention_pipeline.settings import Home

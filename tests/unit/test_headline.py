@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
-from published_sample import AS_OF, make_published
 from rich.console import Console
+from support.published_sample import AS_OF, make_published
 
 from retention_pipeline.cli.print_headline import print_headline
 from retention_pipeline.read.headline import Headline, as_markdown, read_headline

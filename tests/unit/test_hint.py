@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from published_sample import AS_OF, make_published
+from support.published_sample import AS_OF, make_published
 
 from retention_pipeline.read.headline import Headline, read_headline
 from retention_pipeline.read.hint import hint_for_old_data

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from shop_database import TABLE, Shop
+from support.shop_database import TABLE, Shop
 
 from retention_pipeline.ingest import postgres_night
 from retention_pipeline.settings import Home

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
-from shop_database import Shop
+from support.shop_database import Shop
 
 from retention_pipeline.ingest import postgres
 

@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from shop_database import Shop
+from support.shop_database import Shop
 
 from retention_pipeline.freshness.sources import SourceState, source_states
 from retention_pipeline.ingest import ingest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shop_database import Shop
+from support.shop_database import Shop
 
 
 def test_rows_older_than_the_last_pull_are_read_where_nothing_newer_was(shop: Shop) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from shop_database import Shop
+from support.shop_database import Shop
 
 from retention_pipeline.ingest import copy_stream, postgres, postgres_night
 

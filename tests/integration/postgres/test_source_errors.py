@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from shop_database import Shop
+from support.shop_database import Shop
 
 from retention_pipeline.cli.homes import _check_sources
 from retention_pipeline.settings import parse_settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from shop_database import Shop
+from support.shop_database import Shop
 
 from retention_pipeline.ingest import staging
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-import tiny_warehouse as tiny
-from tiny_runs import FIRST
+from support import tiny_warehouse as tiny
+from support.tiny_runs import FIRST
 
 from retention_pipeline.settings import Home
 

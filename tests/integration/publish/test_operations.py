@@ -5,8 +5,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-import tiny_warehouse as tiny
-from tiny_runs import APRIL, LATE, broken_copy, later, night
+from support import tiny_warehouse as tiny
+from support.tiny_runs import APRIL, LATE, broken_copy, later, night
 
 from retention_pipeline.publish import generations
 from retention_pipeline.publish.recovery import NoSuchGeneration

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-import tiny_warehouse as tiny
-from tiny_runs import APRIL, FIRST, LATE, broken_copy, night
+from support import tiny_warehouse as tiny
+from support.tiny_runs import APRIL, FIRST, LATE, broken_copy, night
 
 from retention_pipeline.audit import AuditError, Violation
 from retention_pipeline.publish import exports, generations

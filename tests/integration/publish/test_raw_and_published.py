@@ -6,8 +6,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-import tiny_warehouse as tiny
-from tiny_runs import LATE, night
+from support import tiny_warehouse as tiny
+from support.tiny_runs import LATE, night
 
 from retention_pipeline.publish.provenance import RawLacksLoads
 from retention_pipeline.read.published import open_published

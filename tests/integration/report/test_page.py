@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pytest
-from unit.published_sample import make_published
+from support.published_sample import make_published
 
 from retention_pipeline.report import render, write_report
 from retention_pipeline.report.page import NothingToReport, report_file

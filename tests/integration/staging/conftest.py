@@ -6,7 +6,7 @@ import json
 
 import duckdb
 import pytest
-from staged_rows import ZONE
+from support.staged_rows import ZONE
 
 from retention_pipeline.transform.build import close_connections, environment
 from retention_pipeline.transform.manifest import FILES, PROJECT, manifest_object

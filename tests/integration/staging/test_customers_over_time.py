@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from staged_rows import Row, deliver, load, source, staged
+from support.staged_rows import Row, deliver, load, source, staged
 
 from retention_pipeline.settings import Home
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from staged_rows import Row, deliver, in_order, lines_of, load, source, staged
+from support.staged_rows import Row, deliver, in_order, lines_of, load, source, staged
 
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.ingest import open_raw

@@ -3,7 +3,7 @@
 from datetime import date
 
 import pytest
-from hand_made import MONTHS, Warehouse, settings
+from support.hand_made import MONTHS, Warehouse, settings
 
 from retention_pipeline.kpis import validate_kpis
 from retention_pipeline.kpis.registry import IDENTITIES

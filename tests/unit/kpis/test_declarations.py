@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hand_made import KEY, Warehouse, settings
+from support.hand_made import KEY, Warehouse, settings
 
 from retention_pipeline.kpis import customers, look_backs, registry, validate_kpis
 from retention_pipeline.kpis.declaration import Family, Kpi, count, proportion, ratio

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hand_made import Warehouse, settings
+from support.hand_made import Warehouse, settings
 
 from retention_pipeline.kpis import validate_kpis
 

@@ -4,7 +4,7 @@ from datetime import date
 from math import sqrt
 
 import pytest
-from hand_made import Warehouse, one_month
+from support.hand_made import Warehouse, one_month
 
 JUNE = date(2023, 6, 1)
 

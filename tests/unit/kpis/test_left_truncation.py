@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 
 import pytest
-from hand_made import Warehouse
+from support.hand_made import Warehouse
 
 JUNE = date(2023, 6, 1)
 WINDOW = 90

@@ -3,7 +3,7 @@
 from datetime import date
 
 import pytest
-from hand_made import MONTHS, Warehouse
+from support.hand_made import MONTHS, Warehouse
 
 AS_OF = date(2023, 8, 1)
 JULY = date(2023, 7, 1)

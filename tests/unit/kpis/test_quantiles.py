@@ -5,7 +5,7 @@ from datetime import date
 
 import duckdb
 import pytest
-from hand_made import Warehouse
+from support.hand_made import Warehouse
 
 from retention_pipeline.kpis import histograms
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hand_made import Warehouse
+from support.hand_made import Warehouse
 
 from retention_pipeline.kpis.declaration import Kpi, proportion, settings_named
 from retention_pipeline.kpis.dictionary import dictionary

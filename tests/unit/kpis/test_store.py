@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from hand_made import MONTHS, Warehouse
+from support.hand_made import MONTHS, Warehouse
 
 AS_OF = date(2024, 1, 1)
 MARCH = date(2023, 3, 1)
