@@ -57,12 +57,14 @@ def add_behaviour(random: Random, company: MadeCompany, days: int) -> None:
     for dataset, makes in (("events", made_events), ("surveys", made_surveys)):
         if random.random() < 0.15:
             continue
-        source = {
-            "type": "files",
-            "path": f"landing/{dataset}/*.csv",
-            "timezone": random.choice(("UTC", "Asia/Kolkata")),
-        }
-        company.settings["sources"][dataset] = source
-        company.rows[dataset] = makes(random, Clock(random, business["timezone"], source["timezone"]), ids, first, last)
+        if dataset not in company.rows:
+            source = {
+                "type": "files",
+                "path": f"landing/{dataset}/*.csv",
+                "timezone": random.choice(("UTC", "Asia/Kolkata")),
+            }
+            clock = Clock(random, business["timezone"], source["timezone"])
+            company.settings["sources"][dataset] = source
+            company.rows[dataset] = makes(random, clock, ids, first, last)
         if random.random() < 0.7:
             company.settings.setdefault("segments", ["country", "plan"]).append(dimensions[dataset])

@@ -15,7 +15,7 @@ from oracle.nights import KEYS
 
 from retention_pipeline.ingest.schema import create_tables
 
-OWNED = ("orders", "subscriptions", "customers", "customer_aliases", "events", "surveys")
+OWNED = tuple(dataset for dataset in KEYS if dataset != "fx_rates")
 
 
 def open_raw_in_memory() -> duckdb.DuckDBPyConnection:

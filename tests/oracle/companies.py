@@ -16,6 +16,7 @@ import yaml
 
 from oracle.business_days import WEEKDAYS
 from oracle.made_customers import made_aliases, made_customers, made_rates, without_dates
+from oracle.made_further import FURTHER, made_further, made_further_settings
 from oracle.made_orders import made_orders
 from oracle.made_subscriptions import made_subscriptions
 from oracle.made_times import Clock
@@ -41,14 +42,21 @@ class MadeCompany:
     as_of: date
 
 
-def made_company(random: Random, customers: int = 15, days: int = 700) -> MadeCompany:
-    """A company of so many customers whose facts spread over so many days, and as_of somewhere in their last third."""
+def made_company(random: Random, customers: int = 15, days: int = 700, *, further: bool = False) -> MadeCompany:
+    """A company of so many customers whose facts spread over so many days, and as_of somewhere in their last third.
+    `further`: also payments, surveys, e-mail and tickets.
+    """
     first = date(2022, 1, 1) + timedelta(days=random.randrange(365))
     last = first + timedelta(days=days)
     as_of = first + timedelta(days=random.randrange(days // 2, days))
     if random.random() < 0.3:
         as_of = as_of.replace(day=1)
     settings = made_settings(random, first, as_of)
+    if further:
+        settings["business"] |= made_further_settings(random)
+        for dataset in FURTHER:
+            if random.random() < 0.8:
+                settings["sources"][dataset] = made_source(random, dataset, settings["business"]["timezone"])
     business = settings["business"]
     connected = settings["sources"]
     clocks = {name: Clock(random, business["timezone"], source["timezone"]) for name, source in connected.items()}
@@ -70,6 +78,9 @@ def made_company(random: Random, customers: int = 15, days: int = 700) -> MadeCo
         rows["customers"] = made_customers(random, clocks["customers"], ids, first, last)
         if random.random() < 0.4:
             rows["customers"] = without_dates(rows["customers"])
+    for dataset in FURTHER:
+        if dataset in connected:
+            rows[dataset] = made_further(random, dataset, clocks[dataset], ids, first, last)
     if foreign:
         # Refunds, terms and 12-month figures look at rates of days well outside of [first, last].
         since, until = first - timedelta(days=500), last + timedelta(days=500)
@@ -109,14 +120,7 @@ def made_settings(random: Random, first: date, as_of: date) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "business": business,
         "cohort_max_age": {grain: random.choice((2, 200)) for grain in ("week", "month", "quarter", "year")},
-        "sources": {
-            name: {
-                "type": "files",
-                "path": f"landing/{name}/*.csv",
-                "timezone": random.choice((zone, "UTC", "America/New_York")),
-            }
-            for name in (*datasets, *optional)
-        },
+        "sources": {name: made_source(random, name, zone) for name in (*datasets, *optional)},
     }
     if random.random() < 0.5:
         settings["history_start"] = (first + timedelta(days=random.randrange(-60, span * 3 // 4))).isoformat()
@@ -126,6 +130,15 @@ def made_settings(random: Random, first: date, as_of: date) -> dict[str, Any]:
             dimensions.append("size")
         settings["segments"] = random.sample(dimensions, random.randint(1, len(dimensions)))
     return settings
+
+
+def made_source(random: Random, dataset: str, zone: str) -> dict[str, Any]:
+    """The source of a dataset in a home folder."""
+    return {
+        "type": "files",
+        "path": f"landing/{dataset}/*.csv",
+        "timezone": random.choice((zone, "UTC", "America/New_York")),
+    }
 
 
 def write_home(company: MadeCompany, root: Path) -> None:

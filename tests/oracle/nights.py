@@ -22,14 +22,20 @@ KEYS = {
     "customer_aliases": ("alias_id",),
     "fx_rates": ("date", "currency"),
     "events": ("event_id",),
+    "payments": ("payment_id",),
     "surveys": ("response_id",),
+    "emails": ("message_id", "customer_id", "event", "occurred_at"),
+    "tickets": ("ticket_id",),
 }
 DATED_BY = {
     "orders": "ordered_at",
     "subscriptions": "started_at",
     "customers": "valid_from",
     "events": "occurred_at",
+    "payments": "attempted_at",
     "surveys": "responded_at",
+    "emails": "occurred_at",
+    "tickets": "opened_at",
 }
 Row = dict[str, str]
 
@@ -120,11 +126,28 @@ def earlier_version(random: Random, dataset: str, row: Row, names: list[str]) ->
             {"event": random.choice(("login", "ping"))},
             {"duration_seconds": "12.5"},
         ]
+    elif dataset == "payments":
+        changes = [
+            {"status": random.choice(("failed", "succeeded")), "failure_reason": "unclear"},
+            {"invoice_id": random.choice(("", "i1", "i2", row["payment_id"]))},
+            {"customer_id": random.choice([*names, ""])},
+            {"attempted_at": moved(row["attempted_at"], random.choice((-31, -1, 1, 31)))},
+        ]
     elif dataset == "surveys":
         changes = [
-            {"responded_at": moved(row["responded_at"], random.choice((-40, -1, 1, 35)))},
+            {"score": str(random.randint(0, int(row["scale_max"])))},
             {"customer_id": random.choice([*names, ""])},
-            {"score": "0"},
+            {"responded_at": moved(row["responded_at"], random.choice((-31, -1, 1, 31)))},
+            {"kind": "csat"},
+        ]
+    elif dataset == "emails":
+        changes = [{"is_machine": random.choice(("", "true", "false"))}]
+    elif dataset == "tickets":
+        changes = [
+            {"resolved_at": ""},
+            {"first_reply_at": "", "resolved_at": ""},
+            {"customer_id": random.choice([*names, ""])},
+            {"reason": "unclear"},
         ]
     else:
         changes = [{"rate_to_reporting": f"{float(row['rate_to_reporting']) * 1.1:.6f}"}]
