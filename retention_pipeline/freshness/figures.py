@@ -82,6 +82,10 @@ FURTHER_TABLES = (
     Figure("mrr_by_currency", "all", SUBSCRIPTIONS | RATES),
     Figure("mrr_by_plan", "all", SUBSCRIPTIONS | RATES, has_segments=False),
     Figure("mrr_movements", "all", SUBSCRIPTIONS | RATES, has_segments=False),
+    Figure("payment_failures", "all", frozenset({"payments"})),
+    Figure("tickets_by_reason", "all", frozenset({"tickets"})),
+    Figure("period_first_replies", "all", frozenset({"tickets"})),
+    Figure("period_resolutions", "all", frozenset({"tickets"})),
     Figure("order_exclusions", "all", ORDERS, has_segments=False),
 )
 

@@ -10,11 +10,20 @@ import hashlib
 import json
 from types import ModuleType
 
-from retention_pipeline.kpis import customers, lifetime_value, orders, subscriptions
+from retention_pipeline.kpis import (
+    customers,
+    emails,
+    lifetime_value,
+    orders,
+    payments,
+    subscriptions,
+    surveys,
+    tickets,
+)
 from retention_pipeline.kpis.declaration import FORMATS, Family, Kpi
 from retention_pipeline.kpis.identities import Identity
 
-MODULES: tuple[ModuleType, ...] = (customers, orders, subscriptions, lifetime_value)
+MODULES: tuple[ModuleType, ...] = (customers, orders, subscriptions, payments, lifetime_value, surveys, emails, tickets)
 FAMILIES: tuple[Family, ...] = tuple(module.FAMILY for module in MODULES if hasattr(module, "FAMILY"))
 KPIS: tuple[Kpi, ...] = tuple(kpi for module in MODULES for kpi in module.KPIS)
 BY_ID: dict[str, Kpi] = {kpi.id: kpi for kpi in KPIS}

@@ -20,6 +20,11 @@ VOCABULARY: dict[str, str] = {
     "MRR": "(Unit price × quantity − recurring discount) ÷ months in the billing interval, of counted phases; a "
     "monthly amount at "
     "every grain.",
+    "invoice": "All payment attempts with one invoice_id; an attempt without one is an invoice of its own. It belongs "
+    "to the day and the customer of its first attempt: the earliest by instant, ties by payment_id.",
+    "unit of e-mail": "A message at a customer, dated on the first day on which it was delivered (email_unit: sent: on "
+    "which it was sent, unless it bounced within the window). The window is that day and email_window_days more; what "
+    "a machine did counts only where it is said.",
     "active span": "A maximal interval of days on which a customer is active: basis order: each counted order "
     "opens [day, day + "
     "activity_window_days); basis subscription: days with a counted phase; basis any: the union of both.",
@@ -82,6 +87,10 @@ TABLES: dict[str, str] = {
     "mrr_by_plan": "One row per grain, period, plan: MRR at the close of phases of that plan.",
     "lost_by_reason": "One row per cell and end reason: lost customers of basis subscription; adds up to "
     "customers_lost.",
+    "payment_failures": "One row per grain, period, segment and failure reason of the first attempt: invoices whose "
+    "first attempt failed, and how many of them were recovered so far; adds up to the failures of "
+    "failed_payment_rate.",
+    "tickets_by_reason": "One row per grain, period, segment and reason: tickets opened; adds up to tickets_opened.",
     "order_exclusions": "One row per reason: orders that do not count, each under the first reason that applies of "
     "test, "
     "cancelled, pending, unattributed, negative, zero_value, fully_refunded.",

@@ -28,7 +28,7 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 STORIES = sorted(folder.name for folder in GOLDEN.iterdir() if (folder / "expected.csv").is_file())
 KEY = ("kpi", "grain", "period_start", "basis", "segment_dimension", "segment_value")
 FIGURES = ("value", "numerator", "denominator", "n")
-WITH_A_FACTOR = {"clv", "clv_subscription"}  # factors stay outside the numerator
+WITH_A_FACTOR = {"clv", "clv_subscription", "nps", "tickets_per_100_customers"}  # factors stay outside the numerator
 
 STATES = ("retained", "new", "reactivated", "lost", "transient", "joined", "active", "moved_in", "moved_out")
 MOVEMENTS = ("new", "expansion", "contraction", "churn", "reactivation")

@@ -1,4 +1,4 @@
-{#- tickets_per_100_customers also counts customers, and whom it counts has a row: a value with customers and without tickets has one, too. -#}
+{#- tickets_per_100_customers also looks at customers (customers_active, basis any), so that a value with customers and without tickets has a row, too. -#}
 {%- set counts = ['tickets_opened', 'tickets_resolved_48h', 'first_replies', 'resolutions', 'customers_known'] %}
 with own_cells as (
     {{ family_periods('int_ticket_flows', counts[:4]) }}
@@ -18,8 +18,7 @@ customers as (
         customers.grain,
         customers.period_start,
         customers.segment_dimension,
-        customers.segment_value,
-        customers.customers_active
+        customers.segment_value
     from {{ ref_if_built('period_customers') }} as customers
     inner join first_periods
         on customers.grain = first_periods.grain
@@ -35,9 +34,8 @@ select
     coalesce(own_cells.segment_dimension, customers.segment_dimension) as segment_dimension,
     coalesce(own_cells.segment_value, customers.segment_value) as segment_value,
 {%- for column in counts %}
-    coalesce(own_cells.{{ column }}, 0) as {{ column }},
+    coalesce(own_cells.{{ column }}, 0) as {{ column }}{{ ',' if not loop.last }}
 {%- endfor %}
-    coalesce(customers.customers_active, 0) as customers_active
 from own_cells
 full outer join customers
     on own_cells.grain = customers.grain

@@ -32,7 +32,12 @@ def company() -> Warehouse:
                 mrr_open=100, mrr_kept=85, mrr_kept_and_grown=95, mrr_cancelled=10, lost_voluntary=1, lost_unknown=2,
                 customers_open_12m=10, mrr_open_12m=50, mrr_kept_12m=40, mrr_kept_and_grown_12m=60,
             )  # fmt: skip
-    warehouse.compute(date(2024, 7, 1))
+            warehouse.put(
+                "period_surveys", month, segment,
+                survey_responses=12, nps_responses=10, nps_promoters=5, nps_detractors=2,
+            )  # fmt: skip
+            warehouse.put("period_emails", month, segment, emails_delivered=10, emails_opened=2, emails_opened_raw=4)
+    warehouse.compute(date(2024, 7, 1), datasets="orders subscriptions surveys emails")
     return warehouse
 
 
@@ -107,6 +112,15 @@ DAMAGES = {
     ),
     "repeat customers and one-time customers are together all buyers": (
         f"update retention_kpis set value = 0.5 where kpi = 'one_time_customer_rate' and {ONE_ROW}"
+    ),
+    "promoters, passives and detractors are together all answers": (
+        f"update retention_kpis set value = 0.4 where kpi = 'passive_share' and {ONE_ROW}"
+    ),
+    "the net promoter score is that of its shares": (
+        f"update retention_kpis set value = 31 where kpi = 'nps' and {ONE_ROW}"
+    ),
+    "what a person opened was opened": (
+        f"update retention_kpis set value = 0.5 where kpi = 'email_open_rate' and {ONE_ROW}"
     ),
     "who bought again within 60 days did so within 90 days": (
         f"update retention_kpis set numerator = 3 where kpi = 'repurchase_within_60d' and {ONE_ROW}"
