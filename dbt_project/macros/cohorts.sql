@@ -60,3 +60,14 @@
 {% macro shown_or_later(level, cohort_number, period_number) -%}
   {%- if level == 'week' -%} least({{ period_number }}, {{ cohort_number }} + {{ var('cohort_max_age')['week'] + 1 }}) {%- else -%} {{ period_number }} {%- endif -%}
 {%- endmacro %}
+
+{# With data_start, a first span that may have begun before it has no known age: subscriptions that are there on the first day, purchases whose window reaches back beyond it. #}
+{% macro life_is_whole(basis, first_date) -%}
+  {%- if not var('data_start') -%} true
+  {%- else -%}
+  (case
+    when {{ basis }} = 'subscription' {{ '' if has_dataset('orders') else "or " ~ basis ~ " = 'any'" }} then {{ first_date }} > {{ data_start() }}
+    else {{ first_date }} >= {{ add_days(data_start(), var('activity_window_days')) }}
+  end)
+  {%- endif -%}
+{%- endmacro %}

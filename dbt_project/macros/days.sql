@@ -139,6 +139,28 @@
   group by calendar_date
 {%- endmacro %}
 
+{# int_calendar with the start of the period before. #}
+{% macro calendar_with_previous() -%}
+  select
+      *,
+      case grain
+{%- for grain in grains() %}
+          when '{{ grain }}' then {{ period_start(grain, add_days('period_start', -1)) }}
+{%- endfor %}
+      end as previous_start
+  from {{ ref('int_calendar') }}
+{%- endmacro %}
+
+{# calendar_of_days with the starts of the periods before: week_previous, month_previous, … #}
+{% macro calendar_of_days_with_previous() -%}
+  select
+      *,
+{%- for grain in grains() %}
+      {{ period_start(grain, add_days(grain ~ '_start', -1)) }} as {{ grain }}_previous{{ ',' if not loop.last }}
+{%- endfor %}
+  from ({{ calendar_of_days() }}) as days
+{%- endmacro %}
+
 {# The day on which something of `day` reaches the look-back of 12 months: state at B - 12 months changes for boundaries B after it. #}
 {% macro twelve_months_after(day) -%}
   greatest({{ add_months(day, 12) }}, {{ add_days(add_months(add_days(day, 1), 12), -1) }})

@@ -122,8 +122,7 @@
 {%- for column, aggregate in measures.items() %}
 {%- if 'calendar.' in aggregate %}
 {%- for grain in grains() %}
-          {{ aggregate | replace('calendar.period_start', 'calendar_of_days.' ~ grain ~ '_start') | replace('calendar.close_date', 'calendar_of_days.' ~ grain ~ '_close')
-              | replace('calendar.previous_start', 'calendar_of_days.' ~ grain ~ '_previous') }} as {{ column }}_{{ grain }}{{ ',' if not loop.last }}
+          {{ of_grain(aggregate, grain) }} as {{ column }}_{{ grain }}{{ ',' if not loop.last }}
 {%- endfor %}{{ ',' if not loop.last }}
 {%- else %}
           {{ aggregate }} as {{ column }}{{ ',' if not loop.last }}
@@ -200,6 +199,12 @@
   )
 {%- endmacro %}
 
+{# What is said of a day's period in calendar, said of its period of one grain in calendar_of_days. #}
+{% macro of_grain(expression, grain) -%}
+  {{ return(expression | replace('calendar.period_start', 'calendar_of_days.' ~ grain ~ '_start') | replace('calendar.close_date', 'calendar_of_days.' ~ grain ~ '_close')
+    | replace('calendar.previous_start', 'calendar_of_days.' ~ grain ~ '_previous')) }}
+{%- endmacro %}
+
 {# Sums of a basis and, where a customer has only that basis, of `any` too. `sums` has basis, is_only_basis and `columns`. #}
 {% macro and_any(sums, columns) -%}
   select basis, {{ columns | join(', ') }} from {{ sums }}
@@ -271,4 +276,11 @@
 
 {% macro ratio(numerator, denominator) -%}
   case when {{ denominator }} = 0 then null else cast({{ numerator }} as double) / cast({{ denominator }} as double) end
+{%- endmacro %}
+
+{# The days of periods that are shown and whose opening, of a basis, data_start does not cut. #}
+{% macro calendar_of_whole_openings(basis) -%}
+  select * from {{ ref('int_calendar') }}
+  where {{ after_history_start() }}
+      and {{ cohort_is_whole("'" ~ basis ~ "'", 'period_start') }}
 {%- endmacro %}

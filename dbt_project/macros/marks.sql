@@ -4,6 +4,7 @@
 {%- set conditions = [
     ['int_purchase_days', falls_due('purchase_date')],
     ['int_purchase_days', falls_due('purchase_date', days_later=365)],
+    ['int_purchase_days', falls_due('loyal_until')],
     ['int_refunds', falls_due('refunded_date')],
     ['int_active_spans', falls_due('start_date')],
     ['int_active_spans', falls_due('end_date')],

@@ -4,13 +4,13 @@
 {% macro mrr_flow_columns() -%}
   {%- set columns = {} -%}
   {%- for name in [
-    'customers_known', 'customers_paying', 'customers_with_losses', 'customers_lost', 'lost_involuntary', 'lost_voluntary', 'lost_unknown',
+    'customers_known', 'customers_paying', 'customers_with_losses', 'customers_with_net_losses', 'customers_lost', 'lost_involuntary', 'lost_voluntary', 'lost_unknown',
     'renewals_due', 'renewals_pending', 'renewals_renewed', 'renewals_not_renewed', 'cancellations_requested'
   ] -%}
     {%- do columns.update({name: 'bigint'}) -%}
   {%- endfor -%}
   {%- for name in [
-    'mrr_new', 'mrr_expansion', 'mrr_contraction', 'mrr_churn', 'mrr_reactivation', 'mrr_not_kept', 'mrr_grown', 'mrr_cancelled',
+    'mrr_new', 'mrr_expansion', 'mrr_contraction', 'mrr_churn', 'mrr_reactivation', 'mrr_not_kept', 'mrr_grown', 'mrr_cancelled', 'home_mrr_new_net', 'home_mrr_reactivation_net',
     'renewal_mrr_due', 'renewal_mrr_renewed', 'home_mrr', 'home_list_mrr', 'mrr_moved'
   ] -%}
     {%- do columns.update({name: 'decimal(38, 6)'}) -%}
@@ -33,7 +33,9 @@
       min_by(is_paying_before, change_date) as is_paying_open,
       max_by(is_paying_after, change_date) as is_paying_close,
       sum(case when is_home then mrr_after - mrr_before else 0 end) as home_mrr,
-      sum(case when is_home then list_after - list_before else 0 end) as home_list_mrr
+      sum(case when is_home then list_after - list_before else 0 end) as home_list_mrr,
+      sum(case when is_home and next_change_date >= close_date then mrr_after else 0 end) as home_mrr_close,
+      max(case when is_first_change then 1 else 0 end) as is_new
   from (
       select
           changes.customer_key,
@@ -42,6 +44,7 @@
           changes.next_change_date,
           changes.is_paying_before,
           changes.is_paying_after,
+          changes.is_first_change,
           changes.mrr_before,
           changes.mrr_after,
           changes.list_before,

@@ -48,6 +48,7 @@
       orders.refund,
       coalesce(orders.refunded_date, orders.ordered_date) as refunded_date,
       orders.is_test,
+      orders.channel,
       orders.exclusion_reason,
       orders.load_id,
       fx_rates.rate
@@ -66,8 +67,15 @@
       customer_key,
       ordered_date,
       ordered_at,
+      channel,
       {{ order_money_to_reporting('amount - refund', 'currency', 'rate') }} as revenue
   from ({{ resolved_orders() }}) as resolved
   where exclusion_reason is null
       and {{ is_since_data_start('ordered_date') }}
 {%- endmacro %}
+
+{# Calendar months from a customer's first purchase day to a purchase day, in whole half years. #}
+{% macro half_years(first_date, day) -%} {{ int_div(months_between(first_date, day), 6) }} {%- endmacro %}
+
+{# Ranks of orders that are told apart; later ones are rank 11. #}
+{% macro order_ranks() -%} {{ return(10) }} {%- endmacro %}

@@ -77,7 +77,12 @@ class Figure:
 # Tables of figures beside the period tables of the families.
 FURTHER_TABLES = (
     *(Figure("cohort_retention", basis, datasets | RATES) for basis, datasets in OF_BASIS.items()),
+    *(Figure("survival_curves", basis, datasets) for basis, datasets in OF_BASIS.items()),
+    *(Figure("survival_left_out", basis, datasets) for basis, datasets in OF_BASIS.items()),
     Figure("period_purchase_gaps", "order", ORDERS),
+    Figure("order_value_by_rank", "all", ORDERS | RATES),
+    Figure("revenue_by_tenure", "all", ORDERS | RATES),
+    Figure("period_acquisition", "all", ORDERS | SUBSCRIPTIONS | frozenset({"acquisition_costs"}) | RATES),
     Figure("lost_by_reason", "all", SUBSCRIPTIONS),
     Figure("mrr_by_currency", "all", SUBSCRIPTIONS | RATES),
     Figure("mrr_by_plan", "all", SUBSCRIPTIONS | RATES, has_segments=False),

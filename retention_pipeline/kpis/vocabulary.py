@@ -82,6 +82,15 @@ TABLES: dict[str, str] = {
     "`revenue`: their order revenue, or their MRR at the close; `revenue_retention_rate` = revenue / revenue at "
     "age 0. An "
     "observed zero is 0; cells that start at or after as_of do not exist.",
+    "survival_curves": "One row per basis, segment and day t since the first active day, at as_of: Kaplan–Meier of the "
+    "days until a customer's first span ends (basis order: window included), censored where it goes on at as_of. "
+    "`survival` with its 95 % interval (log-log, Greenwood), `median`: the first day by which it is at most one half.",
+    "survival_left_out": "One row per basis and segment: customers in no curve, as their first span may have begun "
+    "before data_start.",
+    "order_value_by_rank": "One row per cell and rank: orders and revenue of the customers' first, second, … tenth "
+    "orders, and of later ones (11). Adds up to orders and order_revenue; none where data_start cuts the opening.",
+    "revenue_by_tenure": "One row per cell and half year of tenure: orders, revenue and customers by the whole half "
+    "years (calendar months) since their first purchase day. None where data_start cuts the opening.",
     "mrr_movements": "One row per customer, day and movement, in the reporting currency.",
     "mrr_by_currency": "One row per cell and native currency: MRR at the opening and at the close.",
     "mrr_by_plan": "One row per grain, period, plan: MRR at the close of phases of that plan.",

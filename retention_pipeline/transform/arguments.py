@@ -32,6 +32,7 @@ BUSINESS_VARS = (
     "fiscal_year_start",
     "activity_window_days",
     "count_zero_value",
+    "loyal_purchase_days",
     "count_past_due_days",
     "fx_max_age_days",
     "data_start",

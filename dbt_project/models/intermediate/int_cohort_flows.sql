@@ -9,6 +9,7 @@
 {%- set purchase_days = fact('int_purchase_days') %}
 with cohort_members as (
     select * from {{ fact('int_cohort_members') }}
+    where cohort_event = '{{ var("cohort_event") }}'
 ),
 
 spans as (

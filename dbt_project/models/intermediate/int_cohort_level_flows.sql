@@ -1,7 +1,8 @@
 {{ config(materialized='contributions', flow_keys=['grain', 'segment_dimension', 'segment_value', 'cohort_number', 'period_number', 'currency', 'mrr']) }}
 with cohort_members as (
     select * from {{ fact('int_cohort_members') }}
-    where basis = 'subscription'
+    where cohort_event = '{{ var("cohort_event") }}'
+        and basis = 'subscription'
 ),
 
 mrr_changes as (

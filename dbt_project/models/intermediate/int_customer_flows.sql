@@ -1,5 +1,5 @@
 {{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value']) }}
-{%- set counts = ['customers_new', 'customers_reactivated', 'customers_lost', 'customers_transient', 'customers_joined', 'churn_events'] %}
+{%- set counts = ['customers_new', 'customers_reactivated', 'customers_lost', 'customers_transient', 'customers_joined', 'customers_referred', 'churn_events'] %}
 with spans as (
     select * from {{ fact('int_active_spans') }}
 ),
@@ -15,6 +15,11 @@ profiles as (
 
 profile_values as (
     select * from {{ ref('int_profile_values') }}
+),
+
+referrals as (
+    select * from {{ fact('int_referrals') }}
+    where known_date < {{ as_of() }}
 ),
 
 {# Starts and ends of spans, each knowing by its neighbours whether it is the customer's first or last one in the period. #}
@@ -58,6 +63,7 @@ lone_boundaries as (
         case when is_start then 0 else 1 end as customers_lost,
         0 as customers_transient,
         case when is_first_ever then 1 else 0 end as customers_joined,
+        0 as customers_referred,
         case when is_start then 0 else 1 end as churn_events
     from boundaries
     where is_first_in_period and is_last_in_period
@@ -101,8 +107,20 @@ contributions as (
         is_active_at_opening * (1 - is_active_at_close) as customers_lost,
         (1 - is_active_at_opening) * (1 - is_active_at_close) as customers_transient,
         is_joining as customers_joined,
+        0 as customers_referred,
         churn_events
     from crowded_periods
+    union all
+    select
+        boundaries.basis,
+        boundaries.is_only_basis,
+        boundaries.customer_key,
+        boundaries.period_start,
+        {% for count in counts %}{{ 1 if count == 'customers_referred' else 0 }} as {{ count }}{{ ', ' if not loop.last }}{% endfor %}
+    from boundaries
+    inner join referrals
+        on boundaries.customer_key = referrals.customer_key
+    where boundaries.is_first_ever
 ),
 
 sums_of_basis as (

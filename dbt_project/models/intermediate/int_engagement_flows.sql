@@ -32,23 +32,11 @@ spans as (
 
 {# Starts of the periods before the period, which a returning customer was active in. #}
 calendar as (
-    select
-        *,
-        case grain
-{%- for grain in grains() %}
-            when '{{ grain }}' then {{ period_start(grain, add_days('period_start', -1)) }}
-{%- endfor %}
-        end as previous_start
-    from {{ ref('int_calendar') }}
+    {{ calendar_with_previous() }}
 ),
 
 calendar_of_days as (
-    select
-        *,
-{%- for grain in grains() %}
-        {{ period_start(grain, add_days(grain ~ '_start', -1)) }} as {{ grain }}_previous{{ ',' if not loop.last }}
-{%- endfor %}
-    from ({{ calendar_of_days() }}) as days
+    {{ calendar_of_days_with_previous() }}
 ),
 
 session_lengths as (

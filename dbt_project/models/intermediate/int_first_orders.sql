@@ -1,35 +1,39 @@
 {{ config(materialized='by_customer') }}
 with orders as (
-    {{ judged_orders() }}
+    {{ counted_orders() }}
 ),
 
-identities as (
-    select * from {{ ref('int_identities') }}
-),
-
-first_days as (
+{# What a purchase day does not tell: the channel of the first order, and the values of orders that share a day. #}
+days as (
     select * from {{ fact('int_purchase_days') }}
     where day_number = 1
+        or (orders > 1 and orders_before < {{ order_ranks() }})
 ),
 
 ranked as (
     select
-        first_days.customer_key,
-        first_days.purchase_date,
+        days.customer_key,
+        days.purchase_date,
         orders.channel,
-        row_number() over (partition by first_days.customer_key order by orders.order_id nulls last) as place
-    from orders
-    left join identities
-        on orders.customer_key = identities.alias_key
-    inner join first_days
-        on coalesce(identities.customer_key, orders.customer_key) = first_days.customer_key
-        and orders.ordered_at = first_days.first_ordered_at
-    where orders.exclusion_reason is null
+        orders.revenue,
+        days.orders_before + row_number() over (
+            partition by days.customer_key, days.purchase_date order by orders.ordered_at nulls last, orders.order_id nulls last
+        ) as order_rank
+    from days
+    inner join orders
+        on days.customer_key = orders.customer_key
+        and days.purchase_date = orders.ordered_date
 )
 
 select
     customer_key,
     purchase_date as ordered_date,
-    channel
+    cast(least(order_rank, {{ order_ranks() + 1 }}) as integer) as order_rank,
+    max(case when order_rank = 1 then channel end) as channel,
+    cast(count(*) as bigint) as orders,
+    cast(sum(revenue) as decimal(18, 2)) as revenue
 from ranked
-where place = 1
+group by
+    customer_key,
+    purchase_date,
+    least(order_rank, {{ order_ranks() + 1 }})

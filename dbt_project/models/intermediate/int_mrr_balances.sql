@@ -2,7 +2,7 @@
 {%- set money = 'decimal(38, 6)' -%}
 {%- set home = "'" ~ var('reporting_currency') ~ "'" -%}
 {%- set year_columns = {'customers_open_12m': 'bigint', 'mrr_open_12m': money, 'mrr_kept_12m': money, 'mrr_kept_and_grown_12m': money} -%}
-{%- set level_columns = {'mrr': money, 'list_mrr': money, 'native_mrr': money, 'native_flow': money} -%}
+{%- set level_columns = {'mrr': money, 'list_mrr': money, 'native_mrr': money, 'native_flow': money, 'mrr_new_net': money, 'mrr_reactivation_net': money} -%}
 with periods as (
     select * from {{ ref('int_periods') }}
     where grain = {{ this_grain() }}
@@ -51,7 +51,9 @@ level_balances as (
         sum({{ mrr_to_reporting('level_counts.mrr', 'level_counts.currency', 'fx_rates.rate') }} * level_counts.customers) as mrr,
         sum({{ mrr_to_reporting('level_counts.list_mrr', 'level_counts.currency', 'fx_rates.rate') }} * level_counts.customers) as list_mrr,
         sum(level_counts.mrr * level_counts.customers) as native_mrr,
-        cast(0 as {{ money }}) as native_flow
+        cast(0 as {{ money }}) as native_flow,
+        cast(0 as {{ money }}) as mrr_new_net,
+        cast(0 as {{ money }}) as mrr_reactivation_net
     from level_counts
     inner join periods
         on periods.period_start >= level_counts.from_period
@@ -72,12 +74,37 @@ level_balances as (
         cast(0 as {{ money }}) as mrr,
         cast(0 as {{ money }}) as list_mrr,
         cast(0 as {{ money }}) as native_mrr,
-        sum(mrr * (customers - moved_customers)) as native_flow
+        sum(mrr * (customers - moved_customers)) as native_flow,
+        cast(0 as {{ money }}) as mrr_new_net,
+        cast(0 as {{ money }}) as mrr_reactivation_net
     from level_flows
     group by
         period_start,
         profile_key,
         currency
+    union all
+    select
+        level_flows.period_start,
+        level_flows.profile_key,
+        level_flows.currency,
+        cast(0 as {{ money }}) as mrr,
+        cast(0 as {{ money }}) as list_mrr,
+        cast(0 as {{ money }}) as native_mrr,
+        cast(0 as {{ money }}) as native_flow,
+        sum({{ mrr_to_reporting('level_flows.mrr', 'level_flows.currency', 'fx_rates.rate') }} * level_flows.new_customers) as mrr_new_net,
+        sum({{ mrr_to_reporting('level_flows.mrr', 'level_flows.currency', 'fx_rates.rate') }} * level_flows.reactivated_customers) as mrr_reactivation_net
+    from level_flows
+    inner join periods
+        on level_flows.period_start = periods.period_start
+    left join fx_rates
+        on level_flows.currency = fx_rates.currency
+        and fx_rates.rate_date = {{ add_days('periods.close_date', -1) }}
+    where level_flows.new_customers <> 0
+        or level_flows.reactivated_customers <> 0
+    group by
+        level_flows.period_start,
+        level_flows.profile_key,
+        level_flows.currency
 ),
 
 level_segments as (
@@ -222,7 +249,7 @@ balances as (
         segment_dimension,
         segment_value,
         currency,
-        {{ only(level_columns, {'mrr': 'mrr', 'list_mrr': 'list_mrr', 'native_mrr': 'native_mrr', 'native_flow': 'native_flow'}) }},
+        {{ level_columns | join(',\n        ') }},
         {{ only(year_columns, {}) }}
     from level_segments
     union all

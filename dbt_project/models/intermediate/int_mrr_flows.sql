@@ -108,6 +108,9 @@ contributions as (
             'mrr_not_kept': 'greatest(mrr_open - mrr_close, 0)',
             'mrr_grown': 'case when is_paying_open then mrr_close - mrr_open else 0 end',
             'mrr_cancelled': 'case when is_paying_close then 0 else mrr_open end',
+            'customers_with_net_losses': 'case when mrr_open > mrr_close then 1 else 0 end',
+            'home_mrr_new_net': 'case when is_paying_open then 0 else is_new * home_mrr_close end',
+            'home_mrr_reactivation_net': 'case when is_paying_open then 0 else (1 - is_new) * home_mrr_close end',
             'home_mrr': 'home_mrr',
             'home_list_mrr': 'home_list_mrr'
         }) }}

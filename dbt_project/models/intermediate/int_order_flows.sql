@@ -1,13 +1,13 @@
 {{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value']) }}
 {%- set horizons = [30, 60, 90, 180, 365] %}
-{%- set counts = ['orders', 'ordering_customers', 'new_customer_orders', 'repeat_customers', 'returning_customers', 'first_time_buyers', 'second_time_buyers',
+{%- set counts = ['orders', 'ordering_customers', 'new_customer_orders', 'repeat_customers', 'returning_customers', 'buyers_returning', 'first_time_buyers', 'second_time_buyers', 'second_order_buyers',
     'repurchased_30d', 'repurchased_60d', 'repurchased_90d', 'repurchased_180d', 'repurchased_365d', 'purchase_gaps', 'purchase_gap_days',
-    'buyers_365d_change', 'customers_known_change', 'guest_facts'] %}
+    'buyers_365d_change', 'loyal_customers_change', 'customers_known_change', 'guest_facts'] %}
 {%- set amounts = ['order_revenue', 'new_customer_revenue', 'refunds_by_refund_date', 'revenue_365d_change'] %}
 {%- set types = {} %}
 {%- for column in counts %}{% do types.update({column: 'bigint'}) %}{% endfor %}
 {%- for column in amounts %}{% do types.update({column: 'decimal(38, 2)'}) %}{% endfor %}
-{%- set moved_counts = ['buyers', 'repeat_buyers', 'buyers_365d', 'customers_known'] %}
+{%- set moved_counts = ['buyers', 'repeat_buyers', 'repeat_buyers_by_orders', 'buyers_365d', 'loyal_customers', 'ordered', 'customers_known'] %}
 {%- set moved_amounts = ['revenue', 'revenue_365d'] %}
 {%- set moved_types = {} %}
 {%- for column in moved_counts %}{% do moved_types.update({column: 'bigint'}) %}{% endfor %}
@@ -20,7 +20,10 @@
     'order_revenue': 'sum(purchase_days.revenue)',
     'ordering_customers': count_where(is_first_in_period),
     'repeat_customers': count_where('(' ~ is_first_in_period ~ ') and ' ~ is_followed_in_period),
+    'buyers_returning': count_where('purchase_days.previous_date >= calendar.previous_start and purchase_days.previous_date < calendar.period_start'),
     'second_time_buyers': count_where('purchase_days.day_number = 2'),
+    'second_order_buyers': count_where('purchase_days.orders_before < 2 and purchase_days.orders_before + purchase_days.orders >= 2'),
+    'starts_loyalty': count_where('purchase_days.starts_loyalty'),
     'purchase_gaps': 'count(purchase_days.previous_date)',
     'purchase_gap_days': 'sum(' ~ days_between('purchase_days.previous_date', 'purchase_days.purchase_date') ~ ')',
     'starts_365d': count_where('purchase_days.previous_date is null or purchase_days.purchase_date > ' ~ add_days('purchase_days.previous_date', 365))
@@ -41,6 +44,8 @@
     'ends_365d': count_where('purchase_days.next_date is null or purchase_days.next_date > purchase_days.expiry_date'),
     'revenue': 'sum(purchase_days.revenue)'
 } %}
+{%- set loyalty_ends = {'ends': 'count(*)'} %}
+{%- set is_last_loyal_day = '(purchase_days.next_date is null or purchase_days.next_date > purchase_days.loyal_until)' %}
 {%- set refunded = {'refunded': 'sum(refunds.refunded)', 'guest_facts': count_where('refunds.customer_key = 0')} %}
 with purchase_days as (
     select
@@ -60,11 +65,11 @@ first_facts as (
 ),
 
 calendar as (
-    select * from {{ ref('int_calendar') }}
+    {{ calendar_with_previous() }}
 ),
 
 calendar_of_days as (
-    {{ calendar_of_days() }}
+    {{ calendar_of_days_with_previous() }}
 ),
 
 profile_values as (
@@ -85,6 +90,8 @@ changing_profiles as (
 
 {{ sums_of_facts('expiries', 'purchase_days', 'expiry_date', expiries) }},
 
+{{ sums_of_facts('loyalty_ends', 'purchase_days', 'loyal_until', loyalty_ends, is_last_loyal_day) }},
+
 {{ sums_of_facts('refunded', 'refunds', 'refunded_date', refunded) }},
 
 {{ sums_of_facts('first_known', 'first_facts', 'first_order_fact_date', {'customers_known': 'count(*)'}) }},
@@ -92,11 +99,13 @@ changing_profiles as (
 sums as (
 {%- set parts = {
     'purchases': {'orders': 'orders', 'order_revenue': 'order_revenue', 'ordering_customers': 'ordering_customers', 'repeat_customers': 'repeat_customers',
-        'returning_customers': 'ordering_customers', 'second_time_buyers': 'second_time_buyers', 'purchase_gaps': 'purchase_gaps',
+        'returning_customers': 'ordering_customers', 'buyers_returning': 'buyers_returning', 'second_time_buyers': 'second_time_buyers',
+        'second_order_buyers': 'second_order_buyers', 'loyal_customers_change': 'starts_loyalty', 'purchase_gaps': 'purchase_gaps',
         'purchase_gap_days': 'coalesce(purchase_gap_days, 0)', 'buyers_365d_change': 'starts_365d', 'revenue_365d_change': 'order_revenue'},
     'first_purchases': {'new_customer_orders': 'new_customer_orders', 'new_customer_revenue': 'new_customer_revenue', 'first_time_buyers': 'first_time_buyers',
         'returning_customers': '-not_followed'},
     'expiries': {'buyers_365d_change': '-ends_365d', 'revenue_365d_change': '-revenue'},
+    'loyalty_ends': {'loyal_customers_change': '-ends'},
     'refunded': {'refunds_by_refund_date': 'refunded', 'guest_facts': 'guest_facts'},
     'first_known': {'customers_known_change': 'customers_known'}
 } %}
@@ -115,7 +124,12 @@ sums as (
 profile_changes as (
     select
         *,
-        {{ add_days('period_start', -365) }} as start_365d
+        {{ add_days('period_start', -365) }} as start_365d,
+        case grain
+{%- for grain in grains() %}
+            when '{{ grain }}' then {{ period_start(grain, add_days('period_start', -1)) }}
+{%- endfor %}
+        end as previous_start
     from ({{ profile_changes(all_grains=true) }}) as changes
 ),
 
@@ -128,7 +142,10 @@ moves_of_buyers as (
         profile_changes.profile_key,
         1 as buyers,
         case when purchase_days.day_number >= 2 then 1 else 0 end as repeat_buyers,
+        case when purchase_days.orders_before + purchase_days.orders >= 2 then 1 else 0 end as repeat_buyers_by_orders,
         case when purchase_days.purchase_date >= profile_changes.start_365d then 1 else 0 end as buyers_365d,
+        case when purchase_days.loyal_until >= profile_changes.period_start then 1 else 0 end as loyal_customers,
+        case when purchase_days.purchase_date >= profile_changes.previous_start then 1 else 0 end as ordered,
         purchase_days.revenue_to_date as revenue,
         purchase_days.revenue_to_date - coalesce(days_before.revenue_to_date, 0) as revenue_365d
     from profile_changes
@@ -144,7 +161,10 @@ moves as (
         profile_key,
         buyers,
         repeat_buyers,
+        repeat_buyers_by_orders,
         buyers_365d,
+        loyal_customers,
+        ordered,
         cast(0 as bigint) as customers_known,
         revenue,
         revenue_365d
@@ -157,7 +177,10 @@ moves as (
         profile_changes.profile_key,
         0 as buyers,
         0 as repeat_buyers,
+        0 as repeat_buyers_by_orders,
         0 as buyers_365d,
+        0 as loyal_customers,
+        0 as ordered,
         cast(1 as bigint) as customers_known,
         cast(0 as decimal(38, 2)) as revenue,
         cast(0 as decimal(38, 2)) as revenue_365d

@@ -233,7 +233,8 @@ select
     true as is_first_value,
     channel as segment_value
 from first_orders
-where channel is not null
+where order_rank = 1
+    and channel is not null
     and {{ ('first_order_channel' in var('segments')) | lower }}
 {%- if behaviour_dimensions() %}
 union all

@@ -1,5 +1,13 @@
 with orders as (
     {{ resolved_orders() }}
+),
+
+acquisition_costs as (
+    select * from {{ ref('stg_acquisition_costs') }}
+),
+
+fx_rates as (
+    select * from {{ ref('int_fx_rates') }}
 )
 
 select
@@ -15,3 +23,20 @@ where currency <> '{{ var("reporting_currency") }}'
 group by
     currency,
     ordered_date
+union all
+select
+    'acquisition_costs' as dataset,
+    acquisition_costs.currency,
+    acquisition_costs.cost_month as rate_date,
+    cast(count(*) as bigint) as affected_rows
+from acquisition_costs
+left join fx_rates
+    on acquisition_costs.currency = fx_rates.currency
+    and acquisition_costs.cost_month = fx_rates.rate_date
+where acquisition_costs.currency <> '{{ var("reporting_currency") }}'
+    and fx_rates.rate is null
+    and acquisition_costs.cost_month < {{ as_of() }}
+    and acquisition_costs.cost_month >= {{ truncated('month', data_start()) }}
+group by
+    acquisition_costs.currency,
+    acquisition_costs.cost_month

@@ -1,4 +1,4 @@
-{%- set flow_columns = ['customers_new', 'customers_reactivated', 'customers_lost', 'customers_transient', 'customers_joined', 'churn_events',
+{%- set flow_columns = ['customers_new', 'customers_reactivated', 'customers_lost', 'customers_transient', 'customers_joined', 'customers_referred', 'churn_events',
     'customers_moved_in', 'customers_moved_out'] %}
 with flows as (
     select * from {{ ref('int_customer_flows') }}
@@ -6,6 +6,10 @@ with flows as (
 
 periods as (
     select * from {{ ref('int_periods') }}
+),
+
+referral_columns as (
+    select * from {{ ref('int_referral_columns') }}
 ),
 
 {{ running_cells(['basis']) }},
@@ -55,8 +59,10 @@ select
     customers_moved_in,
     customers_moved_out,
     customers_joined,
+    case when referral_columns.is_given then customers_referred end as customers_referred,
     churn_events,
     customers_known
 from balances
+cross join referral_columns
 where {{ after_history_start() }}
     and (segment_dimension = 'all' or customers_known > 0 or customers_moved_out > 0)

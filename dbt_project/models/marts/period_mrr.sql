@@ -43,6 +43,8 @@ foreign_balances as (
         segment_value,
         sum(mrr) as foreign_mrr,
         sum(list_mrr) as foreign_list_mrr,
+        sum(mrr_new_net) as foreign_mrr_new_net,
+        sum(mrr_reactivation_net) as foreign_mrr_reactivation_net,
         sum(customers_open_12m) as customers_open_12m,
         sum(mrr_open_12m) as mrr_open_12m,
         sum(mrr_kept_12m) as mrr_kept_12m,
@@ -105,6 +107,8 @@ filled as (
 {%- endfor %}
         coalesce(foreign_balances.foreign_mrr, 0) as foreign_mrr,
         coalesce(foreign_balances.foreign_list_mrr, 0) as foreign_list_mrr,
+        coalesce(foreign_balances.foreign_mrr_new_net, 0) as foreign_mrr_new_net,
+        coalesce(foreign_balances.foreign_mrr_reactivation_net, 0) as foreign_mrr_reactivation_net,
         coalesce(foreign_balances.customers_open_12m, 0) as customers_open_12m,
         coalesce(foreign_balances.mrr_open_12m, 0) as mrr_open_12m,
         coalesce(foreign_balances.mrr_kept_12m, 0) as mrr_kept_12m,
@@ -180,19 +184,21 @@ native as (
     where balances.currency <> 'all'
 )
 {%- set counts = [
-    'customers_open', 'paying_customers_end', 'customers_with_losses', 'customers_open_12m', 'customers_lost', 'lost_involuntary', 'lost_voluntary', 'lost_unknown',
+    'customers_open', 'paying_customers_end', 'customers_with_losses', 'customers_with_net_losses', 'customers_open_12m', 'customers_lost', 'lost_involuntary', 'lost_voluntary', 'lost_unknown',
     'renewals_due', 'renewals_pending', 'renewals_renewed', 'renewals_not_renewed', 'cancellations_requested'
 ] -%}
 {%- set amounts = [
     'mrr_list_end', 'mrr_new', 'mrr_expansion', 'mrr_contraction', 'mrr_churn', 'mrr_reactivation', 'mrr_moved_in', 'mrr_moved_out',
-    'mrr_open', 'mrr_kept', 'mrr_kept_and_grown', 'mrr_cancelled', 'mrr_open_12m', 'mrr_kept_12m', 'mrr_kept_and_grown_12m',
+    'mrr_open', 'mrr_kept', 'mrr_kept_and_grown', 'mrr_cancelled', 'mrr_new_net', 'mrr_reactivation_net', 'mrr_open_12m', 'mrr_kept_12m', 'mrr_kept_and_grown_12m',
     'renewal_mrr_due', 'renewal_mrr_renewed'
 ] -%}
 {%- set derived = {
     'paying_customers_end': 'customers_paying_end',
     'mrr_open': 'mrr_start',
     'mrr_kept': 'mrr_start - mrr_not_kept',
-    'mrr_kept_and_grown': 'mrr_start + mrr_grown'
+    'mrr_kept_and_grown': 'mrr_start + mrr_grown',
+    'mrr_new_net': 'home_mrr_new_net + foreign_mrr_new_net',
+    'mrr_reactivation_net': 'home_mrr_reactivation_net + foreign_mrr_reactivation_net'
 } %}
 
 select

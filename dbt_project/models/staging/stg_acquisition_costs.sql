@@ -1,5 +1,6 @@
 with acquisition_costs as (
     select * from {{ source('raw', 'acquisition_costs') }}
+    where {{ has_dataset('acquisition_costs') | lower }}
 )
 
 select

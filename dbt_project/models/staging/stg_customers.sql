@@ -51,6 +51,11 @@ single as (
         case when valid_from is null then cast('0001-01-01' as timestamp) else {{ instant('valid_from') }} end as valid_from,
         case when signed_up_at is not null then {{ business_day('signed_up_at') }} end as signed_up_date,
         referred_by,
+        case
+            when nullif(referred_by, '') is null then null
+            when valid_from is null then {{ first_day() }}
+            else {{ business_day('valid_from') }}
+        end as referral_known_date,
 {%- for attribute in attributes %}
         {{ attribute if loop.index <= 2 else json_text('_extra', attribute) }} as {{ attribute }},
 {%- endfor %}
@@ -68,9 +73,9 @@ current_versions as (
 
 {# A row that its source has taken back takes its versions along. #}
 delivered as (
-    select {{ columns }} from current_versions
+    select {{ columns }}, true as is_current from current_versions
     union all
-    select {{ columns }} from replaced
+    select {{ columns }}, false as is_current from replaced
     where _customer_key in (select _customer_key from current_versions)
 ),
 
@@ -82,6 +87,7 @@ versions as (
         coalesce(loads.gives_days, false) as gives_days,
         case when signed_up_at is not null then {{ business_day('signed_up_at') }} end as signed_up_date,
         delivered.referred_by,
+        case when delivered.is_current and nullif(delivered.referred_by, '') is not null then {{ first_day() }} end as referral_known_date,
 {%- for attribute in attributes %}
         {{ 'delivered.' ~ attribute if loop.index <= 2 else json_text('delivered._extra', attribute) }} as {{ attribute }},
 {%- endfor %}
@@ -144,6 +150,7 @@ replacing as (
         end as valid_from,
         versions.signed_up_date,
         versions.referred_by,
+        versions.referral_known_date,
 {%- for attribute in attributes %}
         case
             when standing.place = 1 then first_value(versions.{{ attribute }}) over (
@@ -166,6 +173,7 @@ select
     valid_from,
     signed_up_date,
     referred_by,
+    referral_known_date,
 {%- for attribute in attributes %}
     {{ attribute }},
 {%- endfor %}
@@ -178,6 +186,7 @@ select
     valid_from,
     signed_up_date,
     referred_by,
+    referral_known_date,
 {%- for attribute in attributes %}
     {{ attribute }},
 {%- endfor %}

@@ -1,0 +1,65 @@
+{{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'segment_dimension', 'segment_value', 'rank']) }}
+with first_orders as (
+    select * from {{ fact('int_first_orders') }}
+),
+
+purchase_days as (
+    select * from {{ fact('int_purchase_days') }}
+),
+
+{# The first order of each customer and orders among the first ten that share their day are facts of their own; else all orders of a day have one rank. #}
+ranked_orders as (
+    select
+        customer_key,
+        ordered_date,
+        order_rank as rank,
+        orders,
+        revenue
+    from first_orders
+    union all
+    select
+        customer_key,
+        purchase_date as ordered_date,
+        cast(least(orders_before, {{ order_ranks() }}) + 1 as integer) as rank,
+        orders,
+        revenue
+    from purchase_days
+    where day_number > 1
+        and (orders = 1 or orders_before >= {{ order_ranks() }})
+),
+
+calendar as (
+    {{ calendar_of_whole_openings('order') }}
+),
+
+calendar_of_days as (
+    {{ calendar_of_days() }}
+),
+
+profile_values as (
+    select * from {{ ref('int_profile_values') }}
+),
+
+lasting_profiles as (
+    {{ lasting_profiles() }}
+),
+
+changing_profiles as (
+    {{ changing_profiles() }}
+),
+
+{{ sums_of_facts('sums', 'ranked_orders', 'ordered_date', {'orders': 'sum(ranked_orders.orders)', 'order_revenue': 'sum(ranked_orders.revenue)'}, keys=['rank']) }},
+
+flows as (
+    {{ by_segment('sums', ['grain', 'period_start', 'rank'], ['orders', 'order_revenue'], {'orders': 'bigint', 'order_revenue': 'decimal(38, 2)'}) }}
+)
+
+select
+    cast(grain as string) as grain,
+    period_start,
+    segment_dimension,
+    segment_value,
+    rank,
+    orders,
+    order_revenue
+from flows

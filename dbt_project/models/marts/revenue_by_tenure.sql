@@ -1,0 +1,51 @@
+{{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'segment_dimension', 'segment_value', 'tenure_half_years']) }}
+{%- set is_first = 'purchase_days.starts_half_year or purchase_days.previous_date < calendar.period_start' %}
+{%- set measures = {
+    'orders': 'sum(purchase_days.orders)',
+    'order_revenue': 'sum(purchase_days.revenue)',
+    'ordering_customers': count_where(is_first)
+} %}
+with purchase_days as (
+    select
+        *,
+        half_years as tenure_half_years
+    from {{ fact('int_purchase_days') }}
+),
+
+calendar as (
+    {{ calendar_of_whole_openings('order') }}
+),
+
+calendar_of_days as (
+    {{ calendar_of_days() }}
+),
+
+profile_values as (
+    select * from {{ ref('int_profile_values') }}
+),
+
+lasting_profiles as (
+    {{ lasting_profiles() }}
+),
+
+changing_profiles as (
+    {{ changing_profiles() }}
+),
+
+{{ sums_of_facts('sums', 'purchase_days', 'purchase_date', measures, keys=['tenure_half_years']) }},
+
+flows as (
+    {{ by_segment('sums', ['grain', 'period_start', 'tenure_half_years'], measures | list,
+        {'orders': 'bigint', 'order_revenue': 'decimal(38, 2)', 'ordering_customers': 'bigint'}) }}
+)
+
+select
+    cast(grain as string) as grain,
+    period_start,
+    segment_dimension,
+    segment_value,
+    tenure_half_years,
+    orders,
+    order_revenue,
+    ordering_customers
+from flows

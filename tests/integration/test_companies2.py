@@ -1,0 +1,87 @@
+"""Companies with the further datasets, whose figures and tables were computed elsewhere, run through their settings as
+they stand: every row of every KPI in the registry and of every table in TABLES, none missing, none more.
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from oracle.comparison import differences
+from oracle.folders import COMPANIES, KPI_COLUMNS, KPI_KEY, cells, plain
+from published_cells import run_home
+
+from retention_pipeline.kpis.registry import BY_ID
+from retention_pipeline.settings import Home
+
+FOLDERS = sorted(path for path in (COMPANIES.parent / "companies2").glob("*") if path.is_dir())
+SEGMENT = ("segment_dimension", "segment_value")
+CELL = ("grain", "period_start", *SEGMENT)
+# A table and the columns that name a row of it; the others are compared.
+TABLES: dict[str, tuple[str, ...]] = {
+    "order_value_by_rank": (*CELL, "rank"),
+    "revenue_by_tenure": (*CELL, "tenure_half_years"),
+    "survival_curves": ("basis", *SEGMENT, "t"),
+    "survival_left_out": ("basis", *SEGMENT),
+}
+# Dimensions for which only some KPIs have expected rows.
+BEHAVIOUR = ("engagement_group", "nps_class")
+
+
+@pytest.mark.skipif(not FOLDERS, reason="the companies are not laid out beside the repository")
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_company_gives_every_expected_figure_and_row_of_its_tables_and_no_other(folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "home"
+    shutil.copytree(folder, root, ignore=shutil.ignore_patterns("expected_*"))
+    run_home(root, date.fromisoformat((folder / "as_of").read_text().strip()))
+    with duckdb.connect(str(Home(root).current), read_only=True) as connection:
+        problems = [differences(*of_kpis(connection, folder))]
+        problems += [differences(*of_table(connection, folder, name)) for name in TABLES]
+    assert not any(problems), "\n".join(["", *problems])
+
+
+def of_kpis(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[dict, dict]:
+    """(expected, published) cells of the KPIs in the registry."""
+    expected = cells(duckdb.read_parquet(str(folder / "expected_kpis.parquet")), KPI_KEY, KPI_COLUMNS)
+    published = cells(connection.table("retention_kpis"), KPI_KEY, KPI_COLUMNS)
+    by_behaviour = {key[0] for key in expected if key[4] in BEHAVIOUR}
+    return (
+        {key: row for key, row in expected.items() if key[0] in BY_ID},
+        {key: row for key, row in published.items() if key[4] not in BEHAVIOUR or key[0] in by_behaviour},
+    )
+
+
+def of_table(connection: duckdb.DuckDBPyConnection, folder: Path, table: str) -> tuple[dict, dict]:
+    """(expected, published) rows of a table, by the table's name and the columns that name a row."""
+    with (folder / "expected_tables" / f"{table}.csv").open(newline="") as file:
+        reader = csv.DictReader(file)
+        columns = list(reader.fieldnames or ())
+        expected = [[line[column] or None for column in columns] for line in reader]
+    exists = connection.execute("select count(*) from duckdb_columns() where table_name = ?", [table]).fetchall()[0][0]
+    published = []
+    if exists:
+        kinds = dict(
+            connection.execute(
+                "select column_name, data_type from duckdb_columns() where table_name = ?", [table]
+            ).fetchall()
+        )
+        published = connection.execute(f"select {', '.join(columns)} from {table}").fetchall()
+        as_typed = ", ".join(f"cast(? as {kinds[column]})" for column in columns)
+        expected = [connection.execute(f"select {as_typed}", line).fetchall()[0] for line in expected]
+    return by_key(table, columns, expected), by_key(table, columns, published)
+
+
+def by_key(table: str, columns: list[str], rows: list[Any]) -> dict[tuple, dict[str, Any]]:
+    """Rows by (table, key), dates and other names as they are, decimals as doubles."""
+    found: dict[tuple, dict[str, Any]] = {}
+    for row in rows:
+        named = dict(zip(columns, row, strict=True))
+        key = (table, *(named.pop(column) for column in TABLES[table]))
+        assert key not in found, f"two rows of {key}"
+        found[key] = {column: value if isinstance(value, date) else plain(value) for column, value in named.items()}
+    return found
