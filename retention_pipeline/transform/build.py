@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,7 +18,7 @@ from retention_pipeline.transform.arguments import dbt_arguments, dbt_environmen
 from retention_pipeline.transform.input_checks import check_aliases, check_rates
 from retention_pipeline.transform.manifest import PROJECT, manifest_json, manifest_object, parsed_project
 from retention_pipeline.transform.selection import absent_models, excluded_nodes
-from retention_pipeline.warehouse import attach, create_database, opened
+from retention_pipeline.warehouse import attach, create_database, opened, sql_text
 
 NAMED_AT_MOST = 5
 RESULTS_FILE = "run_results.json"
@@ -120,6 +120,7 @@ def build(
     if failed or not result.success:
         raise BuildError(_explain(home, result, nodes, failed, target_path / "dbt.log"), nodes)
     drop_tables(home.next_file, absent)
+    comment_on_tables(home.next_file, manifest)
     _keep_only(target_path, "dbt.log", RESULTS_FILE)
     return BuildResult(nodes, row_counts(home.next_file), variables)
 
@@ -160,6 +161,27 @@ def drop_tables(warehouse_file: Path, names: Iterable[str]) -> None:
             ).fetchall()
             for name in sorted(wanted.intersection(name for (name,) in found)):
                 connection.execute(f'drop {kind} "{name}"')
+
+
+def comment_on_tables(warehouse_file: Path, manifest: Mapping[str, Any]) -> None:
+    """Give tables, views and columns of schema main the descriptions of their models, so that any client shows them."""
+    models = {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "model"}
+    with opened(warehouse_file) as connection:
+        relations = connection.execute(
+            "select 'table', table_name from duckdb_tables() where schema_name = 'main' and not temporary "
+            "union all select 'view', view_name from duckdb_views() where schema_name = 'main' and not internal"
+        ).fetchall()
+        connection.begin()
+        for kind, name in relations:
+            if name not in models:
+                continue
+            about = " ".join(models[name]["description"].split())
+            connection.execute(f'comment on {kind} "{name}" is {sql_text(about)}')
+            for column, declared in models[name]["columns"].items():
+                if declared["description"]:
+                    words = sql_text(" ".join(declared["description"].split()))
+                    connection.execute(f'comment on column "{name}"."{column}" is {words}')
+        connection.commit()
 
 
 def row_counts(warehouse_file: Path) -> dict[str, int]:
