@@ -36,6 +36,7 @@ FAMILY = Family(
         "customers_moved_in",
         "customers_moved_out",
         "customers_joined",
+        "customers_referred",
         "churn_events",
     ),
     first_row="the first active span of the basis",
@@ -210,6 +211,20 @@ KPIS: tuple[Kpi, ...] = (
         "customers_start + customers_joined",
         n="customers_start + customers_joined",
         better="lower",
+        **OPENING,
+    ),
+    proportion(
+        "referral_share",
+        "Referral share",
+        "Of the customers whose first span ever starts in the period, the share whom somebody referred: a current row "
+        "of the customer that holds before as_of names somebody in `referred_by`. Only where a source of customers has "
+        "that column.",
+        FAMILY,
+        "customers_referred",
+        "customers_joined",
+        better="higher",
+        bases=("any",),
+        known_where="customers_referred is not null",
         **OPENING,
     ),
 )

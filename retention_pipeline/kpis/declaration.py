@@ -102,7 +102,8 @@ class Kpi:
     may not come to, means n = 0, else it is `not_reached`.
 
     `interval`: `wilson` for a share of counted units, `nps` for a mean of scores -1, 0, 1 (`sum_of_squares`: of the
-    scores), times factor_numerator. `grains`, `bases`, `dimensions` restrict the rows to some of the family's.
+    scores), times factor_numerator. `grains`, `bases`, `dimensions` restrict the rows to some of
+    the family's, `known_where` (a condition on measures) to cells of which the figure can be known at all.
     `settings` are the business settings that move the figure, beside those that move every figure (timezone,
     week_start, fiscal_year_start, data_start).
     """
@@ -132,6 +133,7 @@ class Kpi:
     grains: tuple[str, ...] = GRAINS
     bases: tuple[str, ...] = ()
     dimensions: tuple[str, ...] = ()
+    known_where: str = ""
     settings: tuple[str, ...] = ()
     format: str = ""
     headline: Headline | None = None
@@ -168,6 +170,7 @@ class Kpi:
                 conditions.append(f"{column} in ({', '.join(map(repr, chosen))})")
         if self.dimensions:
             conditions.append(f"segment_dimension in ({', '.join(map(repr, ('all', *self.dimensions)))})")
+        conditions += [self.known_where] if self.known_where else []
         return " and ".join(conditions)
 
     def __post_init__(self) -> None:

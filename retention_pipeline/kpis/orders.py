@@ -20,7 +20,7 @@ from retention_pipeline.kpis.declaration import (
     ratio,
 )
 from retention_pipeline.kpis.identities import Identity, equal
-from retention_pipeline.kpis.inputs import Histogram
+from retention_pipeline.kpis.inputs import Borrowed, Histogram
 
 FAMILY = Family(
     name="orders",
@@ -36,8 +36,12 @@ FAMILY = Family(
         "new_customer_revenue",
         "repeat_customers",
         "returning_customers",
+        "buyers_returning",
+        "ordering_customers_previous",
         "buyers_to_date",
         "repeat_buyers_to_date",
+        "repeat_buyers_by_orders_to_date",
+        "loyal_customers",
         "revenue_to_date",
         "first_time_buyers",
         "repurchased_30d",
@@ -50,8 +54,11 @@ FAMILY = Family(
         "refunds_by_refund_date",
         "ordering_customers_365d",
         "order_revenue_365d",
+        "purchase_days_365d",
+        "next_purchase_median_days",
     ),
     first_row="the first counted order or refund",
+    borrowed=(Borrowed(customers.FAMILY, "order", ("customers_end",)),),
     trailing=(replace(customers.CHURN_OF_SIX_MONTHS, family=customers.FAMILY),),
     histograms=(
         Histogram(
@@ -73,6 +80,7 @@ MONEY: dict[str, Any] = {
 }
 FIRSTS: dict[str, Any] = {"look_back": (look_backs.OPENING,)}
 BEFORE_WINDOW: dict[str, Any] = {"settings": ("count_zero_value", "activity_window_days")} | FIRSTS
+CALENDAR: dict[str, Any] = COUNTED | {"look_back": (look_backs.PREVIOUS_PERIOD,)}
 MONEY_BEFORE_WINDOW: dict[str, Any] = {"settings": (*MONEY["settings"], "activity_window_days")} | FIRSTS
 
 
@@ -243,6 +251,67 @@ KPIS: tuple[Kpi, ...] = (
         better="lower",
         **COUNTED,
     ),
+    proportion(
+        "repeat_customer_rate_by_orders",
+        "Repeat customer rate by orders",
+        "Customers with at least two counted orders before the close, of one day or several / customers with at least "
+        "one.",
+        FAMILY,
+        "repeat_buyers_by_orders_to_date",
+        "buyers_to_date",
+        better="higher",
+        **COUNTED,
+    ),
+    count(
+        "buyers_returning",
+        "Returning buyers",
+        "By calendar period, without the activity window: customers with a purchase day in the period and in the one "
+        "before.",
+        FAMILY,
+        better="higher",
+        **CALENDAR,
+    ),
+    count(
+        "buyers_resurrected",
+        "Resurrected buyers",
+        "Customers with a purchase day in the period and an earlier one, but none in the period before.",
+        FAMILY,
+        "ordering_customers - buyers_returning - first_time_buyers",
+        better="higher",
+        **BEFORE_WINDOW,
+    ),
+    count(
+        "buyers_dormant",
+        "Dormant buyers",
+        "Customers with a purchase day in the period before and none in this one, by their value in this one.",
+        FAMILY,
+        "ordering_customers_previous - buyers_returning",
+        better="lower",
+        **CALENDAR,
+    ),
+    proportion(
+        "period_repurchase_rate",
+        "Period repurchase rate",
+        "Of the customers with a purchase day in the period before, the share with one in this period: the retention "
+        "that tools without an activity window show.",
+        FAMILY,
+        "buyers_returning",
+        "ordering_customers_previous",
+        better="higher",
+        **CALENDAR,
+    ),
+    proportion(
+        "loyal_customer_share",
+        "Loyal customer share",
+        "Of the customers active in basis order at the close, the share with at least loyal_purchase_days purchase "
+        "days in the 365 days before it.",
+        FAMILY,
+        "loyal_customers",
+        "customers_end",
+        better="higher",
+        look_back=(look_backs.YEAR, look_backs.CLOSE),
+        settings=("count_zero_value", "activity_window_days", "loyal_purchase_days"),
+    ),
     *(repurchase_within(days) for days in (30, 60, 90, 180, 365)),
     ratio(
         "returning_revenue_share",
@@ -273,6 +342,22 @@ KPIS: tuple[Kpi, ...] = (
     time_between_purchases("median", "median", "0.5", Headline("Orders", 280)),
     time_between_purchases("p25", "lower quartile", "0.25"),
     time_between_purchases("p75", "upper quartile", "0.75"),
+    Kpi(
+        "time_to_next_purchase_km_median",
+        "Days to the next purchase, median",
+        "Kaplan–Meier median of the days from a purchase day of the 365 days before the close to the next one: those "
+        "without one before the close are censored there. The first day on which the curve is at most one half. n = "
+        "purchase days.",
+        FAMILY,
+        unit="days",
+        better="lower",
+        value="next_purchase_median_days",
+        n="purchase_days_365d",
+        can_be_unreached=True,
+        grains=("month", "quarter", "year"),
+        look_back=(look_backs.YEAR,),
+        **COUNTED,
+    ),
     money(
         "refunds_by_refund_date",
         "Refunds by refund date",
@@ -287,6 +372,14 @@ KPIS: tuple[Kpi, ...] = (
 )
 
 IDENTITIES: tuple[Identity, ...] = (
+    Identity(
+        "buyers are returning, resurrected or buy for the first time",
+        "value(buyers_returning) + value(buyers_resurrected) <= value(ordering_customers)",
+    ),
+    Identity(
+        "customers with two purchase days have two orders",
+        "numerator(repeat_customer_rate) <= numerator(repeat_customer_rate_by_orders)",
+    ),
     Identity(
         "repeat customers and one-time customers are together all buyers",
         equal("value(repeat_customer_rate) + value(one_time_customer_rate)", "1"),

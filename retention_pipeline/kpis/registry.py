@@ -11,6 +11,7 @@ import json
 from types import ModuleType
 
 from retention_pipeline.kpis import (
+    acquisition,
     customers,
     emails,
     lifetime_value,
@@ -23,7 +24,17 @@ from retention_pipeline.kpis import (
 from retention_pipeline.kpis.declaration import FORMATS, Family, Kpi
 from retention_pipeline.kpis.identities import Identity
 
-MODULES: tuple[ModuleType, ...] = (customers, orders, subscriptions, payments, lifetime_value, surveys, emails, tickets)
+MODULES: tuple[ModuleType, ...] = (
+    customers,
+    orders,
+    subscriptions,
+    payments,
+    lifetime_value,
+    surveys,
+    emails,
+    tickets,
+    acquisition,
+)
 FAMILIES: tuple[Family, ...] = tuple(module.FAMILY for module in MODULES if hasattr(module, "FAMILY"))
 KPIS: tuple[Kpi, ...] = tuple(kpi for module in MODULES for kpi in module.KPIS)
 BY_ID: dict[str, Kpi] = {kpi.id: kpi for kpi in KPIS}

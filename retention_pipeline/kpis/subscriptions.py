@@ -44,7 +44,10 @@ FAMILY = Family(
         "mrr_kept",
         "mrr_kept_and_grown",
         "mrr_cancelled",
+        "mrr_new_net",
+        "mrr_reactivation_net",
         "customers_with_losses",
+        "customers_with_net_losses",
         "customers_open_12m",
         "mrr_open_12m",
         "mrr_kept_12m",
@@ -97,6 +100,20 @@ def movement(name: str, label: str, sentence: str, better: str) -> Kpi:
         f"the day "
         "before, both at the rates of that day.",
         FAMILY,
+        better=better,
+        **SINCE_OPENING,
+    )
+
+
+def net_movement(name: str, label: str, sentence: str, better: str, value: str) -> Kpi:
+    """The sum of one label of movement from the opening to the close, whatever happened in between."""
+    return money(
+        f"mrr_{name}_net",
+        label,
+        f"From the opening to the close of the period, customer by customer: {sentence}. What happened and was undone "
+        "within the period does not show.",
+        FAMILY,
+        value,
         better=better,
         **SINCE_OPENING,
     )
@@ -187,6 +204,35 @@ KPIS: tuple[Kpi, ...] = (
     ),
     movement("churn", "Churned MRR", "decreases to nothing, given as a positive amount", "lower"),
     movement("reactivation", "Reactivation MRR", "from nothing, with an earlier day above 0", "higher"),
+    net_movement("new", "New MRR, net", "MRR at the close, at its rates, without any before", "higher", "mrr_new_net"),
+    net_movement(
+        "expansion",
+        "Expansion MRR, net",
+        "more MRR than at the opening, at the opening's rates",
+        "higher",
+        "mrr_kept_and_grown - mrr_kept",
+    ),
+    net_movement(
+        "contraction",
+        "Contraction MRR, net",
+        "less MRR than at the opening but above 0, at the opening's rates, given as a positive amount",
+        "lower",
+        "mrr_open - mrr_kept - mrr_cancelled",
+    ),
+    net_movement(
+        "churn",
+        "Churned MRR, net",
+        "MRR at the opening, at its rates, of customers with none at the close",
+        "lower",
+        "mrr_cancelled",
+    ),
+    net_movement(
+        "reactivation",
+        "Reactivation MRR, net",
+        "MRR at the close, at its rates, with none at the opening but before it",
+        "higher",
+        "mrr_reactivation_net",
+    ),
     money(
         "mrr_moved_in",
         "MRR moved in",
@@ -356,6 +402,19 @@ KPIS: tuple[Kpi, ...] = (
         headline=Headline("Subscriptions", 170),
         **SINCE_OPENING,
     ),
+    ratio(
+        "quick_ratio_net",
+        "Quick ratio, net",
+        "(New + reactivation + expansion) / (contraction + churn), all from the opening to the close; not given when "
+        "nothing was lost. n = customers with less MRR than at the opening.",
+        FAMILY,
+        "mrr_new_net + mrr_reactivation_net + mrr_kept_and_grown - mrr_kept",
+        "mrr_open - mrr_kept",
+        n="customers_with_net_losses",
+        better="higher",
+        format="decimals",
+        **SINCE_OPENING,
+    ),
     count(
         "renewals_due",
         "Renewals due",
@@ -433,6 +492,10 @@ KPIS: tuple[Kpi, ...] = (
 )
 
 IDENTITIES: tuple[Identity, ...] = (
+    Identity(
+        "net contraction and churn are what MRR churn counts",
+        equal("value(mrr_contraction_net) + value(mrr_churn_net)", "numerator(mrr_churn_rate)"),
+    ),
     Identity(
         "gross revenue retention is at most 1 and at most net revenue retention",
         f"value(gross_revenue_retention) <= least(1, value(net_revenue_retention)) + {TOLERANCE}",

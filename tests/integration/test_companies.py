@@ -26,5 +26,8 @@ def test_a_company_gives_every_expected_figure_and_cohort_cell_and_no_other(fold
     expected_kpis = cells(duckdb.read_parquet(str(folder / "expected_kpis.parquet")), KPI_KEY, KPI_COLUMNS)
     expected_cohorts = cells(duckdb.read_parquet(str(folder / "expected_cohorts.parquet")), COHORT_KEY, COHORT_COLUMNS)
     assert expected_kpis and expected_cohorts
+    # KPIs that came later are compared in test_companies2.py.
+    named = {key[0] for key in expected_kpis}
+    kpis = {key: row for key, row in kpis.items() if key[0] in named}
     problems = [differences(expected_kpis, kpis), differences(expected_cohorts, cohorts)]
     assert not any(problems), "\n".join(["", *problems])

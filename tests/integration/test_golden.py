@@ -37,7 +37,8 @@ NULL_REASONS = {
     "immature",
     "small_n",
     "zero_denominator",
-}  # no gates, no curves yet
+    "not_reached",
+}  # no gates yet
 EXCLUSIONS = {"test", "cancelled", "pending", "unattributed", "negative", "zero_value", "fully_refunded"}
 
 
@@ -219,7 +220,7 @@ def test_every_reason_for_excluding_an_order_occurs_in_some_story() -> None:
 
 def test_every_grain_and_basis_and_the_unknown_segment_value_occur_in_some_story() -> None:
     assert {cell.key[1] for cell in ALL_CELLS} == {"week", "month", "quarter", "year"}
-    assert {cell.key[3] for cell in ALL_CELLS} == {"subscription", "order", "any"}
+    assert {cell.key[3] for cell in ALL_CELLS} == {"subscription", "order", "any", "all"}
     assert "(unknown)" in {cell.key[5] for cell in ALL_CELLS}
 
 

@@ -57,7 +57,9 @@ class Warehouse:
         """Decimals as the period tables have them: 2 for orders, 6 for MRR."""
         if "mrr" in name:
             return "decimal(38, 6)"
-        return "decimal(38, 2)" if "revenue" in name or name == "refunds_by_refund_date" else "bigint"
+        if name == "months_are_short":
+            return "boolean"
+        return "decimal(38, 2)" if "revenue" in name or "cost" in name or name == "refunds_by_refund_date" else "bigint"
 
     def months(self, *starts: date, as_of: date) -> None:
         """Calendar months that have figures."""

@@ -4,7 +4,11 @@ with periods as (
 
 first_facts as (
     select min(first_fact_date) as first_fact_date
-    from {{ ref('int_first_facts') }}
+    from (
+        select first_fact_date from {{ ref('int_first_facts') }}
+        union all
+        select cost_month as first_fact_date from {{ ref('int_acquisition_costs') }}
+    ) as facts
 )
 
 select
