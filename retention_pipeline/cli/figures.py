@@ -105,6 +105,9 @@ def kpi(
         )
         if not rows:
             raise UnknownName(_why_nothing(connection, name, grain, dimension, value, basis))
+        one_basis, one_value = rows[0]["basis"], rows[0]["segment_value"]
+        targets = published.targets_of(connection, name, grain, one_basis, dimension, one_value)
+        benchmarks = published.benchmarks_of(connection, name, grain, one_basis) if dimension == "all" else {}
     if as_json:
         print_json(rows)
         return
@@ -121,7 +124,7 @@ def kpi(
     elif len(bases) > 1:
         print_pivot(console, definition, rows, by="basis", subject=subject)
     else:
-        print_series(console, definition, rows, basis=bases[0], segment=subject)
+        print_series(console, definition, rows, basis=bases[0], segment=subject, targets=targets, benchmarks=benchmarks)
 
 
 def query(home: Path | None, sql: str, *, form: str, limit: int) -> None:

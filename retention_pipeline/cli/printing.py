@@ -6,7 +6,7 @@ Nothing is read or computed here. Printing goes to the console that is passed in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, TextIO
 
@@ -103,9 +103,20 @@ def print_places(console: Console, places: Sequence[tuple[str, str]], tries: Seq
 
 
 def print_series(
-    console: Console, definition: Row, rows: Sequence[Row], *, basis: str, segment: str, title: str | None = None
+    console: Console,
+    definition: Row,
+    rows: Sequence[Row],
+    *,
+    basis: str,
+    segment: str,
+    title: str | None = None,
+    targets: Sequence[Row] = (),
+    benchmarks: Mapping[date, Row] | None = None,
 ) -> None:
-    """One KPI over time, a row per period: value, step, what was divided, interval and why a value is missing."""
+    """One KPI over time, a row per period: value, step, what was divided, interval, benchmark (by period_start) and why
+    a value is missing; then a line per target.
+    """
+    has_benchmark = any(row["period_start"] in (benchmarks or {}) for row in rows)
     form = shown_as(definition["kpi"], definition["unit"])
     currency = next((row["currency"] for row in rows if row["currency"]), None)
     has_parts = any(row["denominator"] is not None for row in rows)
@@ -119,6 +130,8 @@ def print_series(
         table.add_column("n", justify="right", style=QUIET)
     if has_interval:
         table.add_column("95 % interval", justify="right", style=QUIET)
+    if has_benchmark:
+        table.add_column("Benchmark", justify="right", style=QUIET)
     table.add_column("", style=QUIET)
     before: float | None = None
     for row in rows:
@@ -132,13 +145,42 @@ def print_series(
             cells += [_parts(row), "" if row["n"] is None else formatting.number(row["n"])]
         if has_interval:
             cells.append(_interval(row, form))
+        if has_benchmark and benchmarks:
+            cells.append(_benchmark(benchmarks.get(row["period_start"]), form, currency))
         note = formatting.reason(row["null_reason"]) if row["value"] is None else ""
         cells.append(note or ("" if row["is_complete"] else "so far"))
         table.add_row(*cells)
         before = row["value"]
     _print_kpi_title(console, definition, title or f"{formatting.BASES.get(basis, basis)}, {segment}")
     console.print(table)
+    for target in targets:
+        console.print(_target_line(target, form, currency), soft_wrap=True)
     print_footnotes(console, _reasons(rows))
+
+
+def _benchmark(row: Row | None, form: str, currency: str | None) -> str:
+    """What the industry has and how far the figure is from it."""
+    if row is None:
+        return ""
+    gap = formatting.figure(abs(row["gap"]), form, currency)
+    side = "equal" if row["gap"] == 0 else f"{gap} {'above' if row['gap'] > 0 else 'below'}"
+    return f"{formatting.figure(row['benchmark'], form, currency)} ({side}; {row['source']}, {row['year']})"
+
+
+def _target_line(target: Row, form: str, currency: str | None) -> Text:
+    """A target: what is to be reached by when, from where, how far it is and how it stands."""
+    words = {"met": "met", "ahead": "ahead", "on_track": "on track", "behind": "behind", "missed": "missed"}
+    colours = {"met": GOOD, "ahead": GOOD, "behind": BAD, "missed": BAD}
+    line = Text.assemble(
+        ("Target ", STRONG),
+        f"{formatting.figure(target['target'], form, currency)} by {formatting.day(target['due_on'])}",
+        f", from {formatting.figure(target['baseline'], form, currency)}" if target["baseline"] is not None else "",
+    )
+    if target["status"] is None:
+        return line.append(": no figure to measure it by yet" if target["value"] is None else "", QUIET)
+    line.append(f": {formatting.figure(target['progress'], 'percent')} of the way, ")
+    line.append(f"{formatting.figure(target['elapsed'], 'percent')} of the time, ")
+    return line.append(words[target["status"]], colours.get(target["status"], ""))
 
 
 def print_pivot(console: Console, definition: Row, rows: Sequence[Row], *, by: str, subject: str) -> None:

@@ -92,6 +92,8 @@ FURTHER_TABLES = (
     Figure("period_first_replies", "all", frozenset({"tickets"})),
     Figure("period_resolutions", "all", frozenset({"tickets"})),
     Figure("order_exclusions", "all", ORDERS, has_segments=False),
+    Figure("kpi_attainment", "all", frozenset({"kpi_targets"}), has_segments=False),
+    Figure("kpi_with_benchmark", "all", frozenset({"kpi_benchmarks"}), has_segments=False),
 )
 
 

@@ -17,6 +17,7 @@ from retention_pipeline.kpis.cells import cells_statement
 from retention_pipeline.kpis.declaration import Family
 from retention_pipeline.kpis.definitions import write_definitions
 from retention_pipeline.kpis.figures import FIGURES, figures_statement
+from retention_pipeline.kpis.goals import write_goals
 from retention_pipeline.kpis.keys import KEY, same_key
 from retention_pipeline.kpis.registry import FAMILIES, KPIS
 from retention_pipeline.kpis.rules import Rules, date_literal, text_literal
@@ -85,7 +86,9 @@ def write_kpis(
     run_id: str,
     computed_at: datetime,
 ) -> KpiResult:
-    """Bring `retention_kpis` and `kpi_definitions` up to date with the period tables, as one transaction."""
+    """Bring `retention_kpis`, `kpi_definitions` and what is held against goals (goals.py) up to date with the period
+    tables, as one transaction.
+    """
     connection.begin()
     try:
         result = written(connection, rules, families, run_id, computed_at)
@@ -131,6 +134,7 @@ def written(
         connection.execute("insert into changed_periods select distinct grain, period_start from kpi_rows_changed")
     keep_cells(connection, families)
     write_definitions(connection)
+    write_goals(connection, rules)
     return KpiResult(count_rows(connection, TABLE), changed, removed, changed_months(connection))
 
 

@@ -100,6 +100,13 @@ TABLES: dict[str, str] = {
     "first attempt failed, and how many of them were recovered so far; adds up to the failures of "
     "failed_payment_rate.",
     "tickets_by_reason": "One row per grain, period, segment and reason: tickets opened; adds up to tickets_opened.",
+    "kpi_attainment": "One row per target of kpi_targets. `value`: the last one, not NULL, of a period that ends after "
+    "start_on and by due_on and as_of; `progress` = (value − baseline) / (target − baseline), the baseline where none "
+    "is given being the last value before start_on; `elapsed`: the share of the time that has passed; `status`: met, "
+    "missed (due and not met), ahead (progress at least elapsed + 0.1), on_track (at least elapsed − 0.1) or behind.",
+    "kpi_with_benchmark": "One row per figure of everyone that has a benchmark of the setting industry: of the same "
+    "grain, of the latest year up to the period's, of several sources the first by code points; `gap` = value − "
+    "benchmark.",
     "order_exclusions": "One row per reason: orders that do not count, each under the first reason that applies of "
     "test, "
     "cancelled, pending, unattributed, negative, zero_value, fully_refunded.",

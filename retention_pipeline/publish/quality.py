@@ -17,6 +17,7 @@ import duckdb
 
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.freshness.sources import SourceState
+from retention_pipeline.kpis.goals import impossible
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.warehouse import opened_raw, tables_in
 
@@ -37,6 +38,7 @@ MEASURES = {
     "without_customer": "rows that name no customer",
     "not_in_customers": "share of customers with an order or a subscription that have no row in customers",
     "excluded_orders": "orders that do not count, per reason",
+    "impossible": "targets or benchmarks that ask for more daily than monthly actives, left out in pairs",
     "overlapping_phases": "phases of a subscription that were ended where the next begins",
 }
 FACT_COLUMNS = {
@@ -96,6 +98,7 @@ def write_data_quality(
                 rows += _about_customers(raw, [name for name in ("orders", "subscriptions") if name in present])
     rows += _about_sources(states, now)
     rows += _about_exclusions(connection)
+    rows += [(table, "impossible", "", float(count), None, None) for table, count in impossible(connection).items()]
     connection.execute(CREATE)
     if rows:
         connection.executemany("insert into data_quality values (?, ?, ?, ?, ?, ?)", rows)

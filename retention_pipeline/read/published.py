@@ -132,6 +132,30 @@ def marked_figures(connection: duckdb.DuckDBPyConnection) -> str:
     return "(select *, true as is_fresh, null::varchar as why_not_fresh from retention_kpis)"
 
 
+def targets_of(
+    connection: duckdb.DuckDBPyConnection, kpi: str, grain: str, basis: str, dimension: str, value: str
+) -> list[Row]:
+    """Rows of `kpi_attainment` of one KPI, grain, basis and segment, by due day; none where no targets are given."""
+    if "kpi_attainment" not in tables_in(connection):
+        return []
+    return rows_of(
+        connection,
+        "select * from kpi_attainment where kpi = ? and grain = ? and basis = ? and segment_dimension = ? "
+        "and segment_value = ? order by due_on, start_on",
+        [kpi, grain, basis, dimension, value],
+    )
+
+
+def benchmarks_of(connection: duckdb.DuckDBPyConnection, kpi: str, grain: str, basis: str) -> dict[date, Row]:
+    """Rows of `kpi_with_benchmark` of one KPI, grain and basis by period_start; none where no benchmarks are given."""
+    if "kpi_with_benchmark" not in tables_in(connection):
+        return {}
+    found = rows_of(
+        connection, "select * from kpi_with_benchmark where kpi = ? and grain = ? and basis = ?", [kpi, grain, basis]
+    )
+    return {row["period_start"]: row for row in found}
+
+
 def last_period(connection: duckdb.DuckDBPyConnection, grain: str) -> date | None:
     """The start of the latest period that has figures, complete or not."""
     row = connection.execute(

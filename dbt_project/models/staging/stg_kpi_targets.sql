@@ -5,7 +5,7 @@ with kpi_targets as (
 select
     kpi,
     grain,
-    coalesce(basis, 'all') as basis,
+    basis,
     coalesce(segment_dimension, 'all') as segment_dimension,
     coalesce(segment_value, 'all') as segment_value,
     start_on as start_date,

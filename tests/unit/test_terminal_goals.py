@@ -1,0 +1,66 @@
+"""`retention kpis NAME` shows what a figure is held against: a line per target, the benchmark beside the value."""
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from published_sample import make_published
+
+from retention_pipeline.cli import figures
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    home = make_published(tmp_path / "home")
+    with duckdb.connect(str(home.current.resolve())) as connection:
+        connection.execute(
+            "create table kpi_attainment as select 'customer_churn_rate' as kpi, 'month' as grain, 'order' as basis, "
+            "'all' as segment_dimension, 'all' as segment_value, date '2024-01-01' as start_on, "
+            "date '2024-06-30' as due_on, 0.06 as baseline, 0.04 as target, 0.05 as value, 0.5 as progress, "
+            "0.38 as elapsed, 'ahead' as status"
+        )
+        connection.execute(
+            "create table kpi_with_benchmark as select 'customer_churn_rate' as kpi, 'month' as grain, "
+            "date '2024-02-01' as period_start, 'order' as basis, 0.05 as value, 0.045 as benchmark, 0.005 as gap, "
+            "'Alpha study' as source, 2023 as year"
+        )
+    return home.root
+
+
+def shown(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, **asked: Any) -> str:
+    monkeypatch.setenv("COLUMNS", "160")
+    question = {"grain": "month", "segment": None, "basis": "order", "last": 3, "as_json": False} | asked
+    figures.kpi(home, "customer_churn_rate", **question)
+    return capsys.readouterr().out
+
+
+def test_a_target_has_its_way_its_time_and_how_it_stands(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = shown(home, capsys, monkeypatch)
+    assert "Target 4.0 % by 30 Jun 2024, from 6.0 %: 50.0 % of the way, 38.0 % of the time, ahead" in text
+
+
+def test_a_period_has_its_benchmark_and_how_far_the_figure_is_from_it(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = shown(home, capsys, monkeypatch)
+    (line,) = (line for line in text.splitlines() if "Alpha study" in line)
+    assert line.split()[:2] == ["Feb", "2024"]
+    assert "4.5 % (0.5 % above; Alpha study, 2023)" in line
+
+
+def test_another_basis_shows_neither(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = shown(home, capsys, monkeypatch, basis="subscription")
+    assert "Target" not in text and "Benchmark" not in text
+
+
+def test_a_target_without_a_figure_says_so(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with duckdb.connect(str(home / "published" / "current.duckdb")) as connection:
+        connection.execute("update kpi_attainment set value = null, progress = null, status = null")
+    assert "by 30 Jun 2024, from 6.0 %: no figure to measure it by yet" in shown(home, capsys, monkeypatch)
