@@ -26,7 +26,7 @@
     {%- do types.update({'counted_' ~ grain: 'integer'}) -%}
     {%- if counted is not none -%} {%- do found.update({'counted_' ~ grain: counted | replace('__grain', grain)}) -%} {%- endif -%}
   {%- endfor -%}
-  {%- do types.update({'is_last': 'integer', 'mrr_change': 'decimal(18, 6)'}) -%}
+  {%- do types.update({'is_last': 'integer', 'mrr_change': 'decimal(24, 6)'}) -%}
   {%- do found.update(expressions) -%}
   {{ kind }} as kind,
         {{ member }}.basis_number,

@@ -256,11 +256,11 @@
   {%- if var('history_start') -%} {{ period_end }} > cast('{{ var("history_start") }}' as date) {%- else -%} true {%- endif -%}
 {%- endmacro %}
 
-{# The types of one row's contribution to these sums: narrow rows cost half of wide ones. #}
+{# The types of one row's contribution to these sums: narrow rows cost half of wide ones. Money of one row may be as wide as its sum. #}
 {% macro narrow(columns) -%}
-  {%- set narrow_types = {'bigint': 'integer', 'decimal(38, 2)': 'decimal(18, 2)', 'decimal(38, 6)': 'decimal(18, 6)'} -%}
+  {%- set narrow_types = {'bigint': 'integer'} -%}
   {%- set found = {} -%}
-  {%- for column, type in columns.items() -%} {%- do found.update({column: narrow_types[type]}) -%} {%- endfor -%}
+  {%- for column, type in columns.items() -%} {%- do found.update({column: narrow_types.get(type, type)}) -%} {%- endfor -%}
   {{ return(found) }}
 {%- endmacro %}
 

@@ -17,7 +17,7 @@
   cast(
     cast(
       case when {{ price }} < 0 then -1 else 1 end * {{ int_div(doubled, '2 * ' ~ interval_divisor(billing_interval, interval_count)) }} as decimal(24, 0)
-    ) * cast(0.000001 as decimal(7, 6)) as decimal(18, 6)
+    ) * cast(0.000001 as decimal(7, 6)) as decimal(24, 6)
   )
 {%- endmacro %}
 
@@ -25,7 +25,7 @@
   {{ return(adapter.dispatch('millionths', 'retention')(amount)) }}
 {%- endmacro %}
 
-{% macro duckdb__millionths(amount) -%} cast({{ amount }} * 1000000 as hugeint) {%- endmacro %}
+{% macro duckdb__millionths(amount) -%} cast(cast({{ amount }} as decimal(38, 6)) * 1000000 as hugeint) {%- endmacro %}
 
 {% macro spark__millionths(amount) -%} cast({{ amount }} * 1000000 as decimal(30, 0)) {%- endmacro %}
 

@@ -11,6 +11,9 @@ FX_RATES = Contract(
         Column("currency", "currency", required=True),
         Column("rate_to_reporting", "decimal", required=True, scale=8),
     ),
-    rules=(Rule("rate_to_reporting <= 0", "rate_to_reporting is not positive"),),
+    rules=(
+        Rule("rate_to_reporting <= 0", "rate_to_reporting is not positive"),
+        Rule("rate_to_reporting >= 100000", "rate_to_reporting is too large: it must be less than 100,000"),
+    ),
     customer_columns={},
 )

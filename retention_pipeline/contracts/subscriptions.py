@@ -3,6 +3,9 @@ are no business of a single row: staging ends a phase where the next begins, and
 
 from retention_pipeline.contracts.columns import Column, Contract, Rule
 
+# Their product must fit into 38 digits, also of a quantity that another rule refuses.
+BOUNDED_QUANTITY = "greatest(least(quantity, 1000000000000), 0)"
+
 SUBSCRIPTIONS = Contract(
     dataset="subscriptions",
     grain="One row per phase of a subscription with unchanged terms",
@@ -32,11 +35,17 @@ SUBSCRIPTIONS = Contract(
     ),
     rules=(
         Rule("quantity <= 0", "quantity is not positive"),
+        Rule("quantity >= 1000000000000", "quantity is too large"),
         Rule("interval_count <= 0", "interval_count is not positive"),
         Rule(
-            "cast(amount as decimal(38,6)) * quantity < recurring_discount",
+            f"cast(amount as decimal(38,6)) * {BOUNDED_QUANTITY} < recurring_discount",
             "recurring revenue is negative: amount × quantity is less than recurring_discount",
         ),
+        Rule(
+            f"abs(cast(amount as decimal(38,6))) * {BOUNDED_QUANTITY} >= 1000000000000",
+            "amount × quantity is too large: it must be less than 1,000,000,000,000",
+        ),
+        Rule("interval_count > 36600", "interval_count is greater than 36,600, a hundred years of days"),
         Rule("{before:ended_at,started_at}", "ended_at is before started_at"),
     ),
 )

@@ -21,6 +21,7 @@ class Identity:
 TOLERANCE = "1e-9"
 
 
-def equal(left: str, right: str) -> str:
-    """SQL: two doubles are equal to 1e-9, relative where they are large."""
-    return f"abs(({left}) - ({right})) <= {TOLERANCE} * greatest(1, abs({left}))"
+def equal(left: str, right: str, size: str | None = None) -> str:
+    """SQL: two doubles are equal to 1e-9, relative where they are large; `size`: what large terms add up to that nearly
+    cancel out."""
+    return f"abs(({left}) - ({right})) <= {TOLERANCE} * greatest(1, abs({size or left}))"

@@ -523,6 +523,7 @@ IDENTITIES: tuple[Identity, ...] = (
             "value(mrr_contraction) "
             "- value(mrr_churn) + value(mrr_fx)",
             "value(mrr_end)",
+            size="value(mrr_start) + value(mrr_new) + value(mrr_reactivation) + value(mrr_expansion)",
         ),
     ),
     Identity(

@@ -42,7 +42,7 @@ steps as (
         customer_key,
         currency,
         change_date as step_date,
-        cast(0 as decimal(18, 6)) as step_before,
+        cast(0 as decimal(24, 6)) as step_before,
         mrr_after - mrr_before as step_now,
         cast(0 as bigint) as profile_step
     from changes
@@ -52,7 +52,7 @@ steps as (
         currency,
         {{ twelve_months_after('change_date') }} as step_date,
         mrr_after - mrr_before as step_before,
-        cast(0 as decimal(18, 6)) as step_now,
+        cast(0 as decimal(24, 6)) as step_now,
         cast(0 as bigint) as profile_step
     from changes
     union all
@@ -60,8 +60,8 @@ steps as (
         profile_steps.customer_key,
         currencies.currency,
         profile_steps.step_date,
-        cast(0 as decimal(18, 6)) as step_before,
-        cast(0 as decimal(18, 6)) as step_now,
+        cast(0 as decimal(24, 6)) as step_before,
+        cast(0 as decimal(24, 6)) as step_now,
         profile_steps.profile_step
     from profile_steps
     inner join currencies
@@ -95,10 +95,10 @@ pairs as (
         ) as bigint) as profile_key,
         cast(sum(step_before) over (
             partition by customer_key, currency order by step_date nulls last rows unbounded preceding
-        ) as decimal(18, 6)) as mrr_before,
+        ) as decimal(24, 6)) as mrr_before,
         cast(sum(step_now) over (
             partition by customer_key, currency order by step_date nulls last rows unbounded preceding
-        ) as decimal(18, 6)) as mrr_now
+        ) as decimal(24, 6)) as mrr_now
     from days
 ),
 

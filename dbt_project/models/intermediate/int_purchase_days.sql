@@ -9,7 +9,7 @@ days as (
         customer_key,
         ordered_date as purchase_date,
         cast(count(*) as bigint) as orders,
-        cast(sum(revenue) as decimal(18, 2)) as revenue
+        cast(sum(revenue) as decimal(38, 2)) as revenue
     from orders
     group by
         customer_key,
@@ -26,7 +26,7 @@ numbered as (
         lag(purchase_date) over in_order as previous_date,
         lead(purchase_date) over in_order as next_date,
         first_value(purchase_date) over in_order as first_date,
-        cast(sum(revenue) over (partition by customer_key order by purchase_date nulls last rows unbounded preceding) as decimal(18, 2)) as revenue_to_date,
+        cast(sum(revenue) over (partition by customer_key order by purchase_date nulls last rows unbounded preceding) as decimal(38, 2)) as revenue_to_date,
         cast(sum(orders) over (partition by customer_key order by purchase_date nulls last rows unbounded preceding) as bigint) - orders as orders_before,
         lag(purchase_date, {{ loyal_days - 1 }}) over in_order as loyal_since,
         lag(purchase_date, {{ loyal_days }}) over in_order as loyal_since_before

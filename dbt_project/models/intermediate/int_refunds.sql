@@ -17,7 +17,7 @@ refunds as (
 select
     customer_key,
     refunded_date,
-    cast(sum(refunded) as decimal(18, 2)) as refunded
+    cast(sum(refunded) as decimal(38, 2)) as refunded
 from refunds
 group by
     customer_key,

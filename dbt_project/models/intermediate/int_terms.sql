@@ -175,7 +175,7 @@ select
     valued.mrr_due,
     case
         when valued.goes_on then valued.mrr_due
-        else cast(least(coalesce(renewals.mrr, 0), valued.mrr_due) as decimal(18, 6))
+        else cast(least(coalesce(renewals.mrr, 0), valued.mrr_due) as decimal(38, 6))
     end as mrr_renewed
 from valued
 left join renewals

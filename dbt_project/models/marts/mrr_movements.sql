@@ -49,6 +49,6 @@ select
     customer_key,
     change_date as movement_date,
     cast(movement as string) as movement,
-    cast(amount as decimal(18, 6)) as amount
+    cast(amount as decimal(38, 6)) as amount
 from labelled
 where movement is not null
