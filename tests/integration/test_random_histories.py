@@ -35,7 +35,7 @@ pytestmark = pytest.mark.proof
 )
 @given(example=st.integers(min_value=0, max_value=2**32 - 1))
 def test_a_random_company_gives_the_cells_of_the_oracle(example: int) -> None:
-    company = made_company(Random(example), customers=30)
+    company = made_company(Random(example), customers=30, further=True)
     expected = read_company(company.rows, company.settings, company.as_of)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "home"

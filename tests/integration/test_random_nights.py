@@ -35,7 +35,7 @@ pytestmark = pytest.mark.proof
 )
 @given(example=st.integers(min_value=1, max_value=2**32 - 1))
 def test_after_every_night_the_cells_are_those_of_the_oracle(example: int) -> None:
-    company = made_company(Random(example), customers=20)
+    company = made_company(Random(example), customers=20, further=True)
     nights = made_nights(Random(example + 1), company, count=4)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "home"

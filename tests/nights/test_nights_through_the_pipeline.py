@@ -40,7 +40,7 @@ NOT_OF_FIGURES = {
 def night_home(seed: int, root: Path) -> Home:
     """A home after its nights, all through the product; the last day is the company's as_of."""
     random = Random(seed)
-    company = made_company(random, customers=25, days=500)
+    company = made_company(random, customers=25, days=500, further=True)
     nights = made_nights(random, company, NIGHTS)
     write_home(company, root)
     for landed in (root / "landing").rglob("*.csv"):

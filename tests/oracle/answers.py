@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import date
 from typing import Any, NamedTuple
@@ -9,8 +10,9 @@ from typing import Any, NamedTuple
 from oracle.business_days import GRAINS, Period, add_months
 from oracle.cohort_cells import cohort_cells
 from oracle.company import Company
-from oracle.customer_figures import customer_figures
+from oracle.customer_figures import customer_figures, is_active_within
 from oracle.figures import Figure
+from oracle.further import email_figures, payment_figures, survey_figures, ticket_figures
 from oracle.lifetime_figures import Lifetimes
 from oracle.order_figures import order_figures
 from oracle.rules import read_rules
@@ -91,7 +93,41 @@ def expected_kpis(company: Company) -> dict[Key, Answer]:
         answers |= family(
             company, "subscription", first_facts(facts), of_subscriptions, counted_under=twelve_months_of(company)
         )
+    for dataset, found in company.further.items():
+        answers |= further_family(company, dataset, found)
     return answers
+
+
+def further_family(company: Company, dataset: str, found: list) -> dict[Key, Answer]:
+    """Rows of the family of a further dataset."""
+    rules, as_of = company.rules, company.as_of
+    by_customer: dict[str | None, list] = defaultdict(list)
+    for fact in found:
+        by_customer[fact.customer].append(fact)
+
+    def figures(period: Period, group: Group) -> dict[str, Figure]:
+        whose = [*group.members, None] if group.value in ("all", UNKNOWN) else group.members
+        facts = [fact for customer in whose for fact in by_customer.get(customer, ())]
+        if dataset == "tickets":
+            active = customer_figures(company, "any", period, group.members)["customers_active"]
+            return ticket_figures(facts, period, active, as_of)
+        of_dataset = {"payments": payment_figures, "surveys": survey_figures, "emails": email_figures}[dataset]
+        return of_dataset(facts, period, rules, as_of)
+
+    def with_active_customers(dimension: str, period: Period) -> set[str]:
+        return {
+            company.value_in_period(dimension, customer, period)
+            for customer in company.active_days["any"]
+            if company.is_active("any", customer, period.start) or is_active_within(company, "any", customer, period)
+        }
+
+    guests = {fact.day for fact in by_customer.get(None, ())}
+    if dataset == "tickets":
+        for fact in by_customer.get(None, ()):
+            guests |= {end.day for end in (fact.replied, fact.resolved) if end}
+    begun = first_facts((fact.customer, fact.day) for fact in found)
+    counted_under = with_active_customers if dataset == "tickets" else lambda dimension, period: set()
+    return family(company, "all", begun, figures, counted_under=counted_under, guest_days=guests)
 
 
 def kpi_cells(answers: dict[Key, Answer]) -> dict[tuple, dict[str, Any]]:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import cache
 
 from oracle.business_days import DAY, Period, days, next_period, period_start
+from oracle.further import Reader, answers, invoices, tickets, units
 from oracle.identity import survivors
 from oracle.money import MICRO, Rates
 from oracle.orders import Order, read_orders
@@ -17,6 +18,7 @@ from oracle.rules import Rules
 from oracle.segments import Values, attribute_values, attributes_in_order, channel_values, plan_values
 
 ZERO = Decimal(0)
+READ_FURTHER = {"payments": invoices, "surveys": answers, "emails": units, "tickets": tickets}
 
 
 class Company:
@@ -32,6 +34,11 @@ class Company:
         self.subscriptions = read_phases(rows["subscriptions"], self.survivor, rules, as_of)
         self.requests = cancel_requests(rows["subscriptions"], self.survivor, rules, as_of)
         self.attributes = attributes_in_order(rows["customers"], rules)
+        self.further = {
+            dataset: read(rows[dataset], Reader(dataset, self.survivor, rules, as_of))
+            for dataset, read in READ_FURTHER.items()
+            if dataset in rules.connected
+        }
         self._order_days()
         self._subscription_days()
         self.customers = sorted(
@@ -39,6 +46,7 @@ class Company:
             | {refund.customer for refund in self.refunds if refund.customer}
             | set(self.phases_of)
             | {customer for customer, _, _ in self.requests}
+            | {fact.customer for facts in self.further.values() for fact in facts if fact.customer}
         )
         self.values = {dimension: self._values(dimension) for dimension in rules.dimensions}
         self.value_in_period = cache(self._value_in_period)

@@ -25,6 +25,10 @@ class Rules:
     renewal_min_term_months: int = 2
     renewal_grace_days: int = 30
     churn_reason_classes: dict[str, str] = field(default_factory=lambda: {"payment_failed": "involuntary"})
+    payment_recovery_days: int = 30
+    email_window_days: int = 7
+    email_unit: str = "delivered"
+    csat_positive: dict[int, list[int]] = field(default_factory=lambda: {5: [4, 5], 10: [9, 10], 4: [3, 4]})
     gross_margin: float = 1.0
     min_n: int = 30
     history_start: date | None = None

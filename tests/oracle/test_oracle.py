@@ -5,11 +5,13 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from oracle.answers import expected_cohorts, expected_kpis, kpi_cells, read_company
+from oracle.answers import expected_cohorts, expected_kpis, further_family, kpi_cells, read_company
 from oracle.comparison import differences
 from oracle.folders import COHORT_COLUMNS, COHORT_KEY, COMPANIES, KPI_COLUMNS, KPI_KEY, cells, read_folder
 
 FOLDERS = sorted(path for path in COMPANIES.glob("*") if path.is_dir())
+FURTHER_FOLDERS = sorted(path for path in (COMPANIES.parent / "companies2").glob("*") if path.is_dir())
+BEHAVIOUR = ("engagement_group", "nps_class")  # dimensions that the oracle does not know
 
 
 @pytest.mark.skipif(not FOLDERS, reason="the companies are not laid out beside the repository")
@@ -21,4 +23,21 @@ def test_the_oracle_gives_every_expected_cell_of_a_company_and_no_other(folder) 
     assert kpis and cohorts
     problems = differences(kpis, kpi_cells(expected_kpis(company)))
     problems += differences(cohorts, expected_cohorts(company))
+    assert not problems, problems
+
+
+@pytest.mark.skipif(not FURTHER_FOLDERS, reason="the companies are not laid out beside the repository")
+@pytest.mark.parametrize("folder", FURTHER_FOLDERS, ids=lambda folder: folder.name)
+def test_the_oracle_gives_every_expected_cell_of_payments_surveys_emails_and_tickets(folder) -> None:
+    rows, settings, as_of = read_folder(folder)
+    settings["segments"] = [name for name in settings["segments"] if name not in BEHAVIOUR]
+    company = read_company(rows, settings, as_of)
+    given = {}
+    for dataset, facts in company.further.items():
+        given |= kpi_cells(further_family(company, dataset, facts))
+    kpis = {key[0] for key in given}
+    all_cells = cells(duckdb.read_parquet(str(folder / "expected_kpis.parquet")), KPI_KEY, KPI_COLUMNS)
+    expected = {key: cell for key, cell in all_cells.items() if key[0] in kpis and key[4] not in BEHAVIOUR}
+    assert expected
+    problems = differences(expected, given)
     assert not problems, problems
