@@ -26,9 +26,12 @@ CELL = ("grain", "period_start", *SEGMENT)
 TABLES: dict[str, tuple[str, ...]] = {
     "order_value_by_rank": (*CELL, "rank"),
     "revenue_by_tenure": (*CELL, "tenure_half_years"),
+    "payment_failures": (*CELL, "failure_reason"),
+    "tickets_by_reason": (*CELL, "reason"),
     "survival_curves": ("basis", *SEGMENT, "t"),
     "survival_left_out": ("basis", *SEGMENT),
 }
+INTERVAL = ("ci_low", "ci_high")  # of the KPIs and dimensions for which the expected figures have one
 # Dimensions for which only some KPIs have expected rows.
 BEHAVIOUR = ("engagement_group", "nps_class")
 
@@ -47,8 +50,12 @@ def test_a_company_gives_every_expected_figure_and_row_of_its_tables_and_no_othe
 
 def of_kpis(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[dict, dict]:
     """(expected, published) cells of the KPIs in the registry."""
-    expected = cells(duckdb.read_parquet(str(folder / "expected_kpis.parquet")), KPI_KEY, KPI_COLUMNS)
-    published = cells(connection.table("retention_kpis"), KPI_KEY, KPI_COLUMNS)
+    expected = cells(duckdb.read_parquet(str(folder / "expected_kpis.parquet")), KPI_KEY, (*KPI_COLUMNS, *INTERVAL))
+    published = cells(connection.table("retention_kpis"), KPI_KEY, (*KPI_COLUMNS, *INTERVAL))
+    with_interval = {(key[0], key[4] in BEHAVIOUR) for key, row in expected.items() if row["ci_low"] is not None}
+    for key, row in (*expected.items(), *published.items()):
+        if (key[0], key[4] in BEHAVIOUR) not in with_interval:
+            del row["ci_low"], row["ci_high"]
     by_behaviour = {key[0] for key in expected if key[4] in BEHAVIOUR}
     return (
         {key: row for key, row in expected.items() if key[0] in BY_ID},
