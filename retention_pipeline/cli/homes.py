@@ -6,7 +6,7 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -19,6 +19,9 @@ from retention_pipeline.freshness.sources import states_now
 from retention_pipeline.read import published
 from retention_pipeline.settings import FileSource, Home, Settings, SettingsError, load_settings, resolve_home
 from retention_pipeline.warehouse import DamagedFile
+
+if TYPE_CHECKING:
+    from retention_pipeline.ingest.preview import Preview
 
 SHOWN_RUNS = 8
 SHOWN_UNKNOWN = 5
@@ -190,12 +193,13 @@ def ui(home: Path | None, *, host: str, port: int) -> None:
 
 
 def _check_sources(home: Home, settings: Settings) -> list[tuple[str, bool, str]]:
-    """Whether there are files, and whether databases answer and have the columns; nothing is read."""
+    """What the newest file of each source would become, and whether databases answer and have the columns."""
     from retention_pipeline.contracts import CONTRACTS
     from retention_pipeline.ingest.archive import UnusableFileError
     from retention_pipeline.ingest.landing import delivered_files
     from retention_pipeline.ingest.mapping import FileColumn, map_columns
     from retention_pipeline.ingest.postgres import SourceError, open_pull
+    from retention_pipeline.ingest.preview import preview_file
 
     if not settings.sources:
         return [("sources", False, "none: say in settings.yaml where orders or subscriptions are")]
@@ -203,8 +207,15 @@ def _check_sources(home: Home, settings: Settings) -> list[tuple[str, bool, str]
     for name, source in settings.sources.items():
         if isinstance(source, FileSource):
             files = delivered_files(home, source)
-            found = formatting.counted(len(files), "file") if files else f"no file matches {', '.join(source.paths)}"
-            findings.append((f"source {name}", bool(files), found))
+            if not files:
+                findings.append((f"source {name}", False, f"no file matches {', '.join(source.paths)}"))
+                continue
+            problems = [file for file in files if file.problem]
+            findings += [(f"source {name}", False, f"{file.name}: {file.problem}") for file in problems[:3]]
+            usable = [file for file in files if not file.problem]
+            if usable:
+                preview = preview_file(settings, name, max(usable, key=lambda file: file.changed_at))
+                findings.append((f"source {name}", preview.would_load, _previewed(preview, len(files))))
         else:
             try:
                 contract = CONTRACTS[settings.dataset_of(name)]
@@ -264,6 +275,22 @@ def _newest_columns(home: Home, source: FileSource) -> set[str] | None:
             return {row[0] for row in described.fetchall()}
     except duckdb.Error:
         return None
+
+
+def _previewed(preview: Preview, files: int) -> str:
+    """What the beginning of the newest file says, a line each."""
+    lines = [f"{formatting.counted(files, 'file')}, the newest is {preview.file_name}"]
+    if preview.error is not None:
+        lines.append(f"it would be refused: {preview.error}")
+    else:
+        read = f"of its first {formatting.counted(preview.good + preview.bad, 'row')} {preview.bad:,} would be refused"
+        lines.append(read if preview.bad else f"its first {formatting.counted(preview.good, 'row')} would load")
+        lines += [f"{formatting.counted(number, 'row')}: {reason}" for reason, number in preview.reasons]
+        lines += [", ".join(f"{column} {value}" for column, value in row.items()) for row in preview.rows]
+        if preview.unused:
+            lines.append(f"columns that no setting uses: {', '.join(preview.unused)}")
+    lines += [f"hint: {hint}" for hint in preview.hints]
+    return "\n    ".join(lines)
 
 
 def _check_rules(home: Home, settings: Settings) -> list[tuple[str, bool, str]]:

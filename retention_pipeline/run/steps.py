@@ -25,6 +25,7 @@ from retention_pipeline.publish.compaction import compact, is_bloated
 from retention_pipeline.publish.postgres import publish_to_postgres
 from retention_pipeline.publish.provenance import Mismatch, RawLacksLoads, mismatch, write_pipeline_loads
 from retention_pipeline.publish.quality import write_data_quality
+from retention_pipeline.publish.quarantine import write_quarantine
 from retention_pipeline.publish.recovery import recover
 from retention_pipeline.read.headline import Headline, read_headline
 from retention_pipeline.run.cost import full_refresh_is_cheaper
@@ -292,6 +293,7 @@ def publish_step(home: Home, settings: Settings, run: Run, *, progress: Progress
             before = state_of(connection)
             states = source_states(home, settings, now=run.started_at, as_of=run.as_of)
             write_data_quality(connection, home, settings, states=states, now=run.started_at)
+            write_quarantine(connection, home)
             write_state(
                 connection,
                 PipelineState(

@@ -139,6 +139,10 @@ def test_placeholder_dates_are_refused_unless_the_settings_say_otherwise(door: D
     door.deliver("orders", ORDERS, *rows, max_quarantine_rate=0.5)
     [load] = door.run().loads
     assert (load.good, load.bad) == (2, 2)
+    assert door.query("select source, line, raw from quarantine order by line") == [
+        ("orders", 3, rows[1]),
+        ("orders", 4, rows[2]),
+    ]
     assert door.query("select min(period_start) from retention_kpis where grain = 'month'")[0][0] == date(2025, 1, 1)
     door.deliver("orders", ORDERS, *rows, placeholder_dates="accept")
     assert door.run().loads[0].good == 4

@@ -67,7 +67,7 @@ def _require_password(shop: Shop, data: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_check_asks_the_database(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNREACHABLE", "postgresql://shop:hunter2@127.0.0.1:1/shop")
-    (shop.home.root / "orders.csv").write_text("order_id")
+    (shop.home.root / "orders.csv").write_text("order_id,ordered_at,amount,currency,status\n1,2024-01-01,1,EUR,paid\n")
     sources = {
         "orders": shop.source,
         "no such table": shop.source | {"dataset": "orders", "table": "ordres"},
