@@ -27,7 +27,7 @@ class Window:
 def windows(sql: str) -> Iterator[Window]:
     """Every window with an order, those of `window … as` too."""
     sql = re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/|--[^\n]*", " ", sql, flags=re.DOTALL)).strip()
-    for found in re.finditer(r"\bover \(|\bwindow \w+ as \(", sql):
+    for found in re.finditer(r"\bover \(|\b\w+ as \((?= ?partition by )", sql):
         inside = sql[found.end() : _closing(sql, found.end())]
         partition, _, ordered = inside.partition("order by ")
         if not ordered:

@@ -31,7 +31,7 @@ select
     cast(least(order_rank, {{ order_ranks() + 1 }}) as integer) as order_rank,
     max(case when order_rank = 1 then channel end) as channel,
     cast(count(*) as bigint) as orders,
-    cast(sum(revenue) as decimal(18, 2)) as revenue
+    cast(sum(revenue) as decimal(38, 2)) as revenue
 from ranked
 group by
     customer_key,
