@@ -171,6 +171,11 @@ def comment_on_tables(warehouse_file: Path, manifest: Mapping[str, Any]) -> None
             "select 'table', table_name from duckdb_tables() where schema_name = 'main' and not temporary "
             "union all select 'view', view_name from duckdb_views() where schema_name = 'main' and not internal"
         ).fetchall()
+        columns = set(
+            connection.execute(
+                "select table_name, column_name from duckdb_columns() where schema_name = 'main' and not internal"
+            ).fetchall()
+        )
         connection.begin()
         for kind, name in relations:
             if name not in models:
@@ -178,7 +183,7 @@ def comment_on_tables(warehouse_file: Path, manifest: Mapping[str, Any]) -> None
             about = " ".join(models[name]["description"].split())
             connection.execute(f'comment on {kind} "{name}" is {sql_text(about)}')
             for column, declared in models[name]["columns"].items():
-                if declared["description"]:
+                if declared["description"] and (name, column) in columns:
                     words = sql_text(" ".join(declared["description"].split()))
                     connection.execute(f'comment on column "{name}"."{column}" is {words}')
         connection.commit()
