@@ -377,10 +377,6 @@ IDENTITIES: tuple[Identity, ...] = (
         "value(buyers_returning) + value(buyers_resurrected) <= value(ordering_customers)",
     ),
     Identity(
-        "customers with two purchase days have two orders",
-        "numerator(repeat_customer_rate) <= numerator(repeat_customer_rate_by_orders)",
-    ),
-    Identity(
         "repeat customers and one-time customers are together all buyers",
         equal("value(repeat_customer_rate) + value(one_time_customer_rate)", "1"),
     ),

@@ -98,6 +98,7 @@ def made_settings(random: Random, first: date, as_of: date) -> dict[str, Any]:
         "fiscal_year_start": random.randint(1, 12),
         "activity_window_days": random.choice((1, 7, 30, 60, 90)),
         "count_zero_value": random.random() < 0.5,
+        "loyal_purchase_days": 1 + as_of.day % 3,
         "count_past_due_days": random.choice((0, 1, 10, 30)),
         "fx_max_age_days": random.choice((0, 1, 7)),
         "cohort_event": random.choice(("first_activity", "first_activity", "signup")),

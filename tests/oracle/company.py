@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
 
-from oracle.business_days import DAY, Period, days, next_period, period_start
+from oracle.business_days import DAY, Period, days, moment, next_period, period_start
 from oracle.further import Reader, answers, invoices, tickets, units
 from oracle.identity import survivors
 from oracle.money import MICRO, Rates
@@ -39,6 +39,7 @@ class Company:
             for dataset, read in READ_FURTHER.items()
             if dataset in rules.connected
         }
+        self.referred = self._referred(rows["customers"])
         self._order_days()
         self._subscription_days()
         self.customers = sorted(
@@ -52,6 +53,27 @@ class Company:
         self.value_in_period = cache(self._value_in_period)
         self.period = cache(self._period)
         self.mrr = cache(self._mrr)
+
+    def _referred(self, rows: list[dict]) -> set[str] | None:
+        """Surviving ids whom a row in force before as_of calls referred; None where no row has the column."""
+        if "customers" not in self.rules.connected or not any("referred_by" in row for row in rows):
+            return None
+        zone = self.rules.source_zones.get("customers", self.rules.zone)
+        found, current = set(), {}
+        for row in rows:
+            delivered_at = moment(row.get("delivered_at"), self.rules.zone, zone)
+            if delivered_at:  # versions of one row, of which the last is current
+                current[row["customer_id"]] = max(
+                    (delivered_at.instant, row),
+                    current.get(row["customer_id"], (delivered_at.instant, row)),
+                    key=lambda version: version[0],
+                )
+                continue
+            since = moment(row.get("valid_from"), self.rules.zone, zone)
+            if row.get("referred_by") and (since is None or since.day < self.as_of):
+                found.add(row["customer_id"])
+        found |= {customer for customer, (_, row) in current.items() if row.get("referred_by")}
+        return {customer for customer in found if self.survivor(customer) == customer}
 
     def _order_days(self) -> None:
         self.orders_of: dict[str, list[Order]] = defaultdict(list)

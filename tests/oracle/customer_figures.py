@@ -60,6 +60,8 @@ def customer_figures(
         "churn_rate_events": ratio(events, start),
         "churn_rate_stripe": ratio(events, start + len(joined)),
     }
+    if basis == "any" and company.referred is not None:
+        figures["referral_share"] = ratio(len(joined & company.referred), len(joined))
     for kpi, movers in (("customers_moved_in", moved_in), ("customers_moved_out", moved_out)):
         if movers is not None:
             figures[kpi] = count(sum(company.is_active(basis, customer, period.start) for customer in movers))

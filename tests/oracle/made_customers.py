@@ -35,6 +35,7 @@ def made_customers(random: Random, clock: Clock, customers: list[str], first: da
                     "signed_up_at": signed_up if random.random() < 0.9 else "",
                     "country": random.choice(COUNTRIES),
                     "acquisition_channel": random.choice(CHANNELS),
+                    "referred_by": "somebody" if len(rows) % 3 == 0 else "",
                     "size": random.choice(SIZES),
                 }
             )

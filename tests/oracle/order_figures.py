@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
+from fractions import Fraction
 from itertools import pairwise
 
 from oracle.business_days import Period
@@ -17,6 +18,7 @@ NAMES_A_FIRST = (
     "average_order_value_returning",
     "returning_customer_rate",
     "returning_revenue_share",
+    "buyers_resurrected",
     *(f"repurchase_within_{days}d" for days in HORIZONS),
 )
 
@@ -66,6 +68,10 @@ def order_figures(company: Company, period: Period, members: list[str], *, with_
         "time_between_purchases_p75": percentile(gaps, 0.75),
         "refunds_by_refund_date": count(sum(refunds)),
     }
+    figures.update(calendar_figures(company, period, days_ever))
+    figures.update(year_figures(company, period, days_ever))
+    twice_ordered = sum(len(company.orders_between(customer, date.min, close)) >= 2 for customer in members)
+    figures["repeat_customer_rate_by_orders"] = ratio(twice_ordered, buyers)
     first_time = [customer for customer, day in first_days.items() if start <= day < close]
     for days in HORIZONS:
         figures[f"repurchase_within_{days}d"] = repurchase(company, period, first_time, days)
@@ -82,3 +88,55 @@ def repurchase(company: Company, period: Period, first_time: list[str], days: in
     purchases = [company.purchase_days[customer] for customer in first_time]
     again = sum(1 for found in purchases if len(found) >= 2 and found[1] <= found[0] + horizon)
     return ratio(again, len(first_time))
+
+
+def calendar_figures(company: Company, period: Period, days_ever: dict[str, list[date]]) -> dict[str, Figure]:
+    """Who bought in this calendar period and in the one before, whatever the window."""
+    before = company.period_holding(period.grain, period.start - timedelta(days=1)).start
+    now = {customer for customer, found in days_ever.items() if found and found[-1] >= period.start}
+    then = {customer for customer, found in days_ever.items() if any(before <= day < period.start for day in found)}
+    earlier = {customer for customer, found in days_ever.items() if found and found[0] < period.start}
+    figures = {
+        "buyers_returning": count(len(now & then)),
+        "buyers_dormant": count(len(then - now)),
+        "buyers_resurrected": count(len((now & earlier) - then)),
+        "period_repurchase_rate": ratio(len(now & then), len(then)),
+    }
+    if company.rules.data_start and before < company.rules.data_start:
+        nulled(figures, ("buyers_returning", "buyers_dormant", "period_repurchase_rate"), "left_truncated")
+    return figures
+
+
+def year_figures(company: Company, period: Period, days_ever: dict[str, list[date]]) -> dict[str, Figure]:
+    """What the 365 days before the close say: loyalty, and how long until the next purchase day."""
+    first, close = period.close - timedelta(days=365), period.close
+    active = [customer for customer in days_ever if company.is_active("order", customer, close)]
+    enough = company.rules.loyal_purchase_days
+    loyal = sum(sum(day >= first for day in days_ever[customer]) >= enough for customer in active)
+    figures = {"loyal_customer_share": ratio(loyal, len(active))}
+    if period.grain != "week":
+        lives = [
+            ((following or close) - day, following is not None)
+            for found in days_ever.values()
+            if found
+            for day, following in zip(found, [*found[1:], None], strict=True)
+            if day >= first
+        ]
+        figures["time_to_next_purchase_km_median"] = halved(lives)
+    cut = company.rules.data_start is not None and first < company.rules.data_start
+    if cut:
+        nulled(figures, list(figures), "left_truncated")
+    if company.is_cut("order", close):
+        nulled(figures, ["loyal_customer_share"], "left_truncated")
+    return figures
+
+
+def halved(lives: list[tuple[timedelta, bool]]) -> Figure:
+    """The first duration at which the product of the shares that go on is at most one half, as an exact fraction."""
+    survival = Fraction(1)
+    for duration in sorted({duration for duration, is_over in lives if is_over}):
+        at_risk = sum(other >= duration for other, _ in lives)
+        survival *= Fraction(at_risk - sum(life == (duration, True) for life in lives), at_risk)
+        if survival <= Fraction(1, 2):
+            return Figure(float(duration.days), n=float(len(lives)))
+    return Figure(None, n=float(len(lives)), null_reason="not_reached" if lives else "zero_denominator")

@@ -18,6 +18,7 @@ class Rules:
     fiscal_year_start: int = 1
     activity_window_days: int = 90
     count_zero_value: bool = False
+    loyal_purchase_days: int = 3
     count_past_due_days: int = 30
     fx_max_age_days: int = 7
     data_start: date | None = None

@@ -59,6 +59,7 @@ class Subscriptions:
         figures = {
             **self._balances(period, members),
             **self._retention(period, members),
+            **self._net_movements(period, members),
             **self._losses(period, members),
             **self._renewals(period, members),
         }
@@ -104,6 +105,26 @@ class Subscriptions:
             "mrr_growth_rate": ratio(end - start, start, open_customers),
             "net_mrr_churn_rate": ratio(net_churn, start, open_customers),
             "quick_ratio": ratio(gained, given_up, losing),
+        }
+
+    def _net_movements(self, period: Period, members: list[str]) -> dict[str, Figure]:
+        """From the opening to the close, at the opening's rates; what came from nothing at the close's."""
+        company, net, losing = self.company, dict.fromkeys(MOVEMENTS, ZERO), 0
+        for customer in members:
+            before = company.mrr(customer, period.start)
+            now = company.mrr(customer, period.close, rates_of=period.start if before else None)
+            if before == 0 and now > 0:
+                is_first = company.first_day["subscription"][customer] >= period.start
+                net["new" if is_first else "reactivation"] += now
+            elif now > before:
+                net["expansion"] += now - before
+            elif now < before:
+                net["contraction" if now else "churn"] += before - now
+                losing += 1
+        gained = net["new"] + net["reactivation"] + net["expansion"]
+        return {
+            **{f"mrr_{movement}_net": count(amount) for movement, amount in net.items()},
+            "quick_ratio_net": ratio(gained, net["contraction"] + net["churn"], losing),
         }
 
     def _retention(self, period: Period, members: list[str]) -> dict[str, Figure]:
