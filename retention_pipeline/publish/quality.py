@@ -39,6 +39,7 @@ MEASURES = {
     "not_in_customers": "share of customers with an order or a subscription that have no row in customers",
     "excluded_orders": "orders that do not count, per reason",
     "impossible": "targets or benchmarks that ask for more daily than monthly actives, left out in pairs",
+    "excluded_answers": "answers of kind csat on scales that csat_positive does not list, per scale",
     "overlapping_phases": "phases of a subscription that were ended where the next begins",
 }
 FACT_COLUMNS = {
@@ -97,7 +98,7 @@ def write_data_quality(
             if {"customers"} <= set(connected) & present:
                 rows += _about_customers(raw, [name for name in ("orders", "subscriptions") if name in present])
     rows += _about_sources(states, now)
-    rows += _about_exclusions(connection)
+    rows += _about_exclusions(connection, settings)
     rows += [(table, "impossible", "", float(count), None, None) for table, count in impossible(connection).items()]
     connection.execute(CREATE)
     if rows:
@@ -240,7 +241,7 @@ def _about_customers(raw: duckdb.DuckDBPyConnection, datasets: list[str]) -> lis
     return rows
 
 
-def _about_exclusions(connection: duckdb.DuckDBPyConnection) -> list[Row]:
+def _about_exclusions(connection: duckdb.DuckDBPyConnection, settings: Settings) -> list[Row]:
     tables = tables_in(connection)
     rows: list[Row] = []
     if "order_exclusions" in tables:
@@ -253,6 +254,26 @@ def _about_exclusions(connection: duckdb.DuckDBPyConnection) -> list[Row]:
     if "int_phases" in tables:
         (count,) = _one(connection, "select coalesce(sum(clipped_phases), 0) from int_phases")
         rows.append(("subscriptions", "overlapping_phases", "", float(count), None, None))
+    if "int_survey_answers" in tables:
+        rows += [
+            (
+                "surveys",
+                "excluded_answers",
+                str(scale),
+                float(count),
+                None,
+                "scale_max that csat_positive does not list",
+            )
+            for scale, count in connection.execute(
+                """
+                select scale_max, count(*) from int_survey_answers
+                where kind = 'csat' and not list_contains(cast($scales as bigint[]), scale_max)
+                    and responded_date < (select max(close_date) from periods)
+                group by scale_max order by scale_max
+                """,
+                {"scales": list(settings.business.csat_positive)},
+            ).fetchall()
+        ]
     return rows
 
 

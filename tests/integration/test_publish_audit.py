@@ -60,6 +60,7 @@ r1,upgrades,2024-03-02,nps,10,10
 r2,upgrades,2024-04-09,nps,3,10
 r3,subscribes,2024-04-10,csat,4,5
 r4,,2024-06-02,nps,7,10
+r5,subscribes,2024-04-11,csat,7,7
 """,
     "emails": """message_id,customer_id,event,occurred_at,is_machine
 m1,upgrades,delivered,2024-03-02,
@@ -293,6 +294,13 @@ def test_the_data_quality_says_what_was_refused_left_out_and_mended(published: R
     assert next(iter(quarantined)).startswith("amount: … is no number")
     assert orders["not_in_customers", ""] == pytest.approx(1 / 4)
     assert quality(published, "subscriptions")["overlapping_phases", ""] == 1
+
+
+def test_the_data_quality_says_which_scales_of_satisfaction_are_left_out(published: RunResult) -> None:
+    answers = {
+        detail: value for (measure, detail), value in quality(published, "surveys").items() if "answers" in measure
+    }
+    assert answers == {"7": 1}
 
 
 def test_the_data_quality_names_missing_datasets_and_columns_that_are_not_known(published: RunResult) -> None:
