@@ -85,15 +85,22 @@ def change(now: float | None, before: float | None, shown_as: str) -> str:
     if now is None or before is None:
         return ""
     if shown_as == "percent":
-        points = round((now - before) * 100, 1)
-        return "=" if points == 0 else f"{points:+.1f} pp".replace("-", "−")
+        return _step((now - before) * 100, " pp")
     if shown_as in DURATIONS or shown_as == "points":
-        step = round(now - before, 1)
-        return "=" if step == 0 else f"{step:+.1f}".replace("-", "−")
+        return _step(now - before)
     if before == 0:
         return "=" if now == 0 else "new"
-    percent = round((now - before) / abs(before) * 100, 1)
-    return "=" if percent == 0 else f"{percent:+,.1f} %".replace("-", "−")
+    return _step((now - before) / abs(before) * 100, " %")
+
+
+def _step(step: float, unit: str = "") -> str:
+    """`+1.2 pp`; a small step has so many decimals that it is no zero, and `=` means that nothing changed."""
+    if abs(step) < 1e-9:
+        return "="
+    decimals = 1 if abs(step) >= 0.1 else 2 if abs(step) >= 0.01 else 3
+    if abs(step) < 0.0005:
+        return f"{'+' if step > 0 else '−'}<0.001{unit}"
+    return f"{step:+,.{decimals}f}{unit}".replace("-", "−")
 
 
 def sparkline(values: list[float | None]) -> str:

@@ -40,6 +40,8 @@ def print_headline(console: Console, headline: Headline) -> None:
     console.print(Padding(_side_by_side(console, bridges), (1, 0, 0, 0)))
     console.print(Padding(_figures(headline, sparklines=console.width >= WIDE), (1, 0, 0, 0)))
     print_footnotes(console, headline.footnotes)
+    for caution in headline.cautions:
+        console.print(Text(caution, QUIET))
 
 
 def _figures(headline: Headline, *, sparklines: bool) -> Table:

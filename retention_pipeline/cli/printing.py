@@ -190,14 +190,16 @@ def print_pivot(console: Console, definition: Row, rows: Sequence[Row], *, by: s
     latest = max(row["period_start"] for row in rows)
     weight = {row[by]: row["n"] or row["value"] or 0 for row in rows if row["period_start"] == latest}
     names = sorted({row[by] for row in rows}, key=lambda name: (-weight.get(name, 0), name))
-    shown, hidden = names[:PIVOT_COLUMNS], names[PIVOT_COLUMNS:]
+    titles = {name: formatting.BASES.get(name, name) if by == "basis" else name for name in names}
+    fitting = _columns_that_fit([titles[name] for name in names], console.width)
+    shown, hidden = names[:fitting], names[fitting:]
     by_period: dict[date, dict[str, Row]] = {}
     for row in rows:
         by_period.setdefault(row["period_start"], {})[row[by]] = row
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Period", no_wrap=True)
-    headings = [formatting.BASES.get(name, name) if by == "basis" else name for name in shown]
-    room = (console.width - PIVOT_MARGIN) // len(headings) - 3
+    headings = [titles[name] for name in shown]
+    room = _room(console.width, len(headings))
     for heading in headings:
         table.add_column(_broken(heading, room), justify="right", overflow="fold")
     table.add_column("", style=QUIET)
@@ -257,6 +259,20 @@ def print_rows_as_they_come(
         count += len(rows)
         rows = fetch(10_000)
     out.write(f"{formatting.counted(count, 'row')}\n")
+
+
+def _room(width: int, columns: int) -> int:
+    """Characters that a heading of a pivot may have."""
+    return (width - PIVOT_MARGIN) // columns - 3
+
+
+def _columns_that_fit(headings: Sequence[str], width: int) -> int:
+    """How many columns of a pivot have room for the longest word of each of their headings; at least one."""
+    fitting = min(PIVOT_COLUMNS, len(headings))
+    longest = [max(len(part) for part in str(_broken(heading, 0)).split("\n")) for heading in headings]
+    while fitting > 1 and max(longest[:fitting]) > _room(width, fitting):
+        fitting -= 1
+    return fitting
 
 
 def _broken(heading: str, room: int) -> Text:

@@ -18,8 +18,11 @@ VOCABULARY: dict[str, str] = {
     "past_due on one of "
     "the first count_past_due_days days of an unbroken run that directly follows a counted active day.",
     "MRR": "(Unit price × quantity − recurring discount) ÷ months in the billing interval, of counted phases; a "
-    "monthly amount at "
-    "every grain.",
+    "monthly amount at every grain. A year has 12 months and a quarter 3; a week is 12/52 of a month and a day 12/365.",
+    "overlapping phases": "Of one subscription, a phase ends at the latest where the next begins. How many were cut is "
+    "in data_quality (overlapping_phases).",
+    "plan of a customer": "Of several subscriptions at once, the plan of the counted phase with the highest MRR; of "
+    "equal ones the one that started first, then the lower subscription_id.",
     "invoice": "All payment attempts with one invoice_id; an attempt without one is an invoice of its own. It belongs "
     "to the day and the customer of its first attempt: the earliest by instant, ties by payment_id.",
     "unit of e-mail": "A message at a customer, dated on the first day on which it was delivered (email_unit: sent: on "

@@ -66,7 +66,7 @@ def launch(
 
     Raises RunFailed, Interrupted, HomeIsBusy, NoSuchMonths, ImpossibleDay.
     """
-    started = time.perf_counter()
+    began = started = time.perf_counter()
     seconds: dict[str, float] = {}
 
     def lap(name: str) -> None:
@@ -94,6 +94,7 @@ def launch(
     from retention_pipeline.publish.recovery import recover
     from retention_pipeline.run.damage import named_damage
     from retention_pipeline.run.day import check_day
+    from retention_pipeline.run.deadline import Deadline
     from retention_pipeline.run.lock import writer_lock
     from retention_pipeline.run.state import read_state
 
@@ -140,6 +141,8 @@ def launch(
                 kind = failure.metadata["kind"].value if "kind" in failure.metadata else "Failure"
                 raise RunFailed(failure.description or "the run failed", str(kind)) from failure
             except dg.DagsterExecutionInterruptedError:
+                if time.perf_counter() - began > settings.max_run_time.total_seconds():
+                    raise RunFailed(Deadline(settings.max_run_time).message, "RunTookTooLong") from None
                 raise Interrupted("Stopped; the published figures are as they were.") from None
             lap("run")
     record = _record(home, result.run_id)

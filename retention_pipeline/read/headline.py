@@ -36,6 +36,7 @@ MRR_BRIDGE = (
 )
 BASES = ("subscription", "order", "any")
 MRR = "mrr"
+LIFESPAN, FEWEST_LOST = "customer_lifespan_years", 10  # of ten, the interval is about a third to both sides
 STAR = f" \\{SIGN}"  # not the beginning of emphasis
 
 
@@ -93,6 +94,7 @@ class Headline:
     mrr_bridge: list[BridgeRow]
     marked: frozenset[str] = frozenset()
     footnotes: list[str] = field(default_factory=list)
+    cautions: list[str] = field(default_factory=list)
 
     @property
     def period(self) -> str:
@@ -135,6 +137,7 @@ def read_headline(connection: duckdb.DuckDBPyConnection, *, as_of: date, grain: 
         customer_bridge=_bridge(CUSTOMER_BRIDGE, bases, by_key, start),
         mrr_bridge=_bridge(MRR_BRIDGE, ["subscription"], by_key, start),
         marked=frozenset(of_bridges),
+        cautions=_cautions(lines, by_key, start),
         footnotes=footnotes([*of_bridges.values(), *(line.mark for line in lines if line.mark)]),
     )
 
@@ -202,6 +205,23 @@ def _line(
         needs_basis=len(kpi.family.bases) > 1,
         mark=mark,
     )
+
+
+def _cautions(lines: list[Line], by_key: dict[tuple[str, str], dict[date, Row]], start: date) -> list[str]:
+    """A lifespan is one divided by a rate of loss: of few lost customers it says little, however long it is."""
+    found = []
+    for line in lines:
+        row = by_key[line.kpi, line.basis][start]
+        if line.kpi != LIFESPAN or not row["denominator"]:
+            continue
+        lost = row["denominator"] / 12
+        if lost < FEWEST_LOST:
+            found.append(
+                f"{line.label}, {formatting.BASES[line.basis]}: from {formatting.counted(lost, 'customer')} lost in"
+                f" {formatting.counted(row['numerator'], 'customer-month')}, so it may as well be several times shorter"
+                " or longer; lifetime values that use it too"
+            )
+    return found
 
 
 def _bridge(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.settings.business import Business, CohortMaxAge
 from retention_pipeline.settings.home import Home
-from retention_pipeline.settings.kinds import Cron, SettingsError, Share, Strict
+from retention_pipeline.settings.kinds import Age, Cron, SettingsError, Share, Strict
 from retention_pipeline.settings.sources import AnySource, FromEnvironment, Ids, source_problems
 
 # What `segments: null` stands for, as far as their datasets are connected.
@@ -76,6 +76,7 @@ class Settings(Strict):
     report: Report = Report()
     schedule: Schedule = Schedule()
     max_quarantine_rate: Share = 0.05
+    max_run_time: Age = timedelta(hours=24)
     exchange_from_rows: Annotated[int, Field(ge=0)] = 500_000
 
     def dataset_of(self, source: str) -> str:

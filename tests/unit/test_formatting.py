@@ -32,6 +32,9 @@ def test_a_value_is_written_in_its_format(value: float | None, form: str, curren
     ("now", "before", "form", "text"),
     [
         (0.052, 0.040, "percent", "+1.2 pp"),
+        (0.0525, 0.0520, "percent", "+0.05 pp"),
+        (0.05201, 0.05200, "percent", "+0.001 pp"),
+        (0.052, 0.052, "percent", "="),
         (0.040, 0.052, "percent", "−1.2 pp"),
         (110.0, 100.0, "count", "+10.0 %"),
         (90.0, 100.0, "money", "−10.0 %"),

@@ -1,3 +1,4 @@
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ from rich.console import Console
 from support.published_sample import AS_OF, make_published
 
 from retention_pipeline.cli.print_headline import print_headline
-from retention_pipeline.read.headline import Headline, as_markdown, read_headline
+from retention_pipeline.read.headline import LIFESPAN, Headline, Line, _cautions, as_markdown, read_headline
 from retention_pipeline.read.published import open_published
 
 
@@ -66,3 +67,14 @@ def test_the_markdown_has_the_same_figures(headline: Headline) -> None:
     assert "| Customer retention rate | buyers | 95.0 % | 94.0 % | +1.0 pp |" in text
     assert "| = At the end | 110 | 1,050 | 1,120 |" in text
     assert "| = At the end | € 5,500.00 |" in text
+
+
+def test_a_lifespan_from_few_lost_customers_is_not_printed_without_a_word() -> None:
+    """One customer lost in 2,402 customer-months: 200.2 years."""
+    start = date(2024, 2, 1)
+    line = Line("Lifetime", LIFESPAN, "order", "Customer lifespan", "years", None, [200.2], None, True)
+    row = {"value": 200.2, "numerator": 2402.0, "denominator": 12.0}
+    (caution,) = _cautions([line], {(LIFESPAN, "order"): {start: row}}, start)
+    assert caution.startswith("Customer lifespan, buyers: from 1 customer lost in 2,402 customer-months")
+    assert _cautions([line], {(LIFESPAN, "order"): {start: row | {"denominator": 120.0}}}, start) == []
+    assert _cautions([line], {(LIFESPAN, "order"): {start: row | {"denominator": None}}}, start) == []

@@ -4,7 +4,7 @@ from datetime import date
 
 from rich.console import Console
 
-from retention_pipeline.cli.printing import print_pivot, print_rows
+from retention_pipeline.cli.printing import _columns_that_fit, print_pivot, print_rows
 
 WIDE = [f"column_{number}" for number in range(10)]
 
@@ -58,3 +58,10 @@ def test_names_of_segments_are_readable_where_they_are_wider_than_their_column()
     text = console.export_text()
     assert "…" not in text and "[email]" in text
     assert text.count("paid_") == 2 and "search" in text and "social" in text
+
+
+def test_a_pivot_has_only_as_many_columns_as_their_words_have_room() -> None:
+    channels = ["newsletter", "marketplace", "paid_search", "referral", "organic", "affiliate", "social", "direct"]
+    assert _columns_that_fit(channels, 80) == 4
+    assert _columns_that_fit(channels, 200) == 8
+    assert _columns_that_fit(["a_name_of_one_very_long_wordthatfitsnowhere"], 20) == 1

@@ -18,6 +18,7 @@ from retention_pipeline.orchestration.workspace import Workspace
 from retention_pipeline.publish.recovery import recover
 from retention_pipeline.run import steps
 from retention_pipeline.run.day import check_day
+from retention_pipeline.run.deadline import Deadline
 from retention_pipeline.run.lock import HomeIsBusy, writer_lock
 from retention_pipeline.run.records import Run
 from retention_pipeline.run.state import PipelineState, read_state
@@ -84,6 +85,7 @@ class Night:
     progress: Progress | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     run: Run | None = None
+    deadline: Deadline | None = None
     held: ExitStack = field(default_factory=ExitStack)
 
     def reporter(self, context: dg.AssetExecutionContext) -> Progress:
@@ -118,6 +120,7 @@ class Night:
         today = business_day(self.settings, self.clock())
         check_day(self.as_of, today=today, allow_future=self.allow_future or self.is_backfill)
         self.held.enter_context(writer_lock(self.home))
+        self.deadline = self.held.enter_context(Deadline(self.settings.max_run_time))
         now = self.clock().astimezone(UTC).replace(tzinfo=None)
         self.run = steps.begin_run(
             self.home,
