@@ -155,11 +155,14 @@ def export(
 @app.command(rich_help_panel=KEEPING)
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The new environment.")],
+    template: Annotated[
+        str | None, typer.Option("--from", metavar="EXPORT", help="Settings for a known export: docs/templates.md.")
+    ] = None,
 ) -> None:
-    """Make an environment: a commented settings.yaml to fill in."""
+    """Make an environment: a commented settings.yaml to fill in, or one that is right for a known export."""
     from retention_pipeline.cli import homes
 
-    homes.init(folder)
+    homes.init(folder, template)
 
 
 @app.command(rich_help_panel=READING)

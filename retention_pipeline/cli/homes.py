@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from retention_pipeline import formatting
+from retention_pipeline import formatting, templates
 from retention_pipeline.cli.figures import print_json
 from retention_pipeline.cli.print_status import print_status
+from retention_pipeline.demo import settings_template
 from retention_pipeline.freshness.marks import published_reasons
 from retention_pipeline.freshness.sources import states_now
 from retention_pipeline.read import published
@@ -31,23 +32,34 @@ class CheckFailed(Exception):
     """At least one check found something wrong; the text lists it."""
 
 
+class UnknownTemplate(Exception):
+    """A template was asked for that there is not."""
+
+
 class AlreadyThere(Exception):
     """A folder that is to be made new has settings in it."""
 
 
-def init(folder: Path) -> None:
-    """A new environment: settings.yaml with every setting explained."""
-    from retention_pipeline.demo import settings_template
-
+def init(folder: Path, template: str | None = None) -> None:
+    """A new environment: settings.yaml with every setting explained, or the template for an export."""
     home = Home(folder.expanduser().resolve())
     if home.settings_file.exists():
         raise AlreadyThere(f"{home.settings_file} is there already; nothing was changed")
+    if template is not None and template not in templates.names():
+        raise UnknownTemplate(f"there is no template {template!r}; there are: {', '.join(templates.names())}")
     home.root.mkdir(parents=True, exist_ok=True)
-    home.settings_file.write_text(settings_template(), encoding="utf-8")
+    home.settings_file.write_text(settings_template() if template is None else templates.text(template), "utf-8")
     console = Console()
     console.print(Text.assemble("Made ", (str(home.settings_file), "bold"), ". Next:"))
+    first = "say in it where your orders or subscriptions are, and how their columns are called;"
+    if template is not None:
+        is_database = "type: postgres" in templates.text(template)
+        place = (
+            "set the environment variable that it names" if is_database else f"put the export into {folder}/landing/"
+        )
+        first = f"{place}, and fill in what is marked FILL IN;"
     steps = [
-        "say in it where your orders or subscriptions are, and how their columns are called;",
+        first,
         f"retention check --home {folder}    what is wrong or missing, all at once",
         f"retention run --home {folder}      the first figures, over the whole history",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import duckdb
@@ -94,9 +95,17 @@ def bad_parquet_rows(
         ).fetchall()
     )
     return [
-        BadRow(int(position) + 1, None, reason, texts.get(int(position), "").encode())
+        BadRow(
+            _line_of(texts.get(int(position)), int(position) + 1), None, reason, texts.get(int(position), "").encode()
+        )
         for position, reason in zip(positions, reasons, strict=True)
     ]
+
+
+def _line_of(row: str | None, position: int) -> int:
+    """The line that the row of a query says it comes from (`_line`), else its number."""
+    line = json.loads(row).get("_line") if row else None
+    return line if isinstance(line, int) else position
 
 
 def _from_rejected(rejected: Rejected) -> BadRow:

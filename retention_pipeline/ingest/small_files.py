@@ -34,7 +34,12 @@ class SmallFiles:
     def takes(self, file: ArchivedFile, source: FileSource) -> bool:
         """Whether a file can be staged together with those that are waiting. Raises UnusableFileError."""
         counts = file.counts
-        if file.format != "csv" or file.size > SMALL or any(isinstance(m, RowHash) for m in source.columns.values()):
+        if (
+            source.query is not None
+            or file.format != "csv"
+            or file.size > SMALL
+            or any(isinstance(m, RowHash) for m in source.columns.values())
+        ):
             return False
         names = read_header(file, source.delimiter).names
         if counts.nul_bytes or counts.is_mixed or counts.lines_with_open_quote or counts.stray_quotes or len(names) < 2:

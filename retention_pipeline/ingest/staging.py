@@ -17,6 +17,7 @@ from retention_pipeline.contracts import Contract
 from retention_pipeline.ingest.archive import ArchivedFile, UnusableFileError
 from retention_pipeline.ingest.bad_rows import BadRow, bad_lines, bad_parquet_rows, bad_slow_rows
 from retention_pipeline.ingest.checks import stage_query
+from retention_pipeline.ingest.file_query import LINE, queried
 from retention_pipeline.ingest.mapping import Mapping, fitting_types, map_columns
 from retention_pipeline.ingest.readers import Reading, read_csv, read_json_lines, read_parquet
 from retention_pipeline.ingest.schema import BROKEN, first_line, literal, quoted
@@ -122,6 +123,8 @@ class _Stager:
         return self.source.delimiter if isinstance(self.source, FileSource) else ","
 
     def stage(self) -> Staged:
+        if isinstance(self.source, FileSource) and self.source.query is not None:
+            self.file = queried(self.file, self.source, self.scratch, self.load_id)
         counts = self.file.counts
         if self.file.format == "parquet":
             return self._stage_parquet()
@@ -183,7 +186,8 @@ class _Stager:
 
     def _stage_parquet(self) -> Staged:
         reading = read_parquet(self.connection, self.file)
-        mapping = map_columns(self.contract, self.source, reading.columns)
+        columns = [column for column in reading.columns if column.name != LINE]
+        mapping = map_columns(self.contract, self.source, columns)
         path = literal(str(self.file.plain))
         try:
             row = self.connection.execute(f"select num_rows from parquet_file_metadata({path})").fetchone()

@@ -109,13 +109,17 @@ class Source(Strict):
 
 
 class FileSource(Source):
-    """Files of a folder. They are loaded once each, in order of name."""
+    """Files of a folder. They are loaded once each, in order of name.
+
+    `query`: one SELECT over `rows`, the lines of a file, whose rows are loaded instead of the lines.
+    """
 
     type: Literal["files"]
     path: str | list[str]
     format: Literal["csv", "parquet", "jsonl"] | None = None
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     settle_seconds: Annotated[float, Field(ge=0)] = 0
+    query: str | None = None
 
     @property
     def paths(self) -> list[str]:

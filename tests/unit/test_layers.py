@@ -6,7 +6,19 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "retention_pipeline"
 IN_ORDER = (
-    *("testing", "formatting", "contracts", "settings", "warehouse", "demo", "ingest", "transform", "kpis", "audit"),
+    *(
+        "testing",
+        "formatting",
+        "contracts",
+        "settings",
+        "templates",
+        "warehouse",
+        "demo",
+        "ingest",
+        "transform",
+        "kpis",
+        "audit",
+    ),
     *("freshness", "publish", "read", "report", "run", "orchestration", "definitions", "cli"),
 )
 

@@ -1,0 +1,183 @@
+"""`query:` of a source of files: one SELECT over the lines of a delivered file, whose rows are then loaded like any
+others.
+
+The query sees `rows` alone: the file's columns as text (Parquet: with its types) and `_line`, the line where a row
+begins. It runs in a database of its own that can open no file, load nothing and change no setting. A file of which one
+line cannot be read is refused whole, since a query that counts on all lines would give something else without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from retention_pipeline.ingest.archive import ArchivedFile, UnusableFileError
+from retention_pipeline.ingest.lines import LineIndex
+from retention_pipeline.ingest.readers import (
+    Reading,
+    csv_relation,
+    read_csv,
+    read_header,
+    read_json_lines,
+    read_parquet,
+)
+from retention_pipeline.ingest.schema import first_line, literal, quoted
+from retention_pipeline.ingest.slow_path import read_csv_slowly, read_lines_slowly
+from retention_pipeline.settings import FileSource
+
+LINE = "_line"
+INSTANTS = (
+    *("%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S"),
+    *("%Y-%m-%dT%H:%M", "%Y-%m-%d"),
+)
+# ISO 4217: currencies whose smallest unit is not a hundredth.
+NO_DECIMALS = ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF",
+               "XPF")  # fmt: skip
+THREE_DECIMALS = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
+
+
+def checked_query(query: str) -> str:
+    """The query without its final semicolon; raises UnusableFileError unless it is one SELECT."""
+    try:
+        statements = duckdb.extract_statements(query)
+    except duckdb.Error as error:
+        raise UnusableFileError(f"the query of the source cannot be read: {first_line(error)}") from None
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise UnusableFileError("the query of the source has to be one SELECT")
+    return query.strip().rstrip(";")
+
+
+def queried(file: ArchivedFile, source: FileSource, scratch: Path, load_id: int) -> ArchivedFile:
+    """The rows that the source's query gives for a file, as a Parquet file in `scratch`.
+
+    Raises UnusableFileError where a line cannot be read, or the query cannot be run on this file.
+    """
+    query = checked_query(source.query or "")
+    result = scratch / f"queried {load_id}.parquet"
+    with duckdb.connect(config={"threads": 2}) as connection:
+        connection.execute("set timezone = 'UTC'")
+        _make_rows(connection, file, source, scratch)
+        for macro in macros(source.timezone or "UTC"):
+            connection.execute(macro)
+        connection.execute("set enable_external_access = false; set lock_configuration = true")
+        try:
+            batches: pa.RecordBatchReader = connection.execute(query).to_arrow_reader(100_000)  # type: ignore[assignment]
+            with pq.ParquetWriter(result, _plain(batches.schema), compression="zstd", compression_level=1) as writer:
+                for batch in batches:
+                    writer.write_table(pa.Table.from_batches([batch]).cast(_plain(batches.schema)))
+        except (duckdb.Error, pa.ArrowInvalid) as error:
+            there = ", ".join(name for name, *_ in connection.execute("describe rows").fetchall() if name != LINE)
+            problem = f"the query of the source fails: {first_line(error)}"
+            raise UnusableFileError(f"{problem}; the file has: {there}") from None
+    return replace(file, plain=result, format="parquet", records=None, types={})
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    """Instants with a zone keep it, as UTC; everything else is as it is."""
+    return pa.schema(
+        [
+            field.with_type(pa.timestamp("us", "UTC")) if pa.types.is_timestamp(field.type) and field.type.tz else field
+            for field in schema
+        ]
+    )
+
+
+def _make_rows(connection: duckdb.DuckDBPyConnection, file: ArchivedFile, source: FileSource, scratch: Path) -> None:
+    """The table `rows`."""
+    reading, lines = _reading(connection, file, source, scratch)
+    columns = ", ".join(f"{column.expression} as {quoted(column.name)}" for column in reading.columns)
+    connection.execute("create table lines (position bigint, line bigint)")
+    if lines is not None:
+        connection.register("numbers", pa.table({"line": pa.array(lines, pa.int64())}))
+        connection.execute("insert into lines select row_number() over () , line from numbers")
+    try:
+        connection.execute(
+            f"create table rows as select {columns}, cast(null as bigint) as {LINE} from {reading.relation} limit 0"
+        )
+        at = "coalesce(lines.line, of_file.position)"
+        connection.execute(
+            f"""insert into rows select of_file.* exclude (position), {at} from (
+                select {columns}, row_number() over () as position from {reading.relation}
+            ) as of_file left join lines using (position) order by of_file.position"""
+        )
+    except duckdb.Error as error:
+        raise UnusableFileError(f"the file cannot be read: {first_line(error)}") from None
+    if file.format == "csv" and lines is not None:
+        counted = connection.execute("select count(*) from rows").fetchone()
+        if counted is None or counted[0] != len(lines):
+            rejected = connection.execute("select min(line), min(error_message) from stage_rejects").fetchone()
+            where = f"line {rejected[0]}: {rejected[1]}" if rejected and rejected[0] else "the lines do not add up"
+            raise UnusableFileError(f"a source with a query needs files of which every line can be read; {where}")
+    connection.execute("drop table lines")
+
+
+def _reading(
+    connection: duckdb.DuckDBPyConnection, file: ArchivedFile, source: FileSource, scratch: Path
+) -> tuple[Reading, list[int] | None]:
+    """How the file is read, and the line of each of its rows (None: rows are numbered from 1)."""
+    if file.format == "parquet":
+        return read_parquet(connection, file), None
+    counts = file.counts
+    if file.format == "jsonl":
+        slow = read_lines_slowly(file, scratch)
+        reading = read_json_lines(connection, file, f"read_parquet({literal(str(slow.path))})")
+        return reading, [int(line) for line in slow.lines]
+    header = read_header(file, source.delimiter)
+    if counts.nul_bytes or counts.is_mixed or counts.stray_quotes or counts.lines_with_open_quote:
+        slow = read_csv_slowly(file, source.delimiter, len(header.names), header.lines, scratch)
+        if slow.rejected:
+            first = min(slow.rejected, key=lambda one: one.line)
+            raise UnusableFileError(
+                "a source with a query needs files of which every line can be read;"
+                f" {len(slow.rejected)} cannot; first: line {first.line}: {first.reason}"
+            )
+        columns = read_csv(file, source.delimiter).columns
+        return Reading(f"read_parquet({literal(str(slow.path))})", columns), [int(line) for line in slow.lines]
+    numbers = LineIndex.of(file.plain).numbers[header.lines :]
+    relation = csv_relation(file.plain, source.delimiter, ["VARCHAR"] * len(header.names), counts.quotes > 0)
+    return Reading(relation, read_csv(file, source.delimiter).columns), [int(number) for number in numbers]
+
+
+def macros(timezone: str) -> list[str]:
+    """The functions that a query may use beside DuckDB's own. Times without a zone are those of `timezone`."""
+    zone = literal(timezone)
+    has_zone = "regexp_matches(x, '(Z|UTC|[+-][0-9]{2}:?[0-9]{2})$')"
+    with_offset = r"regexp_replace(replace(trim(x), ' UTC', 'Z'), '\s*([+-][0-9]{2}):?([0-9]{2})$', '\1:\2')"
+    in_zone = f"timezone({zone}, cast({with_offset} as timestamptz))"
+
+    def parsed(formats: str) -> str:
+        return (
+            f"case when nullif(trim(x), '') is null then null when {has_zone} then {in_zone}"
+            f" else coalesce(try_strptime(trim(x), {formats}),"
+            " error(concat('''', x, ''' is no time in the expected form'))) end"
+        )
+
+    known = f"[{', '.join(literal(one) for one in INSTANTS)}]"
+    bare = "regexp_replace(replace(replace(trim(x), '(', '-'), ')', ''), '[^0-9,.+-]', '', 'g')"
+    decimal_comma = (
+        "(position(',' in n) > 0 and (case when position('.' in n) > 0"
+        " then strpos(reverse(n), ',') < strpos(reverse(n), '.')"
+        " else not regexp_matches(n, '^[+-]?[0-9]{1,3}(,[0-9]{3})+$') end))"
+    )
+    amount = (
+        f"list_transform([{bare}], lambda n: cast(case when {decimal_comma}"
+        " then replace(replace(n, '.', ''), ',', '.') else replace(n, ',', '') end as decimal(28, 6)))[1]"
+    )
+    exponent = (
+        f"case when upper(c) in {NO_DECIMALS} then cast(1 as decimal(10, 3))"
+        f" when upper(c) in {THREE_DECIMALS} then cast(0.001 as decimal(10, 3)) else cast(0.01 as decimal(10, 3)) end"
+    )
+    return [
+        f"create macro instant(x) as {parsed(known)}, (x, f) as {parsed('[f]')}, (x, f, g) as {parsed('[f, g]')}",
+        f"create macro number(x) as case when nullif(trim(x), '') is null then null else {amount} end",
+        f"create macro minor(x, c) as cast(cast(x as decimal(24, 0)) * {exponent} as decimal(28, 6))",
+        "create macro epoch(x) as case when nullif(trim(cast(x as varchar)), '') is null then null"
+        " else make_timestamptz(cast(cast(x as hugeint) * case when abs(cast(x as hugeint)) >= 100000000000000 then 1"
+        " when abs(cast(x as hugeint)) >= 100000000000 then 1000 else 1000000 end as bigint)) end",
+        "create macro unquote(x) as nullif(ltrim(trim(x), ''''), '')",
+        "create macro email(x) as nullif(lower(trim(x)), '')",
+    ]

