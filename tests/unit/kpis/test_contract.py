@@ -56,6 +56,12 @@ def test_sound_rows_break_no_rule() -> None:
 
 ONE_ROW = "period_start = date '2023-01-01' and segment_value = 'all' and grain = 'month'"
 DAMAGES = {
+    "net contraction and churn are what MRR churn counts": (
+        f"update retention_kpis set value = value + 7 where kpi = 'mrr_contraction_net' and {ONE_ROW}"
+    ),
+    "buyers are returning, resurrected or buy for the first time": (
+        f"update retention_kpis set value = 1000 where kpi = 'buyers_returning' and {ONE_ROW}"
+    ),
     "every value lies in the valid range of its KPI": (
         f"update retention_kpis set value = 1.2 where kpi = 'gross_revenue_retention' and {ONE_ROW}"
     ),
