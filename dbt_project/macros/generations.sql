@@ -56,7 +56,7 @@
     union
   {% endfor -%}
   select customer_key from main.night_due
-  where fact in ('int_fx_rates'{% for fact in behind %}, '{{ graph.nodes[fact].name }}'{% endfor %})
+  where fact in ('int_fx_rates'{% for fact in behind if fact in direct or graph.nodes[fact].name not in facts_due_alone() %}, '{{ graph.nodes[fact].name }}'{% endfor %})
 {%- endmacro %}
 
 {% macro facts_among(nodes) -%}

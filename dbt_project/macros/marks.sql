@@ -46,6 +46,9 @@
 {{ return(built) }}
 {%- endmacro %}
 
+{# Facts whose marks concern only sums that read them: what is made of them is the same whatever the day. #}
+{% macro facts_due_alone() -%} {{ return(['int_active_days', 'int_session_lengths']) }} {%- endmacro %}
+
 {# The day, so many days later, lies in [previous as_of, as_of). Plain columns are compared with constants, so that storage can skip what is far away. #}
 {% macro falls_due(day, days_later=0) -%}
   {%- if var('night') -%}

@@ -11,6 +11,7 @@ import duckdb
 
 from retention_pipeline.audit.cohorts import cohort_rules
 from retention_pipeline.audit.customers import customer_rules
+from retention_pipeline.audit.engagement import engagement_rules
 from retention_pipeline.audit.facts import fact_rules
 from retention_pipeline.audit.families import family_rules
 from retention_pipeline.audit.mrr import mrr_rules
@@ -61,6 +62,7 @@ def all_rules(settings: Settings, *, touched_only: bool = False) -> list[Rule]:
         *mrr_rules(settings),
         *cohort_rules(settings),
         *family_rules(),
+        *engagement_rules(settings),
         NO_VIEW_READS_ELSEWHERE,
     ]
 

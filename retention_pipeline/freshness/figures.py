@@ -54,6 +54,7 @@ left join {TABLE} as marks
 """
 GRAVITY = ("failed", "shrunken", "stale")
 ORDERS, SUBSCRIPTIONS = frozenset({"orders"}), frozenset({"subscriptions"})
+EVENTS = frozenset({"events"})
 OF_BASIS = {"order": ORDERS, "subscription": SUBSCRIPTIONS, "any": ORDERS | SUBSCRIPTIONS}
 # Who a customer is decides every figure.
 OF_ALL = frozenset({"customer_aliases"})
@@ -83,6 +84,8 @@ FURTHER_TABLES = (
     Figure("order_value_by_rank", "all", ORDERS | RATES),
     Figure("revenue_by_tenure", "all", ORDERS | RATES),
     Figure("period_acquisition", "all", ORDERS | SUBSCRIPTIONS | frozenset({"acquisition_costs"}) | RATES),
+    Figure("engagement_lness", "all", EVENTS),
+    Figure("period_session_lengths", "all", EVENTS),
     Figure("lost_by_reason", "all", SUBSCRIPTIONS),
     Figure("mrr_by_currency", "all", SUBSCRIPTIONS | RATES),
     Figure("mrr_by_plan", "all", SUBSCRIPTIONS | RATES, has_segments=False),

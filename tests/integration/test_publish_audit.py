@@ -49,6 +49,14 @@ s2,upgrades,basic,10.00,EUR,month,active,2024-06-15,,
 s3,leaves_and_returns,pro,240.00,EUR,year,active,2024-01-10,2024-07-10,payment_failed
 """
 FURTHER = {
+    "events": """event_id,customer_id,occurred_at,event,duration_seconds
+e1,buys_often,2024-01-05,login,60
+e2,buys_often,2024-01-06,login,
+e3,buys_often,2024-04-02,login,90
+e4,subscribes,2024-03-28,login,30
+e5,subscribes,2024-04-03,export,
+e6,upgrades,2024-05-21,login,10
+""",
     "payments": """payment_id,invoice_id,customer_id,attempted_at,status,failure_reason
 p1,i1,upgrades,2024-03-02,failed,card_expired
 p2,i1,upgrades,2024-03-09,succeeded,
@@ -159,6 +167,17 @@ DAMAGE = {
     "tickets_by_reason_adds_up": "update tickets_by_reason set tickets = tickets + 1",
     "period_first_replies_adds_up": "update period_first_replies set tickets = tickets + 1",
     "period_resolutions_adds_up": "delete from period_resolutions",
+    "engagement_subsets": f"update period_engagement set wau = mau + 1 where {TOTAL}",
+    "a_week_is_its_window": "update period_engagement set wau = wau + 1 where grain = 'week'",
+    "period_engagement_not_negative": f"update period_engagement set active_dormant = -1 where {TOTAL}",
+    "period_engagement_segments_add_up": f"update period_engagement set yau = yau + 1 where {TOTAL}",
+    "period_engagement_no_gaps": f"delete from period_engagement where {TOTAL}",
+    "period_engagement_grains_nest": f"update period_engagement set active_days = active_days + 1 where {TOTAL}",
+    "active_before_return_or_are_dormant": f"update period_engagement set active_returning = 9 where {TOTAL}",
+    "lness_adds_up": "update engagement_lness set customers = customers + 1",
+    "session_events_are_their_lengths": "delete from period_session_lengths where grain = 'month'",
+    "period_engagement_starts_from_nothing": "update period_engagement set customers_known = customers_known + 1",
+    "active_days_are_those_of_facts": "delete from int_active_days where day_number = 1",
     "views_read_own_tables": "create view escapes as select * from raw_store.raw.orders",
 }
 

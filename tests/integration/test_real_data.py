@@ -23,6 +23,7 @@ DATA = REPOSITORY.parent / "shared" / "data"
 CDNOW = DATA / "cdnow-sample" / "orders.parquet"
 MRR_PLAYBOOK = DATA / "mrr-playbook" / "subscription_periods.csv"
 SERVICE_BUSINESS = DATA / "tvc-servbiz-sample" / "ServBiz_transactions_sample.csv.gz"
+LOG_INS = DATA / "growth-accounting-logins" / "users.csv.gz"
 WINDOW = pd.Timedelta(days=90)
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the real data sets are not here")
@@ -162,3 +163,10 @@ def test_the_subscription_periods_agree_with_pandas(tmp_path: Path) -> None:
     sizes = cohorts_of(warehouse, "subscription")[0]
     assert_equal(sizes, first.value_counts())
     assert sizes.sum() == periods.customer_id.nunique()
+
+
+def test_the_active_users_of_a_log_of_log_ins_are_those_of_its_authors(tmp_path: Path) -> None:
+    """The three complete months of a public example of growth accounting; users of a calendar month."""
+    figures = figures_of(run_home("growth_accounting", "events", LOG_INS, date(2020, 12, 26), tmp_path))
+    complete = [pd.Timestamp(2020, month, 1) for month in (9, 10, 11)]
+    assert list(figures("active_customers", "all")[complete]) == [6665, 7995, 7939]

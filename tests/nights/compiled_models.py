@@ -29,6 +29,8 @@ FIRST_DAY = date(1899, 12, 31)
 # the days of a window of activity.
 SHIFTS = tuple(timedelta(days=-days) for days in (0, -1, 365, 7, *MAU_DAYS))
 assert not {AS_OF + shift for shift in SHIFTS} & {PREVIOUS_AS_OF + shift for shift in SHIFTS}
+# Facts of which a mark concerns only the sums that read them (macro facts_due_alone).
+DUE_ALONE = ("int_active_days", "int_session_lengths")
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,11 @@ def compiled(settings: Settings, folder: Path, *, night: bool) -> list[Model]:
             nodes[name].config.materialized,
             tuple(nodes[name].config.get("flow_keys") or ()),
             tuple(nodes[fact].name for fact in _facts(nodes, name)),
-            tuple(nodes[fact].name for fact in _facts_behind(nodes, name)),
+            tuple(
+                nodes[fact].name
+                for fact in _facts_behind(nodes, name)
+                if nodes[fact].name not in DUE_ALONE or fact in _facts(nodes, name)
+            ),
             nodes[name].compiled_code,
         )
         for name in order

@@ -66,5 +66,6 @@ def add_behaviour(random: Random, company: MadeCompany, days: int) -> None:
             clock = Clock(random, business["timezone"], source["timezone"])
             company.settings["sources"][dataset] = source
             company.rows[dataset] = makes(random, clock, ids, first, last)
-        if random.random() < 0.7:
-            company.settings.setdefault("segments", ["country", "plan"]).append(dimensions[dataset])
+        segments = company.settings.setdefault("segments", ["country", "plan"])
+        if dimensions[dataset] not in segments and random.random() < 0.7:
+            segments.append(dimensions[dataset])

@@ -11,6 +11,7 @@ from oracle.business_days import GRAINS, Period, add_months
 from oracle.cohort_cells import cohort_cells
 from oracle.company import Company
 from oracle.customer_figures import customer_figures, is_active_within
+from oracle.engagement_figures import engagement_figures
 from oracle.figures import Figure
 from oracle.further import email_figures, payment_figures, survey_figures, ticket_figures
 from oracle.lifetime_figures import Lifetimes
@@ -118,6 +119,13 @@ def expected_kpis(company: Company) -> dict[Key, Answer]:
         )
     for dataset, found in company.further.items():
         answers |= further_family(company, dataset, found)
+    if "events" in connected:
+
+        def of_engagement(period: Period, group: Group) -> dict[str, Figure]:
+            return engagement_figures(company, period, previous_period(company, period), group.members)
+
+        facts = [(event.customer, event.day) for event in company.activity]
+        answers |= family(company, "all", first_facts(facts), of_engagement, counted_under=active_at_close(company))
     return answers
 
 
@@ -242,6 +250,19 @@ def movers_of(company: Company, basis: str) -> Callable[[str, Period], set[str]]
         }
 
     return left
+
+
+def active_at_close(company: Company) -> Callable[[str, Period], set[str]]:
+    """Values of those active in basis any at the close, whom the engagement index counts."""
+
+    def counted(dimension: str, period: Period) -> set[str]:
+        return {
+            company.value_in_period(dimension, customer, period)
+            for customer in company.active_days["any"]
+            if company.is_active("any", customer, period.close)
+        }
+
+    return counted
 
 
 def twelve_months_of(company: Company) -> Callable[[str, Period], set[str]]:

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from oracle.business_days import WEEKDAYS
+from oracle.made_activity import activity_settings, made_events
 from oracle.made_customers import made_aliases, made_customers, made_rates, without_dates
 from oracle.made_further import FURTHER, made_further, made_further_settings
 from oracle.made_orders import made_orders
@@ -81,6 +82,8 @@ def made_company(random: Random, customers: int = 15, days: int = 700, *, furthe
     for dataset in FURTHER:
         if dataset in connected:
             rows[dataset] = made_further(random, dataset, clocks[dataset], ids, first, last)
+    if "events" in connected:
+        rows["events"] = made_events(random, clocks["events"], ids, first, last)
     if foreign:
         # Refunds, terms and 12-month figures look at rates of days well outside of [first, last].
         since, until = first - timedelta(days=500), last + timedelta(days=500)
@@ -112,12 +115,13 @@ def made_settings(random: Random, first: date, as_of: date) -> dict[str, Any]:
         },
         "gross_margin": random.choice((1.0, 0.8)),
         "min_n": random.choice((0, 1, 5)),
+        **activity_settings(random),
     }
     span = (as_of - first).days
     if random.random() < 0.35:
         business["data_start"] = (first + timedelta(days=random.randrange(span // 2))).isoformat()
     datasets = random.choice((("orders", "subscriptions"),) * 4 + (("orders",), ("subscriptions",)))
-    optional = [name for name in ("customers", "customer_aliases", "fx_rates") if random.random() < 0.8]
+    optional = [name for name in ("customers", "customer_aliases", "fx_rates", "events") if random.random() < 0.8]
     settings: dict[str, Any] = {
         "business": business,
         "cohort_max_age": {grain: random.choice((2, 200)) for grain in ("week", "month", "quarter", "year")},
@@ -129,6 +133,8 @@ def made_settings(random: Random, first: date, as_of: date) -> dict[str, Any]:
         dimensions = ["country", "acquisition_channel", "plan", "first_order_channel"]
         if "customers" in optional:
             dimensions.append("size")
+        if "events" in optional:
+            dimensions.append("engagement_group")
         settings["segments"] = random.sample(dimensions, random.randint(1, len(dimensions)))
     return settings
 

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
 
+from oracle.activity import EngagementGroups, NpsClasses, days_of, read_activity, read_nps_answers
 from oracle.business_days import DAY, Period, days, moment, next_period, period_start
 from oracle.further import Reader, answers, invoices, tickets, units
 from oracle.identity import survivors
@@ -33,6 +34,9 @@ class Company:
         self.orders, self.refunds = read_orders(rows["orders"], self.survivor, self.rates, rules, as_of)
         self.subscriptions = read_phases(rows["subscriptions"], self.survivor, rules, as_of)
         self.requests = cancel_requests(rows["subscriptions"], self.survivor, rules, as_of)
+        self.activity = read_activity(rows["events"], self.survivor, rules, as_of)
+        self.event_days = days_of(self.activity)
+        self.nps_answers = read_nps_answers(rows["surveys"], self.survivor, rules, as_of)
         self.attributes = attributes_in_order(rows["customers"], rules)
         self.further = {
             dataset: read(rows[dataset], Reader(dataset, self.survivor, rules, as_of))
@@ -48,6 +52,7 @@ class Company:
             | set(self.phases_of)
             | {customer for customer, _, _ in self.requests}
             | {fact.customer for facts in self.further.values() for fact in facts if fact.customer}
+            | set(self.event_days)
         )
         self.values = {dimension: self._values(dimension) for dimension in rules.dimensions}
         self.value_in_period = cache(self._value_in_period)
@@ -114,7 +119,11 @@ class Company:
             for basis, by_customer in self.active_days.items()
         }
 
-    def _values(self, dimension: str) -> Values:
+    def _values(self, dimension: str) -> Values | EngagementGroups | NpsClasses:
+        if dimension == "engagement_group":
+            return EngagementGroups(self.event_days, self.rules)
+        if dimension == "nps_class":
+            return NpsClasses(self.nps_answers)
         if dimension == "plan":
             return plan_values(self.phases_of, self.counted_on, self.rates)
         if dimension == "first_order_channel":

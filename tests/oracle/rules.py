@@ -34,6 +34,9 @@ class Rules:
     min_n: int = 30
     history_start: date | None = None
     segments: tuple[str, ...] | None = None
+    mau_days: int = 28
+    active_events: list[str] | None = None
+    engagement_cuts: list[int] = field(default_factory=lambda: [1, 4, 12])
     cohort_max_age: dict[str, int] = field(
         default_factory=lambda: {"week": 104, "month": 60, "quarter": 20, "year": 10}
     )
@@ -47,7 +50,12 @@ class Rules:
     @property
     def dimensions(self) -> tuple[str, ...]:
         """The segment dimensions whose dataset is connected."""
-        needs = {"plan": "subscriptions", "first_order_channel": "orders"}
+        needs = {
+            "plan": "subscriptions",
+            "first_order_channel": "orders",
+            "engagement_group": "events",
+            "nps_class": "surveys",
+        }
         default = ("country", "acquisition_channel", "plan", "first_order_channel")
         wanted = default if self.segments is None else self.segments
         return tuple(name for name in wanted if needs.get(name, "customers") in self.connected)

@@ -16,7 +16,9 @@ from retention_pipeline.settings import Business
 
 KEY = "grain varchar, period_start date, basis varchar, segment_dimension varchar, segment_value varchar"
 BASIS = {"period_orders": "order", "period_mrr": "subscription", "period_customers": "order"}
-BASIS |= dict.fromkeys(("period_payments", "period_surveys", "period_emails", "period_tickets"), "all")
+BASIS |= dict.fromkeys(
+    ("period_engagement", "period_payments", "period_surveys", "period_emails", "period_tickets"), "all"
+)
 MONTHS = [date(2023, month, 1) for month in range(1, 13)] + [date(2024, 1, 1)]
 
 

@@ -37,7 +37,12 @@ def company() -> Warehouse:
                 survey_responses=12, nps_responses=10, nps_promoters=5, nps_detractors=2,
             )  # fmt: skip
             warehouse.put("period_emails", month, segment, emails_delivered=10, emails_opened=2, emails_opened_raw=4)
-    warehouse.compute(date(2024, 7, 1), datasets="orders subscriptions surveys emails")
+            warehouse.put(
+                "period_engagement", month, segment,
+                active_days=62, active_customers=5, active_new=2, active_returning=2, active_resurrected=1,
+                wau=3, mau=4, yau=6, mau_active_days=40, index_active_days=20,
+            )  # fmt: skip
+    warehouse.compute(date(2024, 7, 1), datasets="orders subscriptions surveys emails events")
     return warehouse
 
 
@@ -127,6 +132,18 @@ DAMAGES = {
     ),
     "what a person opened was opened": (
         f"update retention_kpis set value = 0.5 where kpi = 'email_open_rate' and {ONE_ROW}"
+    ),
+    "who is active in 7 days is active in mau_days days": (
+        f"update retention_kpis set value = 5 where kpi = 'wau' and {ONE_ROW}"
+    ),
+    "daily actives are among the active customers of the period": (
+        f"update retention_kpis set value = 6 where kpi = 'dau' and {ONE_ROW}"
+    ),
+    "new, returning and resurrected customers are the active ones": (
+        f"update retention_kpis set value = 0 where kpi = 'active_resurrected' and {ONE_ROW}"
+    ),
+    "active days per customer are those of stickiness": (
+        f"update retention_kpis set value = 11 where kpi = 'lness_mean' and {ONE_ROW}"
     ),
     "who bought again within 60 days did so within 90 days": (
         f"update retention_kpis set numerator = 3 where kpi = 'repurchase_within_60d' and {ONE_ROW}"
