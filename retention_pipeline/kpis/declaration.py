@@ -164,13 +164,17 @@ class Kpi:
     @property
     def rows(self) -> str:
         """SQL: which of the family's cells have a row; empty: all."""
+        return " and ".join(part for part in (self.places, self.known_where) if part)
+
+    @property
+    def places(self) -> str:
+        """SQL over the key of a row or a cell: where the KPI has rows; empty: everywhere."""
         conditions = ["segment_dimension <> 'all'"] if self.segments_only else []
         for column, chosen in (("grain", self.grains if self.grains != GRAINS else ()), ("basis", self.bases)):
             if chosen:
                 conditions.append(f"{column} in ({', '.join(map(repr, chosen))})")
         if self.dimensions:
             conditions.append(f"segment_dimension in ({', '.join(map(repr, ('all', *self.dimensions)))})")
-        conditions += [self.known_where] if self.known_where else []
         return " and ".join(conditions)
 
     def __post_init__(self) -> None:

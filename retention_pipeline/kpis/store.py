@@ -222,7 +222,14 @@ def find_changed_rows(
 def find_removed_rows(connection: duckdb.DuckDBPyConnection) -> None:
     """kpi_rows_removed: keys of rows whose cell is gone, or whose KPI is or has no such rows any more."""
     known = ", ".join(f"({text_literal(kpi.id)}, {text_literal(kpi.family.name)})" for kpi in KPIS)
-    outside = [f"(kpi = {text_literal(kpi.id)} and not ({kpi.rows}))" for kpi in KPIS if kpi.rows]
+    outside = [f"(kpi = {text_literal(kpi.id)} and not ({kpi.places}))" for kpi in KPIS if kpi.places]
+    # What a condition on measures rules out stands in the cells: a row has no measures.
+    outside += [
+        f"(kpi = {text_literal(kpi.id)} and ({', '.join(KEY)}) in "
+        f"(select ({', '.join(KEY)}) from {new_cells(kpi.family)} where ({kpi.known_where}) is not true))"
+        for kpi in KPIS
+        if kpi.known_where and columns_of(connection, new_cells(kpi.family))
+    ]
     connection.execute(f"""
         create or replace temp table kpi_rows_removed as
         select {", ".join(f"old.{name}" for name in ROW_KEY)}
