@@ -27,6 +27,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "order_value_by_rank": (*CELL, "rank"),
     "revenue_by_tenure": (*CELL, "tenure_half_years"),
     "payment_failures": (*CELL, "failure_reason"),
+    "engagement_lness": (*CELL, "active_days"),
     "tickets_by_reason": (*CELL, "reason"),
     "survival_curves": ("basis", *SEGMENT, "t"),
     "survival_left_out": ("basis", *SEGMENT),
