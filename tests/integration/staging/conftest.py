@@ -8,6 +8,7 @@ import duckdb
 import pytest
 from support.staged_rows import ZONE
 
+from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.transform.build import close_connections, environment
 from retention_pipeline.transform.manifest import FILES, PROJECT, manifest_object
 
@@ -22,7 +23,7 @@ def staging(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         duckdb.connect(str(folder / file)).close()
     paths = {"project-dir": PROJECT, "profiles-dir": PROJECT, "target-path": folder, "log-path": folder / "logs"}
     options = [part for name, path in paths.items() for part in (f"--{name}", str(path))]
-    options += ["--vars", json.dumps({"timezone": ZONE, "segments": ["country", "size"]})]
+    options += ["--vars", json.dumps({"timezone": ZONE, "segments": ["country", "size"], "datasets": [*CONTRACTS]})]
     try:
         with environment({name: str(folder / file) for name, file in FILES.items()}):
             result = dbtRunner(manifest=manifest_object()).invoke(
