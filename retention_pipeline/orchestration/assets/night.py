@@ -208,8 +208,9 @@ def _published(home: Home) -> PipelineState | None:
     """The published state, from the newest readable generation where the link is lost; what else is wrong is said by
     the first step.
     """
-    with suppress(HomeIsBusy), writer_lock(home):
-        recover(home)
+    if home.published.exists():
+        with suppress(HomeIsBusy), writer_lock(home):
+            recover(home)
     try:
         return read_state(home.current)
     except duckdb.Error:
