@@ -14,7 +14,6 @@ from rich.text import Text
 from retention_pipeline import formatting, templates
 from retention_pipeline.cli.figures import print_json
 from retention_pipeline.cli.print_status import print_status
-from retention_pipeline.demo import settings_template
 from retention_pipeline.freshness.marks import published_reasons
 from retention_pipeline.freshness.sources import states_now
 from retention_pipeline.read import published
@@ -42,6 +41,8 @@ class AlreadyThere(Exception):
 
 def init(folder: Path, template: str | None = None) -> None:
     """A new environment: settings.yaml with every setting explained, or the template for an export."""
+    from retention_pipeline.demo import settings_template
+
     home = Home(folder.expanduser().resolve())
     if home.settings_file.exists():
         raise AlreadyThere(f"{home.settings_file} is there already; nothing was changed")
