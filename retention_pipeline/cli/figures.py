@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,19 @@ def kpi(
         print_series(console, definition, rows, basis=bases[0], segment=subject, targets=targets, benchmarks=benchmarks)
 
 
+def _executed(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyConnection | None:
+    """The statement's cursor. It runs beside, since Ctrl-C is not seen here while DuckDB is at work."""
+    with ThreadPoolExecutor(1) as beside:
+        running = beside.submit(connection.execute, sql)
+        try:
+            while not wait([running], timeout=0.1).done:
+                pass
+        except KeyboardInterrupt:
+            connection.interrupt()
+            raise
+        return running.result()
+
+
 def query(home: Path | None, sql: str, *, form: str, limit: int) -> None:
     """The answer of one SQL statement; it can read the published tables and nothing else."""
     if form not in {"table", "csv", "json"}:
@@ -136,7 +150,7 @@ def query(home: Path | None, sql: str, *, form: str, limit: int) -> None:
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
         try:
-            cursor = connection.execute(sql)
+            cursor = _executed(connection, sql)
         except duckdb.Error as error:
             if looks_damaged(error):
                 raise
