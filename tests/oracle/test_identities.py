@@ -73,7 +73,8 @@ def test_segments_of_a_dimension_add_up_to_all(answers: dict[Key, float]) -> Non
 
 
 def test_nothing_moves_to_mrr_fx_without_a_foreign_currency() -> None:
-    company = made_company(Random(5))
+    companies = (made_company(Random(seed)) for seed in range(5, 50))
+    company = next(made for made in companies if made.rows.get("subscriptions"))
     company.rows.pop("fx_rates", None)
     for row in (*company.rows.get("orders", ()), *company.rows.get("subscriptions", ())):
         row["currency"] = "EUR"
