@@ -23,7 +23,8 @@ RATES = "date,currency,rate_to_reporting"
 
 
 def make_home(root: Path, *datasets: str, timezone: str = "Europe/Amsterdam", **more: Any) -> Path:
-    sources = {name: {"type": "files", "path": f"landing/{name}/*.csv", "timezone": "UTC"} for name in datasets}
+    source = {"type": "files", "timezone": "UTC", "placeholder_dates": "accept"}
+    sources = {name: source | {"path": f"landing/{name}/*.csv"} for name in datasets}
     business = {"timezone": timezone, "reporting_currency": "EUR", "min_n": 0}
     settings = {"business": business, "sources": sources, "exchange_from_rows": 0, **more}
     root.mkdir()
