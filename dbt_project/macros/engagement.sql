@@ -39,3 +39,33 @@
   {{ join_last_before('profile_changes', 'period_start', 'active_days', 'active_date', 'next_date') }}
   {{ join_last_before('profile_changes', 'window_start', 'active_days', 'active_date', 'next_date', alias='days_before_window', side='left') }}
 {%- endmacro %}
+
+{# What active days and sessions add to the sums of a period, see sums_of_parts. An active day knows by the one before whether it is the customer's first in a period.
+   Expects the CTEs active_days and session_lengths. #}
+{% macro activity_parts() -%}
+  {%- set entries = {
+    'active_days': 'count(*)',
+    'active_customers': count_where('(active_days.previous_date is null or active_days.previous_date < calendar.period_start)'),
+    'active_new': count_where('active_days.day_number = 1'),
+    'active_returning': count_where('active_days.previous_date < calendar.period_start and active_days.previous_date >= calendar.previous_start')
+  } -%}
+  {%- for window, days in active_windows().items() -%}
+    {%- do entries.update({window ~ '_change': count_where('active_days.previous_date is null or active_days.previous_date <= ' ~ add_days('active_days.active_date', -days))}) -%}
+  {%- endfor -%}
+  {%- set counts = {'mau_days_change': 'active_days'} -%}
+  {%- for column in entries -%} {%- do counts.update({column: column}) -%} {%- endfor -%}
+  {{ return({
+    'entries': {'facts': 'active_days', 'day': 'active_date', 'measures': entries, 'counts': counts},
+    'sessions': {'facts': 'session_lengths', 'day': 'active_date', 'measures': {'events': 'sum(session_lengths.events)'}, 'counts': {'session_events': 'events'}}
+  }) }}
+{%- endmacro %}
+
+{# Whether somebody counts as active at a moment: column → expression over `last_date`, the last active day before it. `active_before`: since `previous_start`. #}
+{% macro activity_state(moment, last_date, previous_start) -%}
+  {%- set state = {} -%}
+  {%- for window, days in active_windows().items() -%}
+    {%- do state.update({window: 'case when ' ~ last_date ~ ' >= ' ~ add_days(moment, -days) ~ ' then 1 else 0 end'}) -%}
+  {%- endfor -%}
+  {%- do state.update({'active_before': 'case when ' ~ last_date ~ ' >= ' ~ previous_start ~ ' then 1 else 0 end'}) -%}
+  {{ return(state) }}
+{%- endmacro %}

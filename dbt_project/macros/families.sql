@@ -24,24 +24,37 @@
   )
 {%- endmacro %}
 
+{# What facts add to the sums of a period is said in parts: name → its `facts` (a CTE), the `day` on which they count, their `measures`, the `condition` under which
+   they count if not always (see sums_of_facts), and its `counts`, column of the sums → expression over the measures. Flows add them up by profile here, members
+   by customer (members_of_parts), so that the two cannot differ. #}
+
+{# CTEs that add up parts. #}
+{% macro sums_of_parts(parts) -%}
+{%- for name, part in parts.items() %}
+  {{ sums_of_facts(name, part.facts, part.day, part.measures, part.get('condition', 'true')) }}{{ ',' if not loop.last }}
+{%- endfor %}
+{%- endmacro %}
+
 {# Rows per grain, period_start, basis `all` and segment: the counts of `parts`, and how many customers become known or move with a profile.
-   `parts` are CTE of sums_of_facts → {count: expression}, `known` is a CTE of customer_key and first_date, the day of the customer's first fact of the family. #}
+   `known` is a CTE of customer_key and first_date, the day of the customer's first fact of the family. #}
 {% macro family_flows(parts, known) -%}
   {%- set types = {} -%}
-  {%- for expressions in parts.values() -%}
-    {%- for column in expressions -%}{%- do types.update({column: 'bigint'}) -%}{%- endfor -%}
+  {%- for part in parts.values() -%}
+    {%- for column in part.counts -%}{%- do types.update({column: 'bigint'}) -%}{%- endfor -%}
   {%- endfor -%}
   {%- do types.update({'customers_known_change': 'bigint'}) -%}
+  {{ sums_of_parts(parts) }},
+
   {{ sums_of_facts('first_known', known, 'first_date', {'customers_known': 'count(*)'}) }},
 
   sums as (
-{%- for part, expressions in parts.items() %}
+{%- for name, part in parts.items() %}
       select
           grain,
           period_start,
           profile_key,
-          {{ only(types, expressions) }}
-      from {{ part }}
+          {{ only(types, part.counts) }}
+      from {{ name }}
       union all
 {%- endfor %}
       select

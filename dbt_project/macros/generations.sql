@@ -7,12 +7,12 @@
 {% macro grains() -%} {{ return(['week', 'month', 'quarter', 'year']) }} {%- endmacro %}
 
 {# Facts that a model is built from: all of them, at night those of touched customers; sums only read customers whose contribution may differ.
-   A backfill adds up the contributions of everybody anew. #}
+   A backfill adds up the contributions of everybody anew; a model with the config facts='all' reads everybody's in every run. #}
 {% macro fact(model) -%}
   {%- do ref('night_touched') -%}
   {%- set is_sum = config.get('materialized') == 'contributions' -%}
   {%- if not is_built(model) -%} {%- do ref(model) -%} {{ no_rows_of(model) }}
-  {%- elif not var('night') or (var('backfill') and is_sum) -%} {{ ref(model) }}
+  {%- elif not var('night') or config.get('facts') == 'all' or (var('backfill') and is_sum) -%} {{ ref(model) }}
   {%- elif is_sum -%} (select * from {{ touched_rows(ref(model)) }} where customer_key in (select customer_key from {{ changed_customers(this) }}))
   {%- else -%} {{ touched_rows(ref(model)) }}
   {%- endif -%}

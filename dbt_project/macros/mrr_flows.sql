@@ -102,3 +102,138 @@
       and profile_changes.period_start <= changes.next_change_date
       and changes.mrr_after > 0
 {%- endmacro %}
+
+{# CTEs, `contributions` last: customer_key, period_start and `columns` (the measures of int_mrr_flows, column → type), in one row per customer or more.
+   Expects the CTE calendar. #}
+{% macro mrr_contributions(columns) -%}
+  first_facts as (
+      select * from {{ fact('int_first_facts') }}
+      where first_subscription_fact_date is not null
+          and customer_key <> 0
+  ),
+
+  movements as (
+      select * from {{ fact('mrr_movements') }}
+  ),
+
+  terms as (
+      select * from {{ fact('int_terms') }}
+  ),
+
+  cancel_requests as (
+      select * from {{ fact('int_cancel_requests') }}
+  ),
+
+  fx_rates as (
+      select * from {{ ref('int_fx_rates') }}
+  ),
+
+  pairs as (
+      {{ mrr_period_pairs() }}
+  ),
+
+  lost as (
+      {{ lost_customers() }}
+  ),
+
+  customers_with_losses as (
+      select distinct
+          movements.customer_key,
+          calendar.period_start
+      from movements
+      inner join calendar
+          on movements.movement_date = calendar.calendar_date
+      where movements.movement in ('contraction', 'churn')
+  ),
+
+  dated_terms as (
+      select
+          terms.customer_key,
+          calendar.period_start,
+          terms.resolved_date <= {{ as_of() }} as is_resolved,
+          terms.renewed_date is not null as is_renewed,
+          terms.mrr_due,
+          terms.mrr_renewed
+      from terms
+      inner join calendar
+          on terms.term_date = calendar.calendar_date
+  ),
+
+  contributions as (
+      select
+          first_facts.customer_key,
+          calendar.period_start,
+          {{ only(columns, {'customers_known': 1}) }}
+      from first_facts
+      inner join calendar
+          on first_facts.first_subscription_fact_date = calendar.calendar_date
+      union all
+      select
+          movements.customer_key,
+          calendar.period_start,
+          {{ only(columns, {
+              'mrr_new': "case movements.movement when 'new' then movements.amount else 0 end",
+              'mrr_expansion': "case movements.movement when 'expansion' then movements.amount else 0 end",
+              'mrr_contraction': "case movements.movement when 'contraction' then -movements.amount else 0 end",
+              'mrr_churn': "case movements.movement when 'churn' then -movements.amount else 0 end",
+              'mrr_reactivation': "case movements.movement when 'reactivation' then movements.amount else 0 end"
+          }) }}
+      from movements
+      inner join calendar
+          on movements.movement_date = calendar.calendar_date
+      union all
+      select
+          customer_key,
+          period_start,
+          {{ only(columns, {'customers_with_losses': 1}) }}
+      from customers_with_losses
+      union all
+      select
+          customer_key,
+          period_start,
+          {{ only(columns, {
+              'customers_paying': 'case when is_paying_close then 1 else 0 end - case when is_paying_open then 1 else 0 end',
+              'mrr_not_kept': 'greatest(mrr_open - mrr_close, 0)',
+              'mrr_grown': 'case when is_paying_open then mrr_close - mrr_open else 0 end',
+              'mrr_cancelled': 'case when is_paying_close then 0 else mrr_open end',
+              'customers_with_net_losses': 'case when mrr_open > mrr_close then 1 else 0 end',
+              'home_mrr_new_net': 'case when is_paying_open then 0 else is_new * home_mrr_close end',
+              'home_mrr_reactivation_net': 'case when is_paying_open then 0 else (1 - is_new) * home_mrr_close end',
+              'home_mrr': 'home_mrr',
+              'home_list_mrr': 'home_list_mrr'
+          }) }}
+      from pairs
+      union all
+      select
+          customer_key,
+          period_start,
+          {{ only(columns, {
+              'customers_lost': 1,
+              'lost_involuntary': "case when lost_class = 'involuntary' then 1 else 0 end",
+              'lost_voluntary': "case when lost_class = 'voluntary' then 1 else 0 end",
+              'lost_unknown': "case when lost_class = 'unknown' then 1 else 0 end"
+          }) }}
+      from lost
+      union all
+      select
+          customer_key,
+          period_start,
+          {{ only(columns, {
+              'renewals_due': 1,
+              'renewals_pending': 'case when is_resolved then 0 else 1 end',
+              'renewals_renewed': 'case when is_resolved and is_renewed then 1 else 0 end',
+              'renewals_not_renewed': 'case when is_resolved and not is_renewed then 1 else 0 end',
+              'renewal_mrr_due': 'case when is_resolved then mrr_due else 0 end',
+              'renewal_mrr_renewed': 'case when is_resolved and is_renewed then mrr_renewed else 0 end'
+          }) }}
+      from dated_terms
+      union all
+      select
+          cancel_requests.customer_key,
+          calendar.period_start,
+          {{ only(columns, {'cancellations_requested': 1}) }}
+      from cancel_requests
+      inner join calendar
+          on cancel_requests.request_date = calendar.calendar_date
+  )
+{%- endmacro %}

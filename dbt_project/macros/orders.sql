@@ -79,3 +79,89 @@
 
 {# Ranks of orders that are told apart; later ones are rank 11. #}
 {% macro order_ranks() -%} {{ return(10) }} {%- endmacro %}
+
+{# What orders and refunds add to the sums of a period, see sums_of_parts. A purchase day knows by its neighbours whether it is the customer's first in a period, and
+   whether another follows in it. Expects the CTEs purchase_days (with expiry_date), refunds and first_facts. #}
+{% macro order_parts() -%}
+  {%- set is_first_in_period = 'purchase_days.previous_date is null or purchase_days.previous_date < calendar.period_start' -%}
+  {%- set is_followed_in_period = 'purchase_days.next_date < calendar.close_date' -%}
+  {%- set purchases = {
+    'orders': 'sum(purchase_days.orders)',
+    'order_revenue': 'sum(purchase_days.revenue)',
+    'ordering_customers': count_where(is_first_in_period),
+    'repeat_customers': count_where('(' ~ is_first_in_period ~ ') and ' ~ is_followed_in_period),
+    'buyers_returning': count_where('purchase_days.previous_date >= calendar.previous_start and purchase_days.previous_date < calendar.period_start'),
+    'second_time_buyers': count_where('purchase_days.day_number = 2'),
+    'second_order_buyers': count_where('purchase_days.orders_before < 2 and purchase_days.orders_before + purchase_days.orders >= 2'),
+    'starts_loyalty': count_where('purchase_days.starts_loyalty'),
+    'purchase_gaps': 'count(purchase_days.previous_date)',
+    'purchase_gap_days': 'sum(' ~ days_between('purchase_days.previous_date', 'purchase_days.purchase_date') ~ ')',
+    'starts_365d': count_where('purchase_days.previous_date is null or purchase_days.purchase_date > ' ~ add_days('purchase_days.previous_date', 365))
+  } -%}
+  {#- A second purchase counts in the period of the first one. -#}
+  {%- set first_purchases = {
+    'first_time_buyers': 'count(*)',
+    'new_customer_orders': 'sum(purchase_days.orders)',
+    'new_customer_revenue': 'sum(purchase_days.revenue)',
+    'not_followed': count_where('purchase_days.next_date is null or purchase_days.next_date >= calendar.close_date')
+  } -%}
+  {%- set counts_of_first = {
+    'new_customer_orders': 'new_customer_orders', 'new_customer_revenue': 'new_customer_revenue', 'first_time_buyers': 'first_time_buyers',
+    'returning_customers': '-not_followed'
+  } -%}
+  {%- for horizon in [30, 60, 90, 180, 365] -%}
+    {%- set name = 'repurchased_' ~ horizon ~ 'd' -%}
+    {%- do first_purchases.update({name: count_where('purchase_days.next_date < ' ~ as_of() ~ ' and purchase_days.next_date <= '
+        ~ add_days('purchase_days.purchase_date', horizon))}) -%}
+    {%- do counts_of_first.update({name: name}) -%}
+  {%- endfor -%}
+  {{ return({
+    'purchases': {
+      'facts': 'purchase_days', 'day': 'purchase_date', 'measures': purchases,
+      'counts': {'orders': 'orders', 'order_revenue': 'order_revenue', 'ordering_customers': 'ordering_customers', 'repeat_customers': 'repeat_customers',
+        'returning_customers': 'ordering_customers', 'buyers_returning': 'buyers_returning', 'second_time_buyers': 'second_time_buyers',
+        'second_order_buyers': 'second_order_buyers', 'loyal_customers_change': 'starts_loyalty', 'purchase_gaps': 'purchase_gaps',
+        'purchase_gap_days': 'coalesce(purchase_gap_days, 0)', 'buyers_365d_change': 'starts_365d', 'revenue_365d_change': 'order_revenue'}
+    },
+    'first_purchases': {
+      'facts': 'purchase_days', 'day': 'purchase_date', 'measures': first_purchases, 'condition': 'purchase_days.day_number = 1', 'counts': counts_of_first
+    },
+    'expiries': {
+      'facts': 'purchase_days', 'day': 'expiry_date',
+      'measures': {
+        'ends_365d': count_where('purchase_days.next_date is null or purchase_days.next_date > purchase_days.expiry_date'),
+        'revenue': 'sum(purchase_days.revenue)'
+      },
+      'counts': {'buyers_365d_change': '-ends_365d', 'revenue_365d_change': '-revenue'}
+    },
+    'loyalty_ends': {
+      'facts': 'purchase_days', 'day': 'loyal_until', 'measures': {'ends': 'count(*)'},
+      'condition': '(purchase_days.next_date is null or purchase_days.next_date > purchase_days.loyal_until)',
+      'counts': {'loyal_customers_change': '-ends'}
+    },
+    'refunded': {
+      'facts': 'refunds', 'day': 'refunded_date',
+      'measures': {'refunded': 'sum(refunds.refunded)', 'guest_facts': count_where('refunds.customer_key = 0')},
+      'counts': {'refunds_by_refund_date': 'refunded', 'guest_facts': 'guest_facts'}
+    },
+    'first_known': {
+      'facts': 'first_facts', 'day': 'first_order_fact_date', 'measures': {'customers_known': 'count(*)'},
+      'counts': {'customers_known_change': 'customers_known'}
+    }
+  }) }}
+{%- endmacro %}
+
+{# What a buyer is at a moment: column → expression over purchase_days, the last purchase day before it, and days_before, the last one before `year_before`.
+   `ordered`: since `previous_start`. #}
+{% macro buyer_state(moment, year_before, previous_start) -%}
+  {{ return({
+    'buyers': '1',
+    'repeat_buyers': 'case when purchase_days.day_number >= 2 then 1 else 0 end',
+    'repeat_buyers_by_orders': 'case when purchase_days.orders_before + purchase_days.orders >= 2 then 1 else 0 end',
+    'buyers_365d': 'case when purchase_days.purchase_date >= ' ~ year_before ~ ' then 1 else 0 end',
+    'loyal_customers': 'case when purchase_days.loyal_until >= ' ~ moment ~ ' then 1 else 0 end',
+    'ordered': 'case when purchase_days.purchase_date >= ' ~ previous_start ~ ' then 1 else 0 end',
+    'revenue': 'purchase_days.revenue_to_date',
+    'revenue_365d': 'purchase_days.revenue_to_date - coalesce(days_before.revenue_to_date, 0)'
+  }) }}
+{%- endmacro %}

@@ -6,3 +6,12 @@
           and {{ invoices }}.succeeded_date < {{ as_of() }}
           and {{ invoices }}.succeeded_date <= {{ add_days(invoices ~ '.attempted_date', var('payment_recovery_days')) }}
 {%- endmacro %}
+
+{# What invoices add to the sums of a period, see sums_of_parts. Expects the CTE invoices. #}
+{% macro payment_parts() -%}
+  {{ return({'invoiced': {
+    'facts': 'invoices', 'day': 'attempted_date',
+    'measures': {'attempted': 'count(*)', 'failed': count_where('invoices.is_failed'), 'recovered': count_where(is_recovered('invoices'))},
+    'counts': {'invoices_attempted': 'attempted', 'invoices_failed': 'failed', 'invoices_recovered': 'recovered'}
+  }}) }}
+{%- endmacro %}

@@ -13,3 +13,27 @@
   {%- endfor -%}
   {{ answers }}.kind = 'csat' and ({{ scales | join(' or ') or 'false' }})
 {%- endmacro %}
+
+{# What answers add to the sums of a period, see sums_of_parts. Expects the CTE answers. #}
+{% macro survey_parts() -%}
+  {%- set is_last = is_last_nps_answer('answers') -%}
+  {{ return({'answered': {
+    'facts': 'answers', 'day': 'responded_date',
+    'measures': {
+      'responses': 'count(*)',
+      'nps_responses': count_where(is_last),
+      'promoters': count_where(is_last ~ ' and answers.score >= 9'),
+      'detractors': count_where(is_last ~ ' and answers.score <= 6'),
+      'csat_responses': count_where(is_csat_answer('answers')),
+      'satisfied': count_where(is_csat_answer('answers', satisfied=true))
+    },
+    'counts': {
+      'survey_responses': 'responses',
+      'nps_responses': 'nps_responses',
+      'nps_promoters': 'promoters',
+      'nps_detractors': 'detractors',
+      'csat_responses': 'csat_responses',
+      'csat_satisfied': 'satisfied'
+    }
+  }}) }}
+{%- endmacro %}

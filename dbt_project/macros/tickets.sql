@@ -68,3 +68,16 @@ select
     tickets
 from flows
 {%- endmacro %}
+
+{# What tickets add to the sums of a period, see sums_of_parts. Expects the CTE tickets. #}
+{% macro ticket_parts() -%}
+  {%- set parts = {
+    'opened': {
+      'facts': 'tickets', 'day': 'opened_date', 'measures': {'opened': 'count(*)', 'resolved_48h': count_where(is_resolved_in_48h('tickets'))},
+      'counts': {'tickets_opened': 'opened', 'tickets_resolved_48h': 'resolved_48h'}
+    },
+    'replied': {'facts': 'tickets', 'day': 'first_reply_date', 'measures': {'replied': 'count(*)'}, 'counts': {'first_replies': 'replied'}},
+    'resolved': {'facts': 'tickets', 'day': 'resolved_date', 'measures': {'resolved': 'count(*)'}, 'counts': {'resolutions': 'resolved'}}
+  } -%}
+  {{ return(parts) }}
+{%- endmacro %}

@@ -1,6 +1,9 @@
-"""The published table `kpi_definitions`: the registry as data."""
+"""The published tables `kpi_definitions`, the registry as data, and `settings_in_force`, what its words refer to."""
 
 from __future__ import annotations
+
+import json
+from typing import Any
 
 import duckdb
 
@@ -98,3 +101,18 @@ def write_definitions(connection: duckdb.DuckDBPyConnection) -> None:
     row = f"({', '.join('?' * len(COLUMNS))})"
     values = [value for kpi in KPIS for value in definition_row(kpi)]
     connection.execute(f"insert into kpi_definitions values {', '.join([row] * len(KPIS))}", values)
+
+
+def write_settings_in_force(connection: duckdb.DuckDBPyConnection, business: Any) -> None:
+    """Write `settings_in_force`: one row per business setting with the value that this generation's figures were made
+    with; text as it is, everything else as JSON.
+    """
+    values = business.model_dump(mode="json")
+    connection.execute("create or replace table settings_in_force (setting varchar not null, value varchar)")
+    connection.execute(
+        "comment on table settings_in_force is 'One row per business setting, with the value that the figures of this "
+        "generation were made with (null: not set).'"
+    )
+    for name, value in values.items():
+        text = value if value is None or isinstance(value, str) else json.dumps(value)
+        connection.execute("insert into settings_in_force values (?, ?)", [name, text])

@@ -15,7 +15,7 @@ import duckdb
 
 from retention_pipeline.kpis.cells import cells_statement
 from retention_pipeline.kpis.declaration import Family
-from retention_pipeline.kpis.definitions import write_definitions
+from retention_pipeline.kpis.definitions import write_definitions, write_settings_in_force
 from retention_pipeline.kpis.figures import FIGURES, figures_statement
 from retention_pipeline.kpis.goals import write_goals
 from retention_pipeline.kpis.keys import KEY, same_key
@@ -134,6 +134,7 @@ def written(
         connection.execute("insert into changed_periods select distinct grain, period_start from kpi_rows_changed")
     keep_cells(connection, families)
     write_definitions(connection)
+    write_settings_in_force(connection, rules.business)
     write_goals(connection, rules)
     return KpiResult(count_rows(connection, TABLE), changed, removed, changed_months(connection))
 

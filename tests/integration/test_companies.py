@@ -10,6 +10,7 @@ import pytest
 from oracle.comparison import differences
 from oracle.folders import COHORT_COLUMNS, COHORT_KEY, COMPANIES, KPI_COLUMNS, KPI_KEY, cells, read_folder
 from support.computed_home import compute_home
+from support.member_sums import assert_members_add_up
 from support.published_cells import published_cells
 
 FOLDERS = sorted(path for path in COMPANIES.glob("*") if path.is_dir())
@@ -31,3 +32,4 @@ def test_a_company_gives_every_expected_figure_and_cohort_cell_and_no_other(fold
     kpis = {key: row for key, row in kpis.items() if key[0] in named}
     problems = [differences(expected_kpis, kpis), differences(expected_cohorts, cohorts)]
     assert not any(problems), "\n".join(["", *problems])
+    assert_members_add_up(root, cells=4)

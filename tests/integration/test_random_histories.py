@@ -16,6 +16,7 @@ from oracle.answers import expected_cohorts, expected_kpis, kpi_cells, of_the_or
 from oracle.companies import made_company, write_home
 from oracle.comparison import differences
 from support.computed_home import compute_home
+from support.member_sums import assert_members_add_up
 from support.published_cells import published_cells
 from support.sizes import SEED, size
 
@@ -42,6 +43,7 @@ def test_a_random_company_gives_the_cells_of_the_oracle(example: int) -> None:
         write_home(company, root)
         compute_home(root, company.as_of)
         kpis, cohorts = published_cells(root)
+        assert_members_add_up(root, cells=2, seed=example)
     problems = [
         differences(kpi_cells(expected_kpis(expected)), of_the_oracle(kpis)),
         differences(expected_cohorts(expected), cohorts),

@@ -16,18 +16,4 @@ known as (
 
 {{ family_inputs() }},
 
-{{ sums_of_facts('counted', 'units', 'unit_date', {
-    'delivered': 'count(*)',
-    'opened': count_where('units.opened_date < ' ~ as_of()),
-    'opened_raw': count_where('units.opened_raw_date < ' ~ as_of()),
-    'clicked': count_where('units.clicked_date < ' ~ as_of()),
-    'opened_or_clicked': count_where('least(units.opened_date, units.clicked_date) < ' ~ as_of())
-}, is_not_bounced('units')) }},
-
-{{ family_flows({'counted': {
-    'emails_delivered': 'delivered',
-    'emails_opened': 'opened',
-    'emails_opened_raw': 'opened_raw',
-    'emails_clicked': 'clicked',
-    'emails_opened_or_clicked': 'opened_or_clicked'
-}}, 'known') }}
+{{ family_flows(email_parts(), 'known') }}

@@ -4,17 +4,17 @@
 {%- set types = {} %}
 {%- for column in counts %}{% do types.update({column: 'bigint'}) %}{% endfor %}
 {%- set moved_counts = ['wau', 'mau', 'yau', 'mau_days', 'index_days', 'active_before', 'customers_known'] %}
-{#- An active day knows by the one before whether it is the customer's first in a period. -#}
-{%- set is_first_in_period = '(active_days.previous_date is null or active_days.previous_date < calendar.period_start)' %}
-{%- set entries = {
-    'active_days': 'count(*)',
-    'active_customers': count_where(is_first_in_period),
-    'active_new': count_where('active_days.day_number = 1'),
-    'active_returning': count_where('active_days.previous_date < calendar.period_start and active_days.previous_date >= calendar.previous_start')
-} %}
-{%- for window, days in windows.items() %}
-    {%- do entries.update({window ~ '_change': count_where('active_days.previous_date is null or active_days.previous_date <= ' ~ add_days('active_days.active_date', -days))}) %}
-{%- endfor %}
+{%- set parts = activity_parts() %}
+{%- do parts.update({
+    'departures': {
+        'facts': 'exits', 'day': 'exit_date',
+        'measures': {'wau': 'sum(exits.wau)', 'mau': 'sum(exits.mau)', 'yau': 'sum(exits.yau)', 'mau_days': 'sum(exits.mau_days)'},
+        'counts': {'wau_change': '-wau', 'mau_change': '-mau', 'yau_change': '-yau', 'mau_days_change': '-mau_days'}
+    },
+    'index_sums': {
+        'facts': 'index_changes', 'day': 'change_date', 'measures': {'days': 'sum(index_changes.days)'}, 'counts': {'index_days_change': 'days'}
+    }
+}) %}
 with active_days as (
     select * from {{ fact('int_active_days') }}
 ),
@@ -99,29 +99,16 @@ index_changes as (
     select customer_key, to_date as change_date, -1 as days from index_days
 ),
 
-{{ sums_of_facts('entries', 'active_days', 'active_date', entries) }},
-
-{{ sums_of_facts('departures', 'exits', 'exit_date', {'wau': 'sum(exits.wau)', 'mau': 'sum(exits.mau)', 'yau': 'sum(exits.yau)', 'mau_days': 'sum(exits.mau_days)'}) }},
-
-{{ sums_of_facts('index_sums', 'index_changes', 'change_date', {'days': 'sum(index_changes.days)'}) }},
-
-{{ sums_of_facts('sessions', 'session_lengths', 'active_date', {'events': 'sum(session_lengths.events)'}) }},
+{{ sums_of_parts(parts) }},
 
 sums as (
-{%- set parts = {
-    'entries': {'mau_days_change': 'active_days'},
-    'departures': {'wau_change': '-wau', 'mau_change': '-mau', 'yau_change': '-yau', 'mau_days_change': '-mau_days'},
-    'index_sums': {'index_days_change': 'days'},
-    'sessions': {'session_events': 'events'}
-} %}
-{%- for column in entries %}{% do parts.entries.update({column: column}) %}{% endfor %}
-{%- for part, expressions in parts.items() %}
+{%- for name, part in parts.items() %}
     select
         grain,
         period_start,
         profile_key,
-        {{ only(types, expressions) }}
-    from {{ part }}
+        {{ only(types, part.counts) }}
+    from {{ name }}
     {% if not loop.last %}union all{% endif %}
 {%- endfor %}
 ),
@@ -136,12 +123,11 @@ moves as (
         active_at_changes.period_start,
         active_at_changes.profile_before,
         active_at_changes.profile_key,
-{%- for window, days in windows.items() %}
-        case when active_at_changes.last_date >= {{ add_days('active_at_changes.period_start', -days) }} then 1 else 0 end as {{ window }},
+{%- for column, expression in activity_state('active_at_changes.period_start', 'active_at_changes.last_date', 'calendar.previous_start').items() %}
+        {{ expression }} as {{ column }},
 {%- endfor %}
         active_at_changes.mau_days,
         case when spans.end_date >= active_at_changes.period_start then active_at_changes.mau_days else 0 end as index_days,
-        case when active_at_changes.last_date >= calendar.previous_start then 1 else 0 end as active_before,
         1 as customers_known
     from active_at_changes
     inner join calendar

@@ -1,5 +1,4 @@
 {{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value']) }}
-{%- set horizons = [30, 60, 90, 180, 365] %}
 {%- set counts = ['orders', 'ordering_customers', 'new_customer_orders', 'repeat_customers', 'returning_customers', 'buyers_returning', 'first_time_buyers', 'second_time_buyers', 'second_order_buyers',
     'repurchased_30d', 'repurchased_60d', 'repurchased_90d', 'repurchased_180d', 'repurchased_365d', 'purchase_gaps', 'purchase_gap_days',
     'buyers_365d_change', 'loyal_customers_change', 'customers_known_change', 'guest_facts'] %}
@@ -12,41 +11,7 @@
 {%- set moved_types = {} %}
 {%- for column in moved_counts %}{% do moved_types.update({column: 'bigint'}) %}{% endfor %}
 {%- for column in moved_amounts %}{% do moved_types.update({column: 'decimal(38, 2)'}) %}{% endfor %}
-{#- A purchase day knows by its neighbours whether it is the customer's first in a period, and whether another follows in it. -#}
-{%- set is_first_in_period = 'purchase_days.previous_date is null or purchase_days.previous_date < calendar.period_start' %}
-{%- set is_followed_in_period = 'purchase_days.next_date < calendar.close_date' %}
-{%- set purchases = {
-    'orders': 'sum(purchase_days.orders)',
-    'order_revenue': 'sum(purchase_days.revenue)',
-    'ordering_customers': count_where(is_first_in_period),
-    'repeat_customers': count_where('(' ~ is_first_in_period ~ ') and ' ~ is_followed_in_period),
-    'buyers_returning': count_where('purchase_days.previous_date >= calendar.previous_start and purchase_days.previous_date < calendar.period_start'),
-    'second_time_buyers': count_where('purchase_days.day_number = 2'),
-    'second_order_buyers': count_where('purchase_days.orders_before < 2 and purchase_days.orders_before + purchase_days.orders >= 2'),
-    'starts_loyalty': count_where('purchase_days.starts_loyalty'),
-    'purchase_gaps': 'count(purchase_days.previous_date)',
-    'purchase_gap_days': 'sum(' ~ days_between('purchase_days.previous_date', 'purchase_days.purchase_date') ~ ')',
-    'starts_365d': count_where('purchase_days.previous_date is null or purchase_days.purchase_date > ' ~ add_days('purchase_days.previous_date', 365))
-} %}
-{#- A second purchase counts in the period of the first one. -#}
-{%- set first_purchases = {
-    'first_time_buyers': 'count(*)',
-    'new_customer_orders': 'sum(purchase_days.orders)',
-    'new_customer_revenue': 'sum(purchase_days.revenue)',
-    'not_followed': count_where('purchase_days.next_date is null or purchase_days.next_date >= calendar.close_date')
-} %}
-{%- for horizon in horizons %}
-    {%- do first_purchases.update({'repurchased_' ~ horizon ~ 'd': count_where('purchase_days.next_date < ' ~ as_of() ~ ' and purchase_days.next_date <= '
-        ~ add_days('purchase_days.purchase_date', horizon))}) %}
-{%- endfor %}
-{#- What leaves the look-back of 365 days: the day's revenue, and the customer where no purchase has followed. -#}
-{%- set expiries = {
-    'ends_365d': count_where('purchase_days.next_date is null or purchase_days.next_date > purchase_days.expiry_date'),
-    'revenue': 'sum(purchase_days.revenue)'
-} %}
-{%- set loyalty_ends = {'ends': 'count(*)'} %}
-{%- set is_last_loyal_day = '(purchase_days.next_date is null or purchase_days.next_date > purchase_days.loyal_until)' %}
-{%- set refunded = {'refunded': 'sum(refunds.refunded)', 'guest_facts': count_where('refunds.customer_key = 0')} %}
+{%- set parts = order_parts() %}
 with purchase_days as (
     select
         *,
@@ -84,39 +49,16 @@ changing_profiles as (
     {{ changing_profiles() }}
 ),
 
-{{ sums_of_facts('purchases', 'purchase_days', 'purchase_date', purchases) }},
-
-{{ sums_of_facts('first_purchases', 'purchase_days', 'purchase_date', first_purchases, 'purchase_days.day_number = 1') }},
-
-{{ sums_of_facts('expiries', 'purchase_days', 'expiry_date', expiries) }},
-
-{{ sums_of_facts('loyalty_ends', 'purchase_days', 'loyal_until', loyalty_ends, is_last_loyal_day) }},
-
-{{ sums_of_facts('refunded', 'refunds', 'refunded_date', refunded) }},
-
-{{ sums_of_facts('first_known', 'first_facts', 'first_order_fact_date', {'customers_known': 'count(*)'}) }},
+{{ sums_of_parts(parts) }},
 
 sums as (
-{%- set parts = {
-    'purchases': {'orders': 'orders', 'order_revenue': 'order_revenue', 'ordering_customers': 'ordering_customers', 'repeat_customers': 'repeat_customers',
-        'returning_customers': 'ordering_customers', 'buyers_returning': 'buyers_returning', 'second_time_buyers': 'second_time_buyers',
-        'second_order_buyers': 'second_order_buyers', 'loyal_customers_change': 'starts_loyalty', 'purchase_gaps': 'purchase_gaps',
-        'purchase_gap_days': 'coalesce(purchase_gap_days, 0)', 'buyers_365d_change': 'starts_365d', 'revenue_365d_change': 'order_revenue'},
-    'first_purchases': {'new_customer_orders': 'new_customer_orders', 'new_customer_revenue': 'new_customer_revenue', 'first_time_buyers': 'first_time_buyers',
-        'returning_customers': '-not_followed'},
-    'expiries': {'buyers_365d_change': '-ends_365d', 'revenue_365d_change': '-revenue'},
-    'loyalty_ends': {'loyal_customers_change': '-ends'},
-    'refunded': {'refunds_by_refund_date': 'refunded', 'guest_facts': 'guest_facts'},
-    'first_known': {'customers_known_change': 'customers_known'}
-} %}
-{%- for horizon in horizons %}{% do parts.first_purchases.update({'repurchased_' ~ horizon ~ 'd': 'repurchased_' ~ horizon ~ 'd'}) %}{% endfor %}
-{%- for part, expressions in parts.items() %}
+{%- for name, part in parts.items() %}
     select
         grain,
         period_start,
         profile_key,
-        {{ only(types, expressions) }}
-    from {{ part }}
+        {{ only(types, part.counts) }}
+    from {{ name }}
     {% if not loop.last %}union all{% endif %}
 {%- endfor %}
 ),
@@ -140,14 +82,9 @@ moves_of_buyers as (
         profile_changes.period_start,
         profile_changes.profile_before,
         profile_changes.profile_key,
-        1 as buyers,
-        case when purchase_days.day_number >= 2 then 1 else 0 end as repeat_buyers,
-        case when purchase_days.orders_before + purchase_days.orders >= 2 then 1 else 0 end as repeat_buyers_by_orders,
-        case when purchase_days.purchase_date >= profile_changes.start_365d then 1 else 0 end as buyers_365d,
-        case when purchase_days.loyal_until >= profile_changes.period_start then 1 else 0 end as loyal_customers,
-        case when purchase_days.purchase_date >= profile_changes.previous_start then 1 else 0 end as ordered,
-        purchase_days.revenue_to_date as revenue,
-        purchase_days.revenue_to_date - coalesce(days_before.revenue_to_date, 0) as revenue_365d
+{%- for column, expression in buyer_state('profile_changes.period_start', 'profile_changes.start_365d', 'profile_changes.previous_start').items() %}
+        {{ expression }} as {{ column }}{{ ',' if not loop.last }}
+{%- endfor %}
     from profile_changes
     {{ join_last_before('profile_changes', 'period_start', 'purchase_days', 'purchase_date', 'next_date') }}
     {{ join_last_before('profile_changes', 'start_365d', 'purchase_days', 'purchase_date', 'next_date', alias='days_before', side='left') }}

@@ -14,10 +14,4 @@ known as (
 
 {{ family_inputs() }},
 
-{{ sums_of_facts('invoiced', 'invoices', 'attempted_date', {
-    'attempted': 'count(*)',
-    'failed': count_where('invoices.is_failed'),
-    'recovered': count_where(is_recovered('invoices'))
-}) }},
-
-{{ family_flows({'invoiced': {'invoices_attempted': 'attempted', 'invoices_failed': 'failed', 'invoices_recovered': 'recovered'}}, 'known') }}
+{{ family_flows(payment_parts(), 'known') }}

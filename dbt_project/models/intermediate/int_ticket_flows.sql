@@ -14,14 +14,4 @@ known as (
 
 {{ family_inputs() }},
 
-{{ sums_of_facts('opened', 'tickets', 'opened_date', {'opened': 'count(*)', 'resolved_48h': count_where(is_resolved_in_48h('tickets'))}) }},
-
-{{ sums_of_facts('replied', 'tickets', 'first_reply_date', {'replied': 'count(*)'}) }},
-
-{{ sums_of_facts('resolved', 'tickets', 'resolved_date', {'resolved': 'count(*)'}) }},
-
-{{ family_flows({
-    'opened': {'tickets_opened': 'opened', 'tickets_resolved_48h': 'resolved_48h'},
-    'replied': {'first_replies': 'replied'},
-    'resolved': {'resolutions': 'resolved'}
-}, 'known') }}
+{{ family_flows(ticket_parts(), 'known') }}

@@ -1,0 +1,467 @@
+{# Members: the customers behind a cell, each with their part of its measures. The texts of int_member_queries: of one cell, which the reader puts in for the
+   placeholders __grain__, __period_start__, __basis__, __dimension__ and __value__. What happens in a period is the text of the flows, added up by customer
+   instead of by profile; what stands at its opening or close is looked up in the facts as of that day. #}
+
+{# The texts, by family; those of families that this run has. Each gives rows of customer_key (0: nobody) and the family's measures. #}
+{% macro member_queries() -%}
+  {%- set texts = {} -%}
+  {%- if is_built('period_customers') -%} {%- do texts.update({'customers': customer_members()}) -%} {%- endif -%}
+  {%- if is_built('period_orders') -%} {%- do texts.update({'orders': order_members()}) -%} {%- endif -%}
+  {%- if is_built('period_mrr') -%} {%- do texts.update({'subscriptions': mrr_members()}) -%} {%- endif -%}
+  {%- if is_built('period_payments') -%} {%- do texts.update({'payments': family_members('invoices', 'int_invoices', payment_parts())}) -%} {%- endif -%}
+  {%- if is_built('period_engagement') -%} {%- do texts.update({'engagement': activity_members()}) -%} {%- endif -%}
+  {%- if is_built('period_surveys') -%} {%- do texts.update({'surveys': family_members('answers', 'int_survey_answers', survey_parts())}) -%} {%- endif -%}
+  {%- if is_built('period_emails') -%} {%- do texts.update({'emails': family_members('units', 'int_email_units', email_parts())}) -%} {%- endif -%}
+  {%- if is_built('period_tickets') -%} {%- do texts.update({'tickets': family_members('tickets', 'int_tickets', ticket_parts())}) -%} {%- endif -%}
+  {{ return(texts) }}
+{%- endmacro %}
+
+{# CTEs of a cell: `calendar`, the days of its period, `cell`, its one row, `chosen`, the profiles with its segment value, and `profiles` of customers in the period. #}
+{% macro cell_of_members() -%}
+  calendar as (
+      select *
+      from ({{ calendar_with_previous() }}) as days
+      where grain = {{ this_grain() }}
+          and period_start = cast('__period_start__' as date)
+  ),
+
+  cell as (
+      select distinct
+          period_start,
+          close_date,
+          previous_start,
+          {{ add_days('close_date', -365) }} as close_365d,
+          {{ add_days('close_date', -var('mau_days')) }} as mau_start,
+          {{ add_months('close_date', -12) }} as close_12m
+      from calendar
+  ),
+
+  chosen as (
+      select profile_key
+      from {{ ref('int_profile_values') }}
+      where segment_dimension = '__dimension__'
+          and segment_value = '__value__'
+  ),
+
+  profiles as (
+      {{ profiles_of_periods() }}
+  )
+{%- endmacro %}
+
+{# CTEs `moved`: customers whose profile changes at the cell's opening so that they come into its segment (is_in) or leave it. #}
+{% macro movers_of_members() -%}
+  profile_changes as (
+      {{ profile_changes() }}
+  ),
+
+  moved as (
+      select
+          profile_changes.customer_key,
+          case when profile_changes.profile_key in (select profile_key from chosen) then 1 else 0 end as is_in,
+          case when profile_changes.profile_before in (select profile_key from chosen) then 1 else 0 end as is_out
+      from profile_changes
+      inner join cell
+          on profile_changes.period_start = cell.period_start
+  )
+{%- endmacro %}
+
+{# Rows (customer_key, columns) of customers who have the cell's segment value in its period. #}
+{% macro of_segment(rows) -%}
+  cross join cell
+  left join profiles
+      on {{ rows }}.customer_key = profiles.customer_key
+      and profiles.from_period <= cell.period_start
+      and cell.period_start < profiles.to_period
+  where coalesce(profiles.profile_key, 0) in (select profile_key from chosen)
+{%- endmacro %}
+
+{# The last select: parts of several CTEs added up by customer. `parts` are CTE → {measure: expression}, `own_segment` those that have chosen their customers
+   themselves, `types` are measure → type. #}
+{% macro sums_of_members(parts, types, own_segment=[]) -%}
+  select
+      customer_key,
+{%- for measure, type in types.items() %}
+      cast(sum({{ measure }}) as {{ type }}) as {{ measure }}{{ ',' if not loop.last }}
+{%- endfor %}
+  from (
+{%- for name, expressions in parts.items() %}
+      select
+          {{ name }}.customer_key,
+          {{ only(types, expressions) }}
+      from {{ name }}
+      {% if name not in own_segment %}{{ of_segment(name) }}{% endif %}
+      {% if not loop.last %}union all{% endif %}
+{%- endfor %}
+  ) as parts
+  group by customer_key
+  having {% for measure in types %}sum({{ measure }}) <> 0{{ ' or ' if not loop.last }}{% endfor %}
+{%- endmacro %}
+
+{# CTEs of parts (see sums_of_parts), added up by customer over the days of the cell. #}
+{% macro members_of_parts(parts) -%}
+{%- for name, part in parts.items() %}
+  {{ name }} as (
+      select
+          {{ part.facts }}.customer_key,
+{%- for column, aggregate in part.measures.items() %}
+          {{ aggregate }} as {{ column }}{{ ',' if not loop.last }}
+{%- endfor %}
+      from {{ part.facts }}
+      inner join calendar
+          on {{ part.facts }}.{{ part.day }} = calendar.calendar_date
+      where {{ part.get('condition', 'true') }}
+      group by {{ part.facts }}.customer_key
+  ){{ ',' if not loop.last }}
+{%- endfor %}
+{%- endmacro %}
+
+{# Measures → type. #}
+{% macro typed(counts, amounts=[], amount_type='') -%}
+  {%- set types = {} -%}
+  {%- for name in counts -%} {%- do types.update({name: 'bigint'}) -%} {%- endfor -%}
+  {%- for name in amounts -%} {%- do types.update({name: amount_type}) -%} {%- endfor -%}
+  {{ return(types) }}
+{%- endmacro %}
+
+{# A family over a further dataset: what its facts add to the period. #}
+{% macro family_members(facts, fact_model, parts) -%}
+  {%- set counts = {} -%}
+  {%- for part in parts.values() -%} {%- do counts.update(part.counts) -%} {%- endfor -%}
+  {%- set expressions = {} -%}
+  {%- for name, part in parts.items() -%} {%- do expressions.update({name: part.counts}) -%} {%- endfor -%}
+  with {{ facts }} as (
+      select * from {{ fact(fact_model) }}
+  ),
+
+  {{ cell_of_members() }},
+
+  {{ members_of_parts(parts) }}
+
+  {{ sums_of_members(expressions, typed(counts)) }}
+{%- endmacro %}
+
+{% macro customer_members() -%}
+  {%- set counts = customer_counts() -%}
+  {%- set of_contributions = {} -%}
+  {%- for count in counts -%} {%- do of_contributions.update({count: 'contributions.' ~ count}) -%} {%- endfor -%}
+  {%- do of_contributions.update({'customers_active': 'contributions.customers_lost + contributions.customers_transient'}) -%}
+  {%- set states = {
+    'customers_start': 'states.is_active_at_opening',
+    'customers_end': 'states.is_active_at_close',
+    'customers_retained': 'states.is_active_at_opening * states.is_active_at_close',
+    'customers_active': 'states.is_active_at_close'
+  } -%}
+  with spans as (
+      select * from {{ fact('int_active_spans') }}
+      where basis = '__basis__'
+          or (is_only_basis and '__basis__' = 'any')
+  ),
+
+  referrals as (
+      select * from {{ fact('int_referrals') }}
+      where known_date < {{ as_of() }}
+  ),
+
+  {{ cell_of_members() }},
+
+  {{ customer_contributions(counts) }},
+
+  states as (
+      select
+          spans.customer_key,
+          max(case when spans.start_date < cell.period_start then 1 else 0 end) as is_active_at_opening,
+          max(case when spans.end_date >= cell.close_date then 1 else 0 end) as is_active_at_close
+      from spans
+      cross join cell
+      where spans.start_date < cell.close_date
+          and spans.end_date >= cell.period_start
+      group by spans.customer_key
+  ),
+
+  {{ movers_of_members() }},
+
+  moves as (
+      select
+          moved.customer_key,
+          moved.is_in * (1 - moved.is_out) as customers_moved_in,
+          moved.is_out * (1 - moved.is_in) as customers_moved_out
+      from moved
+      inner join states
+          on moved.customer_key = states.customer_key
+          and states.is_active_at_opening = 1
+  )
+
+  {{ sums_of_members({
+      'contributions': of_contributions,
+      'states': states,
+      'moves': {'customers_moved_in': 'moves.customers_moved_in', 'customers_moved_out': 'moves.customers_moved_out'}
+  }, typed(['customers_start', 'customers_end', 'customers_retained', 'customers_active', 'customers_moved_in', 'customers_moved_out'] + counts), ['moves']) }}
+{%- endmacro %}
+
+{# Balance of period_orders → what a buyer is at the close. #}
+{% macro order_members() -%}
+  {%- set flows = ['orders', 'order_revenue', 'ordering_customers', 'new_customer_orders', 'new_customer_revenue', 'repeat_customers', 'returning_customers', 'buyers_returning',
+    'first_time_buyers', 'repurchased_30d', 'repurchased_60d', 'repurchased_90d', 'repurchased_180d', 'repurchased_365d', 'purchase_gaps', 'purchase_gap_days', 'refunds_by_refund_date'] -%}
+  {%- set balances = {'buyers_to_date': 'buyers', 'repeat_buyers_to_date': 'repeat_buyers', 'repeat_buyers_by_orders_to_date': 'repeat_buyers_by_orders',
+    'loyal_customers': 'loyal_customers', 'revenue_to_date': 'revenue', 'ordering_customers_365d': 'buyers_365d', 'order_revenue_365d': 'revenue_365d'} -%}
+  {%- set amounts = ['order_revenue', 'new_customer_revenue', 'refunds_by_refund_date', 'revenue_to_date', 'order_revenue_365d'] -%}
+  {%- set at_close = buyer_state('cell.close_date', 'cell.close_365d', 'cell.previous_start') -%}
+  {%- set at_opening = buyer_state('cell.period_start', 'cell.close_365d', 'cell.previous_start') -%}
+  {%- set parts = {} -%}
+  {%- set expressions = {} -%}
+  {%- for name, part in order_parts().items() if name in ['purchases', 'first_purchases', 'refunded'] -%}
+    {%- do parts.update({name: part}) -%}
+    {%- do expressions.update({name: part.counts}) -%}
+  {%- endfor -%}
+  {%- set of_close = {} -%}
+  {%- for balance, column in balances.items() -%} {%- do of_close.update({balance: 'at_close.' ~ column}) -%} {%- endfor -%}
+  {%- do expressions.update({
+    'at_close': of_close,
+    'at_opening': {'ordering_customers_previous': 'at_opening.ordered'},
+    'days_of_year': {'purchase_days_365d': 'days_of_year.purchase_days'}
+  }) -%}
+  {%- set counts = (flows + (balances | list) + ['ordering_customers_previous', 'purchase_days_365d']) | reject('in', amounts) | list -%}
+  with purchase_days as (
+      select * from {{ fact('int_purchase_days') }}
+  ),
+
+  refunds as (
+      select * from {{ fact('int_refunds') }}
+  ),
+
+  {{ cell_of_members() }},
+
+  {{ members_of_parts(parts) }},
+
+  {# The last purchase day before a year ago, of customers who have one. #}
+  days_before as (
+      select
+          purchase_days.customer_key,
+          purchase_days.revenue_to_date
+      from purchase_days
+      inner join cell
+          on purchase_days.purchase_date < cell.close_365d
+          and (purchase_days.next_date is null or purchase_days.next_date >= cell.close_365d)
+  ),
+
+  at_close as (
+      select
+          purchase_days.customer_key,
+{%- for column in balances.values() %}
+          {{ at_close[column] }} as {{ column }}{{ ',' if not loop.last }}
+{%- endfor %}
+      from purchase_days
+      inner join cell
+          on purchase_days.purchase_date < cell.close_date
+          and (purchase_days.next_date is null or purchase_days.next_date >= cell.close_date)
+      left join days_before
+          on purchase_days.customer_key = days_before.customer_key
+  ),
+
+  at_opening as (
+      select
+          purchase_days.customer_key,
+          {{ at_opening.ordered }} as ordered
+      from purchase_days
+      inner join cell
+          on purchase_days.purchase_date < cell.period_start
+          and (purchase_days.next_date is null or purchase_days.next_date >= cell.period_start)
+  ),
+
+  days_of_year as (
+      select
+          purchase_days.customer_key,
+          count(*) as purchase_days
+      from purchase_days
+      inner join cell
+          on purchase_days.purchase_date < cell.close_date
+          and purchase_days.purchase_date >= cell.close_365d
+      where {{ this_grain() }} <> 'week'
+      group by purchase_days.customer_key
+  )
+
+  {{ sums_of_members(expressions, typed(counts, amounts, 'decimal(38, 2)')) }}
+{%- endmacro %}
+
+{# CTE: the MRR of customers at a moment, at the rates of its eve or of `rated_at`'s. #}
+{% macro mrr_at(name, moment, rated_at) -%}
+  {{ name }} as (
+      select
+          changes.customer_key,
+          sum({{ mrr_to_reporting('changes.mrr_after', 'changes.currency', 'rates.rate') }}) as mrr,
+          sum({{ mrr_to_reporting('changes.list_after', 'changes.currency', 'rates.rate') }}) as list_mrr
+      from {{ fact('int_mrr_changes') }} as changes
+      inner join cell
+          on changes.change_date < {{ moment }}
+          and {{ moment }} <= changes.next_change_date
+      left join {{ ref('int_fx_rates') }} as rates
+          on changes.currency = rates.currency
+          and rates.rate_date = {{ add_days(rated_at, -1) }}
+      where changes.mrr_after > 0
+      group by changes.customer_key
+  )
+{%- endmacro %}
+
+{% macro mrr_members() -%}
+  {%- set columns = mrr_flow_columns() -%}
+  {%- set counts = ['customers_with_losses', 'customers_with_net_losses', 'lost_involuntary', 'lost_voluntary', 'lost_unknown', 'renewals_due', 'renewals_pending',
+    'renewals_renewed', 'renewals_not_renewed', 'cancellations_requested'] -%}
+  {%- set amounts = ['mrr_new', 'mrr_expansion', 'mrr_contraction', 'mrr_churn', 'mrr_reactivation', 'mrr_cancelled', 'renewal_mrr_due', 'renewal_mrr_renewed'] -%}
+  {%- set of_contributions = {} -%}
+  {%- for column in counts + amounts -%} {%- do of_contributions.update({column: 'contributions.' ~ column}) -%} {%- endfor -%}
+  {#- What is kept is what was there, less what is not kept or more what has grown. -#}
+  {%- do of_contributions.update({'mrr_kept': '-contributions.mrr_not_kept', 'mrr_kept_and_grown': 'contributions.mrr_grown'}) -%}
+  {%- set further_counts = ['customers_open', 'paying_customers_end', 'customers_open_12m'] -%}
+  {%- set further_amounts = ['mrr_start', 'mrr_end', 'mrr_list_end', 'mrr_open', 'mrr_kept', 'mrr_kept_and_grown', 'mrr_new_net', 'mrr_reactivation_net',
+    'mrr_moved_in', 'mrr_moved_out', 'mrr_open_12m', 'mrr_kept_12m', 'mrr_kept_and_grown_12m'] -%}
+  with {{ cell_of_members() }},
+
+  {{ mrr_contributions(narrow(columns)) }},
+
+  {{ mrr_at('opening', 'cell.period_start', 'cell.period_start') }},
+
+  {{ mrr_at('closing', 'cell.close_date', 'cell.close_date') }},
+
+  {# Who paid at the close and not at the opening. #}
+  come as (
+      select
+          pairs.customer_key,
+          pairs.is_new * closing.mrr as mrr_new_net,
+          (1 - pairs.is_new) * closing.mrr as mrr_reactivation_net
+      from pairs
+      inner join closing
+          on pairs.customer_key = closing.customer_key
+      where not pairs.is_paying_open
+  ),
+
+  {{ movers_of_members() }},
+
+  moves as (
+      select
+          moved.customer_key,
+          moved.is_in * (1 - moved.is_out) * opening.mrr as mrr_moved_in,
+          moved.is_out * (1 - moved.is_in) * opening.mrr as mrr_moved_out
+      from moved
+      inner join opening
+          on moved.customer_key = opening.customer_key
+  ),
+
+  {{ mrr_at('year_before', 'cell.close_12m', 'cell.close_12m') }},
+
+  {{ mrr_at('year_after', 'cell.close_date', 'cell.close_12m') }},
+
+  {# The 12-month figures have segments of their own: those of the look-back. #}
+  year as (
+      select
+          year_before.customer_key,
+          1 as customers_open_12m,
+          year_before.mrr as mrr_open_12m,
+          least(year_before.mrr, coalesce(year_after.mrr, 0)) as mrr_kept_12m,
+          coalesce(year_after.mrr, 0) as mrr_kept_and_grown_12m
+      from year_before
+      cross join cell
+      left join year_after
+          on year_before.customer_key = year_after.customer_key
+      left join {{ fact('int_profile_spans') }} as profiles_of_year
+          on year_before.customer_key = profiles_of_year.customer_key
+          and profiles_of_year.rule in ('any', '12m')
+          and profiles_of_year.from_period < cell.close_date
+          and cell.close_date <= profiles_of_year.to_period
+      where coalesce(profiles_of_year.profile_key, 0) in (select profile_key from chosen)
+  )
+
+  {{ sums_of_members({
+      'contributions': of_contributions,
+      'opening': {'customers_open': 1, 'mrr_start': 'opening.mrr', 'mrr_open': 'opening.mrr', 'mrr_kept': 'opening.mrr', 'mrr_kept_and_grown': 'opening.mrr'},
+      'closing': {'paying_customers_end': 1, 'mrr_end': 'closing.mrr', 'mrr_list_end': 'closing.list_mrr'},
+      'come': {'mrr_new_net': 'come.mrr_new_net', 'mrr_reactivation_net': 'come.mrr_reactivation_net'},
+      'moves': {'mrr_moved_in': 'moves.mrr_moved_in', 'mrr_moved_out': 'moves.mrr_moved_out'},
+      'year': {'customers_open_12m': 'year.customers_open_12m', 'mrr_open_12m': 'year.mrr_open_12m', 'mrr_kept_12m': 'year.mrr_kept_12m',
+        'mrr_kept_and_grown_12m': 'year.mrr_kept_and_grown_12m'}
+  }, typed(counts + further_counts, amounts + further_amounts, 'decimal(38, 6)'), ['moves', 'year']) }}
+{%- endmacro %}
+
+{% macro activity_members() -%}
+  {%- set flows = ['active_days', 'active_customers', 'active_new', 'active_returning'] -%}
+  {%- set parts = activity_parts() -%}
+  {%- set at_close = activity_state('cell.close_date', 'last_days.active_date', 'cell.previous_start') -%}
+  {%- set of_entries = {} -%}
+  {%- for flow in flows -%} {%- do of_entries.update({flow: parts.entries.counts[flow]}) -%} {%- endfor -%}
+  {%- do of_entries.update({'active_resurrected': 'active_customers - active_new - active_returning', 'active_dormant': '-active_returning'}) -%}
+  {%- set of_close = {} -%}
+  {%- for column in ['wau', 'mau', 'yau', 'mau_active_days', 'index_active_days'] -%} {%- do of_close.update({column: 'at_close.' ~ column}) -%} {%- endfor -%}
+  with active_days as (
+      select * from {{ fact('int_active_days') }}
+  ),
+
+  session_lengths as (
+      select * from {{ fact('int_session_lengths') }}
+  ),
+
+  {{ cell_of_members() }},
+
+  {{ members_of_parts(parts) }},
+
+  {# The last active day before the close, and the one before the window of mau_days. #}
+  last_days as (
+      select
+          active_days.customer_key,
+          active_days.active_date,
+          active_days.day_number
+      from active_days
+      inner join cell
+          on active_days.active_date < cell.close_date
+          and (active_days.next_date is null or active_days.next_date >= cell.close_date)
+  ),
+
+  days_before as (
+      select
+          active_days.customer_key,
+          active_days.day_number
+      from active_days
+      inner join cell
+          on active_days.active_date < cell.mau_start
+          and (active_days.next_date is null or active_days.next_date >= cell.mau_start)
+  ),
+
+  active_at_close as (
+      select distinct spans.customer_key
+      from {{ fact('int_active_spans') }} as spans
+      inner join cell
+          on spans.start_date < cell.close_date
+          and spans.end_date >= cell.close_date
+      where spans.basis = 'any'
+          or spans.is_only_basis
+  ),
+
+  at_close as (
+      select
+          last_days.customer_key,
+          {{ at_close.wau }} as wau,
+          {{ at_close.mau }} as mau,
+          {{ at_close.yau }} as yau,
+          last_days.day_number - coalesce(days_before.day_number, 0) as mau_active_days,
+          case when active_at_close.customer_key is not null then last_days.day_number - coalesce(days_before.day_number, 0) else 0 end as index_active_days
+      from last_days
+      cross join cell
+      left join days_before
+          on last_days.customer_key = days_before.customer_key
+      left join active_at_close
+          on last_days.customer_key = active_at_close.customer_key
+  ),
+
+  active_before as (
+      select distinct active_days.customer_key
+      from active_days
+      inner join cell
+          on active_days.active_date < cell.period_start
+          and active_days.active_date >= cell.previous_start
+  )
+
+  {{ sums_of_members({
+      'entries': of_entries,
+      'sessions': parts.sessions.counts,
+      'at_close': of_close,
+      'active_before': {'active_dormant': 1}
+  }, typed(flows + ['active_resurrected', 'active_dormant', 'session_events'] + (of_close | list))) }}
+{%- endmacro %}

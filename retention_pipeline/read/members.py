@@ -1,0 +1,270 @@
+"""Members: the customers behind a figure, each with their part of it.
+
+Every generation holds, in `int_member_queries`, one query per family of KPIs over its own facts: a text for one cell
+(grain, period, basis, segment), made from the very SQL that makes the sums. Here the cell is put in, and what KPIs
+borrow from other families or from the months behind is added. Nothing is stored; the parts of all members add up to
+the cell of the period table, measure by measure, and to numerator and denominator of each KPI that counts or sums.
+
+    with open_published(home) as connection:
+        cell = Cell("month", date(2026, 3, 1), "any", "country", "NL")
+        members(connection, "customers", cell)            # customer_key, customer_id and every measure of the family
+        members(connection, "customer_churn_rate", cell)  # customer_key, customer_id, numerator, denominator
+        members(connection, "customers_lost", cell)       # customer_key, customer_id, value
+
+`database` names another attached generation: `members(connection, kpi, cell, database="next")`; each generation answers
+by its own definitions and settings. Facts without a customer are one row, customer_key 0, customer_id NOBODY. KPIs that
+do not add up over customers (medians, days, figures of figures) raise NoMembers; `parts_of` says what does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import date
+
+import duckdb
+
+from retention_pipeline.kpis.declaration import Family, Kpi, settings_named
+from retention_pipeline.kpis.inputs import MONTHS_BEHIND
+from retention_pipeline.kpis.look_backs import OWN_BASIS
+from retention_pipeline.kpis.registry import BY_ID, FAMILIES
+from retention_pipeline.kpis.rules import date_literal, text_literal
+
+QUERIES = "int_member_queries"
+NOBODY = "(unattributed)"
+ALL = "all"
+# Costs belong to nobody; who joined is asked of the customers.
+COSTS = ("acquisition_cost", "acquisition_cost_6m")
+JOINED = {"customers_joined": False, "customers_joined_6m": True}  # whether over six months
+# Columns of period tables that are no sums over customers.
+NOT_ADDITIVE = frozenset({"next_purchase_median_days", "months_are_short"})
+# Columns, times a number or a setting, added and subtracted: what is a sum over customers if the columns are.
+TERM = r"(?:(?:\d+|\{\w+\}) \* )?[a-z]\w*"
+LINEAR = re.compile(rf"{TERM}(?: [+-] {TERM})*")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of a period table."""
+
+    grain: str
+    period_start: date
+    basis: str
+    segment_dimension: str = ALL
+    segment_value: str = ALL
+
+
+class NoMembers(Exception):
+    """A figure has no members, or not in this generation; the text says why."""
+
+
+def members(
+    connection: duckdb.DuckDBPyConnection, what: str, cell: Cell, *, database: str | None = None
+) -> duckdb.DuckDBPyRelation:
+    """The members of a cell, for a family or a KPI: customer_key, customer_id and their parts, in no order.
+
+    Of a family the parts are its measures (those that add up); of a ratio `numerator` and `denominator`, of a count or
+    sum `value`. A part of a ratio that is no sum over customers (days in the period) is not among them.
+    """
+    family = next((one for one in FAMILIES if one.name == what), None)
+    if family is not None:
+        rows, columns = measures_query(connection, family, additive(family), cell, database), list(additive(family))
+    elif what in BY_ID:
+        rows, columns = kpi_query(connection, BY_ID[what], cell, database)
+    else:
+        raise NoMembers(f"There is no KPI or family {what!r}")
+    return connection.sql(with_ids(rows, columns, database))
+
+
+def with_ids(rows: str, columns: Collection[str], database: str | None = None) -> str:
+    """SQL: rows of customer_key and parts with the customer's id."""
+    return f"""select
+    parts.customer_key,
+    coalesce(customers.customer_id, {text_literal(NOBODY)}) as customer_id,
+    {", ".join(f"parts.{column}" for column in columns)}
+from ({rows}) as parts
+left join {of_main(database)}int_customers as customers on parts.customer_key = customers.customer_key"""
+
+
+def additive(family: Family) -> tuple[str, ...]:
+    """The measures of a family that are sums over customers."""
+    return tuple(name for name in family.measures if name not in NOT_ADDITIVE)
+
+
+def parts_of(kpi: Kpi) -> dict[str, str]:
+    """`numerator` and `denominator`, or `value`, of a KPI as far as they are sums over customers, with their
+    expressions over the cell's columns.
+    """
+    named = {"value": kpi.value, "numerator": kpi.numerator, "denominator": kpi.denominator}
+    sums = {*additive(kpi.family)}
+    sums |= {name for borrowed in kpi.family.borrowed for name in borrowed.measures}
+    sums |= {name for months in kpi.family.trailing for name in months.columns}
+    return {part: text for part, text in named.items() if text and LINEAR.fullmatch(text) and columns_in(text) <= sums}
+
+
+def columns_in(expression: str) -> set[str]:
+    """The columns of the cell that an expression names."""
+    return set(re.findall(r"[a-z]\w*", re.sub(r"\{\w+\}", "", expression)))
+
+
+def kpi_query(
+    connection: duckdb.DuckDBPyConnection, kpi: Kpi, cell: Cell, database: str | None = None
+) -> tuple[str, list[str]]:
+    """SQL: customer_key and the parts of a KPI, and the parts' names. Raises NoMembers where none adds up."""
+    parts = parts_of(kpi)
+    if not parts:
+        raise NoMembers(f"{kpi.id} is no sum over customers")
+    columns = set().union(*map(columns_in, parts.values()))
+    settings = published_settings(connection, database)
+    rendered = {
+        part: text.format(**{name: settings[name] for name in settings_named((text,))}) for part, text in parts.items()
+    }
+    listed = ", ".join(f"{text} as {part}" for part, text in rendered.items())
+    some = " or ".join(f"{part} <> 0" for part in parts)
+    rows = measures_query(connection, kpi.family, sorted(columns), cell, database)
+    return f"select * from (select customer_key, {listed} from ({rows})) where {some}", list(parts)
+
+
+def measures_query(
+    connection: duckdb.DuckDBPyConnection,
+    family: Family,
+    columns: Collection[str],
+    cell: Cell,
+    database: str | None = None,
+) -> str:
+    """SQL: customer_key and the given columns of the family's cells; rows of customers in any of them."""
+    sources = sources_of(connection, family, set(columns), cell, database)
+    selects = [
+        f"select customer_key, {', '.join(f'{taken[name]} as {name}' if name in taken else 'null' for name in columns)}"
+        f" from ({query})"
+        for query, taken in sources
+    ]
+    sums = ", ".join(f"coalesce(sum({name}), 0) as {name}" for name in columns)
+    names = ", ".join(("customer_key", *columns))
+    return (
+        f"select customer_key, {sums} from ({' union all '.join(selects)}) as sources ({names}) group by customer_key"
+    )
+
+
+def sources_of(
+    connection: duckdb.DuckDBPyConnection, family: Family, columns: set[str], cell: Cell, database: str | None
+) -> list[tuple[str, dict[str, str]]]:
+    """Queries with a customer_key, each with the columns that it gives and their expressions."""
+    found: list[tuple[str, dict[str, str]]] = []
+    own = columns & {*additive(family)}
+    if family.name == "acquisition":
+        found += acquisition_sources(connection, own, cell, database)
+    elif own:
+        found.append((cell_query(connection, family.name, cell, database), {name: name for name in own}))
+    for borrowed in family.borrowed:
+        if taken := columns & {*borrowed.measures}:
+            of_lender = replace(cell, basis=borrowed.basis)
+            query = cell_query(connection, borrowed.family.name, of_lender, database, absent_is_empty=True)
+            found.append((query, {name: name for name in taken}))
+    for trailing in family.trailing:
+        given = {f"{trailing.name}_{name}": name for name in trailing.measures}
+        of_first = {f"{trailing.name}_first_{name}": name for name in trailing.of_first}
+        basis = cell.basis if trailing.basis == OWN_BASIS else trailing.basis
+        source = (trailing.family or family).name
+        for months, names in ((MONTHS_BEHIND, given), (1, of_first)):
+            if taken := columns & set(names):
+                wanted = {name: names[name] for name in taken}
+                found += months_behind(connection, source, replace(cell, basis=basis), wanted, months, database)
+    return found
+
+
+def acquisition_sources(
+    connection: duckdb.DuckDBPyConnection, columns: set[str], cell: Cell, database: str | None
+) -> list[tuple[str, dict[str, str]]]:
+    """Costs are a line of nobody, as the period table has them; who joined are members of the customers."""
+    found: list[tuple[str, dict[str, str]]] = []
+    if costs := columns & {*COSTS}:
+        query = f"select 0 as customer_key, * from {of_main(database)}period_acquisition where {is_cell(cell)}"
+        found.append((query, {name: name for name in costs}))
+    of_any = replace(cell, basis="any")
+    for name in columns & set(JOINED):
+        taken = {name: "customers_joined"}
+        if JOINED[name]:
+            found += months_behind(connection, "customers", of_any, taken, MONTHS_BEHIND, database)
+        else:
+            found.append((cell_query(connection, "customers", of_any, database, absent_is_empty=True), taken))
+    return found
+
+
+def months_behind(
+    connection: duckdb.DuckDBPyConnection,
+    family: str,
+    cell: Cell,
+    taken: dict[str, str],
+    months: int,
+    database: str | None,
+) -> list[tuple[str, dict[str, str]]]:
+    """The cells of the first `months` of the last six calendar months that ended by the cell's close."""
+    starts = connection.execute(
+        f"""select months.period_start
+        from {of_main(database)}int_periods as months
+        inner join {of_main(database)}int_periods as own on months.grain = 'month'
+            and own.grain = ? and own.period_start = ?
+            and months.period_start >= date_trunc('month', own.close_date) - to_months({MONTHS_BEHIND})
+            and months.period_start < date_trunc('month', own.close_date) - to_months({MONTHS_BEHIND - months})
+        order by months.period_start""",
+        [cell.grain, cell.period_start],
+    ).fetchall()
+    of_months = [replace(cell, grain="month", period_start=start) for (start,) in starts]
+    return [(cell_query(connection, family, one, database, absent_is_empty=True), taken) for one in of_months]
+
+
+def cell_query(
+    connection: duckdb.DuckDBPyConnection,
+    family: str,
+    cell: Cell,
+    database: str | None = None,
+    *,
+    absent_is_empty: bool = False,
+) -> str:
+    """SQL: the members of one cell of a family's own measures. Raises NoMembers where the generation has none."""
+    try:
+        found = connection.execute(
+            f"select query from {of_main(database)}{QUERIES} where family = ?", [family]
+        ).fetchall()
+    except duckdb.CatalogException as error:
+        raise NoMembers("This generation is of before there were members; the next full refresh has them") from error
+    if not found and not absent_is_empty:
+        raise NoMembers(f"No dataset of the family {family} is connected")
+    if not found:
+        return f"select 0 as customer_key, {', '.join(f'0 as {name}' for name in measures_named(family))} where false"
+    placed = {
+        "__main__.": of_main(database),
+        "__grain__": cell.grain,
+        "__period_start__": cell.period_start.isoformat(),
+        "__basis__": cell.basis,
+        "__dimension__": cell.segment_dimension,
+        "__value__": cell.segment_value,
+    }
+    # All at once, as a value may look like a placeholder.
+    return re.sub("|".join(placed), lambda match: placed[match[0]].replace("'", "''"), found[0][0])
+
+
+def measures_named(family: str) -> tuple[str, ...]:
+    """The measures of a family by its name."""
+    return next(additive(one) for one in FAMILIES if one.name == family)
+
+
+def is_cell(cell: Cell) -> str:
+    """SQL: the condition that a row of a period table or of retention_kpis is of this cell."""
+    return (
+        f"grain = {text_literal(cell.grain)} and period_start = {date_literal(cell.period_start)} "
+        f"and basis = {text_literal(cell.basis)} and segment_dimension = {text_literal(cell.segment_dimension)} "
+        f"and segment_value = {text_literal(cell.segment_value)}"
+    )
+
+
+def of_main(database: str | None) -> str:
+    """What stands before a table's name: nothing for the open database."""
+    return f"{database}.main." if database else ""
+
+
+def published_settings(connection: duckdb.DuckDBPyConnection, database: str | None = None) -> dict[str, str]:
+    """The business settings that the figures of the generation were made with, by name, as text."""
+    return dict(connection.execute(f"select setting, value from {of_main(database)}settings_in_force").fetchall())

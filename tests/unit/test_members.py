@@ -1,0 +1,69 @@
+"""Members as far as no warehouse is needed: which parts of which KPIs are sums over customers."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import duckdb
+import pytest
+
+from retention_pipeline.kpis.declaration import Family, ratio
+from retention_pipeline.kpis.registry import KPIS
+from retention_pipeline.read.members import Cell, NoMembers, cell_query, members, parts_of
+
+WITHOUT = {
+    # percentiles and points of curves
+    "time_between_purchases_median",
+    "time_between_purchases_p25",
+    "time_between_purchases_p75",
+    "time_to_next_purchase_km_median",
+    "session_minutes_median",
+    "first_reply_hours_median",
+    "resolution_hours_median",
+    # a figure over a figure
+    "ltv_to_cac",
+}
+HALF = {"dau": {"numerator"}}  # divided by days
+
+
+def test_every_kpi_that_counts_or_sums_has_members() -> None:
+    assert {kpi.id for kpi in KPIS if not parts_of(kpi)} == WITHOUT
+    some = {kpi.id: set(parts_of(kpi)) for kpi in KPIS if parts_of(kpi)}
+    whole = {kpi.id: {"numerator", "denominator"} if kpi.is_ratio else {"value"} for kpi in KPIS}
+    assert some == {name: HALF.get(name, whole[name]) for name in some}
+
+
+@pytest.mark.parametrize("numerator", ["greatest(a, b)", "a / b", "a * b", "a * 2 + median_of_something", "a + 1"])
+def test_an_expression_that_is_no_sum_over_customers_has_no_part(numerator: str) -> None:
+    family = Family("made_up", "Made up", "period_made_up", ("all",), ("orders",), ("a", "b"), "never")
+    kpi = ratio("made_up", "Made up", "Made up.", family, numerator, "a + 2 * b", n="a", better="higher")
+    assert parts_of(kpi) == {"denominator": "a + 2 * b"}
+
+
+@pytest.fixture
+def generation() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    connection.execute("create table int_member_queries (family varchar, query varchar)")
+    connection.execute("create table int_customers (customer_key bigint, customer_id varchar)")
+    query = "select 0 as customer_key, ''__value__'' as value, ''__grain__'' as grain from __main__.int_customers"
+    connection.execute(f"insert into int_member_queries values ('surveys', '{query}')")
+    return connection
+
+
+def test_a_cell_is_put_in_as_text_whatever_its_value(generation: duckdb.DuckDBPyConnection) -> None:
+    cell = Cell("month", date(2026, 3, 1), "all", "country", "O'Brien __grain__")
+    query = cell_query(generation, "surveys", cell)
+    assert query == "select 0 as customer_key, 'O''Brien __grain__' as value, 'month' as grain from int_customers"
+    assert cell_query(generation, "surveys", cell, "memory").endswith(" from memory.main.int_customers")
+
+
+def test_what_has_no_members_says_why(generation: duckdb.DuckDBPyConnection) -> None:
+    cell = Cell("month", date(2026, 3, 1), "all")
+    with pytest.raises(NoMembers, match="no KPI or family 'nothing'"):
+        members(generation, "nothing", cell)
+    with pytest.raises(NoMembers, match="no sum over customers"):
+        members(generation, "session_minutes_median", cell)
+    with pytest.raises(NoMembers, match="No dataset of the family tickets"):
+        members(generation, "tickets", cell)
+    with pytest.raises(NoMembers, match="before there were members"):
+        members(duckdb.connect(), "tickets", cell)
