@@ -10,7 +10,7 @@ from retention_pipeline.settings import Ids, Source
 
 LARGE = 100
 FEW_YEARS = 20
-ROWS_FOR_SHARES, IMPLAUSIBLE_SHARE = 50, 0.2
+ROWS_FOR_SHARES, IMPLAUSIBLE_SHARE, SAMPLE = 50, 0.2, 20_000
 
 
 def hints_of_rows(
@@ -74,14 +74,11 @@ def _cents(connection: duckdb.DuckDBPyConnection, contract: Contract) -> list[st
     if "amount" not in contract.names or not contract.column("amount").is_money:
         return []
     other = ", ".join(f"'{code}'" for code in WITHOUT_DECIMALS + WITH_THREE_DECIMALS)
-    number, are_whole, least = _one(
-        connection,
-        f"""
-        select count(*), bool_and(amount = trunc(amount)), min(abs(amount)) from stage
-        where _error is null and amount <> 0 and coalesce(currency, '') not in ({other})
-        """,
-    )
-    if number < 2 or not are_whole or least < LARGE:
+    those = f"_error is null and amount <> 0 and coalesce(currency, '') not in ({other})"
+    if connection.execute(f"from stage select 1 where amount <> trunc(amount) and {those} limit 1").fetchall():
+        return []
+    number, least = _one(connection, f"select count(*), min(abs(amount)) from stage where {those}")
+    if number < 2 or least < LARGE:
         return []
     return [f"all {number:,} amounts are whole and at least {least:,.0f}: are they in cents? (minor_units: true)"]
 
@@ -90,12 +87,15 @@ def _early(connection: duckdb.DuckDBPyConnection, contract: Contract, rows: int)
     fact = next((column.name for column in contract.columns if column.kind == "instant" and column.required), None)
     if fact is None:
         return []
-    number, first = _one(
+    usual = f"(select median({fact}) from stage where _error is null and rowid % {_every(rows)} = 0)"
+    first, middle = _one(connection, f"select min({fact}), {usual} from stage where _error is null")
+    if middle is None or (middle - first).days <= FEW_YEARS * 365:
+        return []
+    (number,) = _one(
         connection,
         f"""
-        select count(*), min({fact}) from stage
-        where _error is null and {fact} < (select median({fact}) from stage where _error is null)
-            - interval {FEW_YEARS} years
+        select count(*) from stage
+        where _error is null and {fact} < timestamp '{middle}' - interval {FEW_YEARS} years
         """,
     )
     if not number or number > rows / 10:
@@ -104,20 +104,29 @@ def _early(connection: duckdb.DuckDBPyConnection, contract: Contract, rows: int)
 
 
 def _share_of_one(connection: duckdb.DuckDBPyConnection, contract: Contract, rows: int) -> list[str]:
-    if "customer_id" in contract.key or "customer_id" not in contract.names or not ROWS_FOR_SHARES <= rows <= 1_000_000:
+    if "customer_id" in contract.key or "customer_id" not in contract.names or rows < ROWS_FOR_SHARES:
         return []
-    customer, number, customers = _one(
+    customer, number, customers, looked_at = _one(
         connection,
-        """
-        select max_by(customer_id, number), max(number), count(*) from (
-            select customer_id, count(*) as number from stage where _error is null and customer_id is not null
+        f"""
+        select max_by(customer_id, number) filter (where customer_id is not null),
+            max(number) filter (where customer_id is not null), count(customer_id), sum(number)
+        from (
+            select customer_id, count(*) as number from stage
+            where _error is null and rowid % {_every(rows)} = 0
             group by customer_id
         )
         """,
     )
-    if not customers or customers < 10 or number < IMPLAUSIBLE_SHARE * rows:
+    if customers < 10 or number < IMPLAUSIBLE_SHARE * looked_at:
         return []
-    return [f"customer_id {customer} has {number:,} of {rows:,} rows: is it a customer? (ids: {{null_values: [...]}})"]
+    share = f"{number:,} of {rows:,} rows" if _every(rows) == 1 else f"about {number / looked_at:.0%} of the rows"
+    return [f"customer_id {customer} has {share}: is it a customer? (ids: {{null_values: [...]}})"]
+
+
+def _every(rows: int) -> int:
+    """Of so many rows one is looked at, where a share is asked for."""
+    return max(rows // SAMPLE, 1)
 
 
 def _one(connection: duckdb.DuckDBPyConnection, question: str) -> tuple:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import string
+
 from retention_pipeline.contracts import Column
 from retention_pipeline.ingest.schema import literal
 from retention_pipeline.settings import Ids, Source
@@ -16,25 +18,42 @@ def is_one_of(text: str, values: tuple[str, ...]) -> str:
 
 
 def is_plain_id(column: Column, source: Source, text: str) -> str:
-    """Whether an id can be taken as it stands. Only a spreadsheet's `.0` is in doubt after digits."""
+    """Whether an id can be taken as it stands. Comparing is cheap, so the first letter decides what else is asked: only
+    a spreadsheet's `.0` is in doubt after digits, and words for nothing begin with one of few letters.
+    """
     ids = source.ids or Ids()
     plain = f"strlen({text}) = length({text}) and {text} >= '!' and not suffix({text}, ' ')"
     words = tuple(word.lower() for word in ids.null_values)
-    of_letters = ["not starts_with(" + text + ", '{')", f"not starts_with({text}, '[')"]
-    of_digits = ["true"]
+    of_digits = [f"(not suffix({text}, '0') or not contains({text}, '.'))"] if ids.strip else []
+    of_letters, of_others = [], [f"not starts_with({text}, '{{')", f"not starts_with({text}, '[')"]
     if ids.strip:
-        of_letters += [f"not starts_with({text}, '=')", f"not starts_with({text}, {literal(chr(39))})"]
-        of_digits += [f"not suffix({text}, '.0')", f"not suffix({text}, '.00')"]
+        of_others += [f"not starts_with({text}, '=')", f"not starts_with({text}, {literal(chr(39))})"]
+    if words:
+        longest = max(len(word) for word in words)
+        of_others.append(f"(length({text}) > {longest} or not {is_one_of(f'lower({text})', words)})")
+    if any(word[:1].isdigit() for word in words):
+        of_digits.append(f"not {is_one_of(f'lower({text})', words)}")
     if _is_lowered(column, ids):
-        of_digits.append(f"lower({text}) = {text}")
-        of_letters.append(f"lower({text}) = {text}")
-    for conditions, is_digit in ((of_letters, False), (of_digits, True)):
-        those = tuple(word for word in words if word[:1].isdigit() == is_digit)
-        if those:
-            longest = max(len(word) for word in those)
-            conditions.append(f"(length({text}) > {longest} or not {is_one_of(f'lower({text})', those)})")
-    return f"""{plain} and case when {text} >= '0' and {text} < ':' then {" and ".join(of_digits)}
-        else {" and ".join(of_letters)} end"""
+        for conditions in (of_digits, of_letters, of_others):
+            conditions.append(f"lower({text}) = {text}")
+    ranges = [f"{text} >= '{first}' and {text} < '{after}'" for first, after in _ranges_of_letters(words)]
+    letters = f"when {' or '.join(ranges)} then {' and '.join(of_letters) or 'true'}" if ranges else ""
+    return f"""{plain} and case when {text} >= '0' and {text} < ':' then {" and ".join(of_digits) or "true"} {letters}
+        else {" and ".join(of_others)} end"""
+
+
+def _ranges_of_letters(words: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Stretches of letters with which none of the words begins: (the first, the sign after the last)."""
+    ranges: list[tuple[str, str]] = []
+    for letter in string.ascii_lowercase + string.ascii_uppercase:
+        if letter.lower() in {word[:1] for word in words}:
+            continue
+        after = chr(ord(letter) + 1)
+        if ranges and ranges[-1][1] == letter:
+            ranges[-1] = (ranges[-1][0], after)
+        else:
+            ranges.append((letter, after))
+    return ranges
 
 
 def clean_id(column: Column, source: Source, text: str) -> str:
