@@ -72,12 +72,16 @@ def run(
     ] = None,
     full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Compute every sum anew from raw.")] = False,
     allow_future: Annotated[bool, typer.Option("--allow-future", help="Also for an --as-of after today.")] = False,
+    reload: Annotated[
+        list[str] | None,
+        typer.Option("--reload", metavar="FILE", help="Load a file again though its bytes are known; may be repeated."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """The nightly job, now, in this process: load, compute, reconcile, publish. For cron too."""
     from retention_pipeline.cli import runs
 
-    runs.run(home, as_of=_day(as_of), full_refresh=full_refresh, allow_future=allow_future, as_json=json)
+    runs.run(home, as_of=_day(as_of), full_refresh=full_refresh, allow_future=allow_future, as_json=json, reload=reload)
 
 
 @app.command(rich_help_panel=RUNNING)

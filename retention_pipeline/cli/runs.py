@@ -61,13 +61,21 @@ def told() -> Iterator[Teller]:
 
 
 def run(
-    home: Path | None, *, as_of: date | None, full_refresh: bool, as_json: bool, allow_future: bool = False
+    home: Path | None,
+    *,
+    as_of: date | None,
+    full_refresh: bool,
+    as_json: bool,
+    allow_future: bool = False,
+    reload: list[str] | None = None,
 ) -> None:
-    """The nightly job; then the last complete month."""
+    """The nightly job; then the last complete month. `reload`: paths of files that are loaded again."""
+    from retention_pipeline.ingest.landing import names_of
     from retention_pipeline.orchestration.launch import launch
 
     place = resolve_home(home)
     settings = load_settings(place)
+    again = names_of(place, settings, reload or [])
     with told() as teller:
         launched = launch(
             place,
@@ -75,6 +83,7 @@ def run(
             as_of=as_of,
             full_refresh=full_refresh,
             allow_future=allow_future,
+            reload=again,
             command="run",
             say=teller.say,
             moment=teller.moment,

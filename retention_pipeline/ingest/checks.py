@@ -156,7 +156,8 @@ def _deleted(mapping: Mapping) -> str:
 def _extra(mapping: Mapping, whole_row: str | None) -> str:
     """What no contract column took, as the text of a JSON object without nulls; null if nothing is left."""
     if whole_row:
-        taken = {column.name: None for column in mapping.given.values() if column and column.name}
+        taken = dict.fromkeys(column.name for column in mapping.given.values() if column and column.name)
+        taken |= dict.fromkeys(mapping.read)
         rest = f"json_merge_patch({whole_row}, {literal(json.dumps(taken))})"
     elif mapping.extra:
         pairs = ", ".join(f"{literal(column.name)}, cast({column.expression} as varchar)" for column in mapping.extra)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from retention_pipeline.ingest.archive import ArchivedFile, StillBeingWrittenError, UnusableFileError, checksum, take
 from retention_pipeline.ingest.landing import DeliveredFile, delivered_files, format_of
@@ -16,18 +17,21 @@ from retention_pipeline.settings import FileSource
 
 FILES_AT_ONCE = 500
 BYTES_AT_ONCE = 64 * 1024 * 1024
+SURELY_LATER = 60.0  # seconds; copies made in one go differ by less
 
 
 @dataclass
 class FileNight(SourceNight):
     """The files of a source, in order of name. `records` are those of the loads that wait, by checksum.
 
-    `broken`: files, by checksum, that DuckDB broke on, and how; they are refused without being read.
+    `broken`: files, by checksum, that DuckDB broke on, and how; they are refused without being read. `reload`: names
+    of files that are loaded again, whether their bytes are known or not.
     """
 
     records: dict[str, LoadRecord] = field(default_factory=dict)
     small: SmallFiles = field(default_factory=SmallFiles)
     broken: dict[str, str] = field(default_factory=dict)
+    reload: frozenset[str] = frozenset()
     rereads_are_whole = True
 
     def load(self) -> None:
@@ -85,9 +89,10 @@ class FileNight(SourceNight):
         if file.problem is not None:
             self.loads.append(self.result(file.name, "failed", file.problem))
             return
-        sha256 = self.ledger.unchanged_sha256(file)
+        again = file.name in self.reload
+        sha256 = None if again else self.ledger.unchanged_sha256(file)
         fresh = sha256 is None
-        if sha256 is None and file.size in self.ledger.sizes:
+        if sha256 is None and file.size in self.ledger.sizes and not again:
             try:
                 sha256 = checksum(file.path)
             except OSError as problem:
@@ -106,7 +111,7 @@ class FileNight(SourceNight):
             archived = take(
                 file.path, file_format, self.home.archive / self.contract.dataset, self.scratch, source.delimiter
             )
-            if self._is_known(file, archived.sha256, True):
+            if not again and self._is_known(file, archived.sha256, True):
                 return
             record = self._new_record(file.name, file.size, archived.sha256)
             if archived.sha256 in self.broken:
@@ -168,11 +173,43 @@ class FileNight(SourceNight):
             else:
                 self._stage_alone(records[load_id], archived)
 
+    def _hints_of_known(self, file: DeliveredFile, sha256: str, load_id: int) -> list[str]:
+        """Of a file whose bytes were loaded before: whether it looks as if a former state was to come back."""
+        if self.ledger.stamps.get(file.name, (None, None))[1] == sha256:
+            return []  # only touched
+        replaced = f"from raw.{self.contract.dataset}_history where _load_id = $1 limit 1"
+        if not self.connection.execute(replaced, [load_id]).fetchall():
+            return []
+        return [
+            f"{file.name} has the same bytes as load {load_id}, superseded since, and is passed over"
+            f" (to take it again: retention run --reload {file.name})"
+        ]
+
     def bring_in(self) -> None:
         self._stage_small_files()
         self._leave_failed()
+        files = [(file, record) for file, record in self.waiting if file is not None]
         super().bring_in()
+        self._tell_order(files)
         self.records = {}
+
+    def _tell_order(self, files: list[tuple[DeliveredFile, LoadRecord]]) -> None:
+        """Tell once where a file was changed after one that its name puts behind it, and rows came in both."""
+        version = self.contract.version_column
+        newest: tuple[DeliveredFile, LoadRecord] | None = None
+        for file, record in files:
+            if newest is not None and newest[0].modified_at > file.modified_at + SURELY_LATER:
+                before, result = newest[0], record.result
+                in_both = newest[1].result.stale or result.changed
+                if in_both and version not in record.given:
+                    days = [f"{datetime.fromtimestamp(one.modified_at, UTC):%Y-%m-%d %H:%M}" for one in (before, file)]
+                    result.hints.append(
+                        f"{before.name} was changed ({days[0]}) after {file.name} ({days[1]}), which its name puts last"
+                        " and whose rows stand; give files names in their order, or rows updated_at"
+                    )
+                    return
+            elif newest is None or file.modified_at > newest[0].modified_at:
+                newest = (file, record)
 
     def _leave_failed(self) -> None:
         """What could not be read for want of a disk or of memory is not written down: the next run tries again."""
@@ -201,7 +238,10 @@ class FileNight(SourceNight):
                 return False
             self.loads.append(self.result(file.name, "refused", known.error))
         else:
-            self.loads.append(self.result(file.name, "already_loaded"))
+            result = self.result(file.name, "already_loaded")
+            if fresh:
+                result.hints = self._hints_of_known(file, sha256, known.load_id)
+            self.loads.append(result)
         if fresh:
             self.seen.append((file, sha256, known.load_id))
         return True

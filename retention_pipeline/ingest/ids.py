@@ -25,7 +25,8 @@ def is_plain_id(column: Column, source: Source, text: str) -> str:
     plain = f"strlen({text}) = length({text}) and {text} >= '!' and not suffix({text}, ' ')"
     words = tuple(word.lower() for word in ids.null_values)
     of_digits = [f"(not suffix({text}, '0') or not contains({text}, '.'))"] if ids.strip else []
-    of_letters, of_others = [], [f"not starts_with({text}, '{{')", f"not starts_with({text}, '[')"]
+    of_letters: list[str] = []
+    of_others = [f"not starts_with({text}, '{{')", f"not starts_with({text}, '[')"]
     if ids.strip:
         of_others += [f"not starts_with({text}, '=')", f"not starts_with({text}, {literal(chr(39))})"]
     if words:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retention_pipeline.ingest.archive import Format
-from retention_pipeline.settings import FileSource, Home
+from retention_pipeline.ingest.result import IngestError
+from retention_pipeline.settings import FileSource, Home, Settings
 
 UNFINISHED = (".part", ".partial", ".tmp", ".crdownload", ".filepart")
 FORMATS: dict[str, Format] = {
@@ -29,6 +30,7 @@ FORMATS: dict[str, Format] = {
 class DeliveredFile:
     """A file in the landing folder. `name` is relative to the home; `stamp` changes whenever the file does.
 
+    `changed_at`: when it changed last, its place in the folder included; `modified_at`: when its content did (seconds).
     `problem`: why nobody can read it, or the folder that `path` then is.
     """
 
@@ -37,6 +39,7 @@ class DeliveredFile:
     size: int = 0
     stamp: str = ""
     changed_at: float = 0
+    modified_at: float = 0
     problem: str | None = None
 
 
@@ -62,8 +65,32 @@ def delivered_files(home: Home, source: FileSource) -> list[DeliveredFile]:
             if not stat.S_ISREG(status.st_mode) or time.time() - status.st_mtime < source.settle_seconds:
                 continue
             stamp = f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
-            found[name] = DeliveredFile(path, name, status.st_size, stamp, max(status.st_mtime, status.st_ctime))
+            found[name] = DeliveredFile(
+                path, name, status.st_size, stamp, max(status.st_mtime, status.st_ctime), status.st_mtime
+            )
     return [found[name] for name in sorted(found, key=natural_order)]
+
+
+def names_of(home: Home, settings: Settings, given: list[str]) -> list[str]:
+    """The names, as the ledger has them, of files that a user names by a path from the current or the home folder.
+
+    Raises IngestError where no source has such a file.
+    """
+    known = {
+        os.path.realpath(file.path): file.name
+        for source in settings.sources.values()
+        if isinstance(source, FileSource)
+        for file in delivered_files(home, source)
+    }
+    names, unknown = [], []
+    for path in given:
+        real = [os.path.realpath(path), os.path.realpath(home.root / path)]
+        found = next((known[one] for one in real if one in known), None)
+        names.append(found or path)
+        unknown += [] if found else [path]
+    if unknown:
+        raise IngestError(f"no source has the file {', '.join(unknown)} (settings: sources.<name>.path)")
+    return names
 
 
 def natural_order(name: str) -> tuple[list[tuple[int, str]], str]:

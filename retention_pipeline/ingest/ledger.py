@@ -62,14 +62,17 @@ class SourceLedger:
 
     files: dict[str, KnownFile]
     sizes: set[int]
-    stamps: dict[str, tuple[str, str]]
+    stamps: dict[str, tuple[str | None, str]]
     columns: list[str] | None
     given: list[str] | None
     loads: list[tuple[str, KnownFile]]
 
     def outdated(self, mapping: str) -> dict[str, KnownFile]:
         """The files, by checksum and in the order in which they came, that were last read by other settings."""
-        last_read = dict(self.loads)
+        last_read: dict[str, KnownFile] = {}
+        for sha256, known in self.loads:
+            last_read.pop(sha256, None)  # one that was taken again counts where it came last
+            last_read[sha256] = known
         return {sha256: known for sha256, known in last_read.items() if known.mapping != mapping}
 
     def former_loads(self, sha256: str | None = None) -> list[int]:
@@ -101,7 +104,7 @@ class SourceLedger:
             for name, stamp, sha256 in connection.execute(
                 """
                 select file_name, file_stamp, sha256 from raw.deliveries
-                where dataset = $1 and source = $2 and file_stamp is not null order by seen_at, load_id
+                where dataset = $1 and source = $2 order by seen_at, rowid
                 """,
                 [dataset, source],
             ).fetchall()
@@ -111,7 +114,7 @@ class SourceLedger:
     def unchanged_sha256(self, file: DeliveredFile) -> str | None:
         """The checksum of a file that nobody touched since it was last read."""
         stamp, sha256 = self.stamps.get(file.name, (None, None))
-        return sha256 if stamp == file.stamp else None
+        return sha256 if stamp is not None and stamp == file.stamp else None
 
 
 def next_load_id(connection: duckdb.DuckDBPyConnection) -> int:

@@ -10,9 +10,11 @@ from typing import Any
 
 from retention_pipeline.contracts import Contract
 from retention_pipeline.ingest.archive import UnusableFileError
+from retention_pipeline.ingest.file_columns import FileColumn, found_column
+from retention_pipeline.ingest.made_columns import MissingColumns, made_column, read_by
 from retention_pipeline.ingest.result import Drift
 from retention_pipeline.ingest.schema import literal
-from retention_pipeline.settings import Constant, DeleteColumn, Ids, PostgresSource, RowHash, Source
+from retention_pipeline.settings import Constant, DeleteColumn, Ids, Made, PostgresSource, RowHash, Source
 
 _TYPES_OF_KIND: dict[str, tuple[str, ...]] = {
     "instant": ("TIMESTAMP",),
@@ -24,20 +26,11 @@ _TYPES_OF_KIND: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class FileColumn:
-    """A column that a file has: its name there, the expression that reads it, and the expression's DuckDB type."""
-
-    name: str
-    expression: str
-    type: str = "VARCHAR"
-
-
-@dataclass(frozen=True)
 class Mapping:
     """Where each contract column comes from (None: it is null), and what is left for `_extra`.
 
     `hashed` is the key column that is made from the row's content; `counts_equal_rows` says whether equal rows of one
-    file stay apart.
+    file stay apart. `read`: the columns of the file that made ones are made from.
     """
 
     given: dict[str, FileColumn | None]
@@ -45,6 +38,7 @@ class Mapping:
     hashed: str | None = None
     counts_equal_rows: bool = False
     deleted: FileColumn | None = None
+    read: frozenset[str] = frozenset()
 
     def drift(self, columns_before: list[str] | None, optional_before: list[str] | None) -> Drift:
         """What differs from the load before (None: there is none, so what the contract does not know is new)."""
@@ -66,21 +60,30 @@ def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -
     missing: list[str] = []
     unfound: list[str] = []
     hashed, counts_equal_rows = None, False
+    read: set[str] = set()
     for column in contract.columns:
-        mapped = source.columns.get(column.name, column.name)
+        named = _named(source, column.name)
+        mapped = column.name if named is None else named
         given[column.name] = None
         if isinstance(mapped, Constant):
             given[column.name] = FileColumn("", literal(mapped.text))
         elif isinstance(mapped, RowHash):
             hashed, counts_equal_rows = column.name, True
-        elif mapped in in_file:
-            given[column.name] = in_file[mapped]
+        elif isinstance(mapped, Made):
+            used |= read_by(mapped, in_file)
+            read |= read_by(mapped, in_file)
+            try:
+                given[column.name] = made_column(column, source, mapped, in_file)
+            except MissingColumns as error:
+                (missing if column.required else unfound).append(f"{error} (for {column.name})")
+        elif (found := found_column(mapped, in_file) if named is not None else in_file.get(mapped)) is not None:
+            given[column.name] = found
             used.add(mapped)
-        elif contract.row_hash_key == column.name and column.name not in source.columns:
+        elif contract.row_hash_key == column.name and named is None:
             hashed = column.name
         elif column.required:
             missing.append(column.name if mapped == column.name else f"{column.name} (from {mapped})")
-        elif column.name in source.columns:
+        elif named is not None:
             unfound.append(f"{mapped} (for {column.name})")
     deleted = None
     if isinstance(source, PostgresSource) and isinstance(source.deletes, DeleteColumn):
@@ -93,7 +96,16 @@ def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -
         said += [f"columns that the settings name are missing: {', '.join(unfound)}"] if unfound else []
         raise UnusableFileError(f"{'; '.join(said)}; the file has: {', '.join(in_file) or 'none'}")
     extra = sorted((column for column in columns if column.name not in used), key=lambda column: column.name)
-    return Mapping(given, extra, hashed, counts_equal_rows, deleted)
+    return Mapping(given, extra, hashed, counts_equal_rows, deleted, frozenset(read))
+
+
+def _named(source: Source, column: str) -> str | Constant | RowHash | Made | None:
+    """What the settings name for a contract column (None: nothing, so its own name is looked for)."""
+    if column in source.columns:
+        return source.columns[column]
+    if column == "customer_id" and source.ids is not None:
+        return source.ids.path
+    return None
 
 
 def fitting_types(contract: Contract, source: Source, mapping: Mapping, types: dict[str, str]) -> dict[str, str]:
@@ -107,7 +119,7 @@ def fitting_types(contract: Contract, source: Source, mapping: Mapping, types: d
         given = mapping.given[column.name]
         if given is not None and given.name in types:
             is_kind = types[given.name].startswith(_TYPES_OF_KIND.get(column.kind, ()))
-            fits[given.name].append(is_kind and column.name not in source.values)
+            fits[given.name].append(is_kind and column.name not in source.values and given.name not in mapping.read)
     return {name: types[name] for name, found in fits.items() if all(found)}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from retention_pipeline.contracts import CONTRACTS
@@ -23,12 +23,14 @@ def ingest(
     datasets: list[str] | None = None,
     now: datetime,
     progress: Callable[[str], None] | None = None,
+    reload: Sequence[str] = (),
 ) -> IngestResult:
     """Load what is new in the sources into raw.duckdb, which is made where it is missing.
 
-    `datasets` limits the run to these; `now` (UTC) is the time that is written down. Raises IngestError, after all
-    other loads are done, when more than `max_quarantine_rate` of a load was refused; the error's `result` tells of
-    the others. A source that cannot be reached is a load of status `failed` in the result.
+    `datasets` limits the run to these; `reload` names files that are loaded again though their bytes are known; `now`
+    (UTC) is the time that is written down. Raises IngestError, after all other loads are done, when more than
+    `max_quarantine_rate` of a load was refused; the error's `result` tells of the others. A source that cannot be
+    reached is a load of status `failed` in the result.
     """
     if now.tzinfo is not None:
         now = now.astimezone(UTC).replace(tzinfo=None)
@@ -48,7 +50,7 @@ def ingest(
                 kind = PostgresNight if isinstance(source, PostgresSource) else FileNight
                 night = kind(connection, home, settings, name, source, CONTRACTS[dataset], scratch, now, progress)
                 if isinstance(night, FileNight):
-                    night.broken = broken
+                    night.broken, night.reload = broken, frozenset(reload)
                 try:
                     loads = _joined(earlier, night.run())
                     break

@@ -13,8 +13,8 @@ from pathlib import Path
 import duckdb
 
 from retention_pipeline.ingest.archive import ArchivedFile, UnusableFileError
+from retention_pipeline.ingest.file_columns import FileColumn
 from retention_pipeline.ingest.lines import BLOCK, BYTE_ORDER_MARK
-from retention_pipeline.ingest.mapping import FileColumn
 from retention_pipeline.ingest.records import BrokenRecordError, split_record
 from retention_pipeline.ingest.schema import BROKEN, first_line, literal, quoted
 

@@ -2,8 +2,8 @@
 
 The order stands in the ledger of raw.duckdb, where that can still be read, and in `pipeline_loads` of the published
 generations; both together, for neither may have all. A file whose bytes come twice is loaded where it came first, as in
-a night; a pull is loaded each time. What archived pulls cannot tell is which rows the source had no longer
-(`deletes: compare_keys`): the next pull reads the whole table again and finds out.
+a night, and again where somebody had asked for it; a pull is loaded each time. What archived pulls cannot tell is which
+rows the source had no longer (`deletes: compare_keys`): the next pull reads the whole table again and finds out.
 
 The new file is made beside the old one and takes its place when it is whole.
 """
@@ -41,7 +41,8 @@ class CannotRebuild(Exception):
 
 @dataclass(frozen=True)
 class PastLoad:
-    """A load as a ledger has it, and the copy of its bytes (None: there is none in the archive)."""
+    """A load as a ledger has it, and the copy of its bytes (None: there is none in the archive). `is_again`: the same
+    bytes had been loaded before by the same settings, as somebody had asked for."""
 
     load_id: int
     dataset: str
@@ -50,6 +51,7 @@ class PastLoad:
     sha256: str
     loaded_at: datetime
     copy: Path | None
+    is_again: bool = False
 
 
 @dataclass
@@ -130,13 +132,16 @@ def _put_aside(home: Home) -> Path:
 def past_loads(home: Home) -> list[PastLoad]:
     """The loads that the ledger and the published generations know, from the first on: files once, pulls each time."""
     found: dict[tuple[str, str, str, datetime], PastLoad] = {}
+    read_by: dict[tuple[str, str, str], str] = {}
     rows = _ledger_of_raw(home)
     for file in sorted(home.published.glob("g*.duckdb")) if home.published.exists() else ():
         rows += _loads_of_generation(file)
-    for load_id, dataset, source, file_name, sha256, loaded_at in rows:
+    for load_id, dataset, source, file_name, sha256, loaded_at, mapping in rows:
         if sha256 is not None and dataset in CONTRACTS:
             copy = next((home.archive / dataset).glob(f"{sha256}.*"), None)
-            load = PastLoad(load_id, dataset, source, file_name, sha256, loaded_at, copy)
+            is_again = mapping is not None and read_by.get((dataset, source, sha256)) == mapping
+            read_by[dataset, source, sha256] = mapping or ""
+            load = PastLoad(load_id, dataset, source, file_name, sha256, loaded_at, copy, is_again)
             found.setdefault((dataset, source, sha256, loaded_at), load)
     return sorted(found.values(), key=lambda load: (load.loaded_at, load.load_id))
 
@@ -154,7 +159,8 @@ def _ledger_of_raw(home: Home) -> list[tuple]:
     try:
         with opened_raw(home) as connection:
             return connection.execute(
-                "select load_id, dataset, source, file_name, sha256, finished_at from raw.ledger order by load_id"
+                "select load_id, dataset, source, file_name, sha256, finished_at, mapping"
+                " from raw.ledger order by load_id"
             ).fetchall()
     except duckdb.Error:  # it is damaged, which may be why it is to be rebuilt
         return []
@@ -166,7 +172,8 @@ def _loads_of_generation(file: Path) -> list[tuple]:
             if "pipeline_loads" not in tables_in(connection):
                 return []
             return connection.execute(
-                "select load_id, dataset, source, file_name, sha256, loaded_at from pipeline_loads order by load_id"
+                "select load_id, dataset, source, file_name, sha256, loaded_at, null"
+                " from pipeline_loads order by load_id"
             ).fetchall()
     except duckdb.Error:
         return []
@@ -202,6 +209,7 @@ class ArchivedFiles(FileNight):
         for load in self.past:
             assert load.copy is not None
             self.load_id = max(self.load_id, load.load_id)
+            self.reload = frozenset([load.file_name] if load.is_again else [])
             # No stamp: the file in the landing folder is looked at again by the next run.
             file = DeliveredFile(load.copy, load.file_name, load.copy.stat().st_size, "", math.inf)
             self._look_at(file, self.source)

@@ -15,7 +15,8 @@ import duckdb
 from retention_pipeline.contracts import Contract
 from retention_pipeline.ingest.archive import ArchivedFile
 from retention_pipeline.ingest.checks import stage_query
-from retention_pipeline.ingest.mapping import FileColumn, map_columns
+from retention_pipeline.ingest.file_columns import FileColumn
+from retention_pipeline.ingest.mapping import map_columns
 from retention_pipeline.ingest.readers import csv_relation, read_header
 from retention_pipeline.ingest.schema import BROKEN
 from retention_pipeline.ingest.staging import Staged

@@ -22,7 +22,7 @@ from retention_pipeline.ingest.mapping import Mapping, fitting_types, map_column
 from retention_pipeline.ingest.readers import Reading, read_csv, read_json_lines, read_parquet
 from retention_pipeline.ingest.schema import BROKEN, first_line, literal, quoted
 from retention_pipeline.ingest.slow_path import SlowReading, read_csv_slowly, read_lines_slowly
-from retention_pipeline.settings import FileSource, Source
+from retention_pipeline.settings import FileSource, Ids, Source
 
 REJECT_REASONS = {
     "MISSING COLUMNS": "too few values for the header",
@@ -138,6 +138,8 @@ class _Stager:
             lines = f"read_parquet({literal(str(self.slow.path))})"
         reading = read_csv(self.file, self.delimiter) if is_csv else read_json_lines(self.connection, self.file, lines)
         mapping = map_columns(self.contract, self.source, reading.columns)
+        if not is_csv:
+            self._check_paths(reading, mapping)
         expected = counts.lines - counts.blank - reading.header_lines
         if over_lines and self.file.records is not None:
             expected = self.file.records  # the sender has counted its rows, however many lines they take
@@ -188,6 +190,7 @@ class _Stager:
         reading = read_parquet(self.connection, self.file)
         columns = [column for column in reading.columns if column.name != LINE]
         mapping = map_columns(self.contract, self.source, columns)
+        self._check_paths(reading, mapping)
         path = literal(str(self.file.plain))
         try:
             row = self.connection.execute(f"select num_rows from parquet_file_metadata({path})").fetchone()
@@ -199,6 +202,20 @@ class _Stager:
         if row is None or rows != row[0]:
             raise UnusableFileError(f"the Parquet file promises {row and row[0]} rows and has {rows}")
         return self._staged(mapping, rows, rows, 0, "fast")
+
+    def _check_paths(self, reading: Reading, mapping: Mapping) -> None:
+        """Refuse a file whose objects never have the part that the settings name, as one refuses a missing column."""
+        for name, given in mapping.given.items():
+            if given is None or given.holder is None:
+                continue
+            is_object, has_part = given.holder
+            row = self.connection.execute(
+                f"select count(*) filter (where {is_object}), count(*) filter (where {has_part})"
+                f" from {reading.relation}"
+            ).fetchone()
+            if row and row[0] and not row[1]:
+                path = self.source.columns.get(name) or (self.source.ids or Ids()).path
+                raise UnusableFileError(f"columns that the settings name are missing: {path} (for {name})")
 
     def _insert(self, reading: Reading, mapping: Mapping) -> int:
         """Put the rows of a relation onto the stage; the result is their number."""

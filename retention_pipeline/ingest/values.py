@@ -12,8 +12,9 @@ import re
 from dataclasses import dataclass, replace
 
 from retention_pipeline.contracts import Column
+from retention_pipeline.ingest.file_columns import FileColumn
 from retention_pipeline.ingest.ids import clean_id, is_one_of, is_plain_id, not_an_object
-from retention_pipeline.ingest.mapping import FileColumn, Mapping
+from retention_pipeline.ingest.mapping import Mapping
 from retention_pipeline.ingest.schema import literal, quoted
 from retention_pipeline.settings import Source
 
@@ -157,7 +158,7 @@ def _given(column: Column, source: Source, file_column: FileColumn) -> str:
     kind = file_column.type
     if kind != "VARCHAR" and column.kind not in ("text", "enum", "currency") and column.name not in source.values:
         return file_column.expression
-    text = file_column.expression if kind == "VARCHAR" else _as_text(file_column)
+    text = file_column.text
     text = f"nullif(trim({text}), '')"
     if column.is_id:
         text = clean_id(column, source, text)
@@ -182,16 +183,6 @@ def _written(name: str | int | float | bool) -> tuple[str, ...]:
     if isinstance(name, bool):
         return ("true", "yes", "on") if name else ("false", "no", "off")
     return (str(name),)
-
-
-def _as_text(file_column: FileColumn) -> str:
-    """A typed value as text; whole numbers that came as floating point lose their '.0'."""
-    expression = file_column.expression
-    if file_column.type in ("DOUBLE", "FLOAT"):
-        whole = f"cast(cast({expression} as bigint) as varchar)"
-        is_whole = f"{expression} = trunc({expression}) and abs({expression}) < 1e15"
-        return f"case when {is_whole} then {whole} else cast({expression} as varchar) end"
-    return f"cast({expression} as varchar)"
 
 
 def _careful(column: Column, source: Source, mapping: Mapping) -> tuple[str, str]:

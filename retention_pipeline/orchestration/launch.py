@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -54,6 +54,7 @@ def launch(
     as_of: date | None = None,
     full_refresh: bool = False,
     allow_future: bool = False,
+    reload: Sequence[str] = (),
     months: tuple[str, str] | None = None,
     command: str = "run",
     say: Callable[[str], None],
@@ -62,7 +63,7 @@ def launch(
     assembly: Assembly = PRODUCTION,
 ) -> Launched:
     """Run the job. `as_of` None: today in the business time zone, for a backfill the published day. `months`: first and
-    last month (YYYY-MM) of a backfill, which is one run.
+    last month (YYYY-MM) of a backfill, which is one run. `reload`: names of files that are loaded again.
 
     Raises RunFailed, Interrupted, HomeIsBusy, NoSuchMonths, ImpossibleDay.
     """
@@ -131,7 +132,7 @@ def launch(
                 result = job.execute_in_process(
                     instance=instance,
                     run_config={
-                        **run_config(day, full_refresh=full_refresh, allow_future=allow_future),
+                        **run_config(day, full_refresh=full_refresh, allow_future=allow_future, reload=reload),
                         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                     },
                     tags=tags,

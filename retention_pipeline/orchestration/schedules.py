@@ -1,5 +1,6 @@
 """When things run: the monthly partitions, the job `nightly` and its schedule in the business time zone."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -48,10 +49,16 @@ def nightly_job(months: dg.PartitionsDefinition) -> dg.JobDefinition:
     )  # type: ignore[return-value]
 
 
-def run_config(as_of: date, *, full_refresh: bool = False, allow_future: bool = False) -> dict[str, object]:
+def run_config(
+    as_of: date, *, full_refresh: bool = False, allow_future: bool = False, reload: Sequence[str] = ()
+) -> dict[str, object]:
     """The job's configuration for a day."""
-    config = {"as_of": as_of.isoformat(), "full_refresh": full_refresh}
-    return {"resources": {RESOURCE: {"config": config | ({"allow_future": True} if allow_future else {})}}}
+    config: dict[str, object] = {"as_of": as_of.isoformat(), "full_refresh": full_refresh}
+    if allow_future:
+        config["allow_future"] = True
+    if reload:
+        config["reload"] = list(reload)
+    return {"resources": {RESOURCE: {"config": config}}}
 
 
 def partition_of(as_of: date, months: dg.PartitionsDefinition) -> str:

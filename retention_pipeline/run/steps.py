@@ -6,7 +6,7 @@ and outcome in the run's record. A step that fails leaves the published generati
 What a step needs from the one before stands in `next.duckdb` or in the record, so steps may run in different calls.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
@@ -91,12 +91,14 @@ def ingest_step(
     run: Run,
     *,
     datasets: list[str] | None = None,
+    reload: Sequence[str] = (),
     progress: Progress | None = None,
     assembly: Assembly = PRODUCTION,
 ) -> Any:
     """Load what was delivered (all datasets unless some are named); returns ingest's IngestResult.
 
-    A load that was left out for too many bad rows is in the record, and stops the run once all datasets have loaded.
+    `reload`: names of files that are loaded again though their bytes are known. A load that was left out for too many
+    bad rows is in the record, and stops the run once all datasets have loaded.
     """
     from retention_pipeline.ingest.result import IngestError
 
@@ -107,7 +109,8 @@ def ingest_step(
     step = "ingest" if datasets is None else f"ingest {', '.join(datasets)}"
     with _step(home, run, step, keeps_next=True) as notes:
         try:
-            result = ingest(home, settings, datasets=datasets, now=run.started_at, progress=progress)
+            again = {"reload": reload} if reload else {}
+            result = ingest(home, settings, datasets=datasets, now=run.started_at, progress=progress, **again)
         except IngestError as error:
             if error.result is None:
                 raise
@@ -384,6 +387,7 @@ def run(
     now: datetime,
     progress: Progress | None = None,
     with_ingest: bool = True,
+    reload: Sequence[str] = (),
     command: str = "run",
     run_id: str | None = None,
     months: tuple[date, date] | None = None,
@@ -398,7 +402,9 @@ def run(
         if recovered := recover(home, thorough=full_refresh):
             (progress or _silent)(recovered)
         this = begin_run(home, as_of, now=now, full_refresh=full_refresh, command=command, run_id=run_id, months=months)
-        ingested = ingest_step(home, settings, this, progress=progress, assembly=assembly) if with_ingest else None
+        ingested = None
+        if with_ingest:
+            ingested = ingest_step(home, settings, this, reload=reload, progress=progress, assembly=assembly)
         built = build_step(home, settings, this, progress=progress, assembly=assembly)
         figures = figures_step(home, settings, this, progress=progress, assembly=assembly)
         audited = audit_step(home, settings, this, progress=progress, assembly=assembly)

@@ -1,10 +1,11 @@
 """Every path, date, business setting and environment variable of one environment: typed, and read once.
 
 `Home` names the files of an environment (home.py), `Settings` is its `settings.yaml` (file.py), made of what moves
-figures (business.py) and of where data come from (sources.py). Other packages import from here.
+figures (business.py) and of where data come from (sources.py, columns.py). Other packages import from here.
 """
 
 from retention_pipeline.settings.business import Business, ClvGates, CohortMaxAge
+from retention_pipeline.settings.columns import Constant, Made, RowHash, has_time, tokens_of
 from retention_pipeline.settings.file import (
     BUILT_IN_DIMENSIONS,
     DEFAULT_DIMENSIONS,
@@ -25,13 +26,11 @@ from retention_pipeline.settings.home import (
 )
 from retention_pipeline.settings.kinds import SettingsError
 from retention_pipeline.settings.sources import (
-    Constant,
     DeleteColumn,
     FileSource,
     FromEnvironment,
     Ids,
     PostgresSource,
-    RowHash,
     Source,
 )
 
@@ -49,6 +48,7 @@ __all__ = [
     "FromEnvironment",
     "Home",
     "Ids",
+    "Made",
     "PostgresSource",
     "PostgresTarget",
     "Publish",
@@ -58,8 +58,10 @@ __all__ = [
     "SettingsError",
     "Source",
     "figure_settings",
+    "has_time",
     "load_settings",
     "memory_limit",
     "parse_settings",
     "resolve_home",
+    "tokens_of",
 ]

@@ -121,6 +121,8 @@ def parse_settings(content: Any) -> Settings:
         for line in source_problems(settings.dataset_of(name), name, settings.sources[name])
     ]
     problems += _segment_problems(settings)
+    if settings.ids.path is not None:
+        problems.append("ids.path: belongs to one source (sources.<name>.ids.path)")
     if problems:
         raise SettingsError("\n".join(problems))
     return settings
@@ -174,7 +176,17 @@ def figure_settings(settings: Settings) -> dict[str, Any]:
 
 def _path(location: tuple[int | str, ...]) -> str:
     """`sources.orders.path` from pydantic's location, without the names of the variants that it tried."""
-    variants = {"files", "postgres", "Constant", "RowHash", "FromEnvironment", "DeleteColumn", "str", "list[str]"}
+    variants = {
+        "files",
+        "postgres",
+        "Constant",
+        "RowHash",
+        "Made",
+        "FromEnvironment",
+        "DeleteColumn",
+        "str",
+        "list[str]",
+    }
     is_variant = {index for index, part in enumerate(location) if part in variants and index >= 2}
     return ".".join(str(part) for index, part in enumerate(location) if index not in is_variant) or "settings"
 

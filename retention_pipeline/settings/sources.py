@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 import os
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.settings.columns import Made, MappedColumn, RowHash, has_time
 from retention_pipeline.settings.kinds import Age, SettingsError, Share, Strict, Timezone
-
-
-class Constant(Strict):
-    """A contract column that has one value in every row of the source."""
-
-    constant: str | int | float | bool | date
-
-    @property
-    def text(self) -> str:
-        return str(self.constant).lower() if isinstance(self.constant, bool) else str(self.constant)
-
-
-class RowHash(Strict):
-    """A key column made from the row's content and its number among equal rows of the file, for sources without one.
-
-    A file delivered twice, or a later export that holds the earlier rows too, changes nothing, and equal rows of one
-    file stay apart. Equal rows that come in different files are taken for the same row.
-    """
-
-    row_hash: Literal[True]
-
 
 NULL_WORDS = ("null", "none", "nan", r"\N", "-", "n/a", "#n/a", "undefined")
 
@@ -40,11 +20,13 @@ class Ids(Strict):
 
     `lower`: letters' case of customers' ids says nothing, as in e-mail addresses. `strip`: what spreadsheets put around
     an id goes (`="42"`, `'42`, `42.0`). `null_values`: texts that mean that there is none, in any case of letters.
+    `path`: where in an object the customer's id stands, such as `customer.id`.
     """
 
     lower: bool = False
     strip: bool = True
     null_values: tuple[str, ...] = NULL_WORDS
+    path: str | None = None
 
 
 class FromEnvironment(Strict):
@@ -76,7 +58,7 @@ class Source(Strict):
 
     dataset: str | None = None
     timezone: Timezone | None = None
-    columns: dict[str, str | Constant | RowHash] = Field(default={})
+    columns: dict[str, MappedColumn] = Field(default={})
     values: dict[str, dict[str, list[str | int | float | bool]]] = Field(default={})
     decimal: Literal[".", ","] = "."
     round_amounts: bool = False
@@ -178,9 +160,25 @@ def source_problems(dataset: str, name: str, source: Source) -> list[str]:
     for column, mapped in source.columns.items():
         if isinstance(mapped, RowHash) and contract.key != (column,):
             problems.append(f"sources.{name}.columns.{column}: row_hash can only make the key {contract.key}")
-    has_made_key = any(isinstance(mapped, RowHash) for mapped in source.columns.values())
+        if isinstance(mapped, Made) and mapped.format and column in contract.names:
+            kind = contract.column(column).kind
+            if kind not in ("instant", "date", "version"):
+                problems.append(f"sources.{name}.columns.{column}.format: {column} is no time")
+            elif kind != "date" and source.timezone is None and any(_is_local(form) for form in mapped.format):
+                problems.append(
+                    f"sources.{name}.columns.{column}.format: has no time zone, so the source needs timezone"
+                )
+    is_made = (
+        isinstance(mapped, RowHash | Made) for column, mapped in source.columns.items() if column in contract.key
+    )
+    has_made_key = any(is_made)
+    if source.ids is not None and source.ids.path is not None:
+        if "customer_id" not in contract.names:
+            problems.append(f"sources.{name}.ids.path: {dataset} has no customer_id")
+        elif "customer_id" in source.columns:
+            problems.append(f"sources.{name}.ids.path: columns say already where customer_id is")
     if isinstance(source, PostgresSource) and source.deletes == "compare_keys" and has_made_key:
-        problems.append(f"sources.{name}.deletes: compare_keys needs a key that the source has, not one by row_hash")
+        problems.append(f"sources.{name}.deletes: compare_keys needs a key that the source has, not one that is made")
     required = [column.name for column in contract.columns if column.required]
     if source.replace_by is not None and source.replace_by not in required:
         problems.append(f"sources.{name}.replace_by: {source.replace_by!r} is no required column of {dataset}")
@@ -193,3 +191,7 @@ def source_problems(dataset: str, name: str, source: Source) -> list[str]:
     if source.ended_at_is_last_day and "ended_at" not in contract.names:
         problems.append(f"sources.{name}.ended_at_is_last_day: {dataset} has no column ended_at")
     return problems
+
+
+def _is_local(form: str) -> bool:
+    return form != "epoch" and has_time(form) and "%z" not in form and "%Z" not in form

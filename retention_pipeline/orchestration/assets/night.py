@@ -68,6 +68,7 @@ class Night:
     """One run. `clock`: the time, with a zone. `months`: first and last key (YYYY-MM) of the partitions that Dagster
     was asked for, empty for none.
     `is_backfill`: past months are computed again from what raw holds; nothing is loaded and `as_of` stays as published.
+    `reload`: names of files that are loaded again.
     """
 
     home: Home
@@ -81,6 +82,7 @@ class Night:
     command: str
     is_backfill: bool = False
     allow_future: bool = False
+    reload: tuple[str, ...] = ()
     settings_problem: SettingsError | None = None
     progress: Progress | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -157,7 +159,7 @@ def night_resource(
     progress: Progress | None,
     clock: Callable[[], datetime],
 ) -> dg.ResourceDefinition:
-    """The resource `night`. Its configuration is what `retention run` takes: as_of and full_refresh."""
+    """The resource `night`. Its configuration is what `retention run` takes."""
 
     @dg.resource(
         description="The run: its day, the writer lock of the home and the run's record.",
@@ -169,6 +171,7 @@ def night_resource(
             ),
             "allow_future": dg.Field(bool, default_value=False, description="Also for an as_of after today"),
             "full_refresh": dg.Field(bool, default_value=False, description="Compute every sum anew from raw"),
+            "reload": dg.Field([str], default_value=[], description="Files to load again though their bytes are known"),
         },
     )
     def night(context: dg.InitResourceContext) -> Iterator[Night]:
@@ -188,6 +191,7 @@ def night_resource(
             as_of=as_of,
             full_refresh=context.resource_config["full_refresh"],
             allow_future=context.resource_config["allow_future"],
+            reload=tuple(context.resource_config["reload"]),
             months=asked_months(dagster_run.tags),
             dagster_run=dagster_run,
             needed=needed,

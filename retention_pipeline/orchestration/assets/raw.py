@@ -72,7 +72,13 @@ def _raw_asset(dataset: str) -> dg.AssetsDefinition:
             return
         with night.step(context, may_retry=True) as run:
             result = steps.ingest_step(
-                night.home, night.settings, run, datasets=[dataset], progress=report.moment, assembly=night.assembly
+                night.home,
+                night.settings,
+                run,
+                datasets=[dataset],
+                reload=night.reload,
+                progress=report.moment,
+                assembly=night.assembly,
             )
         for line in what_came(dataset, result):
             report.say(line)
