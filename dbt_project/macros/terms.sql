@@ -26,3 +26,11 @@
 
 {# The days after a term's end on which its renewal may come: at least one. #}
 {% macro renewal_days() -%} {{ return([var('renewal_grace_days'), 1] | max) }} {%- endmacro %}
+
+{# The number of the last term that ends by a day, by calendar months alone: one more or less where a month's end is clamped. #}
+{% macro term_number(anchor, day, months, days) -%}
+  cast(case
+    when {{ months }} is not null then floor(cast({{ months_between(anchor, day) }} as double) / {{ months }})
+    else floor(cast({{ days_between(anchor, day) }} as double) / {{ days }})
+  end as integer)
+{%- endmacro %}

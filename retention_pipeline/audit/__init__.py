@@ -14,6 +14,7 @@ from retention_pipeline.audit.customers import customer_rules
 from retention_pipeline.audit.engagement import engagement_rules
 from retention_pipeline.audit.facts import fact_rules
 from retention_pipeline.audit.families import family_rules
+from retention_pipeline.audit.lives import life_rules
 from retention_pipeline.audit.mrr import mrr_rules
 from retention_pipeline.audit.orders import order_rules
 from retention_pipeline.audit.shapes import Rule
@@ -63,6 +64,7 @@ def all_rules(settings: Settings, *, touched_only: bool = False) -> list[Rule]:
         *cohort_rules(settings),
         *family_rules(),
         *engagement_rules(settings),
+        *life_rules(),
         NO_VIEW_READS_ELSEWHERE,
     ]
 

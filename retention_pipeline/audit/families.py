@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from retention_pipeline.audit.shapes import (
-    CELL,
     Rule,
+    adds_up,
     grains_nest,
     never_negative,
     no_period_is_missing,
@@ -77,20 +77,3 @@ def counts(table: str, measures: Sequence[str], not_nested: Sequence[str] = ()) 
         no_period_is_missing(table),
         grains_nest(table, measures),
     ]
-
-
-def adds_up(parts: str, measures: dict[str, str], table: str) -> Rule:
-    """The rows of a table of parts add up to the period table, cell by cell: measure of the parts → of the cell."""
-    cell = ", ".join(name for name in CELL if name != "basis")
-    of_parts = ", ".join(f"{part} as {whole}_of_parts, 0 as {whole}" for part, whole in measures.items())
-    of_cells = ", ".join(f"0 as {whole}_of_parts, {whole}" for whole in measures.values())
-    sums = ", ".join(
-        f"sum({whole}_of_parts) as {whole}_of_parts, sum({whole}) as {whole}" for whole in measures.values()
-    )
-    different = " or ".join(f"sum({whole}_of_parts) <> sum({whole})" for whole in measures.values())
-    sql = f"""
-    select {cell}, {sums}
-    from (select {cell}, {of_parts} from {parts} union all by name select {cell}, {of_cells} from {table})
-    group by all having {different}
-    """
-    return Rule(f"{parts}_adds_up", f"{parts} adds up to {table}", sql, (parts, table))

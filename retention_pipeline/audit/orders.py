@@ -3,6 +3,7 @@
 from retention_pipeline.audit.shapes import (
     CELL,
     Rule,
+    adds_up,
     close_is_next_opening,
     grains_nest,
     never_negative,
@@ -91,6 +92,10 @@ def order_rules(settings: Settings) -> list[Rule]:
             """,
             (table, "period_purchase_gaps"),
         ),
+        *(
+            adds_up(parts, {"orders": "orders", "order_revenue": "order_revenue"}, table, opening_is_whole(settings))
+            for parts in ("order_value_by_rank", "revenue_by_tenure")
+        ),
         *starts_from_nothing(settings, table, "buyers_to_date - first_time_buyers"),
     ]
     if settings.history_start is None:
@@ -117,3 +122,13 @@ def order_rules(settings: Settings) -> list[Rule]:
             )
         )
     return rules
+
+
+def opening_is_whole(settings: Settings) -> str:
+    """SQL: data_start does not cut the opening of a period for basis order; tables that know a customer's first order
+    have no rows where it does.
+    """
+    business = settings.business
+    if business.data_start is None:
+        return "true"
+    return f"period_start - {business.activity_window_days} >= date '{business.data_start}'"

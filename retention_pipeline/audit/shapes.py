@@ -195,3 +195,22 @@ def starts_from_nothing(settings: Settings, table: str, opening: str, source: st
     qualify period_start = min(period_start) over (partition by grain, basis) and coalesce({opening}, 0) <> 0
     """
     return [Rule(f"{table}_starts_from_nothing", f"{opening} is 0 in the first period of {table}", sql, (table,))]
+
+
+def adds_up(parts: str, measures: dict[str, str], table: str, only: str = "true") -> Rule:
+    """The rows of a table of parts add up to the period table, cell by cell: measure of the parts → of the cell.
+    `only`: the cells of the period table that have parts.
+    """
+    cell = ", ".join(name for name in CELL if name != "basis")
+    of_parts = ", ".join(f"{part} as {whole}_of_parts, 0 as {whole}" for part, whole in measures.items())
+    of_cells = ", ".join(f"0 as {whole}_of_parts, {whole}" for whole in measures.values())
+    sums = ", ".join(
+        f"sum({whole}_of_parts) as {whole}_of_parts, sum({whole}) as {whole}" for whole in measures.values()
+    )
+    different = " or ".join(f"sum({whole}_of_parts) <> sum({whole})" for whole in measures.values())
+    sql = f"""
+    select {cell}, {sums}
+    from (select {cell}, {of_parts} from {parts} union all by name select {cell}, {of_cells} from {table} where {only})
+    group by all having {different}
+    """
+    return Rule(f"{parts}_adds_up", f"{parts} adds up to {table}", sql, (parts, table))

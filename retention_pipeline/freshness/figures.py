@@ -95,6 +95,20 @@ FURTHER_TABLES = (
     Figure("period_first_replies", "all", frozenset({"tickets"})),
     Figure("period_resolutions", "all", frozenset({"tickets"})),
     Figure("order_exclusions", "all", ORDERS, has_segments=False),
+    Figure("customer_profiles", "all", ORDERS | SUBSCRIPTIONS | RATES, has_segments=False),
+    Figure("rfm_cut_points", "all", ORDERS | RATES, has_segments=False),
+    Figure(
+        "at_risk",
+        "all",
+        ORDERS | SUBSCRIPTIONS | EVENTS | frozenset({"surveys", "tickets"}) | RATES,
+        has_segments=False,
+    ),
+    Figure(
+        "customer_actions",
+        "all",
+        ORDERS | SUBSCRIPTIONS | frozenset({"payments", "tickets"}),
+        has_segments=False,
+    ),
     Figure("kpi_attainment", "all", frozenset({"kpi_targets"}), has_segments=False),
     Figure("kpi_with_benchmark", "all", frozenset({"kpi_benchmarks"}), has_segments=False),
 )

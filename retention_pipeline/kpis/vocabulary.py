@@ -1,5 +1,7 @@
 """The words around the KPI definitions: terms, reasons for NULL, settings, tables. docs/kpis.md shows them all."""
 
+from retention_pipeline.settings import DEFAULT_ACTIONS
+
 VOCABULARY: dict[str, str] = {
     "business day": "The date of an instant in the setting timezone; a bare date is a business day as it stands.",
     "as_of": "A business day, exclusive: only what happened before its 00:00 counts.",
@@ -103,6 +105,28 @@ TABLES: dict[str, str] = {
     "first attempt failed, and how many of them were recovered so far; adds up to the failures of "
     "failed_payment_rate.",
     "tickets_by_reason": "One row per grain, period, segment and reason: tickets opened; adds up to tickets_opened.",
+    "customer_profiles": "One row per customer with a span or a purchase day before as_of, at as_of: first active day "
+    "(basis any) and days since, whether active per basis, MRR, R (days since the last purchase day), F (purchase "
+    "days) and M (net revenue), and per dimension of the setting segments the value in the month that holds the eve of "
+    "as_of. `f_score`, `m_score`: 1 and the cut-points strictly below the value; `r_score`: 5 less them. `rfm_group`: "
+    "R ≥ 4 and F ≥ 4 champions; else R ≥ 3 and F ≥ 3 loyal; R ≥ 4 promising; R = 3 needs_attention; F ≥ 3 slipping; "
+    "else lapsed. A view over facts.",
+    "rfm_cut_points": "One row per measure of RFM and quantile (0.2, 0.4, 0.6, 0.8): the smallest value up to which "
+    "lies that share of the customers with a purchase day before the first day of the calendar month that holds the "
+    "eve of as_of, reckoned there. So groups move when customers do, cut-points once a month.",
+    "at_risk": "One row per customer active in basis any at as_of with a reason to look after them; `reasons` has all, "
+    "in this order: cancel_requested (in the unbroken run of counted days of a subscription that holds the eve of "
+    "as_of), past_due (a counted phase, on that eve), overdue (active in basis order; days since the last purchase day "
+    "> 2 × the customer's mean gap, with less than 3 purchase days > the 0.9 percentile of all gaps of the last 365 "
+    "days), inactive (active days once, none in the last mau_days), detractor (the latest NPS answer of the last 180 "
+    "days ≤ 6), open_ticket (opened 48 hours before as_of or earlier, not resolved).",
+    "customer_actions": "One row per customer, action, subject and due day: what should be done, by the setting "
+    "actions (beside business in settings.yaml), each action that it names with its days. Default: ticket_reminder "
+    "{ticket_reminder}: a ticket open at as_of, due so many days after its day and by as_of; purchase_follow_up "
+    "{purchase_follow_up}: so many days after the latest purchase day, listed while due in the 7 days up to as_of; "
+    "payment_failed {payment_failed}: an invoice whose attempts so far all failed, the first in the last "
+    "payment_recovery_days, due so many days after it; renewal_due {renewal_due}: a term that ends in [as_of, as_of + "
+    "days), due on its end.".format(**{str(action): days for action, days in DEFAULT_ACTIONS.items()}),
     "kpi_attainment": "One row per target of kpi_targets. `value`: the last one, not NULL, of a period that ends after "
     "start_on and by due_on and as_of; `progress` = (value − baseline) / (target − baseline), the baseline where none "
     "is given being the last value before start_on; `elapsed`: the share of the time that has passed; `status`: met, "

@@ -8,6 +8,7 @@ from retention_pipeline.settings.business import Business, ClvGates, CohortMaxAg
 from retention_pipeline.settings.columns import Constant, Made, RowHash, has_time, tokens_of
 from retention_pipeline.settings.file import (
     BUILT_IN_DIMENSIONS,
+    DEFAULT_ACTIONS,
     DEFAULT_DIMENSIONS,
     PostgresTarget,
     Publish,
@@ -36,6 +37,7 @@ from retention_pipeline.settings.sources import (
 
 __all__ = [
     "BUILT_IN_DIMENSIONS",
+    "DEFAULT_ACTIONS",
     "DEFAULT_DIMENSIONS",
     "LARGEST_MEMORY_LIMIT_GB",
     "MEMORY_VARIABLE",

@@ -44,6 +44,17 @@ _WORDS = """
 SQL_WORDS = frozenset(_WORDS.split())
 
 
+# What someone should do for a customer, and the days of each unless the settings say otherwise (docs/kpis.md).
+Action = Literal["ticket_reminder", "purchase_follow_up", "payment_failed", "renewal_due"]
+ActionDays = Annotated[int, Field(ge=0, le=3_650)]
+DEFAULT_ACTIONS: dict[Action, int] = {
+    "ticket_reminder": 2,
+    "purchase_follow_up": 7,
+    "payment_failed": 0,
+    "renewal_due": 30,
+}
+
+
 class Publish(Strict):
     keep_generations: Annotated[int, Field(ge=1)] = 3
     postgres: PostgresTarget | None = None
@@ -61,8 +72,9 @@ class Schedule(Strict):
 
 
 class Settings(Strict):
-    """The content of `settings.yaml`. `segments` None means every dimension that has data. `exchange_from_rows`: with
-    fewer rows in raw a night computes everything anew, which is quicker; 0: never.
+    """The content of `settings.yaml`. `segments` None means every dimension that has data. `actions` are those that
+    customer_actions lists. `exchange_from_rows`: with fewer rows in raw a night computes everything anew, which is
+    quicker; 0: never.
     """
 
     business: Business
@@ -70,6 +82,7 @@ class Settings(Strict):
     segments: list[str] | None = None
     max_segment_values: Annotated[int, Field(ge=1)] = 50
     cohort_max_age: CohortMaxAge = CohortMaxAge()
+    actions: dict[Action, ActionDays] = Field(default=DEFAULT_ACTIONS)
     ids: Ids = Ids()
     sources: dict[str, AnySource] = Field(default={})
     publish: Publish = Publish()

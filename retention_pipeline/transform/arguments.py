@@ -95,6 +95,7 @@ def dbt_vars(
         **{name: business[name] for name in BUSINESS_VARS},
         "history_start": values["history_start"],
         "cohort_max_age": dict(values["cohort_max_age"]),
+        "actions": dict(values["actions"]),
         "datasets": datasets,
         "absent_models": sorted(absent_models),
         "segments": resolved_segments(settings.segments, datasets),

@@ -32,6 +32,12 @@ TABLES: dict[str, tuple[str, ...]] = {
     "tickets_by_reason": (*CELL, "reason"),
     "survival_curves": ("basis", *SEGMENT, "t"),
     "survival_left_out": ("basis", *SEGMENT),
+    "customer_profiles": ("customer_id",),
+    "rfm_cut_points": ("measure", "quantile"),
+    "at_risk": ("customer_id",),
+    "customer_actions": ("customer_id", "action", "subject", "due_on"),
+    "kpi_attainment": ("kpi", "grain", "basis", *SEGMENT, "start_on"),
+    "kpi_with_benchmark": ("kpi", "grain", "period_start", "basis"),
 }
 INTERVAL = ("ci_low", "ci_high")  # of the KPIs and dimensions for which the expected figures have one
 # Dimensions for which only some KPIs have expected rows.

@@ -178,6 +178,13 @@ DAMAGE = {
     "session_events_are_their_lengths": "delete from period_session_lengths where grain = 'month'",
     "period_engagement_starts_from_nothing": "update period_engagement set customers_known = customers_known + 1",
     "active_days_are_those_of_facts": "delete from int_active_days where day_number = 1",
+    "order_value_by_rank_adds_up": "update order_value_by_rank set order_revenue = order_revenue + 1",
+    "revenue_by_tenure_adds_up": f"delete from revenue_by_tenure where {TOTAL} or tenure_half_years > 0",
+    "survival_never_rises": "update survival_curves set survival = 0.1 + t / 1000, ci_low = 0, ci_high = 1 where t > 0",
+    "profiles_are_the_customers": "delete from int_active_spans where basis = 'subscription'",
+    "profiles_have_the_mrr": "update int_mrr_changes set mrr_after = mrr_after + 1 where mrr_after > 0",
+    "at_risk_are_active": "insert into at_risk select 'nobody_knows_whom', 'overdue', 0, 0",
+    "cut_points_rise": "update rfm_cut_points set value = -1 where quantile = 0.6",
     "views_read_own_tables": "create view escapes as select * from raw_store.raw.orders",
 }
 
@@ -291,6 +298,19 @@ def test_ages_of_a_cohort_are_compared_in_whatever_order_they_lie(damage: str, o
         violations = audit(connection, settings(), chosen).violations
         connection.execute("rollback")
     assert [violation.rule for violation in violations] == ["cohort_later_never_rises"]
+
+
+@pytest.mark.parametrize(
+    "damage", ["censored = censored + 1", "at_risk = at_risk + 1", "survival = 0.9", "ci_low = 1", "ci_high = 0"]
+)
+def test_a_survival_curve_that_does_not_add_up_is_seen(damage: str, damaged: Path) -> None:
+    chosen = [one for one in all_rules(settings()) if one.name == "survival_never_rises"]
+    with duckdb.connect(str(damaged)) as connection:
+        connection.execute("begin")
+        connection.execute(f"update survival_curves set {damage}")
+        violations = audit(connection, settings(), chosen).violations
+        connection.execute("rollback")
+    assert [violation.rule for violation in violations] == ["survival_never_rises"]
 
 
 def quality(published: RunResult, dataset: str) -> dict[tuple[str, str], float | None]:

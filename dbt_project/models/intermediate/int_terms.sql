@@ -21,14 +21,8 @@ term_phases as (
 numbered as (
     select
         *,
-        cast(case
-            when months is not null then floor(cast({{ months_between('anchor_date', 'start_date') }} as double) / months)
-            else floor(cast({{ days_between('anchor_date', 'start_date') }} as double) / days)
-        end as integer) - 1 as first_number,
-        cast(case
-            when months is not null then floor(cast({{ months_between('anchor_date', 'least(end_date, ' ~ as_of() ~ ')') }} as double) / months)
-            else floor(cast({{ days_between('anchor_date', 'least(end_date, ' ~ as_of() ~ ')') }} as double) / days)
-        end as integer) + 2 as last_number
+        {{ term_number('anchor_date', 'start_date', 'months', 'days') }} - 1 as first_number,
+        {{ term_number('anchor_date', 'least(end_date, ' ~ as_of() ~ ')', 'months', 'days') }} + 2 as last_number
     from term_phases
 ),
 
