@@ -1,4 +1,4 @@
-"""The command `retention`. Each verb reads its options and calls one function of runs.py, figures.py or homes.py.
+"""The command `retention`. Each verb reads its options and calls one function of another module of this package.
 
 Nothing heavy is imported here: what a verb needs is imported when it runs, so that questions to the published figures
 are answered at once. `main` turns the project's own errors into one message and an exit code.
@@ -190,9 +190,9 @@ def report(
 @app.command(rich_help_panel=KEEPING)
 def check(home: HomeOption = None, json: JsonOption = False) -> None:
     """Check the settings, what the sources offer, the raw tables, and that every published figure reconciles."""
-    from retention_pipeline.cli import homes
+    from retention_pipeline.cli.check import check_home
 
-    homes.check(home, as_json=json)
+    check_home(home, as_json=json)
 
 
 @app.command(rich_help_panel=KEEPING)

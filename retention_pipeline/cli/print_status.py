@@ -97,8 +97,8 @@ def _print_refused(console: Console, home: Home, rows: list[Row]) -> None:
         said = f"  {formatting.counted(row['value'], 'row')} refused: {row['note'] or row['detail']}"
         console.print(Text.assemble("  ", (row["dataset"], "bold"), said), soft_wrap=True)
     if refused:
-        attached = f"attach '{home.raw_file}' as raw_store"
-        console.print(Text(f"  all refused rows: raw_store.raw.quarantine after: {attached}", "dim"), soft_wrap=True)
+        command = f'retention query "from quarantine" --home {home.root}'
+        console.print(Text(f"  all refused rows: {command}", "dim"), soft_wrap=True)
 
 
 def _sources_table(states: list[dict[str, Any]], now: datetime) -> Table:

@@ -18,7 +18,7 @@ import duckdb
 
 from retention_pipeline import formatting
 from retention_pipeline.freshness.deliveries import Deliveries, Delivery, deliveries_of
-from retention_pipeline.settings import Home, PostgresSource, Settings, Source
+from retention_pipeline.settings import DatabaseSource, Home, Settings, Source
 from retention_pipeline.warehouse import opened_raw
 
 State = Literal["fresh", "stale", "shrunken", "failed"]
@@ -103,7 +103,7 @@ def source_states(home: Home, settings: Settings, *, now: datetime, as_of: date)
                 raw,
                 dataset,
                 name,
-                is_pull=isinstance(source, PostgresSource),
+                is_pull=isinstance(source, DatabaseSource),
                 with_rows=source.max_shrink is not None,
             )
             states.append(judge(name, dataset, source, found, now=now, as_of=as_of, zone=zone))
@@ -120,7 +120,7 @@ def judge(
         findings.append(("failed", f"not loaded: {found.error}; {last}", _day(found.last_before_failing, zone)))
     fallen = shrunken(found, source.max_shrink) if source.max_shrink is not None else None
     if fallen is not None:
-        removes = isinstance(source, PostgresSource) and source.deletes == "compare_keys"
+        removes = isinstance(source, DatabaseSource) and source.deletes == "compare_keys"
         until = None if removes else _untouched_until(fallen, zone)
         findings.append(("shrunken", _fall_in_words(fallen, source.max_shrink or 0), until))
     if source.max_age is not None and (found.last is None or now - found.last > source.max_age):

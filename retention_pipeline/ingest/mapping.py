@@ -14,7 +14,7 @@ from retention_pipeline.ingest.file_columns import FileColumn, found_column
 from retention_pipeline.ingest.made_columns import MissingColumns, made_column, read_by
 from retention_pipeline.ingest.result import Drift
 from retention_pipeline.ingest.schema import literal
-from retention_pipeline.settings import Constant, DeleteColumn, Ids, Made, PostgresSource, RowHash, Source
+from retention_pipeline.settings import Constant, DatabaseSource, DeleteColumn, Ids, Made, RowHash, Source
 
 _TYPES_OF_KIND: dict[str, tuple[str, ...]] = {
     "instant": ("TIMESTAMP",),
@@ -51,6 +51,14 @@ class Mapping:
         return Drift(tuple(added), tuple(missing))
 
 
+class NotMappedError(UnusableFileError):
+    """Columns of the contract, `missing`, are not among the columns that are `there`."""
+
+    def __init__(self, message: str, *, missing: list[str], there: list[str]) -> None:
+        super().__init__(message)
+        self.missing, self.there = missing, there
+
+
 def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -> Mapping:
     """Find every contract column in a file; raises UnusableFileError if a required one is missing, or one that the
     settings name."""
@@ -59,6 +67,7 @@ def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -
     given: dict[str, FileColumn | None] = {}
     missing: list[str] = []
     unfound: list[str] = []
+    needed: list[str] = []
     hashed, counts_equal_rows = None, False
     read: set[str] = set()
     for column in contract.columns:
@@ -75,6 +84,7 @@ def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -
             try:
                 given[column.name] = made_column(column, source, mapped, in_file)
             except MissingColumns as error:
+                needed.append(column.name)
                 (missing if column.required else unfound).append(f"{error} (for {column.name})")
         elif (found := found_column(mapped, in_file) if named is not None else in_file.get(mapped)) is not None:
             given[column.name] = found
@@ -82,11 +92,13 @@ def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -
         elif contract.row_hash_key == column.name and named is None:
             hashed = column.name
         elif column.required:
+            needed.append(column.name)
             missing.append(column.name if mapped == column.name else f"{column.name} (from {mapped})")
         elif named is not None:
+            needed.append(column.name)
             unfound.append(f"{mapped} (for {column.name})")
     deleted = None
-    if isinstance(source, PostgresSource) and isinstance(source.deletes, DeleteColumn):
+    if isinstance(source, DatabaseSource) and isinstance(source.deletes, DeleteColumn):
         deleted = in_file.get(source.deletes.column)
         used.add(source.deletes.column)
         if deleted is None:
@@ -94,7 +106,9 @@ def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -
     if missing or unfound:
         said = [f"required columns are missing: {', '.join(missing)}"] if missing else []
         said += [f"columns that the settings name are missing: {', '.join(unfound)}"] if unfound else []
-        raise UnusableFileError(f"{'; '.join(said)}; the file has: {', '.join(in_file) or 'none'}")
+        raise NotMappedError(
+            f"{'; '.join(said)}; the file has: {', '.join(in_file) or 'none'}", missing=needed, there=list(in_file)
+        )
     extra = sorted((column for column in columns if column.name not in used), key=lambda column: column.name)
     return Mapping(given, extra, hashed, counts_equal_rows, deleted, frozenset(read))
 

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.ingest.file_night import FileNight
 from retention_pipeline.ingest.ledger import next_load_id
-from retention_pipeline.ingest.postgres_night import PostgresNight
+from retention_pipeline.ingest.pull_night import PullNight
 from retention_pipeline.ingest.result import DatabaseBrokenError, IngestError, IngestResult, LoadResult
 from retention_pipeline.ingest.schema import open_raw
 from retention_pipeline.ingest.visits import write_visit
-from retention_pipeline.settings import FileSource, Home, PostgresSource, Settings
+from retention_pipeline.settings import DatabaseSource, FileSource, Home, Settings
 
 
 def ingest(
@@ -47,7 +47,7 @@ def ingest(
             earlier: list[LoadResult] = []
             broken: dict[str, str] = {}
             while True:
-                kind = PostgresNight if isinstance(source, PostgresSource) else FileNight
+                kind = PullNight if isinstance(source, DatabaseSource) else FileNight
                 night = kind(connection, home, settings, name, source, CONTRACTS[dataset], scratch, now, progress)
                 if isinstance(night, FileNight):
                     night.broken, night.reload = broken, frozenset(reload)
@@ -61,7 +61,7 @@ def ingest(
                     earlier += [load for load in night.loads if load.status == "loaded"]
                     connection.close()
                     connection = open_raw(home.raw_file)
-            write_visit(connection, dataset, name, loads, is_pull=isinstance(source, PostgresSource), now=now)
+            write_visit(connection, dataset, name, loads, is_pull=isinstance(source, DatabaseSource), now=now)
             result.loads += loads
             if isinstance(source, FileSource) and not loads:
                 result.without_files += source.paths

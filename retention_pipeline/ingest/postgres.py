@@ -6,11 +6,8 @@ numbers and nulls as they were. Whatever goes wrong is one line without secrets.
 
 from __future__ import annotations
 
-import os
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,10 +18,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 from retention_pipeline.ingest.archive import ArchivedFile, Keeper
 from retention_pipeline.ingest.copy_stream import copy_out
+from retention_pipeline.ingest.pulls import CONNECT_SECONDS, LOCK_SECONDS, Pull, SocketDeadline, SourceError, one_line
 from retention_pipeline.settings import PostgresSource
 
-CONNECT_SECONDS = 15
-LOCK_SECONDS = 60  # of waiting for a table that somebody else has locked
 APPLICATION = "retention pipeline"
 # A server that is gone without a word is noticed within two minutes; what the connection string says goes before.
 NETWORK = {
@@ -44,34 +40,28 @@ _DUCKDB_TYPES = {
 }
 
 
-class SourceError(Exception):
-    """The database cannot give what is asked for; `may_pass` is true where trying again makes sense."""
-
-    def __init__(self, message: str, may_pass: bool = False) -> None:
-        super().__init__(message)
-        self.may_pass = may_pass
-
-
 @dataclass
-class Pull:
-    """One read-only transaction: everything read in it belongs to one moment."""
+class PostgresPull(Pull):
+    """One read-only transaction."""
 
     connection: psycopg.Connection
     source: PostgresSource
-    next_watermark: datetime
+    next_watermark: datetime | None
 
     def copy_rows(
-        self, since: datetime | None, keeper: Keeper, also: dict[str, list[str]] | None = None
+        self,
+        since: datetime | None,
+        keeper: Keeper,
+        also: dict[str, list[str]] | None = None,
+        limit: int | None = None,
     ) -> ArchivedFile:
-        """Copy the rows into the archive, those only whose cursor is at or after `since` (UTC) or null.
-
-        `also`: further rows by the texts of their key columns, one list per column.
-        """
         query = sql.SQL("select * from {} as pulled").format(self._relation())
         if since is not None and self.source.cursor is not None:
             query += sql.SQL(" where {}").format(self._changed(since))
             if also:
                 query += sql.SQL(" or {}").format(_is_one_of(also))
+        if limit is not None:
+            query += sql.SQL(" limit {}").format(sql.Literal(limit))
         return replace(self._copy(query, keeper), types=self._types())
 
     def _changed(self, since: datetime) -> sql.Composable:
@@ -80,7 +70,6 @@ class Pull:
         return sql.SQL("({} >= {}::timestamptz or {} is null)").format(cursor, moment, cursor)
 
     def greatest_cursor(self, since: datetime | None) -> datetime | None:
-        """The greatest time in the cursor column of the rows that `copy_rows` copies (naive UTC)."""
         if self.source.cursor is None:
             return None
         cursor = sql.Identifier(self.source.cursor)
@@ -91,17 +80,11 @@ class Pull:
         row = self.connection.execute(question).fetchone()
         return row[0] if row else None
 
-    def copy_keys(self, columns: list[str], keeper: Keeper) -> ArchivedFile:
-        """Copy these columns of all rows, those of them that the source has."""
-        there = self.columns()
-        present = [column for column in columns if column in there]
-        if not present:
-            raise SourceError(f"compare_keys: the source has no column {', '.join(columns)}")
-        listed = sql.SQL(", ").join(sql.Identifier(column) for column in present)
+    def copy_columns(self, columns: list[str], keeper: Keeper) -> ArchivedFile:
+        listed = sql.SQL(", ").join(sql.Identifier(column) for column in columns)
         return self._copy(sql.SQL("select {} from {} as pulled").format(listed, self._relation()), keeper)
 
     def columns(self) -> list[str]:
-        """The columns of the table or query."""
         return [column.name for column in self._described()]
 
     def _types(self) -> dict[str, str]:
@@ -175,7 +158,7 @@ def _next_watermark(connection: psycopg.Connection) -> datetime:
 
 
 @contextmanager
-def open_pull(source: PostgresSource) -> Iterator[Pull]:
+def open_postgres(source: PostgresSource) -> Iterator[PostgresPull]:
     """A repeatable-read, read-only transaction on the source; raises SourceError for everything that goes wrong."""
     dsn = source.dsn.read()
     try:
@@ -189,7 +172,7 @@ def open_pull(source: PostgresSource) -> Iterator[Pull]:
         with psycopg.connect(
             dsn, connect_timeout=CONNECT_SECONDS, application_name=APPLICATION, client_encoding="UTF8", **network
         ) as connection:
-            deadline = _Deadline(connection, source.max_read_time.total_seconds())
+            deadline = SocketDeadline(source, connection.pgconn.socket)
             connection.autocommit = True
             watermark = _next_watermark(connection)
             connection.autocommit = False
@@ -203,41 +186,16 @@ def open_pull(source: PostgresSource) -> Iterator[Pull]:
             connection.execute("set local datestyle = 'ISO'")
             connection.execute("set local intervalstyle = 'postgres'")
             connection.execute("set local bytea_output = 'hex'")
-            pull = Pull(connection, source, watermark)
+            pull = PostgresPull(connection, source, watermark if source.cursor else None)
             pull.check_cursor()
             yield pull
     except psycopg.Error as error:
         if deadline is not None and deadline.has_passed:
-            minutes = source.max_read_time.total_seconds() / 60
-            raise SourceError(f"not everything had come after {minutes:g} minutes (max_read_time)") from None
-        text = " ".join(str(error).strip().split("\n")[0].split()) or type(error).__name__
-        for secret in secrets:
-            text = text.replace(secret, "…")
-        raise SourceError(text, _may_pass(error)) from None
+            raise deadline.error from None
+        raise SourceError(one_line(error, secrets), _may_pass(error)) from None
     finally:
         if deadline is not None:
             deadline.end()
-
-
-class _Deadline:
-    """Ends a connection when its time is over, whatever waits for it: a server that hangs says nothing by itself."""
-
-    def __init__(self, connection: psycopg.Connection, seconds: float) -> None:
-        self.has_passed = False
-        self._socket = socket.socket(fileno=os.dup(connection.pgconn.socket))
-        self._timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), self._pass)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _pass(self) -> None:
-        self.has_passed = True
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-
-    def end(self) -> None:
-        self._timer.cancel()
-        self._timer.join()
-        self._socket.close()
 
 
 def _may_pass(error: psycopg.Error) -> bool:

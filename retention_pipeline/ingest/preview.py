@@ -1,38 +1,60 @@
-"""What a run would make of a source's newest file: its first rows are mapped and checked, and nothing is kept."""
+"""What a run would make of a source: the first rows of its newest file, or of its table, are mapped and checked, and
+nothing is kept.
+"""
 
 from __future__ import annotations
 
 import gzip
 import itertools
+import re
 import shutil
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
-from retention_pipeline.contracts import CONTRACTS
-from retention_pipeline.ingest.archive import Format, StillBeingWrittenError, take
+from retention_pipeline.contracts import CONTRACTS, Contract
+from retention_pipeline.ingest import advice
+from retention_pipeline.ingest.archive import ArchivedFile, Format, Keeper, StillBeingWrittenError, take
+from retention_pipeline.ingest.databases import open_pull
 from retention_pipeline.ingest.hints import hints_of_rows
 from retention_pipeline.ingest.landing import DeliveredFile, format_of
+from retention_pipeline.ingest.mapping import Mapping, NotMappedError
 from retention_pipeline.ingest.outcomes import outcome_of
-from retention_pipeline.ingest.records import BrokenRecordError, split_record
+from retention_pipeline.ingest.pulls import SourceError
+from retention_pipeline.ingest.readers import read_header, read_json_lines, read_parquet
 from retention_pipeline.ingest.schema import BROKEN, first_line, literal, quoted
 from retention_pipeline.ingest.staging import create_stage, stage_file
-from retention_pipeline.settings import FileSource, Settings
+from retention_pipeline.ingest.versions import refuse_conflicts
+from retention_pipeline.settings import (
+    Constant,
+    DatabaseSource,
+    FileSource,
+    Home,
+    Settings,
+    SettingsError,
+    Source,
+)
 
 LINES, BYTES = 2_000, 4_000_000
 SHOWN_ROWS, SHOWN_REASONS = 3, 3
-DELIMITERS = (",", ";", "\t", "|")
+LONGEST_PULL = timedelta(minutes=5)
 
 
 @dataclass
 class Preview:
-    """The first rows of a file as a run would load them.
+    """The first rows of a file, a table or a query as a run would load them.
 
-    `error`: why it would be refused as a whole; `reasons`: why rows are refused, and how many; `rows`: the first ones,
-    by contract column; `unused`: columns of the file that no contract column takes.
+    `error`: why it would be refused as a whole; `reasons`: why rows are refused, one example of each kind and how many
+    there are; `rows`: the first good ones, by contract column. `columns`: where each contract column comes from, None
+    where it is not given; `missing`: those that have to be there and are not. `there`: the columns of the file or the
+    query; `unused`: those of them that no contract column takes. `template`: whose export has these columns.
     """
 
     file_name: str
@@ -40,8 +62,13 @@ class Preview:
     good: int = 0
     bad: int = 0
     reasons: list[tuple[str, int]] = field(default_factory=list)
+    further_reasons: int = 0
     rows: list[dict[str, str]] = field(default_factory=list)
+    columns: dict[str, str | None] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    there: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
+    template: str | None = None
     hints: list[str] = field(default_factory=list)
     allowed: float = 0.0
 
@@ -49,61 +76,163 @@ class Preview:
     def would_load(self) -> bool:
         return self.error is None and self.bad <= self.allowed * (self.good + self.bad)
 
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for `retention check --json`."""
+        reasons = [{"example": example, "rows": number} for example, number in self.reasons]
+        return asdict(self) | {"reasons": reasons, "would_load": self.would_load}
+
 
 def preview_file(settings: Settings, name: str, file: DeliveredFile) -> Preview:
     """Read the beginning of a file of the source `name`."""
     source = settings.read_source(name)
     assert isinstance(source, FileSource)
-    contract = CONTRACTS[settings.dataset_of(name)]
-    preview = Preview(file.name)
-    rate = source.max_quarantine_rate
-    preview.allowed = settings.max_quarantine_rate if rate is None else rate
+    preview = _new(settings, name, file.name)
     file_format = format_of(file.path, source)
     if file_format is None:
         preview.error = "the ending says no format (csv, csv.gz, parquet, jsonl); set format in the source's settings"
         return preview
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'")
-        create_stage(connection, contract)
+    with _stage(settings, name) as (connection, folder):
         beginning: Path | None = None
         try:
-            beginning = _beginning(connection, file.path, file_format, Path(folder))
-            archived = take(beginning, file_format, Path(folder) / "copy", Path(folder) / "scratch", source.delimiter)
-            staged = stage_file(
-                connection,
-                contract,
-                source,
-                archived,
-                load_id=1,
-                business_timezone=settings.business.timezone,
-                max_quarantine_rate=1.0,
-                scratch=Path(folder) / "scratch",
-            )
+            beginning = _beginning(connection, file.path, file_format, folder)
+            archived = take(beginning, file_format, folder / "copy", folder / "scratch", source.delimiter)
+            delivered = _columns_of(connection, archived, source)
+            preview.template = advice.template_of(delivered)
+            _look(preview, connection, settings, name, source, archived, folder)
         except (StillBeingWrittenError, FileNotFoundError):
             preview.error = "it is still being written, or has gone"
-            return preview
         except BROKEN as error:
             preview.error = f"the file cannot be read: {first_line(error)}"
-            return preview
         except Exception as error:
-            preview.error = outcome_of(error)[1]
+            _refused(preview, error, advises_names=source.query is None)
             if file_format == "csv" and beginning is not None:
-                preview.hints = _hints_of_header(beginning, source.delimiter)
-            return preview
-        preview.good, preview.bad = staged.good, staged.bad
-        reasons = Counter(row.reason for row in staged.bad_rows)
-        preview.reasons = reasons.most_common(SHOWN_REASONS)
-        preview.unused = [column.name for column in staged.mapping.extra]
-        given = [column for column, found in staged.mapping.given.items() if found is not None]
-        listed = ", ".join(f"cast({quoted(column)} as varchar)" for column in given)
-        preview.rows = [
-            {column: value for column, value in zip(given, row, strict=True) if value is not None}
-            for row in connection.execute(
-                f"select {listed} from stage where _error is null limit {SHOWN_ROWS}"
-            ).fetchall()
-        ]
-        preview.hints = hints_of_rows(connection, contract, source, is_first=True)
+                preview.hints = advice.of_header(beginning, source.delimiter) or preview.hints
+        if beginning is not None and file_format != "parquet" and not preview.would_load:
+            preview.hints = advice.of_bytes(beginning) or preview.hints
+    if preview.template and source.query is None:
+        preview.hints.append(advice.of_template(preview.template))
     return preview
+
+
+def preview_pull(settings: Settings, name: str, home: Home) -> Preview:
+    """Read the first rows that the database of the source `name` gives."""
+    source = settings.read_source(name)
+    assert isinstance(source, DatabaseSource)
+    source = source.model_copy(update={"max_read_time": min(source.max_read_time, LONGEST_PULL)})
+    preview = _new(settings, name, source.table or "the query")
+    with _stage(settings, name) as (connection, folder):
+        try:
+            with open_pull(source, home) as pull:
+                preview.there = pull.columns()
+                archived = pull.copy_rows(None, Keeper(folder / "copy", folder / "scratch", ".csv", "csv"), limit=LINES)
+            preview.template = advice.template_of(preview.there) if source.query is None else None
+            _look(preview, connection, settings, name, source, archived, folder)
+        except (SourceError, SettingsError) as error:
+            preview.error = str(error)
+        except Exception as error:
+            _refused(preview, error, advises_names=True)
+    if preview.template:
+        preview.hints.append(advice.of_template(preview.template))
+    return preview
+
+
+def _new(settings: Settings, name: str, file_name: str) -> Preview:
+    rate = settings.sources[name].max_quarantine_rate
+    return Preview(file_name, allowed=settings.max_quarantine_rate if rate is None else rate)
+
+
+@contextmanager
+def _stage(settings: Settings, name: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+    """An empty stage in a database of its own, and a folder that goes with it."""
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        create_stage(connection, CONTRACTS[settings.dataset_of(name)])
+        yield connection, Path(folder)
+
+
+def _look(
+    preview: Preview,
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    name: str,
+    source: Source,
+    archived: ArchivedFile,
+    folder: Path,
+) -> None:
+    """Stage the rows, and tell what became of them."""
+    contract = CONTRACTS[settings.dataset_of(name)]
+    staged = stage_file(
+        connection,
+        contract,
+        source,
+        archived,
+        load_id=1,
+        business_timezone=settings.business.timezone,
+        max_quarantine_rate=1.0,
+        scratch=folder / "scratch",
+    )
+    mapping = staged.mapping
+    preview.good, preview.bad = staged.good, staged.bad
+    _count_reasons(preview, [row.reason for row in staged.bad_rows])
+    preview.unused = [column.name for column in mapping.extra]
+    preview.columns = _columns_from(contract, source, mapping)
+    used = {found.name for found in mapping.given.values() if found and found.name} | mapping.read
+    preview.there = sorted(used | {*preview.unused})
+    given = [column for column, found in mapping.given.items() if found is not None]
+    listed = ", ".join(f"cast({quoted(column)} as varchar)" for column in given)
+    preview.rows = [
+        {column: value for column, value in zip(given, row, strict=True) if value is not None}
+        for row in connection.execute(f"select {listed} from stage where _error is null limit {SHOWN_ROWS}").fetchall()
+    ]
+    preview.hints = advice.of_reasons(row.reason for row in staged.bad_rows)
+    preview.hints += hints_of_rows(connection, contract, source, is_first=True)
+    line_items = advice.of_repeated_keys(connection, contract, mapping)
+    conflicts, _ = refuse_conflicts(connection, contract, datetime.now(UTC).replace(tzinfo=None))
+    preview.error = next(iter(conflicts.values()), None)
+    if line_items and (preview.error or not preview.would_load):
+        preview.hints += line_items
+
+
+def _refused(preview: Preview, error: Exception, *, advises_names: bool) -> None:
+    """A source that would be refused as a whole."""
+    preview.error = outcome_of(error)[1]
+    if isinstance(error, NotMappedError):
+        preview.missing, preview.there = error.missing, error.there
+        preview.hints = advice.of_names(error.missing, error.there) if advises_names else []
+
+
+def _count_reasons(preview: Preview, reasons: list[str]) -> None:
+    """The most frequent kinds of reasons with an example each; `x` in quotes and numbers make no kind of their own."""
+    kinds = Counter(map(_kind, reasons))
+    examples = {_kind(reason): reason for reason in reversed(reasons)}
+    preview.reasons = [(examples[kind], number) for kind, number in kinds.most_common(SHOWN_REASONS)]
+    preview.further_reasons = len(kinds) - len(preview.reasons)
+
+
+def _kind(reason: str) -> str:
+    return re.sub(r"'[^']*'|[0-9][0-9,.]*", "…", reason)
+
+
+def _columns_from(contract: Contract, source: Source, mapping: Mapping) -> dict[str, str | None]:
+    """The source's column of each contract column, or what else it is."""
+    found: dict[str, str | None] = {}
+    for name in contract.names:
+        given, mapped = mapping.given[name], source.columns.get(name)
+        if isinstance(mapped, Constant):
+            found[name] = f"always {mapped.text}"
+        elif name == mapping.hashed:
+            found[name] = "made from the row"
+        else:
+            found[name] = (given.name or "made from others") if given is not None else None
+    return found
+
+
+def _columns_of(connection: duckdb.DuckDBPyConnection, file: ArchivedFile, source: FileSource) -> list[str]:
+    """The columns of a file as it was delivered; raises where its header cannot be read."""
+    if file.format == "csv":
+        return [name for _, name in read_header(file, source.delimiter).named]
+    reading = read_parquet(connection, file) if file.format == "parquet" else read_json_lines(connection, file)
+    return [column.name for column in reading.columns]
 
 
 def _beginning(connection: duckdb.DuckDBPyConnection, path: Path, file_format: Format, folder: Path) -> Path:
@@ -130,31 +259,3 @@ def _beginning(connection: duckdb.DuckDBPyConnection, path: Path, file_format: F
         is_cut = bool(stream.read(1))
     beginning.write_bytes(b"".join(kept[:whole] if is_cut and whole else kept))
     return beginning
-
-
-def _hints_of_header(path: Path, delimiter: str) -> list[str]:
-    """Why the first line of a CSV file may be no header of the kind that the settings expect."""
-    lines = path.read_bytes().decode("utf-8", "replace").splitlines()[:10]
-    widths = {other: [_width(line, other) for line in lines] for other in DELIMITERS}
-    hints: list[str] = []
-    if not lines:
-        return hints
-    better = max(DELIMITERS, key=lambda other: widths[other][0])
-    if better != delimiter and widths[better][0] > 2 * _width(lines[0], delimiter):
-        hints.append(f"the delimiter looks like {better!r} (setting delimiter)")
-        values = lines[1].split(better) if len(lines) > 1 else []
-        if any(value.strip('" ').replace("-", "").replace(",", "", 1).isdigit() and "," in value for value in values):
-            hints.append("numbers look as if they had a decimal comma (decimal: ',')")
-    elif len(lines) > 1:
-        filled = [sum(bool(value) for value in line.split(delimiter)) for line in lines]
-        header = filled.index(max(filled))
-        if header > 0 and filled[0] < filled[header]:
-            hints.append(f"line {header + 1} looks like the header: what stands before it has to go")
-    return hints
-
-
-def _width(line: str, delimiter: str) -> int:
-    try:
-        return len(split_record(line, delimiter))
-    except BrokenRecordError:
-        return 0

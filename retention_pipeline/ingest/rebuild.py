@@ -29,7 +29,7 @@ from retention_pipeline.ingest.result import LoadResult
 from retention_pipeline.ingest.schema import open_raw
 from retention_pipeline.ingest.source_night import SourceNight
 from retention_pipeline.ingest.staging import TooManyBadError
-from retention_pipeline.settings import FileSource, Home, PostgresSource, Settings
+from retention_pipeline.settings import DatabaseSource, FileSource, Home, Settings
 from retention_pipeline.warehouse import opened, opened_raw, tables_in
 
 NAMED_AT_MOST = 5
@@ -191,7 +191,7 @@ def _load(
 ) -> list[LoadResult]:
     """Loads of one source that came in one run."""
     source = settings.read_source(name)
-    kind = ArchivedPulls if isinstance(source, PostgresSource) else ArchivedFiles
+    kind = ArchivedPulls if isinstance(source, DatabaseSource) else ArchivedFiles
     contract = CONTRACTS[settings.dataset_of(name)]
     return kind(
         connection, home, settings, name, source, contract, scratch, loaded_at, progress, past=tuple(loads)

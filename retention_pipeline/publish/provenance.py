@@ -11,7 +11,7 @@ import duckdb
 
 from retention_pipeline import formatting
 from retention_pipeline.ingest.identity import RawIdentity, has_been, raw_identity
-from retention_pipeline.settings import Home, PostgresSource, Settings
+from retention_pipeline.settings import DatabaseSource, Home, Settings
 from retention_pipeline.warehouse import attach, opened, opened_raw, tables_in
 
 COLUMNS = """
@@ -104,7 +104,7 @@ def _lost_loads(home: Home, settings: Settings, generation_file: Path) -> list[s
             ).fetchall():
                 holds.add((dataset, sha256))
                 sources.add(source)
-    pulled = {name for name, source in settings.sources.items() if isinstance(source, PostgresSource)} & sources
+    pulled = {name for name, source in settings.sources.items() if isinstance(source, DatabaseSource)} & sources
     return [
         f"{dataset}: {file_name}, {formatting.counted(rows, 'row')}, loaded {formatting.moment(loaded_at)}"
         for dataset, source, file_name, sha256, rows, loaded_at in had

@@ -27,11 +27,15 @@ from retention_pipeline.settings.home import (
 )
 from retention_pipeline.settings.kinds import SettingsError
 from retention_pipeline.settings.sources import (
+    DatabaseFileSource,
+    DatabaseSource,
     DeleteColumn,
     FileSource,
     FromEnvironment,
     Ids,
+    MysqlSource,
     PostgresSource,
+    ServerSource,
     Source,
 )
 
@@ -45,17 +49,21 @@ __all__ = [
     "ClvGates",
     "CohortMaxAge",
     "Constant",
+    "DatabaseFileSource",
+    "DatabaseSource",
     "DeleteColumn",
     "FileSource",
     "FromEnvironment",
     "Home",
     "Ids",
     "Made",
+    "MysqlSource",
     "PostgresSource",
     "PostgresTarget",
     "Publish",
     "RowHash",
     "Schedule",
+    "ServerSource",
     "Settings",
     "SettingsError",
     "Source",

@@ -18,7 +18,7 @@ from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.settings.business import Business, CohortMaxAge
 from retention_pipeline.settings.home import Home
 from retention_pipeline.settings.kinds import Age, Cron, SettingsError, Share, Strict
-from retention_pipeline.settings.sources import AnySource, FromEnvironment, Ids, source_problems
+from retention_pipeline.settings.sources import DATABASES, AnySource, FromEnvironment, Ids, source_problems
 
 # What `segments: null` stands for, as far as their datasets are connected.
 DEFAULT_DIMENSIONS = ("country", "acquisition_channel", "plan", "first_order_channel")
@@ -191,7 +191,7 @@ def _path(location: tuple[int | str, ...]) -> str:
     """`sources.orders.path` from pydantic's location, without the names of the variants that it tried."""
     variants = {
         "files",
-        "postgres",
+        *DATABASES,
         "Constant",
         "RowHash",
         "Made",
@@ -210,9 +210,9 @@ def _message(problem: Any) -> str:
     if problem["type"] == "missing":
         return "is missing"
     if problem["type"] == "union_tag_not_found":
-        return "type is missing (files or postgres)"
+        return f"type is missing (files, {', '.join(DATABASES)})"
     if problem["type"] == "union_tag_invalid":
-        return f"type is files or postgres (given: {problem['ctx']['tag']!r})"
+        return f"type is files, {', '.join(DATABASES)} (given: {problem['ctx']['tag']!r})"
     if "dsn" in problem["loc"]:  # what stands there may be a secret: never repeat it
         return "write {env: NAME}, the environment variable that holds the connection string"
     message = problem["msg"].removeprefix("Value error, ")

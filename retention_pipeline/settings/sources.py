@@ -1,4 +1,4 @@
-"""Where data come from: sources of files and of PostgreSQL, and what does not fit their dataset's contract."""
+"""Where data come from: sources of files and of databases, and what does not fit their dataset's contract."""
 
 from __future__ import annotations
 
@@ -114,29 +114,56 @@ class DeleteColumn(Strict):
     column: str
 
 
-class PostgresSource(Source):
-    """A table or a query of a PostgreSQL database; with a cursor only what changed since the last pull is read.
+class DatabaseSource(Source):
+    """A table or a query of a database.
 
-    `max_read_time`: the longest time that a pull may take, whatever the server does; then the source has failed.
+    `max_read_time`: the longest time that a pull may take, whatever the database does; then the source has failed.
     """
 
-    type: Literal["postgres"]
-    dsn: FromEnvironment
     table: str | None = None
     query: str | None = None
-    cursor: str | None = None
-    overlap_hours: Annotated[float, Field(ge=0)] = 24
     max_read_time: Age = timedelta(hours=2)
     deletes: Literal["ignore", "compare_keys"] | DeleteColumn = "ignore"
 
     @model_validator(mode="after")
-    def _table_or_query(self) -> PostgresSource:
+    def _table_or_query(self) -> DatabaseSource:
         if (self.table is None) == (self.query is None):
             raise ValueError("give either table or query")
         return self
 
 
-AnySource = Annotated[FileSource | PostgresSource, Field(discriminator="type")]
+class ServerSource(DatabaseSource):
+    """A table or a query of a database server; with a cursor only what changed since the last pull is read."""
+
+    dsn: FromEnvironment
+    cursor: str | None = None
+    overlap_hours: Annotated[float, Field(ge=0)] = 24
+
+
+class PostgresSource(ServerSource):
+    """A table or a query of a PostgreSQL database."""
+
+    type: Literal["postgres"]
+
+
+class MysqlSource(ServerSource):
+    """A table or a query of a MySQL or MariaDB database."""
+
+    type: Literal["mysql"]
+
+
+class DatabaseFileSource(DatabaseSource):
+    """A table or a query of a DuckDB or SQLite file, which is read whole every night."""
+
+    type: Literal["duckdb", "sqlite"]
+    path: str
+
+
+DATABASES = ("postgres", "mysql", "duckdb", "sqlite")
+AnySource = Annotated[
+    FileSource | PostgresSource | MysqlSource | DatabaseFileSource,
+    Field(discriminator="type"),
+]
 
 
 def source_problems(dataset: str, name: str, source: Source) -> list[str]:
@@ -177,12 +204,12 @@ def source_problems(dataset: str, name: str, source: Source) -> list[str]:
             problems.append(f"sources.{name}.ids.path: {dataset} has no customer_id")
         elif "customer_id" in source.columns:
             problems.append(f"sources.{name}.ids.path: columns say already where customer_id is")
-    if isinstance(source, PostgresSource) and source.deletes == "compare_keys" and has_made_key:
+    if isinstance(source, DatabaseSource) and source.deletes == "compare_keys" and has_made_key:
         problems.append(f"sources.{name}.deletes: compare_keys needs a key that the source has, not one that is made")
     required = [column.name for column in contract.columns if column.required]
     if source.replace_by is not None and source.replace_by not in required:
         problems.append(f"sources.{name}.replace_by: {source.replace_by!r} is no required column of {dataset}")
-    if source.max_shrink is not None and isinstance(source, PostgresSource) and source.cursor is not None:
+    if source.max_shrink is not None and isinstance(source, ServerSource) and source.cursor is not None:
         problems.append(f"sources.{name}.max_shrink: with a cursor only what changed is read, so pulls differ in size")
     if source.minor_units and not any(column.is_money for column in contract.columns):
         problems.append(f"sources.{name}.minor_units: {dataset} has no amounts of money")

@@ -235,6 +235,6 @@ def test_check_names_a_segment_that_no_file_has(tmp_path: Path, capsys: pytest.C
         "segments: [country, size, plann]\n"
         "sources: {customers: {type: files, path: customers.csv}}\n"
     )
-    _, err = answer(capsys, "check", "--home", str(tmp_path), code=1)
-    assert "no file of customers has a column plann" in " ".join(err.split())
-    assert "size:" not in err
+    out, _ = answer(capsys, "check", "--home", str(tmp_path), code=1)
+    assert "no source of customers has a column plann" in " ".join(out.split())
+    assert "size:" not in out

@@ -50,9 +50,7 @@ def test_refused_rows_are_counted_by_reason_with_an_example() -> None:
     lines = printed(rows)
     assert "  orders  2 rows refused: for example o.csv line 3: amount: 'x' is no number" in lines
     assert "  orders  1 row refused: for example o.csv line 9: too few values" in lines
-    assert (
-        "  all refused rows: raw_store.raw.quarantine after: attach 'shop/warehouse/raw.duckdb' as raw_store" in lines
-    )
+    assert '  all refused rows: retention query "from quarantine" --home shop' in lines
     assert any(line.split() == ["orders", "10", "3"] for line in lines)
 
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from support.shop_database import Shop
 
-from retention_pipeline.cli.homes import _check_sources
+from retention_pipeline.cli.check import check_sources
 from retention_pipeline.settings import parse_settings
 
 
@@ -76,7 +76,7 @@ def test_check_asks_the_database(shop: Shop, monkeypatch: pytest.MonkeyPatch) ->
         "files": {"dataset": "orders", "type": "files", "path": str(shop.home.root / "*.csv")},
     }
     business = {"timezone": "Europe/Amsterdam", "reporting_currency": "EUR"}
-    findings = _check_sources(shop.home, parse_settings({"business": business, "sources": sources}))
+    findings = check_sources(shop.home, parse_settings({"business": business, "sources": sources}))
     assert [(name, is_good) for name, is_good, _ in findings] == [
         ("source orders", True),
         ("source no such table", False),

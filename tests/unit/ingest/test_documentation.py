@@ -9,7 +9,7 @@ import pytest
 from conftest import Company
 
 from retention_pipeline.contracts import CONTRACTS, Column, Contract, Rule
-from retention_pipeline.settings import FileSource, PostgresSource, Source
+from retention_pipeline.settings import DatabaseFileSource, FileSource, MysqlSource, PostgresSource, Source
 
 PAGE = (Path(__file__).parents[3] / "docs" / "sources.md").read_text()
 
@@ -24,7 +24,8 @@ def test_every_setting_is_documented_where_it_belongs() -> None:
     every = set(Source.model_fields)
     assert documented("Settings of every source") == every
     assert documented("Settings of files") == set(FileSource.model_fields) - every - {"type"}
-    assert documented("Settings of PostgreSQL") == set(PostgresSource.model_fields) - every - {"type"}
+    databases = {name for kind in (PostgresSource, MysqlSource, DatabaseFileSource) for name in kind.model_fields}
+    assert documented("Settings of databases") == databases - every - {"type"}
 
 
 def test_a_new_dataset_needs_a_contract_and_a_place_in_the_list(

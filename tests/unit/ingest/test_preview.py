@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import json
 
 import pytest
+import yaml
 from conftest import Company, order, orders_csv
 
-from retention_pipeline.cli.homes import _check_sources
+from retention_pipeline.cli.check import CheckFailed, check_home, check_sources
 from retention_pipeline.ingest.landing import delivered_files
 from retention_pipeline.ingest.preview import LINES, Preview, preview_file
 from retention_pipeline.settings import parse_settings
@@ -84,8 +86,136 @@ def test_check_is_green_where_a_run_would_load(company: Company) -> None:
     company.deliver("orders", "a.csv", orders_csv(order("a")))
     company.source("fx_rates", path="landing/none/*.csv")
     settings = parse_settings({"business": company.business, "sources": company.sources})
-    [(_, is_good, text), (_, is_red, _)] = _check_sources(company.home, settings)
+    [(_, is_good, text), (_, is_red, _)] = check_sources(company.home, settings)
     assert is_good and "its first 1 row would load" in text and "order_id a, customer_id anna" in text
     assert not is_red
     company.deliver("orders", "b.csv", b"order_id\n1\n")
-    assert not _check_sources(company.home, settings)[0][1]
+    assert not check_sources(company.home, settings)[0][1]
+
+
+def test_missing_columns_are_named_with_those_that_they_may_be(company: Company) -> None:
+    company.deliver(
+        "orders", "a.csv", b"Order ID,customer_id,Ordered At,Total,currency,status\n1,k,2024-01-05,1,EUR,paid\n"
+    )
+    found = preview(company)
+    assert found.missing == ["order_id", "ordered_at", "amount"]
+    assert found.there == ["Order ID", "customer_id", "Ordered At", "Total", "currency", "status"]
+    assert found.hints == [
+        "say under columns which of its columns order_id, ordered_at, amount are,"
+        " perhaps {order_id: Order ID, ordered_at: Ordered At}"
+    ]
+
+
+def test_where_each_column_comes_from_is_told(company: Company) -> None:
+    company.source("orders", columns={"order_id": "No", "currency": {"constant": "EUR"}})
+    company.deliver("orders", "a.csv", b"No,ordered_at,amount,status\n1,2024-01-05,1,paid\n")
+    columns = preview(company).columns
+    assert {name: columns[name] for name in ("order_id", "currency", "status", "channel")} == {
+        "order_id": "No", "currency": "always EUR", "status": "status", "channel": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "hint"),
+    [
+        (("31/01/2024", "1.50"), "dates begin with the day: a query with instant(…, '%d/%m/%Y') reads them"),
+        (("01/31/2024 10:00", "1.50"), "dates begin with the month: a query with instant(…, '%m/%d/%Y') reads them"),
+        (("01/02/2024", "1.50"), "'%m/%d/%Y', says which of them comes first"),
+        (("1714551753", "1.50"), "times are counts of seconds: a query with epoch(…) reads them"),
+        (("2024-01-31 9:56", "1.50"), "times went through a spreadsheet"),
+        (("2024-01-31 09:56", "1.50"), "say in which zone its times are"),
+        (("2024-01-31", '"1,50"'), "amounts have a decimal comma (decimal: ',')"),
+        (("2024-01-31", '"1,234.50"'), "amounts are written for people"),
+        (("2024-01-31", "1.50", "done"), "say what these are: values: {status: {…: [done]}}"),
+    ],
+)
+def test_what_helps_refused_rows_is_told_once(company: Company, values: tuple[str, ...], hint: str) -> None:
+    at, amount, status = (*values, "paid")[:3]
+    rows = [f"{number},anna,{at},{amount},EUR,{status}" for number in range(5)]
+    company.deliver("orders", "a.csv", orders_csv(*rows))
+    found = preview(company)
+    assert not found.would_load
+    assert len(found.reasons) == 1 and found.reasons[0][1] == 5
+    [told] = found.hints
+    assert hint in told
+
+
+def test_reasons_of_one_kind_are_one_and_few_kinds_are_told(company: Company) -> None:
+    header = "order_id,customer_id,ordered_at,amount,currency,status,refunded_amount"
+    bad = [order(f"a{number}", f"x{number}") for number in range(240)]
+    bad += [order("b").replace("EUR", "€"), order("c").replace("paid", "done"), order("", "1")]
+    rows = [f"{row}," for row in bad] + [order("d", "1.00", "z")]
+    company.deliver("orders", "a.csv", orders_csv(*rows, header=header))
+    found = preview(company)
+    assert [number for _, number in found.reasons] == [240, 1, 1]
+    assert (
+        found.reasons[0][0] == "amount: 'x0' is no number with at most 2 decimals (it has a currency sign or letters)"
+    )
+    assert found.further_reasons == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        (
+            orders_csv(order("é")).decode().encode("windows-1252"),
+            "it looks like windows-1252: save it as UTF-8",
+        ),
+        (orders_csv(order("a")).decode().encode("utf-16"), "it is UTF-16 text: save it as UTF-8"),
+        (b"PK\x03\x04" + bytes(200), "it is a spreadsheet or a zip file, whatever its name says"),
+    ],
+)
+def test_a_file_that_is_no_text_is_told_what_it_is(company: Company, content: bytes, hint: str) -> None:
+    company.deliver("orders", "a.csv", content)
+    found = preview(company)
+    assert not found.would_load and hint in " ".join(found.hints)
+
+
+def test_line_items_would_be_refused_as_by_a_run(company: Company) -> None:
+    company.deliver("orders", "a.csv", orders_csv(order("a", "1.00"), order("a", "2.00"), order("b")))
+    found = preview(company)
+    assert not found.would_load
+    assert "1 key stands on several rows of other content, such as order_id a" in (found.error or "")
+    assert "1 row of 3 repeat the order_id of another: line items?" in found.hints[-1]
+    assert company.load("orders", orders_csv(order("a", "1.00"), order("a", "2.00"))).status == "refused"
+
+
+def test_a_known_export_is_named_until_its_query_reads_it(company: Company) -> None:
+    export = b"order_id,order_date,order_total,order_currency\n1,2024-01-05,1,EUR\n"
+    company.deliver("orders", "a.csv", export)
+    found = preview(company)
+    assert found.template == "woocommerce"
+    assert found.hints[-1].startswith(
+        "these are the columns of woocommerce: retention init NEW_HOME --from woocommerce"
+    )
+    company.source("orders", query="select order_id, order_date as ordered_at, order_total as amount,"
+                   " order_currency as currency, 'paid' as status from rows")  # fmt: skip
+    found = preview(company)
+    assert found.would_load and found.template == "woocommerce" and found.hints == []
+
+
+def test_all_of_a_preview_can_be_had_as_json(
+    company: Company, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company.deliver("orders", "a.csv", orders_csv(order("a"), order("b", "x")))
+    settings = {"business": company.business, "sources": company.sources}
+    company.home.settings_file.write_text(yaml.safe_dump(settings))
+    with pytest.raises(SystemExit) as ended:
+        check_home(company.home.root, as_json=True)
+    assert ended.value.code == 1
+    findings = {one["check"]: one for one in json.loads(capsys.readouterr().out)}
+    told = findings["source orders"]["preview"]
+    assert (told["would_load"], told["good"], told["bad"], told["missing"]) == (False, 1, 1, [])
+    assert told["reasons"] == [{"example": "amount: 'x' is no number with at most 2 decimals", "rows": 1}]
+    assert told["columns"]["order_id"] == "order_id" and told["rows"][0]["order_id"] == "a"
+
+
+def test_what_is_wrong_is_told_once(company: Company, capsys: pytest.CaptureFixture[str]) -> None:
+    company.deliver("orders", "a.csv", orders_csv(order("b", "x")))
+    company.home.settings_file.write_text(yaml.safe_dump({"business": company.business, "sources": company.sources}))
+    with pytest.raises(CheckFailed) as failed:
+        check_home(company.home.root, as_json=False)
+    assert str(failed.value) == "1 thing to mend, told above: source orders"
+    shown = capsys.readouterr().out
+    assert shown.count("amount: 'x' is no number") == 1
+    assert "that is more than 5.0% (max_quarantine_rate), so all of it would be left out" in shown

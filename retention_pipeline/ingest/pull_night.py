@@ -1,4 +1,4 @@
-"""A PostgreSQL source in one night: one pull in one transaction there, one transaction here."""
+"""A database in one night: one pull in one transaction there, one transaction here."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from datetime import datetime
 
 from retention_pipeline.contracts import Column
 from retention_pipeline.ingest.archive import ArchivedFile, Keeper, UnusableFileError
+from retention_pipeline.ingest.databases import open_pull
 from retention_pipeline.ingest.ledger import KnownFile
 from retention_pipeline.ingest.mapping import has_other_keys
 from retention_pipeline.ingest.outcomes import note_outcome
-from retention_pipeline.ingest.postgres import Pull, SourceError, open_pull
+from retention_pipeline.ingest.pulls import Pull, SourceError
 from retention_pipeline.ingest.readers import read_csv
 from retention_pipeline.ingest.schema import quoted
 from retention_pipeline.ingest.source_night import SourceNight
 from retention_pipeline.ingest.staging import create_stage, stage_file
 from retention_pipeline.ingest.versions import remove_missing
-from retention_pipeline.settings import PostgresSource, SettingsError
+from retention_pipeline.settings import DatabaseSource, SettingsError
 
 ATTEMPTS = 3
 FETCHED_BY_KEY = 100_000  # of more missing rows the whole table is read
@@ -29,7 +30,7 @@ def _text_name(key_column: str) -> str:
 
 
 @dataclass
-class PostgresNight(SourceNight):
+class PullNight(SourceNight):
     """What changed in a table or query since the last pull."""
 
     watermark: datetime | None = None
@@ -38,7 +39,7 @@ class PostgresNight(SourceNight):
     key_names: list[str] = field(default_factory=list)
 
     def load(self) -> None:
-        assert isinstance(self.source, PostgresSource)
+        assert isinstance(self.source, DatabaseSource)
         relation = self.source.table or "query"
         record = self.new_record(relation)
         record.result.is_pull = True
@@ -69,7 +70,7 @@ class PostgresNight(SourceNight):
         is_last = bool(loaded) and loaded.get(sha256) == max(loaded.values())
         return is_last and self._read_as_now() and self.keys is None
 
-    def _pull(self, source: PostgresSource) -> ArchivedFile:
+    def _pull(self, source: DatabaseSource) -> ArchivedFile:
         """Copy the rows here; a connection that breaks is tried again from the start, nothing of it stays."""
         row = self.connection.execute(
             "select high, greatest from raw.watermarks where source = $1 and dataset = $2",
@@ -87,14 +88,14 @@ class PostgresNight(SourceNight):
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 self.say(f"{self.name}: reading {source.table or 'the query'}")
-                with open_pull(source) as pull:
-                    self.watermark = pull.next_watermark if source.cursor else None
+                with open_pull(source, self.home) as pull:
+                    self.watermark = pull.next_watermark
                     archived = pull.copy_rows(known, self._keeper())
                     found = [moment for moment in (greatest_before, pull.greatest_cursor(known)) if moment is not None]
                     self.greatest = max(found, default=None)
                     if source.deletes == "compare_keys":
-                        self.keys = self._pull_keys(pull)
-                        archived = self._with_missing(pull, known, archived, self.keys)
+                        self.keys = self._pull_keys(pull, source)
+                        archived = self._with_missing(pull, source, known, archived, self.keys)
                     return archived
             except SourceError as error:
                 if not error.may_pass or attempt == ATTEMPTS:
@@ -114,21 +115,21 @@ class PostgresNight(SourceNight):
     def _keeper(self) -> Keeper:
         return Keeper(self.home.archive / self.contract.dataset, self.scratch, ".csv", "csv")
 
-    def _pull_keys(self, pull: Pull) -> ArchivedFile:
-        mapped = [pull.source.columns.get(name, name) for name in self.contract.key]
+    def _pull_keys(self, pull: Pull, source: DatabaseSource) -> ArchivedFile:
+        mapped = [source.columns.get(name, name) for name in self.contract.key]
         columns = [name for name in mapped if isinstance(name, str)]
         self.key_names = [name for name in pull.columns() if name in columns]
         keeper = Keeper(self.scratch / "keys", self.scratch, ".csv", "csv")
         return pull.copy_keys(columns, keeper)
 
     def _with_missing(
-        self, pull: Pull, known: datetime | None, archived: ArchivedFile, keys: ArchivedFile
+        self, pull: Pull, source: DatabaseSource, known: datetime | None, archived: ArchivedFile, keys: ArchivedFile
     ) -> ArchivedFile:
         """The rows copied again with those that the source has and raw has not, though their cursor is older."""
         if known is None:
             return archived
-        self._stage_keys(pull.source, keys)
-        columns = self._key_columns(pull.source)
+        self._stage_keys(source, keys)
+        columns = self._key_columns(source)
         texts = ", ".join(f"keys_there.{_text_name(name)}" for name in columns)
         same = " and ".join(
             f"keys_there.{quoted(name)} is not distinct from here.{quoted(name)}" for name in self.contract.key
@@ -154,12 +155,12 @@ class PostgresNight(SourceNight):
             archived.path.unlink(missing_ok=True)
         return pull.copy_rows(known if len(missing) <= FETCHED_BY_KEY else None, self._keeper(), also)
 
-    def _key_columns(self, source: PostgresSource) -> dict[str, str]:
+    def _key_columns(self, source: DatabaseSource) -> dict[str, str]:
         """The source's column of each key column that it has."""
         mapped = {name: source.columns.get(name, name) for name in self.contract.key}
         return {name: column for name, column in mapped.items() if isinstance(column, str) and column in self.key_names}
 
-    def _stage_keys(self, source: PostgresSource, keys: ArchivedFile) -> None:
+    def _stage_keys(self, source: DatabaseSource, keys: ArchivedFile) -> None:
         """The keys that the source has, in the temporary table `keys_there`; beside them their texts there."""
         key_columns = self._key_columns(source)
         of_keys = replace(

@@ -1,0 +1,163 @@
+"""`retention check`: whether a run would load what is there, told before the run, and whether what was made holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from retention_pipeline import formatting
+from retention_pipeline.cli.figures import print_json
+from retention_pipeline.settings import (
+    DatabaseSource,
+    FileSource,
+    Home,
+    ServerSource,
+    Settings,
+    load_settings,
+    resolve_home,
+)
+
+if TYPE_CHECKING:
+    from retention_pipeline.ingest.preview import Preview
+
+
+class CheckFailed(Exception):
+    """At least one check found something wrong; the text lists it."""
+
+
+def check_home(home: Path | None, *, as_json: bool) -> None:
+    """Settings, sources, raw keys, and the audit of the published generation. Raises CheckFailed."""
+    place = resolve_home(home)
+    settings = load_settings(place)
+    previews: dict[str, Preview] = {}
+    findings = [("settings", True, f"{place.settings_file} is fine")]
+    findings += check_sources(place, settings, previews)
+    findings += _check_segments(place, settings, previews)
+    findings += _check_rules(place, settings)
+    if as_json:
+        answer: list[dict[str, Any]] = [{"check": name, "ok": ok, "finding": text} for name, ok, text in findings]
+        for name, preview in previews.items():
+            next(one for one in answer if one["check"] == f"source {name}")["preview"] = preview.as_json()
+        print_json(answer)
+    else:
+        console = Console(highlight=False)
+        for name, ok, text in findings:
+            mark = ("✓", "green") if ok else ("✗", "red")
+            console.print(Text.assemble(mark, f" {name:24} ", (text, "" if not ok else "dim")), soft_wrap=True)
+    wrong = [name for name, ok, _ in findings if not ok]
+    if wrong:
+        if as_json:
+            raise SystemExit(1)
+        raise CheckFailed(
+            f"{formatting.counted(len(wrong), 'thing')} to mend, told above: {', '.join(dict.fromkeys(wrong))}"
+        )
+
+
+def check_sources(
+    home: Home, settings: Settings, previews: dict[str, Preview] | None = None
+) -> list[tuple[str, bool, str]]:
+    """What the newest file of each source would become, and the first rows of each database; `previews` takes them."""
+    from retention_pipeline.ingest.landing import delivered_files
+    from retention_pipeline.ingest.preview import preview_file, preview_pull
+
+    if not settings.sources:
+        return [("sources", False, "none: say in settings.yaml where orders or subscriptions are")]
+    previews = {} if previews is None else previews
+    findings = []
+    for name, source in settings.sources.items():
+        if isinstance(source, FileSource):
+            files = delivered_files(home, source)
+            if not files:
+                where = f"no file matches {', '.join(source.paths)}"
+                findings.append((f"source {name}", False, f"{where}: put the files there, or change path"))
+                continue
+            problems = formatting.few_of_each((name, file.name, file.problem) for file in files if file.problem)
+            findings += [(f"source {name}", False, f"{file_name}: {problem}") for file_name, problem in problems]
+            usable = [file for file in files if not file.problem]
+            if not usable:
+                continue
+            preview = preview_file(settings, name, max(usable, key=lambda file: file.changed_at))
+            read = f"{formatting.counted(len(files), 'file')}, the newest is {preview.file_name}"
+        else:
+            preview = preview_pull(settings, name, home)
+            read = _read_from(source, source.type, preview)
+        previews[name] = preview
+        findings.append((f"source {name}", preview.would_load, _previewed(preview, read)))
+    return findings
+
+
+def _read_from(source: DatabaseSource, kind: str, preview: Preview) -> str:
+    from retention_pipeline.ingest.databases import NAMES
+
+    credentials = f", credentials from {source.dsn.env}" if isinstance(source, ServerSource) else ""
+    return f"{NAMES[kind]} {'answers' if preview.there else 'does not answer'}{credentials}"
+
+
+def _check_segments(home: Home, settings: Settings, previews: dict[str, Preview]) -> list[tuple[str, bool, str]]:
+    """Whether the further columns of customers that are asked for as dimensions are there: in what is loaded, before
+    the first load in what each source would deliver.
+    """
+    from retention_pipeline.settings import BUILT_IN_DIMENSIONS
+    from retention_pipeline.transform.delivered_segments import empty_segments
+
+    if home.raw_file.exists():
+        return [
+            (f"segment {name}", False, "no row has a value of it; runs leave it out")
+            for name in (empty_segments(home, settings) if settings.segments else ())
+        ]
+    of_customers = [name for name in settings.sources if settings.dataset_of(name) == "customers"]
+    if any(name in previews and not previews[name].there for name in of_customers):
+        return []
+    found = {column for name in of_customers if name in previews for column in previews[name].there}
+    return [
+        (f"segment {name}", False, f"no source of customers has a column {name} (there are {', '.join(sorted(found))})")
+        for name in settings.segments or ()
+        if name not in BUILT_IN_DIMENSIONS and found and name not in found
+    ]
+
+
+def _previewed(preview: Preview, read: str) -> str:
+    """What the first rows of a source say, a line each."""
+    rows = preview.good + preview.bad
+    lines = [read]
+    if rows and (preview.error is None or preview.bad):
+        said = f"of its first {formatting.counted(rows, 'row')} {preview.bad:,} would be refused"
+        lines.append(said if preview.bad else f"its first {formatting.counted(rows, 'row')} would load")
+    if preview.error is not None:
+        lines.append(f"it would be refused: {preview.error}")
+    elif rows == 0:
+        lines.append("it has no rows")
+    elif not preview.would_load:
+        lines.append(f"that is more than {preview.allowed:.1%} (max_quarantine_rate), so all of it would be left out")
+    from_where = [
+        f"{name}" if name == found else f"{name} ({found})" for name, found in preview.columns.items() if found
+    ]
+    if from_where:
+        lines.append(f"columns: {', '.join(from_where)}")
+        absent = [name for name, found in preview.columns.items() if found is None]
+        lines += [f"not given, and not needed: {', '.join(absent)}"] if absent else []
+    if preview.unused:
+        lines.append(f"columns that no setting uses: {', '.join(preview.unused)}")
+    lines += [f"{formatting.counted(number, 'row')}: {reason}" for reason, number in preview.reasons]
+    if preview.further_reasons:
+        lines.append(f"and for {formatting.counted(preview.further_reasons, 'other reason')}")
+    lines += [", ".join(f"{column} {value}" for column, value in row.items()) for row in preview.rows]
+    lines += [f"hint: {hint}" for hint in dict.fromkeys(preview.hints)]
+    return "\n    ".join(lines)
+
+
+def _check_rules(home: Home, settings: Settings) -> list[tuple[str, bool, str]]:
+    """Raw as a whole and the published figures; a night checks the keys that arrived."""
+    from retention_pipeline.audit import describe
+    from retention_pipeline.run.operations import check
+
+    if not home.raw_file.exists() and not home.current.exists():
+        return [("figures", True, "nothing loaded or published yet")]
+    checked = check(home, settings)
+    holding = len(checked.rules) - len(checked.violations)
+    findings = [("rules", True, f"{holding} rules on raw and on the published figures hold")]
+    findings += [(f"rule {one.rule}", False, describe([one])) for one in checked.violations]
+    return findings
