@@ -19,8 +19,10 @@ POINTS = {
     "dbt": ("node", "build"),  # a model or test is done; all are
     "KPIs": ("computed", "figures"),  # in the working file; and the run's record knows
     "audit": ("audited", "audit"),
+    "history": ("history",),  # it is in the working file
     "rename": ("checkpoint", "rename", "link"),  # written out; beside the others, not current yet; current
-    "exports": ("exporting", "exports"),  # a copy for other tools is half there; all are
+    # A copy for other tools is half there; a file of the history is; all are.
+    "exports": ("exporting", "archiving", "exports"),
 }
 _passed: Counter[str] = Counter()
 

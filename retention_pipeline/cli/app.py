@@ -110,6 +110,13 @@ def kpis(
     ] = None,
     basis: Annotated[str | None, typer.Option(help="subscription, order or any; default: all side by side.")] = None,
     last: Annotated[int, typer.Option(min=1, help="How many periods.")] = 12,
+    known_at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MOMENT",
+            help="As they stood published then: a day (its end), or an instant such as 2026-03-05T14:30.",
+        ),
+    ] = None,
     list_all: Annotated[bool, typer.Option("--list", help="All KPIs with their definitions.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -119,9 +126,9 @@ def kpis(
     if list_all:
         figures.list_kpis(home, as_json=json)
     elif kpi is None:
-        figures.headline(home, grain=grain, as_json=json)
+        figures.headline(home, grain=grain, known_at=known_at, as_json=json)
     else:
-        figures.kpi(home, kpi, grain=grain, segment=segment, basis=basis, last=last, as_json=json)
+        figures.kpi(home, kpi, grain=grain, segment=segment, basis=basis, last=last, known_at=known_at, as_json=json)
 
 
 @app.command(rich_help_panel=READING)

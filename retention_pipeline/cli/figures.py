@@ -8,7 +8,10 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +27,11 @@ from retention_pipeline.cli.printing import (
     print_rows_as_they_come,
     print_series,
 )
+from retention_pipeline.history.known import go_back, moment_of
 from retention_pipeline.read import published
 from retention_pipeline.read.headline import read_headline
 from retention_pipeline.read.published import GRAINS, Row, UnknownName, open_published
-from retention_pipeline.settings import resolve_home
+from retention_pipeline.settings import load_settings, resolve_home
 from retention_pipeline.warehouse import looks_damaged, sql_text
 
 LAID_OUT_AT_ONCE, FETCHED_AT_ONCE = 1000, 10_000
@@ -48,11 +52,31 @@ def print_json(answer: Any) -> None:
     print(json.dumps(answer, default=as_text, ensure_ascii=False, indent=1))
 
 
-def headline(home: Path | None, *, grain: str, as_json: bool) -> None:
+@contextmanager
+def _opened(home: Path | None, known_at: str | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, date]]:
+    """The published figures, as they stood at a moment where one is named, and the day before which things count in
+    them.
+    """
+    place = resolve_home(home)
+    with open_published(place) as connection:
+        if known_at is None:
+            yield connection, published.state(connection)["as_of"]
+            return
+        moment = moment_of(known_at, load_settings(place).business.timezone)
+        publication = go_back(connection, place, moment)
+        print(
+            f"As published on {publication.published_at:%Y-%m-%d %H:%M} UTC, as of {publication.as_of}"
+            f" (generation {publication.generation}).",
+            file=sys.stderr,
+        )
+        yield connection, publication.as_of
+
+
+def headline(home: Path | None, *, grain: str, as_json: bool, known_at: str | None = None) -> None:
     """The last complete period (by default month) with its bridges."""
     _known_grain(grain)
-    with open_published(resolve_home(home)) as connection:
-        shown = read_headline(connection, as_of=published.state(connection)["as_of"], grain=grain)
+    with _opened(home, known_at) as (connection, as_of):
+        shown = read_headline(connection, as_of=as_of, grain=grain)
         if shown is None:
             raise UnknownName(f"There are no figures of grain {grain} yet")
         if as_json:
@@ -78,12 +102,20 @@ def list_kpis(home: Path | None, *, as_json: bool) -> None:
 
 
 def kpi(
-    home: Path | None, name: str, *, grain: str, segment: str | None, basis: str | None, last: int, as_json: bool
+    home: Path | None,
+    name: str,
+    *,
+    grain: str,
+    segment: str | None,
+    basis: str | None,
+    last: int,
+    as_json: bool,
+    known_at: str | None = None,
 ) -> None:
     """One KPI over the last periods: one series, or side by side per basis or segment value where there are several."""
     _known_grain(grain)
     dimension, _, value = (segment or "all=all").partition("=")
-    with open_published(resolve_home(home)) as connection:
+    with _opened(home, known_at) as (connection, _as_of):
         definitions = published.definitions(connection)
         if name not in definitions:
             raise UnknownName(
@@ -107,8 +139,11 @@ def kpi(
         if not rows:
             raise UnknownName(_why_nothing(connection, name, grain, dimension, value, basis))
         one_basis, one_value = rows[0]["basis"], rows[0]["segment_value"]
-        targets = published.targets_of(connection, name, grain, one_basis, dimension, one_value)
-        benchmarks = published.benchmarks_of(connection, name, grain, one_basis) if dimension == "all" else {}
+        # Targets and benchmarks are held against the figures of now.
+        has_goals = known_at is None
+        targets = published.targets_of(connection, name, grain, one_basis, dimension, one_value) if has_goals else []
+        is_compared = has_goals and dimension == "all"
+        benchmarks = published.benchmarks_of(connection, name, grain, one_basis) if is_compared else {}
     if as_json:
         print_json(rows)
         return

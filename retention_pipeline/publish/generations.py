@@ -22,6 +22,7 @@ from retention_pipeline.warehouse import attach, create_database, opened, sql_te
 CARRIED_TABLES = (
     "retention_kpis",
     "retention_kpi_history",
+    "publications",
     "restatements",
     "restatement_rows",
     "rfm_cut_points",

@@ -2,8 +2,9 @@
 printing.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ import duckdb
 from retention_pipeline.audit import audit, check_rule
 from retention_pipeline.audit.raw import raw_rules
 from retention_pipeline.audit.shapes import Rule
+from retention_pipeline.history.archive import note_restore, write_missing
+from retention_pipeline.history.check import RULE as HISTORY_RULE
+from retention_pipeline.history.check import history_violations
 from retention_pipeline.ingest.loads import waiting_loads
 from retention_pipeline.ingest.rebuild import Rebuilt, rebuild_raw
 from retention_pipeline.kpis.violation import Violation
@@ -23,7 +27,7 @@ from retention_pipeline.publish.recovery import NoSuchGeneration
 from retention_pipeline.publish.recovery import restore as restore_generation
 from retention_pipeline.run.damage import find_damage, lost_link, named_damage
 from retention_pipeline.run.lock import lock_holder, writer_lock
-from retention_pipeline.run.records import all_records, as_row
+from retention_pipeline.run.records import all_records, as_row, new_run_id
 from retention_pipeline.run.state import PipelineState, read_state
 from retention_pipeline.run.steps import PRODUCTION, Assembly, Progress, RunResult, run, validator
 from retention_pipeline.settings import Home, Settings
@@ -177,6 +181,9 @@ def _check_figures(home: Home, settings: Settings, assembly: Assembly) -> CheckR
         if "retention_kpis" in tables_in(connection):
             rules = [*rules, "kpi_contract"]
             violations = [*violations, *validator(assembly)(connection, settings)]
+        if {"retention_kpis", "retention_kpi_history"} <= tables_in(connection):
+            rules = [*rules, HISTORY_RULE]
+            violations = [*violations, *history_violations(connection)]
     return CheckResult(rules, violations)
 
 
@@ -185,12 +192,19 @@ def _checked(connection: duckdb.DuckDBPyConnection, rules: list[Rule]) -> CheckR
     return CheckResult([rule.name for rule in rules], violations)
 
 
-def restore(home: Home, generation: int | None = None) -> Generation:
-    """Make an earlier kept generation current (default: the one before). The next run starts from it and applies again
-    what raw holds since. Raises NoSuchGeneration, HomeIsBusy.
+def restore(home: Home, generation: int | None = None, *, now: datetime | None = None) -> Generation:
+    """Make an earlier kept generation current (default: the one before), and note in the archive's history that its
+    figures are known again. The next run starts from it and applies again what raw holds since; `now` in naive UTC.
+    Raises NoSuchGeneration, HomeIsBusy.
     """
+    moment = now or datetime.now(UTC).replace(tzinfo=None)
     with writer_lock(home):
-        return restore_generation(home, generation)
+        if home.current.exists():
+            with suppress(duckdb.Error):  # what cannot be read has no history to save
+                write_missing(home)
+        restored = restore_generation(home, generation)
+        note_restore(home, run_id=new_run_id(moment), now=moment)
+        return restored
 
 
 def rebuild(

@@ -12,8 +12,8 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,12 @@ class Run:
     full_refresh: bool = False
     command: str = "run"
     months: tuple[date, date] | None = None
+    began: float = field(default_factory=time.monotonic, compare=False, repr=False)
+
+    @property
+    def moment(self) -> datetime:
+        """What time it is now, counted from `started_at`; naive UTC."""
+        return self.started_at + timedelta(seconds=time.monotonic() - self.began)
 
     @property
     def backfilled_days(self) -> tuple[date, date] | None:

@@ -6,6 +6,7 @@ and outcome in the run's record. A step that fails leaves the published generati
 What a step needs from the one before stands in `next.duckdb` or in the record, so steps may run in different calls.
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -13,11 +14,18 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from retention_pipeline import formatting
 from retention_pipeline.audit import AuditError, AuditResult, audit
 from retention_pipeline.formatting import few_of_each
 from retention_pipeline.freshness.figures import write_figure_marks
 from retention_pipeline.freshness.sources import check_blocks, not_fresh, source_states
+from retention_pipeline.history.archive import write_missing
+from retention_pipeline.history.publications import Publication
+from retention_pipeline.history.record import record
+from retention_pipeline.history.restatements import restate
+from retention_pipeline.history.sentences import Restated, restated_by
 from retention_pipeline.ingest.identity import raw_identity
 from retention_pipeline.ingest.loads import any_rows, max_load_id, waiting_loads
 from retention_pipeline.publish import exports, generations
@@ -49,6 +57,7 @@ from retention_pipeline.testing import stop_for_test
 from retention_pipeline.transform import build, code_fingerprint, settings_fingerprint
 from retention_pipeline.transform.build import row_counts
 from retention_pipeline.transform.delivered_segments import empty_segments, with_delivered_segments
+from retention_pipeline.transform.fingerprints import moving_settings
 from retention_pipeline.transform.manifest import PROJECT
 from retention_pipeline.warehouse import opened, tables_in
 
@@ -256,7 +265,8 @@ def figures_step(
         stop_for_test("computed")
         write_figure_marks(connection, settings, source_states(home, settings, now=run.started_at, as_of=run.as_of))
         figures = Figures(computed.rows, computed.changed, list(computed.changed_months))
-        notes.update(kpi_rows=figures.rows, kpi_rows_changed=figures.changed)
+        removed = int(getattr(computed, "removed", 0))
+        notes.update(kpi_rows=figures.rows, kpi_rows_changed=figures.changed, kpi_rows_removed=removed)
         (progress or _silent)(f"figures: {figures.rows:,} rows, {figures.changed:,} changed")
     stop_for_test("figures")
     return figures
@@ -284,6 +294,69 @@ def audit_step(
         (progress or _silent)(f"audit: {len(result.rules)} rules hold")
     stop_for_test("audit")
     return result
+
+
+def history_step(home: Home, settings: Settings, run: Run, *, progress: Progress | None = None) -> Restated:
+    """Write what is going to be published into the history, with the moment from which it is known, and what it changes
+    in complete periods.
+    """
+    settings = with_delivered_segments(home, settings)
+    with _step(home, run, "history") as notes, opened(home.next_file) as connection:
+        noted = read_record(home, run)
+        state = read_state(home.current)
+        recorded_history = record(
+            connection,
+            home,
+            Publication(
+                published_at=run.moment,
+                generation=int(noted["generation"]),
+                kind=noted["mode"],
+                as_of=run.as_of,
+                run_id=run.run_id,
+                settings_fingerprint=noted["settings_fingerprint"],
+                code_fingerprint=noted["code_fingerprint"],
+                kpi_fingerprint=noted["kpi_fingerprint"],
+                settings=json.dumps(moving_settings(settings, settings.connected_datasets), sort_keys=True),
+            ),
+            published=_as_publication(state) if state else None,
+            removed=bool(noted.get("kpi_rows_removed")),
+            say=progress or _silent,
+        )
+        apart = mismatch(home, settings, home.current, state.raw_identity) if state else None
+        restate(
+            connection,
+            home,
+            settings,
+            recorded_history,
+            applied=state.applied_load_id if state else -1,
+            by_content=apart is not None,
+        )
+        restated = restated_by(connection, recorded_history.publication)
+        notes.update(
+            published_at=recorded_history.publication.published_at,
+            restated=restated.figures,
+            restated_by_cause=restated.by_cause,
+            restatements=restated.lines,
+        )
+        for line in restated.lines:
+            (progress or _silent)(line)
+    stop_for_test("history")
+    return restated
+
+
+def _as_publication(state: PipelineState) -> Publication:
+    """What stands published, of a generation from before there was a history."""
+    return Publication(
+        published_at=state.built_at,
+        generation=state.generation,
+        kind="night",
+        as_of=state.as_of,
+        run_id=state.run_id,
+        settings_fingerprint=state.settings_fingerprint,
+        code_fingerprint=state.code_fingerprint,
+        kpi_fingerprint=state.kpi_fingerprint,
+        settings="{}",
+    )
 
 
 def publish_step(home: Home, settings: Settings, run: Run, *, progress: Progress | None = None) -> Published:
@@ -351,12 +424,22 @@ def export_step(
     """Parquet copies of the published KPI and period tables. Returns (files, problems); a problem withdraws nothing."""
     with _step(home, run, "exports", keeps_next=True) as notes:
         files, problems = exports.export_tables(home)
+        problems += _archived_history(home)
         problems += publish_to_postgres(home, settings)
         notes.update(exported=len(files), export_problems=problems)
         for problem in problems:
             (progress or _silent)(f"not exported: {problem}")
     stop_for_test("exports")
     return files, problems
+
+
+def _archived_history(home: Home) -> list[str]:
+    """Write the history's files that are missing; returns in words what could not be done."""
+    try:
+        write_missing(home)
+    except (OSError, duckdb.Error) as error:
+        return [f"archive/history: {error}"]
+    return []
 
 
 def report_step(home: Home, settings: Settings, run: Run, *, progress: Progress | None = None) -> Path | None:
@@ -408,6 +491,7 @@ def run(
         built = build_step(home, settings, this, progress=progress, assembly=assembly)
         figures = figures_step(home, settings, this, progress=progress, assembly=assembly)
         audited = audit_step(home, settings, this, progress=progress, assembly=assembly)
+        history_step(home, settings, this, progress=progress)
         published = publish_step(home, settings, this, progress=progress)
         exported, problems = export_step(home, settings, this, progress=progress)
         return RunResult(

@@ -20,14 +20,18 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, where P
 
 
 def settings_fingerprint(settings: Settings, datasets: Iterable[str]) -> str:
-    """16 hex digits over everything in the settings that moves figures, with the connected datasets and dimensions."""
+    """16 hex digits over everything in the settings that moves figures."""
+    return _digest(json.dumps(moving_settings(settings, datasets), sort_keys=True, default=str).encode())
+
+
+def moving_settings(settings: Settings, datasets: Iterable[str]) -> dict[str, Any]:
+    """What in the settings moves figures, with the connected datasets and dimensions, as JSON-able values."""
     connected = sorted(datasets)
-    moving = {
+    return {
         "settings": figure_settings(settings),
         "datasets": connected,
         "segments": resolved_segments(settings.segments, connected),
     }
-    return _digest(json.dumps(moving, sort_keys=True, default=str).encode())
 
 
 def code_fingerprint(project_dir: Path) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from retention_pipeline.history.check import history_violations
 from retention_pipeline.settings import Home
 from retention_pipeline.warehouse import sql_text
 
@@ -16,14 +17,14 @@ Contents = dict[str, tuple[int, str]]  # per table the number of rows and the su
 
 # Columns of the run's own, in any table of the warehouse.
 OF_THE_RUN = {"run_id", "computed_at", "built_at", "generation", "raw_id", "raw_epoch", "raw_stamp", "loaded_at"}
-OF_THE_RUN |= {"fresh_bytes", "fresh_rows"}
+OF_THE_RUN |= {"fresh_bytes", "fresh_rows", "known_from", "known_to", "published_at"}
 # Without when loads and deliveries were: only of facts a moment says something about the data.
 DATA_QUALITY = """
 select * replace (case when measure like '%_fact' then moment end as moment)
 from ({rows}) where measure not in ('last_load', 'last_delivery')
 """
 # In a killed night there are more runs than in an undisturbed one.
-ABOUT_RUNS = {"pipeline_runs"}
+ABOUT_RUNS = {"pipeline_runs", "publications"}
 # Columns of raw that say when something was seen or loaded.
 RAW_TIMES = {"_loaded_at", "_superseded_at", "seen_at", "file_stamp", "loaded_at", "finished_at", "visited_at"}
 EXAMPLES = 2
@@ -109,11 +110,33 @@ def differences(one: Home, other: Home, *, without: tuple[str, ...] = ()) -> lis
                 counts = [hashed(connection, side)[0] for side in rows]
                 found.append(f"{table}: {counts[0]:,} and {counts[1]:,} rows; here {more}, there {fewer}")
         found += _parquet_problems(connection, one)
+        found += _history_problems(connection, one)
     archives = [
-        sorted(str(path.relative_to(home.archive)) for path in home.archive.rglob("*.*")) for home in (one, other)
+        sorted(
+            str(path.relative_to(home.archive)) for path in home.archive.rglob("*.*") if path.parent.name != "history"
+        )
+        for home in (one, other)
     ]
     if archives[0] != archives[1]:
         found.append(f"archive: {archives[0]}, {archives[1]}")
+    return found
+
+
+def _history_problems(connection: duckdb.DuckDBPyConnection, home: Home) -> list[str]:
+    """A line for what publications and history do not agree in: no publication without its history, none twice."""
+    found = []
+    listed = connection.execute("select published_at, generation from one.publications order by all").fetchall()
+    files = sorted(path.name for path in (home.archive / "history").iterdir())
+    if files != [f"{published_at:%Y%m%dT%H%M%S.%f}-g{generation}.parquet" for published_at, generation in listed]:
+        found.append(f"archive/history: {files} of {listed}")
+    if len({generation for _, generation in listed}) < len(listed):
+        found.append(f"publications: a generation stands twice: {listed}")
+    current = connection.execute("select generation from one.pipeline_state").fetchall()
+    if listed[-1:] and listed[-1][1] != current[0][0]:
+        found.append(f"publications: the last one is not that of generation {current[0][0]}")
+    connection.execute("use one")
+    found += [f"{violation.rule}: {violation.examples}" for violation in history_violations(connection)]
+    connection.execute("use memory")
     return found
 
 

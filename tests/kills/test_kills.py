@@ -46,9 +46,10 @@ POINTS: dict[str, tuple[str | float, ...]] = {
     "dbt": (0.5, 0.1, 0.9),
     "KPIs": ("computed", "figures", "computed"),
     "audit": ("audited", "audit", "audited"),
+    "history": ("history", "history", "history"),
     "rename": ("rename", "checkpoint", "link"),
 }
-AFTER_PUBLICATION = ("exporting", "exports")
+AFTER_PUBLICATION = ("exporting", "archiving", "exports")
 
 
 @dataclass

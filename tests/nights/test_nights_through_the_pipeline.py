@@ -34,6 +34,8 @@ NOT_OF_FIGURES = {
     "data_quality",
     "kpi_definitions",
     "missing_fx_rates",
+    "publications",
+    "retention_kpi_history",
 }
 
 

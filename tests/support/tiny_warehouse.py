@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 
 from retention_pipeline.ingest.identity import begin_epoch, create_identity
+from retention_pipeline.kpis.store import COLUMNS
 from retention_pipeline.run.steps import Assembly, run
 from retention_pipeline.settings import Home, Settings, parse_settings
 from retention_pipeline.warehouse import sql_text
@@ -210,20 +211,22 @@ def compute_kpis(
 ) -> Computed:
     """customers_end alone; rows that did not change stay."""
     connection.execute(
-        "create table if not exists retention_kpis (kpi varchar, grain varchar, period_start date, period_end date, "
-        "basis varchar, segment_dimension varchar, segment_value varchar, value double, run_id varchar)"
+        f"create table if not exists retention_kpis ({', '.join(f'{n} {t}' for n, t in COLUMNS.items())})"
     )
     new = """
-        select 'customers_end', grain, period_start, cast(period_start + interval 1 month as date), basis,
-            segment_dimension, segment_value, customers_end, ?
-        from period_customers as cells
-        where not exists (select 1 from retention_kpis as old
-            where old.period_start = cells.period_start and old.value = cells.customers_end)
+        select 'customers_end' as kpi, cells.* exclude (customers_end), customers_end as value, run_id: $run_id
+        from (
+            select grain, period_start, cast(period_start + interval 1 month as date) as period_end, basis,
+                segment_dimension, segment_value, customers_end, period_end <= $as_of as is_complete
+            from period_customers
+        ) as cells
+        where not exists (select 1 from retention_kpis as old where old.period_start = cells.period_start
+            and old.value = cells.customers_end and old.is_complete = cells.is_complete)
     """
-    changed = connection.execute(f"create or replace temp table changed as {new}", [run_id])
+    changed = connection.execute(f"create or replace temp table changed as {new}", {"run_id": run_id, "as_of": as_of})
     months = connection.execute("select period_start from changed order by 1").fetchall()
     connection.execute("delete from retention_kpis where period_start in (select period_start from changed)")
-    changed.execute("insert into retention_kpis select * from changed")
+    changed.execute("insert into retention_kpis by name select * from changed")
     rows = connection.execute("select count(*) from retention_kpis").fetchall()[0][0]
     return Computed(rows, len(months), [month for (month,) in months])
 

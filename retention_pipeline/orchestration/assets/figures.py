@@ -77,6 +77,8 @@ def _figures_asset(
                 check_name=RECONCILED, asset_key=FIGURES, passed=False, metadata={"violations": str(violated)}
             )
             raise failure(violated)
+        with night.step(context) as run:
+            steps.history_step(night.home, night.settings, run, progress=report.say)
         yield dg.AssetCheckResult(
             check_name=RECONCILED, asset_key=FIGURES, passed=True, metadata={"rules": len(audited.rules)}
         )

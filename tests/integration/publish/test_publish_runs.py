@@ -43,6 +43,7 @@ def test_the_first_run_publishes_generation_one_behind_a_link_that_opens(home: H
         "build",
         "figures",
         "audit",
+        "history",
         "publish",
         "exports",
     ]

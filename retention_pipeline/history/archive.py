@@ -1,0 +1,154 @@
+"""`archive/history/`: the history outside the generations, one Parquet file per publication.
+
+A file holds what its publication changed (the rows that `events_of` gives) and says in its metadata which publication
+it is. It is written after the publication, from the published generation; one that is missing is written by the next
+run. A home whose history is shorter than what the files hold (all generations were lost, an earlier one was made
+current) takes up the others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from retention_pipeline.history.publications import RESTORE, Publication, add, create_table, moment_after, publications
+from retention_pipeline.history.reported import (
+    COLUMNS,
+    MEASURES,
+    ROW_KEY,
+    SAID,
+    TABLE,
+    differs,
+    events_of,
+    folded,
+    instant,
+)
+from retention_pipeline.history.reported import create_table as create_history
+from retention_pipeline.kpis.keys import same_key
+from retention_pipeline.settings import Home
+from retention_pipeline.testing import stop_for_test
+from retention_pipeline.warehouse import attach, opened, sql_text, tables_in
+
+MARK = "publication"
+WRITTEN_AS = "format parquet, compression zstd, compression_level 1"
+
+
+def folder(home: Home) -> Path:
+    """Where the files are."""
+    return home.archive / "history"
+
+
+def write_missing(home: Home) -> list[Path]:
+    """Write the files of those publications in the current generation that have none; returns them."""
+    with opened(home.current.resolve(), read_only=True) as connection:
+        missing = [one for one in publications(connection) if not (folder(home) / one.file_name).exists()]
+        return [
+            _write(connection, home, one, f"select * from ({events_of()}) where published_at = {_of(one)}")
+            for one in missing
+        ]
+
+
+def take_up(
+    connection: duckdb.DuckDBPyConnection, home: Home, *, say: Callable[[str], None] = lambda text: None
+) -> int:
+    """Add to the history of the open warehouse the publications that only files have; returns how many these were.
+
+    A file that cannot be read is told and left out.
+    """
+    create_table(connection)
+    create_history(connection)
+    found: dict[Path, Publication] = {}
+    for path in unseen(connection, home):
+        try:
+            found[path] = _publication_of(connection, path)
+        except (duckdb.Error, ValueError, TypeError, KeyError) as error:
+            say(f"warning: {path} cannot be read and is left out of the history: {str(error).splitlines()[0]}")
+    if not found:
+        return 0
+    files = ", ".join(sql_text(str(path)) for path in found)
+    columns = ", ".join((*ROW_KEY, *SAID, "published_at", "is_gone"))
+    events = f"select {columns} from ({events_of()}) union all select {columns} from read_parquet([{files}])"
+    connection.execute(f"create or replace temp table history_taken_up as {folded(events)}")
+    connection.execute(f"delete from {TABLE}")
+    connection.execute(f"insert into {TABLE} select {', '.join(COLUMNS)} from history_taken_up")
+    connection.execute("drop table history_taken_up")
+    for publication in found.values():
+        add(connection, publication)
+    return len(found)
+
+
+def unseen(connection: duckdb.DuckDBPyConnection, home: Home) -> list[Path]:
+    """The files of publications that the open warehouse does not know, oldest first."""
+    if not folder(home).exists():
+        return []
+    known = {one.file_name for one in publications(connection)}
+    return [path for path in sorted(folder(home).glob("*.parquet")) if path.name not in known and path.name[0] != "."]
+
+
+def note_restore(home: Home, *, run_id: str, now: datetime) -> Path | None:
+    """Write down that the current generation was made current again at `now`: the figures that were published before it
+    end, and its own are known again. None where it has no history.
+    """
+    with opened(Path(":memory:")) as connection:
+        attach(connection, home.current.resolve(), "restored")
+        if TABLE not in tables_in(connection, database="restored"):
+            return None
+        create_table(connection)
+        create_history(connection)
+        connection.execute("insert into publications select * from restored.publications")
+        connection.execute(f"insert into {TABLE} by name select * from restored.{TABLE}")
+        own = publications(connection)
+        if not take_up(connection, home):
+            return None
+        publication = Publication(
+            **(vars(own[-1]) | {"published_at": moment_after(publications(connection), now), "kind": RESTORE})
+            | {"run_id": run_id}
+        )
+        last, again = (
+            f"(select * from {relation} where known_to is null)" for relation in (TABLE, f"restored.{TABLE}")
+        )
+        said = ", ".join(f"again.{name}" for name in SAID)
+        return _write(
+            connection,
+            home,
+            publication,
+            f"""
+            select {", ".join(f"again.{name}" for name in ROW_KEY)}, {said}, {_of(publication)} as published_at,
+                false as is_gone
+            from {again} as again left join {last} as last on {same_key("again", "last", ROW_KEY)}
+            where last.kpi is null or {differs("last.", "again.", (*MEASURES, "null_reason"))}
+            union all
+            select {", ".join(f"last.{name}" for name in (*ROW_KEY, *SAID))}, {_of(publication)}, true
+            from {last} as last anti join {again} as again on {same_key("again", "last", ROW_KEY)}""",
+        )
+
+
+def _write(connection: duckdb.DuckDBPyConnection, home: Home, publication: Publication, events: str) -> Path:
+    """One file, there in one step."""
+    folder(home).mkdir(parents=True, exist_ok=True)
+    path = folder(home) / publication.file_name
+    temporary = path.with_name(f".{path.name}")
+    connection.execute(
+        f"copy ({events}) to {sql_text(str(temporary))} "
+        f"({WRITTEN_AS}, kv_metadata {{{MARK}: {sql_text(publication.as_json())}}})"
+    )
+    stop_for_test("archiving")
+    os.replace(temporary, path)
+    return path
+
+
+def _publication_of(connection: duckdb.DuckDBPyConnection, path: Path) -> Publication:
+    found = connection.execute(
+        f"select decode(value) from parquet_kv_metadata({sql_text(str(path))}) where decode(key) = '{MARK}'"
+    ).fetchone()
+    if found is None:
+        raise ValueError("it does not say of which publication it is")
+    return Publication.from_json(found[0])
+
+
+def _of(publication: Publication) -> str:
+    return instant(publication.published_at)

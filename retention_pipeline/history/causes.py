@@ -1,0 +1,217 @@
+"""Why figures of complete periods may have changed in a run: rows that came or went, rates, settings, definitions.
+
+Temporary tables of the open `next.duckdb`, with the generation before it attached as `published` and the raw tables as
+`raw_store`:
+
+run_rows         one row per row of raw that came, was replaced or was deleted since the published generation, and
+                 customer it belonged or belongs to: customer_key (0: nobody), dataset, row_key, load_id, cause,
+                 first_day (the earliest day on which the row counts in one of its versions; null: always)
+kpi_causes       one row per KPI, basis, segment dimension, cause that may move it and dataset of its rows (empty: it
+                 has none); first_day: periods that end before it (horizon_days on) are not moved; null: any may be
+
+A cause that may move a cell is not yet one that did: restatements.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import duckdb
+
+from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.freshness.figures import MONEY_SETTING, datasets_of_kpi, horizon_days
+from retention_pipeline.history.publications import Publication
+from retention_pipeline.kpis.declaration import Kpi
+from retention_pipeline.kpis.registry import KPIS
+from retention_pipeline.settings import Settings
+from retention_pipeline.transform.arguments import DIMENSION_DATASETS, resolved_segments
+from retention_pipeline.warehouse import sql_text, tables_in
+
+LATE, CORRECTED, DELETED, MERGE, ATTRIBUTE = "late", "corrected", "deleted", "merge", "attribute"
+FX, SETTINGS, DEFINITION, BACKFILL = "fx", "settings", "definition", "backfill"
+# In this order, where one figure has several: what changes the meaning, then what changes the rows.
+CAUSES = (DEFINITION, SETTINGS, MERGE, DELETED, CORRECTED, LATE, ATTRIBUTE, FX, BACKFILL)
+OF_ROWS = (LATE, CORRECTED, DELETED, MERGE, ATTRIBUTE, FX)
+# The column with the day on which a row begins to count, by dataset.
+FIRST_DAYS = {
+    "orders": "ordered_at",
+    "subscriptions": "started_at",
+    "payments": "attempted_at",
+    "events": "occurred_at",
+    "surveys": "responded_at",
+    "emails": "occurred_at",
+    "tickets": "opened_at",
+    "fx_rates": "date",
+}
+WITHOUT_FIGURES = frozenset({"kpi_targets", "kpi_benchmarks", "memberships"})
+# Settings that move every figure; the others are named by the KPIs.
+OF_ALL_FIGURES = frozenset({"timezone", "week_start", "fiscal_year_start", "data_start", "history_start"})
+OF_SEGMENTS = frozenset({"segments", "max_segment_values"})
+OF_NO_FIGURE = frozenset({"cohort_max_age", "industry"})
+
+
+def find_rows(
+    connection: duckdb.DuckDBPyConnection, datasets: Iterable[str], *, by_content: bool, applied: int
+) -> None:
+    """run_rows. `applied`: the last load that the published generation contains; by_content: load numbers of raw and of
+    the generation are not comparable, so loads are told by what was in them.
+    """
+    known = tables_in(connection, database="published")
+    if by_content and "pipeline_loads" in known:
+        loads = """select load_id from raw_store.raw.ledger where status = 'loaded' and (dataset, sha256) not in
+            (select (dataset, sha256) from published.main.pipeline_loads where sha256 is not null)"""
+    else:
+        loads = f"select load_id from raw_store.raw.ledger where load_id > {applied}"
+    connection.execute(f"create or replace temp table new_loads as {loads}")
+    there = tables_in(connection, database="raw_store", schema="raw")
+    wanted = [name for name in CONTRACTS if name in datasets and name in there and name not in WITHOUT_FIGURES]
+    versions = [version for name in wanted for version in _versions(name, there)]
+    connection.execute(
+        "create or replace temp table run_versions (raw_key bigint, dataset varchar, row_key varchar, load_id bigint, "
+        "first_day date, is_current boolean)"
+    )
+    if versions:
+        connection.execute(f"insert into run_versions {' union all '.join(versions)}")
+    owners = [
+        f"select alias_key, customer_key from {place}"
+        for place, is_there in (
+            ("main.int_identities", "int_identities" in tables_in(connection)),
+            ("published.main.int_identities", "int_identities" in known),
+        )
+        if is_there
+    ] or ["select null as alias_key, null as customer_key where false"]
+    connection.execute(f"""
+        create or replace temp table run_rows as
+        with causes as (
+            select dataset, row_key, max(load_id) as load_id, min(first_day) as first_day,
+                case
+                    when dataset = 'customer_aliases' then '{MERGE}'
+                    when dataset = 'customers' then '{ATTRIBUTE}'
+                    when dataset = 'fx_rates' then '{FX}'
+                    when bool_and(is_current) then '{LATE}'
+                    when bool_or(is_current) then '{CORRECTED}'
+                    else '{DELETED}'
+                end as cause
+            from run_versions group by dataset, row_key
+        ),
+        identities as ({" union ".join(owners)}),
+        keys as (
+            select dataset, row_key, raw_key as customer_key from run_versions
+            union
+            select versions.dataset, versions.row_key, identities.customer_key
+            from run_versions as versions inner join identities on versions.raw_key = identities.alias_key
+        )
+        select keys.customer_key, causes.* from keys
+        inner join causes on keys.dataset = causes.dataset and keys.row_key = causes.row_key""")
+
+
+def _versions(dataset: str, there: set[str]) -> list[str]:
+    """SQL: the versions of a dataset's rows that new loads brought, and those of before that they replaced."""
+    contract = CONTRACTS[dataset]
+    row_key = " || ' ' || ".join(f"coalesce(cast({name} as varchar), '')" for name in contract.key)
+    column = FIRST_DAYS.get(dataset)
+    day = f"cast({column} as date)" if column else "cast(null as date)"
+    owners = list(contract.customer_columns.values()) or ["0"]
+    found = []
+    for owner in owners:
+        said = f"coalesce({owner}, 0) as raw_key, '{dataset}' as dataset, {row_key} as row_key"
+        found.append(
+            f"select {said}, _load_id as load_id, {day} as first_day, true as is_current "
+            f"from raw_store.raw.{dataset} where _load_id in (select load_id from new_loads)"
+        )
+        if f"{dataset}_history" in there:
+            found.append(
+                f"select {said}, _superseded_by, {day}, false from raw_store.raw.{dataset}_history "
+                "where _superseded_by in (select load_id from new_loads) "
+                "and _load_id not in (select load_id from new_loads)"
+            )
+    return found
+
+
+def find_causes(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, before: Publication, now: Publication, *, fx: bool
+) -> None:
+    """kpi_causes. fx: a rate differs from what the published generation has."""
+    came = connection.execute(
+        "select dataset, cause, case when count(first_day) = count(*) then min(first_day) end from run_rows "
+        "group by all"
+    ).fetchall()
+    changed = changed_settings(before.settings, now.settings)
+    if before.settings_fingerprint == now.settings_fingerprint:
+        changed = set()
+    is_new_code = before.code_fingerprint != now.code_fingerprint or before.kpi_fingerprint != now.kpi_fingerprint
+    dimensions = ["all", *resolved_segments(settings.segments, settings.connected_datasets)]
+    rows: list[tuple[Any, ...]] = []
+    for kpi in KPIS:
+        horizon = horizon_days(kpi, settings)
+        for basis in kpi.bases or kpi.family.bases:
+            needed = datasets_of_kpi(kpi, basis)
+            for dimension in dimensions:
+                of_dimension = {DIMENSION_DATASETS.get(dimension, "customers")} if dimension != "all" else set()
+                place = (kpi.id, basis, dimension)
+                rows += [
+                    (*place, cause, dataset, first_day, horizon)
+                    for dataset, cause, first_day in came
+                    if dataset in needed | of_dimension and dataset != "fx_rates"
+                ]
+                if fx and "fx_rates" in needed:
+                    rows.append((*place, FX, "fx_rates", None, horizon))
+                if is_moved(kpi, dimension, changed):
+                    rows.append((*place, SETTINGS, "", None, horizon))
+                if is_new_code:
+                    rows.append((*place, DEFINITION, "", None, horizon))
+                if now.kind == "backfill":
+                    rows.append((*place, BACKFILL, "", None, horizon))
+    connection.execute(
+        "create or replace temp table kpi_causes (kpi varchar, basis varchar, segment_dimension varchar, "
+        "cause varchar, dataset varchar, first_day date, horizon_days integer)"
+    )
+    if rows:
+        values = ", ".join(
+            f"({', '.join(sql_text(one) for one in row[:5])}, "
+            f"{'null' if row[5] is None else sql_text(str(row[5]))}, {row[6]})"
+            for row in rows
+        )
+        connection.execute(f"insert into kpi_causes values {values}")
+
+
+def rates_differ(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether rates are others than those of the published generation, on days that both have."""
+    if "int_fx_rates" not in tables_in(connection) & tables_in(connection, database="published"):
+        return False
+    found = connection.execute("""
+        select 1 from main.int_fx_rates as now
+        inner join published.main.int_fx_rates as before
+            on now.currency = before.currency and now.rate_date = before.rate_date
+        where now.rate is distinct from before.rate limit 1""").fetchall()
+    return bool(found)
+
+
+def changed_settings(before: str, now: str) -> set[str]:
+    """The names of settings that differ between two publications' settings; unknown ones of before: all."""
+    old, new = (_flat(json.loads(text)) for text in (before, now))
+    return {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+
+
+def _flat(moving: dict[str, Any]) -> dict[str, Any]:
+    """Settings by their own names; `datasets` with those connected."""
+    settings = dict(moving.get("settings") or {})
+    business = settings.pop("business", None) or {}
+    extra = {"segments": moving.get("segments"), "datasets": moving.get("datasets")} if moving else {}
+    return {**settings, **business, **extra}
+
+
+def is_moved(kpi: Kpi, dimension: str, changed: set[str]) -> bool:
+    """Whether a KPI's figures of a segment dimension may move with any of these settings."""
+    of_kpi = OF_ALL_FIGURES | set(kpi.settings) | {"datasets"}
+    if kpi.sample:
+        of_kpi |= {"min_n"}
+    if kpi.unit == "money" or MONEY_SETTING in kpi.settings:
+        of_kpi |= {"reporting_currency"}
+    if dimension != "all":
+        of_kpi |= OF_SEGMENTS | {"engagement_cuts", "mau_days", "csat_positive", "active_events"}
+    known = OF_ALL_FIGURES | OF_SEGMENTS | OF_NO_FIGURE | {name for one in KPIS for name in one.settings}
+    known |= {"datasets", "min_n", "reporting_currency"}
+    return bool(changed & of_kpi or changed - known)

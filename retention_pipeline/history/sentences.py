@@ -1,0 +1,99 @@
+"""What a publication restated, in three lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+
+from retention_pipeline import formatting
+from retention_pipeline.history.causes import CAUSES
+from retention_pipeline.history.publications import Publication
+from retention_pipeline.history.reported import ROW_KEY, instant
+from retention_pipeline.history.restatements import RESTATEMENTS
+from retention_pipeline.kpis.registry import BY_ID
+
+WORDS = {
+    "late": "rows that came late",
+    "corrected": "corrected rows",
+    "deleted": "deleted rows",
+    "merge": "merged customers",
+    "attribute": "attributes of customers",
+    "fx": "exchange rates",
+    "settings": "changed settings",
+    "definition": "changed definitions",
+    "backfill": "computed again",
+}
+ALL_OF_THEM = 'retention query "from restatements"'
+
+
+@dataclass(frozen=True)
+class Restated:
+    """How many figures of complete periods a publication changed, in all and by cause, how many of them in closed
+    periods, and the three lines (none where none changed).
+    """
+
+    figures: int
+    by_cause: dict[str, int]
+    closed: int
+    lines: list[str]
+
+
+def restated_by(connection: duckdb.DuckDBPyConnection, publication: Publication) -> Restated:
+    """What the open warehouse says of a publication."""
+    of_it = f"(select * from {RESTATEMENTS} where published_at = {instant(publication.published_at)})"
+    by_cause = dict(connection.execute(f"select cause, count(*) from {of_it} group by cause").fetchall())
+    key = ", ".join(ROW_KEY)
+    figures, closed = connection.execute(
+        f"select count(distinct ({key})), count(distinct ({key})) filter (where is_closed) from {of_it}"
+    ).fetchall()[0]
+    if not figures:
+        return Restated(0, {}, 0, [])
+    ordered = {cause: by_cause[cause] for cause in CAUSES if cause in by_cause}
+    causes = ", ".join(f"{WORDS[cause]} {number:,}" for cause, number in ordered.items())
+    how_many = f"{formatting.counted(figures, 'figure')} of complete periods changed: {causes}"
+    lines = [how_many, f"the largest: {_largest(connection, of_it)}", f"all of them: {ALL_OF_THEM}"]
+    return Restated(figures, ordered, closed, lines)
+
+
+def _largest(connection: duckdb.DuckDBPyConnection, of_it: str) -> str:
+    """The figure that changed most in proportion: of everybody and with a value before and after, if there is one."""
+    row = connection.execute(
+        f"""
+        select kpi, grain, period_start, any_value(period_end), basis, segment_dimension, segment_value, old, new,
+            string_agg(cause, ', ' order by cause), any_value(currency)
+        from {of_it} as restated
+        left join (select distinct kpi, grain, period_start, period_end, currency from retention_kpis)
+            using (kpi, grain, period_start)
+        group by kpi, grain, period_start, basis, segment_dimension, segment_value, old, new
+        order by segment_dimension <> 'all', old is null or new is null,
+            abs(coalesce(new, 0) - coalesce(old, 0)) / greatest(abs(old), abs(new), 1e-300) desc,
+            abs(coalesce(new, 0) - coalesce(old, 0)) desc, kpi, grain, period_start, basis, segment_value
+        limit 1
+        """
+    ).fetchall()[0]
+    kpi, grain, start, end, basis, dimension, value, old, new, causes, currency = row
+    return described(kpi, grain, start, end, basis, dimension, value, old, new, currency) + f" ({causes})"
+
+
+def described(
+    kpi: str,
+    grain: str,
+    start: date,
+    end: date | None,
+    basis: str,
+    dimension: str,
+    value: str,
+    old: float | None,
+    new: float | None,
+    currency: str | None,
+) -> str:
+    """`Order revenue, buyers, Feb 2024: € 24 instead of € 20`."""
+    known = BY_ID.get(kpi)
+    label, form = (known.label, known.shown_as) if known else (kpi, "decimals")
+    who = [formatting.BASES.get(basis, basis)] if basis != "all" else []
+    where = [] if dimension == "all" else [f"{dimension} {value}"]
+    figures = [formatting.figure(one, form, currency) for one in (new, old)]
+    period = formatting.period(grain, start, end) if end else f"{grain} of {start}"
+    return f"{', '.join([label, *who, *where, period])}: {figures[0]} instead of {figures[1]}"

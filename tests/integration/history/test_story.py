@@ -1,0 +1,191 @@
+"""The kiosk of README.md: after each night the history says what was known when, and each restatement has its cause."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+import duckdb
+import pytest
+from support.told_nights import ToldHome, unexplained
+
+from retention_pipeline.history.known import go_back
+from retention_pipeline.ingest.schema import open_raw
+from retention_pipeline.settings import Home
+from retention_pipeline.warehouse import opened
+
+SETTINGS = {
+    "business": {"timezone": "UTC", "reporting_currency": "EUR", "activity_window_days": 30, "min_n": 1},
+    "history_start": "2026-01-01",
+    "segments": ["country"],
+    "exchange_from_rows": 0,
+    "sources": {
+        name: {"type": "files", "path": f"landing/{name}/*.csv", "timezone": "UTC"}
+        for name in ("orders", "customers", "customer_aliases", "fx_rates")
+    },
+}
+ORDER = "order_id,customer_id,ordered_at,amount,currency,status\n"
+ORDERS = """1,anna,2026-01-10,20,EUR,paid
+2,ben,2026-01-20,30,EUR,paid
+3,anna,2026-02-10,20,EUR,paid
+4,cleo,2026-02-15,40,EUR,paid
+5,dora,2026-02-20,10,USD,paid
+"""
+CUSTOMERS = (
+    "customer_id,country,valid_from\nanna,NL,2025-01-01\nben,DE,2025-01-01\ncleo,NL,2025-01-01\ndora,DE,2025-01-01\n"
+)
+RATE = "date,currency,rate_to_reporting\n"
+ALIAS = "alias_id,customer_id\n"
+REVENUE = ("order_revenue", "month")
+
+
+def delete_order(home: Home, order_id: str) -> None:
+    """As a pull does that finds a key no longer there."""
+    connection = open_raw(home.raw_file)
+    with connection:
+        load = connection.execute("select max(load_id) + 1 from raw.ledger").fetchall()[0][0]
+        connection.execute(
+            "insert into raw.ledger by name select * replace ($1 as load_id, 'deletes' as sha256) from raw.ledger "
+            "where load_id = $1 - 1",
+            [load],
+        )
+        connection.execute(
+            "insert into raw.orders_history by name select *, $1 as _superseded_by, _loaded_at as _superseded_at "
+            "from raw.orders where order_id = $2",
+            [load, order_id],
+        )
+        connection.execute("delete from raw.orders where order_id = $1", [order_id])
+    connection.close()
+
+
+def one_euro_more(connection: duckdb.DuckDBPyConnection) -> None:
+    """The changed model."""
+    connection.execute(
+        "update period_orders set order_revenue = order_revenue + 1 "
+        "where grain = 'month' and period_start = '2026-01-01' and segment_dimension = 'all'"
+    )
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> ToldHome:
+    folder = tmp_path_factory.mktemp("kiosk")
+    told = ToldHome(folder / "home", SETTINGS, folder / "compiled")
+    told.deliver("orders", "1.csv", ORDER + ORDERS)
+    told.deliver("customers", "1.csv", CUSTOMERS)
+    told.deliver("fx_rates", "1.csv", f"{RATE}2026-02-18,USD,0.90\n")
+    told.deliver("customer_aliases", "1.csv", f"{ALIAS}nobody_else,somebody\n")
+    told.night(date(2026, 3, 2))
+    told.night(date(2026, 3, 3))
+    told.deliver("orders", "2.csv", f"{ORDER}6,ben,2026-02-05,15,EUR,paid\n7,eva,2026-03-03,5,EUR,paid\n")
+    told.night(date(2026, 3, 4))
+    told.deliver("orders", "3.csv", f"{ORDER}3,anna,2026-02-10,25,EUR,paid\n")
+    told.night(date(2026, 3, 5))
+    delete_order(told.home, "4")
+    told.night(date(2026, 3, 6))
+    told.deliver("customer_aliases", "2.csv", f"{ALIAS}ben,anna\n")
+    told.night(date(2026, 3, 7))
+    told.deliver("customers", "2.csv", "customer_id,country,valid_from\ndora,NL,2025-01-01\n")
+    told.night(date(2026, 3, 8))
+    told.deliver("fx_rates", "2.csv", f"{RATE}2026-02-18,USD,0.95\n")
+    told.night(date(2026, 3, 9))
+    told.change_settings(SETTINGS | {"business": SETTINGS["business"] | {"activity_window_days": 10}})
+    told.night(date(2026, 3, 10))
+    told.night(date(2026, 3, 11), code="c2", change=one_euro_more)
+    told.night(date(2026, 3, 11), datetime(2026, 3, 12, 2), kind="backfill", code="c2")
+    told.deliver("orders", "4.csv", f"{ORDER}8,dora,2026-03-20,60,EUR,paid\n")
+    told.night(date(2026, 4, 1), code="c2")
+    told.deliver("orders", "5.csv", f"{ORDER}9,cleo,2026-01-25,7,EUR,paid\n8,dora,2026-03-20,66,EUR,paid\n")
+    told.night(date(2026, 4, 2), code="c2")
+    return told
+
+
+def causes(told: ToldHome, generation: int) -> set[str]:
+    return {cause for (cause,) in told.rows("select cause from restatements where generation = ?", generation)}
+
+
+def revenue(told: ToldHome, generation: int, month: int = 2, segment: str = "all") -> tuple | None:
+    """Old, new, delta and cause of a month's revenue."""
+    rows = told.rows(
+        "select old, new, delta, cause, other_causes from restatements where generation = ? and kpi = 'order_revenue' "
+        "and grain = 'month' and month(period_start) = ? and segment_value = ?",
+        generation,
+        month,
+        segment,
+    )
+    assert len(rows) <= 1
+    return tuple(round(value, 9) if isinstance(value, float) else value for value in rows[0]) if rows else None
+
+
+def known_revenue(told: ToldHome, moment: datetime) -> float:
+    with opened(told.home.current, read_only=True) as connection:
+        go_back(connection, told.home, moment)
+        return connection.execute(
+            "select value from retention_kpis where kpi = 'order_revenue' and grain = 'month' "
+            "and period_start = '2026-02-01' and segment_dimension = 'all'"
+        ).fetchall()[0][0]
+
+
+def test_each_night_has_the_cause_of_what_happened(told: ToldHome) -> None:
+    by_night = {number: causes(told, number) for number in range(1, 14)}
+    assert by_night == {
+        1: set(),
+        2: set(),
+        3: {"late"},
+        4: {"corrected"},
+        5: {"deleted"},
+        6: {"merge"},
+        7: {"attribute"},
+        8: {"fx"},
+        9: {"settings"},
+        10: {"definition"},
+        11: {"backfill"},
+        12: set(),
+        13: {"late", "corrected"},
+    }
+
+
+def test_the_revenue_of_february_is_restated_as_told(told: ToldHome) -> None:
+    assert revenue(told, 3) == (69, 84, 15, "late", None)
+    assert revenue(told, 4) == (84, 89, 5, "corrected", None)
+    assert revenue(told, 5) == (89, 49, -40, "deleted", None)
+    assert revenue(told, 6) is None
+    assert revenue(told, 7) is None and revenue(told, 7, segment="NL") == (40, 49, 9, "attribute", None)
+    assert revenue(told, 8) == (49, 49.5, 0.5, "fx", None)
+    assert [revenue(told, night) for night in (9, 10, 11, 12, 13)] == [None] * 5
+    assert revenue(told, 10, 1) == (50, 51, 1, "definition", None)
+    assert revenue(told, 11, 1) == (51, 50, -1, "backfill", None)
+    assert revenue(told, 13, 1) == (50, 57, 7, "late", None)
+    assert revenue(told, 13, 3) == (65, 71, 6, "corrected", "late")
+
+
+def test_what_was_known_at_the_end_of_each_day_is_known_still(told: ToldHome) -> None:
+    known = [known_revenue(told, datetime(2026, 3, day, 12)) for day in range(2, 13)]
+    assert known == pytest.approx([69, 69, 84, 89, 49, 49, 49, 49.5, 49.5, 49.5, 49.5])
+
+
+def test_the_parts_add_up_and_the_history_is_that_of_the_generations(told: ToldHome) -> None:
+    assert unexplained(told) == []
+
+
+def test_rows_behind_a_figure_are_named_with_customer_and_load(told: ToldHome) -> None:
+    def rows(generation: int) -> list[tuple]:
+        return told.rows(
+            "select customer_id, dataset, row_key, cause from restatement_rows where generation = ? "
+            "and kpi = 'order_revenue' and grain = 'month' and period_start = '2026-02-01' "
+            "and segment_dimension = 'all' order by all",
+            generation,
+        )
+
+    assert rows(3) == [("ben", "orders", "6", "late")]
+    assert rows(4) == [("anna", "orders", "3", "corrected")]
+    assert rows(5) == [("cleo", "orders", "4", "deleted")]
+    assert rows(8) == [(None, "fx_rates", "2026-02-18 USD", "fx")]
+    loads = told.rows(
+        "select distinct rows.load_id, file_name from restatement_rows as rows "
+        "join pipeline_loads using (load_id) where generation = 3"
+    )
+    assert [name for _, name in loads] == ["landing/orders/2.csv"]
+
+
+def test_a_merge_names_both_customers(told: ToldHome) -> None:
+    found = told.rows("select distinct customer_id, dataset, row_key from restatement_rows where generation = 6")
+    assert sorted(found) == [("anna", "customer_aliases", "ben"), ("ben", "customer_aliases", "ben")]
