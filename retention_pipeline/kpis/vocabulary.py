@@ -87,6 +87,9 @@ TABLES: dict[str, str] = {
     "`revenue`: their order revenue, or their MRR at the close; `revenue_retention_rate` = revenue / revenue at "
     "age 0. An "
     "observed zero is 0; cells that start at or after as_of do not exist.",
+    "customers_in_period": "One row per grain, period, basis and customer active at the opening, at the close or in "
+    "between: `state_at_opening` and `state_at_close` (active, inactive), `movement` (retained, new, reactivated, "
+    "lost, transient) and a column per segment dimension. A view: filter by grain and period.",
     "survival_curves": "One row per basis, segment and day t since the first active day, at as_of: Kaplan–Meier of the "
     "days until a customer's first span ends (basis order: window included), censored where it goes on at as_of. "
     "`survival` with its 95 % interval (log-log, Greenwood), `median`: the first day by which it is at most one half.",

@@ -30,6 +30,7 @@ from retention_pipeline.ingest.identity import raw_identity
 from retention_pipeline.ingest.loads import any_rows, max_load_id, waiting_loads
 from retention_pipeline.publish import exports, generations
 from retention_pipeline.publish.compaction import compact, is_bloated
+from retention_pipeline.publish.customers_in_period import write_customers_in_period
 from retention_pipeline.publish.postgres import publish_to_postgres
 from retention_pipeline.publish.provenance import Mismatch, RawLacksLoads, mismatch, write_pipeline_loads
 from retention_pipeline.publish.quality import write_data_quality
@@ -264,6 +265,7 @@ def figures_step(
         )
         stop_for_test("computed")
         write_figure_marks(connection, settings, source_states(home, settings, now=run.started_at, as_of=run.as_of))
+        write_customers_in_period(connection)
         figures = Figures(computed.rows, computed.changed, list(computed.changed_months))
         removed = int(getattr(computed, "removed", 0))
         notes.update(kpi_rows=figures.rows, kpi_rows_changed=figures.changed, kpi_rows_removed=removed)

@@ -16,6 +16,7 @@ from nights.warehouse_in_memory import Warehouse
 from retention_pipeline.audit import AuditError, audit
 from retention_pipeline.ingest import ingest
 from retention_pipeline.kpis import compute_kpis, validate_kpis
+from retention_pipeline.publish.customers_in_period import write_customers_in_period
 from retention_pipeline.settings import Home, load_settings
 from retention_pipeline.transform.delivered_segments import with_delivered_segments
 from retention_pipeline.transform.input_checks import check_aliases, check_rates
@@ -52,6 +53,7 @@ def compute_home(root: Path, as_of: date) -> Path:
             computed_at=now,
             connected_datasets=settings.connected_datasets,
         )
+        write_customers_in_period(connection)
         violations = [*audit(connection, settings).violations, *validate_kpis(connection, settings)]
         if violations:
             raise AuditError(violations)

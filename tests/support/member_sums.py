@@ -14,10 +14,12 @@ from retention_pipeline.warehouse import tables_in
 
 
 def assert_members_add_up(root: Path, *, cells: int, seed: int = 0) -> None:
-    """Of a home with a generation: members of so many random cells of each family, and a KPI of each."""
+    """Of a home with a generation: so many random cells of each family, with a KPI of each, and who was active."""
     with duckdb.connect(str(Home(root).current), read_only=True, config={"threads": 1}) as connection:
         compared, wrong = wrong_sums(connection, cells=cells, seed=seed, kpis=1)
+        moved = wrong_movements(connection)
     assert compared > 0
+    assert moved == []
     assert not wrong, "\n".join(["", *wrong])
 
 
@@ -68,3 +70,32 @@ def sums(connection: duckdb.DuckDBPyConnection, query: str, columns: tuple[str, 
     """The columns of a query added up."""
     listed = ", ".join(f"coalesce(sum({name}), 0)" for name in columns)
     return connection.execute(f"select {listed} from ({query})").fetchall()[0]
+
+
+def wrong_movements(connection: duckdb.DuckDBPyConnection) -> list[tuple]:
+    """Cells of period_customers that customers_in_period does not give, over all periods, bases and segments."""
+    dimensions = connection.execute(
+        "select distinct segment_dimension from period_customers where segment_dimension <> 'all'"
+    ).fetchall()
+    segments = [("'all'", "'all'"), *((f"'{name}'", f'"{name}"') for (name,) in dimensions)]
+    counted = " union all ".join(
+        f"""select grain, period_start, basis, {dimension} as segment_dimension, {value} as segment_value,
+            count(*) filter (where state_at_opening = 'active') as customers_start,
+            count(*) filter (where state_at_close = 'active') as customers_end,
+            count(*) filter (where movement = 'retained') as customers_retained,
+            count(*) filter (where movement = 'new') as customers_new,
+            count(*) filter (where movement = 'reactivated') as customers_reactivated,
+            count(*) filter (where movement = 'lost') as customers_lost,
+            count(*) filter (where movement = 'transient') as customers_transient
+        from customers_in_period where (grain, period_start) in (select (grain, period_start) from period_customers)
+        group by all"""
+        for dimension, value in segments
+    )
+    columns = """grain, period_start, basis, segment_dimension, segment_value, customers_start, customers_end,
+        customers_retained, customers_new, customers_reactivated, customers_lost, customers_transient"""
+    some = "customers_start + customers_end + customers_transient > 0"
+    expected = f"select {columns} from period_customers where {some}"
+    return connection.execute(
+        f"with counted as ({counted}) (({expected}) except (select {columns} from counted)) "
+        f"union all ((select {columns} from counted) except ({expected})) limit 5"
+    ).fetchall()
