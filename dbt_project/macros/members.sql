@@ -1,19 +1,20 @@
 {# Members: the customers behind a cell, each with their part of its measures. The texts of int_member_queries: of one cell, which the reader puts in for the
-   placeholders __grain__, __period_start__, __basis__, __dimension__ and __value__. What happens in a period is the text of the flows, added up by customer
+   placeholders __grain__, __period_start__, __basis__, __dimension__ and __value__; one per part, so that only what a measure needs is read. What happens in a period is the text of the flows, added up by customer
    instead of by profile; what stands at its opening or close is looked up in the facts as of that day. #}
 
-{# The texts, by family; those of families that this run has. Each gives rows of customer_key (0: nobody) and the family's measures. #}
-{% macro member_queries() -%}
-  {%- set texts = {} -%}
-  {%- if is_built('period_customers') -%} {%- do texts.update({'customers': customer_members()}) -%} {%- endif -%}
-  {%- if is_built('period_orders') -%} {%- do texts.update({'orders': order_members()}) -%} {%- endif -%}
-  {%- if is_built('period_mrr') -%} {%- do texts.update({'subscriptions': mrr_members()}) -%} {%- endif -%}
-  {%- if is_built('period_payments') -%} {%- do texts.update({'payments': family_members('invoices', 'int_invoices', payment_parts())}) -%} {%- endif -%}
-  {%- if is_built('period_engagement') -%} {%- do texts.update({'engagement': activity_members()}) -%} {%- endif -%}
-  {%- if is_built('period_surveys') -%} {%- do texts.update({'surveys': family_members('answers', 'int_survey_answers', survey_parts())}) -%} {%- endif -%}
-  {%- if is_built('period_emails') -%} {%- do texts.update({'emails': family_members('units', 'int_email_units', email_parts())}) -%} {%- endif -%}
-  {%- if is_built('period_tickets') -%} {%- do texts.update({'tickets': family_members('tickets', 'int_tickets', ticket_parts())}) -%} {%- endif -%}
-  {{ return(texts) }}
+{# What families that this run has are made of, by family: `ctes`, the text of their CTEs, and `parts`, CTE → {measure: expression}; `types`, measure → type;
+   `own_segment`, the parts that have chosen the customers of the segment themselves. #}
+{% macro member_families() -%}
+  {%- set families = {} -%}
+  {%- if is_built('period_customers') -%} {%- do families.update({'customers': customer_members()}) -%} {%- endif -%}
+  {%- if is_built('period_orders') -%} {%- do families.update({'orders': order_members()}) -%} {%- endif -%}
+  {%- if is_built('period_mrr') -%} {%- do families.update({'subscriptions': mrr_members()}) -%} {%- endif -%}
+  {%- if is_built('period_payments') -%} {%- do families.update({'payments': family_members('invoices', 'int_invoices', payment_parts())}) -%} {%- endif -%}
+  {%- if is_built('period_engagement') -%} {%- do families.update({'engagement': activity_members()}) -%} {%- endif -%}
+  {%- if is_built('period_surveys') -%} {%- do families.update({'surveys': family_members('answers', 'int_survey_answers', survey_parts())}) -%} {%- endif -%}
+  {%- if is_built('period_emails') -%} {%- do families.update({'emails': family_members('units', 'int_email_units', email_parts())}) -%} {%- endif -%}
+  {%- if is_built('period_tickets') -%} {%- do families.update({'tickets': family_members('tickets', 'int_tickets', ticket_parts())}) -%} {%- endif -%}
+  {{ return(families) }}
 {%- endmacro %}
 
 {# CTEs of a cell: `calendar`, the days of its period, `cell`, its one row, `chosen`, the profiles with its segment value, and `profiles` of customers in the period. #}
@@ -75,26 +76,17 @@
   where coalesce(profiles.profile_key, 0) in (select profile_key from chosen)
 {%- endmacro %}
 
-{# The last select: parts of several CTEs added up by customer. `parts` are CTE → {measure: expression}, `own_segment` those that have chosen their customers
-   themselves, `types` are measure → type. #}
-{% macro sums_of_members(parts, types, own_segment=[]) -%}
+{# The query of one part: customer_key and the measures to which it adds. #}
+{% macro member_query(family, name) -%}
+  {%- set types = {} -%}
+  {%- for measure in family.parts[name] -%} {%- do types.update({measure: family.types[measure]}) -%} {%- endfor -%}
+  with {{ family.ctes }}
+
   select
-      customer_key,
-{%- for measure, type in types.items() %}
-      cast(sum({{ measure }}) as {{ type }}) as {{ measure }}{{ ',' if not loop.last }}
-{%- endfor %}
-  from (
-{%- for name, expressions in parts.items() %}
-      select
-          {{ name }}.customer_key,
-          {{ only(types, expressions) }}
-      from {{ name }}
-      {% if name not in own_segment %}{{ of_segment(name) }}{% endif %}
-      {% if not loop.last %}union all{% endif %}
-{%- endfor %}
-  ) as parts
-  group by customer_key
-  having {% for measure in types %}sum({{ measure }}) <> 0{{ ' or ' if not loop.last }}{% endfor %}
+      {{ name }}.customer_key,
+      {{ only(types, family.parts[name]) }}
+  from {{ name }}
+  {% if name not in family.own_segment %}{{ of_segment(name) }}{% endif %}
 {%- endmacro %}
 
 {# CTEs of parts (see sums_of_parts), added up by customer over the days of the cell. #}
@@ -126,18 +118,21 @@
 {# A family over a further dataset: what its facts add to the period. #}
 {% macro family_members(facts, fact_model, parts) -%}
   {%- set counts = {} -%}
-  {%- for part in parts.values() -%} {%- do counts.update(part.counts) -%} {%- endfor -%}
   {%- set expressions = {} -%}
-  {%- for name, part in parts.items() -%} {%- do expressions.update({name: part.counts}) -%} {%- endfor -%}
-  with {{ facts }} as (
+  {%- for name, part in parts.items() -%}
+    {%- do counts.update(part.counts) -%}
+    {%- do expressions.update({name: part.counts}) -%}
+  {%- endfor -%}
+  {%- set ctes -%}
+  {{ facts }} as (
       select * from {{ fact(fact_model) }}
   ),
 
   {{ cell_of_members() }},
 
   {{ members_of_parts(parts) }}
-
-  {{ sums_of_members(expressions, typed(counts)) }}
+  {%- endset -%}
+  {{ return({'ctes': ctes, 'parts': expressions, 'types': typed(counts), 'own_segment': []}) }}
 {%- endmacro %}
 
 {% macro customer_members() -%}
@@ -151,7 +146,8 @@
     'customers_retained': 'states.is_active_at_opening * states.is_active_at_close',
     'customers_active': 'states.is_active_at_close'
   } -%}
-  with spans as (
+  {%- set ctes -%}
+  spans as (
       select * from {{ fact('int_active_spans') }}
       where basis = '__basis__'
           or (is_only_basis and '__basis__' = 'any')
@@ -190,12 +186,17 @@
           on moved.customer_key = states.customer_key
           and states.is_active_at_opening = 1
   )
-
-  {{ sums_of_members({
+  {%- endset -%}
+  {{ return({
+    'ctes': ctes,
+    'parts': {
       'contributions': of_contributions,
       'states': states,
       'moves': {'customers_moved_in': 'moves.customers_moved_in', 'customers_moved_out': 'moves.customers_moved_out'}
-  }, typed(['customers_start', 'customers_end', 'customers_retained', 'customers_active', 'customers_moved_in', 'customers_moved_out'] + counts), ['moves']) }}
+    },
+    'types': typed(['customers_start', 'customers_end', 'customers_retained', 'customers_active', 'customers_moved_in', 'customers_moved_out'] + counts),
+    'own_segment': ['moves']
+  }) }}
 {%- endmacro %}
 
 {# Balance of period_orders → what a buyer is at the close. #}
@@ -221,7 +222,8 @@
     'days_of_year': {'purchase_days_365d': 'days_of_year.purchase_days'}
   }) -%}
   {%- set counts = (flows + (balances | list) + ['ordering_customers_previous', 'purchase_days_365d']) | reject('in', amounts) | list -%}
-  with purchase_days as (
+  {%- set ctes -%}
+  purchase_days as (
       select * from {{ fact('int_purchase_days') }}
   ),
 
@@ -279,8 +281,13 @@
       where {{ this_grain() }} <> 'week'
       group by purchase_days.customer_key
   )
-
-  {{ sums_of_members(expressions, typed(counts, amounts, 'decimal(38, 2)')) }}
+  {%- endset -%}
+  {%- for name in expressions -%}
+    {%- set wanted = {} -%}
+    {%- for measure, expression in expressions[name].items() if measure in counts + amounts -%} {%- do wanted.update({measure: expression}) -%} {%- endfor -%}
+    {%- do expressions.update({name: wanted}) -%}
+  {%- endfor -%}
+  {{ return({'ctes': ctes, 'parts': expressions, 'types': typed(counts, amounts, 'decimal(38, 2)'), 'own_segment': []}) }}
 {%- endmacro %}
 
 {# CTE: the MRR of customers at a moment, at the rates of its eve or of `rated_at`'s. #}
@@ -314,7 +321,8 @@
   {%- set further_counts = ['customers_open', 'paying_customers_end', 'customers_open_12m'] -%}
   {%- set further_amounts = ['mrr_start', 'mrr_end', 'mrr_list_end', 'mrr_open', 'mrr_kept', 'mrr_kept_and_grown', 'mrr_new_net', 'mrr_reactivation_net',
     'mrr_moved_in', 'mrr_moved_out', 'mrr_open_12m', 'mrr_kept_12m', 'mrr_kept_and_grown_12m'] -%}
-  with {{ cell_of_members() }},
+  {%- set ctes -%}
+  {{ cell_of_members() }},
 
   {{ mrr_contributions(narrow(columns)) }},
 
@@ -369,8 +377,10 @@
           and cell.close_date <= profiles_of_year.to_period
       where coalesce(profiles_of_year.profile_key, 0) in (select profile_key from chosen)
   )
-
-  {{ sums_of_members({
+  {%- endset -%}
+  {{ return({
+    'ctes': ctes,
+    'parts': {
       'contributions': of_contributions,
       'opening': {'customers_open': 1, 'mrr_start': 'opening.mrr', 'mrr_open': 'opening.mrr', 'mrr_kept': 'opening.mrr', 'mrr_kept_and_grown': 'opening.mrr'},
       'closing': {'paying_customers_end': 1, 'mrr_end': 'closing.mrr', 'mrr_list_end': 'closing.list_mrr'},
@@ -378,7 +388,10 @@
       'moves': {'mrr_moved_in': 'moves.mrr_moved_in', 'mrr_moved_out': 'moves.mrr_moved_out'},
       'year': {'customers_open_12m': 'year.customers_open_12m', 'mrr_open_12m': 'year.mrr_open_12m', 'mrr_kept_12m': 'year.mrr_kept_12m',
         'mrr_kept_and_grown_12m': 'year.mrr_kept_and_grown_12m'}
-  }, typed(counts + further_counts, amounts + further_amounts, 'decimal(38, 6)'), ['moves', 'year']) }}
+    },
+    'types': typed(counts + further_counts, amounts + further_amounts, 'decimal(38, 6)'),
+    'own_segment': ['moves', 'year']
+  }) }}
 {%- endmacro %}
 
 {% macro activity_members() -%}
@@ -390,7 +403,8 @@
   {%- do of_entries.update({'active_resurrected': 'active_customers - active_new - active_returning', 'active_dormant': '-active_returning'}) -%}
   {%- set of_close = {} -%}
   {%- for column in ['wau', 'mau', 'yau', 'mau_active_days', 'index_active_days'] -%} {%- do of_close.update({column: 'at_close.' ~ column}) -%} {%- endfor -%}
-  with active_days as (
+  {%- set ctes -%}
+  active_days as (
       select * from {{ fact('int_active_days') }}
   ),
 
@@ -457,11 +471,11 @@
           on active_days.active_date < cell.period_start
           and active_days.active_date >= cell.previous_start
   )
-
-  {{ sums_of_members({
-      'entries': of_entries,
-      'sessions': parts.sessions.counts,
-      'at_close': of_close,
-      'active_before': {'active_dormant': 1}
-  }, typed(flows + ['active_resurrected', 'active_dormant', 'session_events'] + (of_close | list))) }}
+  {%- endset -%}
+  {{ return({
+    'ctes': ctes,
+    'parts': {'entries': of_entries, 'sessions': parts.sessions.counts, 'at_close': of_close, 'active_before': {'active_dormant': 1}},
+    'types': typed(flows + ['active_resurrected', 'active_dormant', 'session_events'] + (of_close | list)),
+    'own_segment': []
+  }) }}
 {%- endmacro %}

@@ -1,6 +1,6 @@
 """Members: the customers behind a figure, each with their part of it.
 
-Every generation holds, in `int_member_queries`, one query per family of KPIs over its own facts: a text for one cell
+Every generation holds, in `int_member_queries`, queries per family of KPIs over its own facts: texts for one cell
 (grain, period, basis, segment), made from the very SQL that makes the sums. Here the cell is put in, and what KPIs
 borrow from other families or from the months behind is added. Nothing is stored; the parts of all members add up to
 the cell of the period table, measure by measure, and to numerator and denominator of each KPI that counts or sums.
@@ -32,6 +32,7 @@ from retention_pipeline.kpis.registry import BY_ID, FAMILIES
 from retention_pipeline.kpis.rules import date_literal, text_literal
 
 QUERIES = "int_member_queries"
+MOVES = "moves"  # the part of those who change segment: nobody does within `all`
 NOBODY = "(unattributed)"
 ALL = "all"
 # Costs belong to nobody; who joined is asked of the customers.
@@ -134,7 +135,8 @@ def measures_query(
     database: str | None = None,
 ) -> str:
     """SQL: customer_key and the given columns of the family's cells; rows of customers in any of them."""
-    sources = sources_of(connection, family, set(columns), cell, database)
+    nothing = ("select 0 as customer_key where false", dict[str, str]())
+    sources = sources_of(connection, family, set(columns), cell, database) or [nothing]
     selects = [
         f"select customer_key, {', '.join(f'{taken[name]} as {name}' if name in taken else 'null' for name in columns)}"
         f" from ({query})"
@@ -156,12 +158,12 @@ def sources_of(
     if family.name == "acquisition":
         found += acquisition_sources(connection, own, cell, database)
     elif own:
-        found.append((cell_query(connection, family.name, cell, database), {name: name for name in own}))
+        found += cell_queries(connection, family.name, {name: name for name in own}, cell, database)
     for borrowed in family.borrowed:
         if taken := columns & {*borrowed.measures}:
             of_lender = replace(cell, basis=borrowed.basis)
-            query = cell_query(connection, borrowed.family.name, of_lender, database, absent_is_empty=True)
-            found.append((query, {name: name for name in taken}))
+            wanted = {name: name for name in taken}
+            found += cell_queries(connection, borrowed.family.name, wanted, of_lender, database, absent_is_empty=True)
     for trailing in family.trailing:
         given = {f"{trailing.name}_{name}": name for name in trailing.measures}
         of_first = {f"{trailing.name}_first_{name}": name for name in trailing.of_first}
@@ -188,7 +190,7 @@ def acquisition_sources(
         if JOINED[name]:
             found += months_behind(connection, "customers", of_any, taken, MONTHS_BEHIND, database)
         else:
-            found.append((cell_query(connection, "customers", of_any, database, absent_is_empty=True), taken))
+            found += cell_queries(connection, "customers", taken, of_any, database, absent_is_empty=True)
     return found
 
 
@@ -211,29 +213,50 @@ def months_behind(
         order by months.period_start""",
         [cell.grain, cell.period_start],
     ).fetchall()
-    of_months = [replace(cell, grain="month", period_start=start) for (start,) in starts]
-    return [(cell_query(connection, family, one, database, absent_is_empty=True), taken) for one in of_months]
+    return [
+        source
+        for (start,) in starts
+        for source in cell_queries(
+            connection,
+            family,
+            taken,
+            replace(cell, grain="month", period_start=start),
+            database,
+            absent_is_empty=True,
+        )
+    ]
 
 
-def cell_query(
+def cell_queries(
     connection: duckdb.DuckDBPyConnection,
     family: str,
+    taken: dict[str, str],
     cell: Cell,
     database: str | None = None,
     *,
     absent_is_empty: bool = False,
-) -> str:
-    """SQL: the members of one cell of a family's own measures. Raises NoMembers where the generation has none."""
+) -> list[tuple[str, dict[str, str]]]:
+    """The queries of a family's parts for one cell, as far as they add to the measures that are taken (name →
+    measure). Raises NoMembers where the generation has none.
+    """
     try:
-        found = connection.execute(
-            f"select query from {of_main(database)}{QUERIES} where family = ?", [family]
+        parts = connection.execute(
+            f"select part, measures, query from {of_main(database)}{QUERIES} where family = ? order by part", [family]
         ).fetchall()
     except duckdb.CatalogException as error:
         raise NoMembers("This generation is of before there were members; the next full refresh has them") from error
-    if not found and not absent_is_empty:
+    if not parts and not absent_is_empty:
         raise NoMembers(f"No dataset of the family {family} is connected")
-    if not found:
-        return f"select 0 as customer_key, {', '.join(f'0 as {name}' for name in measures_named(family))} where false"
+    found = []
+    for part, measures, query in parts:
+        of_part = {name: measure for name, measure in taken.items() if measure in measures.split()}
+        if of_part and not (part == MOVES and cell.segment_dimension == ALL):
+            found.append((with_cell(query, cell, database), of_part))
+    return found
+
+
+def with_cell(query: str, cell: Cell, database: str | None) -> str:
+    """SQL: the text of a part for one cell."""
     placed = {
         "__main__.": of_main(database),
         "__grain__": cell.grain,
@@ -243,12 +266,7 @@ def cell_query(
         "__value__": cell.segment_value,
     }
     # All at once, as a value may look like a placeholder.
-    return re.sub("|".join(placed), lambda match: placed[match[0]].replace("'", "''"), found[0][0])
-
-
-def measures_named(family: str) -> tuple[str, ...]:
-    """The measures of a family by its name."""
-    return next(additive(one) for one in FAMILIES if one.name == family)
+    return re.sub("|".join(placed), lambda match: placed[match[0]].replace("'", "''"), query)
 
 
 def is_cell(cell: Cell) -> str:

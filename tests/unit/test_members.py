@@ -9,7 +9,7 @@ import pytest
 
 from retention_pipeline.kpis.declaration import Family, ratio
 from retention_pipeline.kpis.registry import KPIS
-from retention_pipeline.read.members import Cell, NoMembers, cell_query, members, parts_of
+from retention_pipeline.read.members import Cell, NoMembers, cell_queries, members, parts_of
 
 WITHOUT = {
     # percentiles and points of curves
@@ -43,18 +43,22 @@ def test_an_expression_that_is_no_sum_over_customers_has_no_part(numerator: str)
 @pytest.fixture
 def generation() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
-    connection.execute("create table int_member_queries (family varchar, query varchar)")
+    connection.execute(
+        "create table int_member_queries (family varchar, part varchar, measures varchar, query varchar)"
+    )
     connection.execute("create table int_customers (customer_key bigint, customer_id varchar)")
     query = "select 0 as customer_key, ''__value__'' as value, ''__grain__'' as grain from __main__.int_customers"
-    connection.execute(f"insert into int_member_queries values ('surveys', '{query}')")
+    connection.execute(f"insert into int_member_queries values ('surveys', 'answered', 'a b', '{query}')")
     return connection
 
 
 def test_a_cell_is_put_in_as_text_whatever_its_value(generation: duckdb.DuckDBPyConnection) -> None:
     cell = Cell("month", date(2026, 3, 1), "all", "country", "O'Brien __grain__")
-    query = cell_query(generation, "surveys", cell)
-    assert query == "select 0 as customer_key, 'O''Brien __grain__' as value, 'month' as grain from int_customers"
-    assert cell_query(generation, "surveys", cell, "memory").endswith(" from memory.main.int_customers")
+    query = "select 0 as customer_key, 'O''Brien __grain__' as value, 'month' as grain from int_customers"
+    assert cell_queries(generation, "surveys", {"x": "a", "y": "c"}, cell) == [(query, {"x": "a"})]
+    ((of_other, _),) = cell_queries(generation, "surveys", {"a": "a"}, cell, "memory")
+    assert of_other.endswith(" from memory.main.int_customers")
+    assert cell_queries(generation, "surveys", {"c": "c"}, cell) == []
 
 
 def test_what_has_no_members_says_why(generation: duckdb.DuckDBPyConnection) -> None:
