@@ -401,6 +401,7 @@
   {%- set of_entries = {} -%}
   {%- for flow in flows -%} {%- do of_entries.update({flow: parts.entries.counts[flow]}) -%} {%- endfor -%}
   {%- do of_entries.update({'active_resurrected': 'active_customers - active_new - active_returning', 'active_dormant': '-active_returning'}) -%}
+  {%- set of_previous = {'active_dormant': 1} -%}
   {%- set of_close = {} -%}
   {%- for column in ['wau', 'mau', 'yau', 'mau_active_days', 'index_active_days'] -%} {%- do of_close.update({column: 'at_close.' ~ column}) -%} {%- endfor -%}
   {%- set ctes -%}
@@ -474,7 +475,7 @@
   {%- endset -%}
   {{ return({
     'ctes': ctes,
-    'parts': {'entries': of_entries, 'sessions': parts.sessions.counts, 'at_close': of_close, 'active_before': {'active_dormant': 1}},
+    'parts': {'entries': of_entries, 'sessions': parts.sessions.counts, 'at_close': of_close, 'active_before': of_previous},
     'types': typed(flows + ['active_resurrected', 'active_dormant', 'session_events'] + (of_close | list)),
     'own_segment': []
   }) }}
