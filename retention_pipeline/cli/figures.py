@@ -138,14 +138,11 @@ def kpi(
         )
         if not rows:
             raise UnknownName(_why_nothing(connection, name, grain, dimension, value, basis))
-        one_basis, one_value = rows[0]["basis"], rows[0]["segment_value"]
         # Targets and benchmarks are held against the figures of now.
-        has_goals = known_at is None
-        targets = published.targets_of(connection, name, grain, one_basis, dimension, one_value) if has_goals else []
-        is_compared = has_goals and dimension == "all"
-        benchmarks = published.benchmarks_of(connection, name, grain, one_basis) if is_compared else {}
+        of_now = rows if known_at is None else []
+        targets, benchmarks = published.targets_of(connection, of_now), published.benchmarks_of(connection, of_now)
     if as_json:
-        print_json(rows)
+        print_json([held_against(row, targets, benchmarks) for row in rows])
         return
     console, definition = Console(), definitions[name]
     bases, values = sorted({row["basis"] for row in rows}), sorted({row["segment_value"] for row in rows})
@@ -154,13 +151,30 @@ def kpi(
         for one in bases:
             only = [row for row in rows if row["basis"] == one]
             by = f"{formatting.BASES.get(one, one)}, by {dimension}"
-            print_pivot(console, definition, only, by="segment_value", subject=by)
+            of_one = [target for target in targets if target["basis"] == one]
+            print_pivot(console, definition, only, by="segment_value", subject=by, targets=of_one)
     elif len(values) > 1:
-        print_pivot(console, definition, rows, by="segment_value", subject=f"by {dimension}")
+        print_pivot(console, definition, rows, by="segment_value", subject=f"by {dimension}", targets=targets)
     elif len(bases) > 1:
-        print_pivot(console, definition, rows, by="basis", subject=subject)
+        print_pivot(console, definition, rows, by="basis", subject=subject, targets=targets, benchmarks=benchmarks)
     else:
         print_series(console, definition, rows, basis=bases[0], segment=subject, targets=targets, benchmarks=benchmarks)
+
+
+def held_against(
+    row: dict[str, Any], targets: list[dict[str, Any]], benchmarks: dict[tuple[str, Any], dict[str, Any]]
+) -> dict[str, Any]:
+    """A figure with its benchmark (None: none) and the targets of its series."""
+    benchmark = benchmarks.get((row["basis"], row["period_start"]))
+    shown = ("benchmark", "gap", "source", "year")
+    same = ("basis", "segment_dimension", "segment_value")
+    of_series = [target for target in targets if all(target[name] == row[name] for name in same)]
+    key = ("kpi", "grain", *same)
+    return {
+        **row,
+        "benchmark": benchmark and {name: benchmark[name] for name in shown},
+        "targets": [{name: value for name, value in target.items() if name not in key} for target in of_series],
+    }
 
 
 def _executed(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyConnection | None:

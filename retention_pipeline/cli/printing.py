@@ -111,12 +111,13 @@ def print_series(
     segment: str,
     title: str | None = None,
     targets: Sequence[Row] = (),
-    benchmarks: Mapping[date, Row] | None = None,
+    benchmarks: Mapping[tuple[str, date], Row] | None = None,
 ) -> None:
-    """One KPI over time, a row per period: value, step, what was divided, interval, benchmark (by period_start) and why
-    a value is missing; then a line per target.
+    """One KPI over time, a row per period: value, step, what was divided, interval, benchmark (by basis and
+    period_start) and why a value is missing; then a line per target.
     """
-    has_benchmark = any(row["period_start"] in (benchmarks or {}) for row in rows)
+    benchmarks = benchmarks or {}
+    has_benchmark = any((basis, row["period_start"]) in benchmarks for row in rows)
     form = shown_as(definition["kpi"], definition["unit"])
     currency = next((row["currency"] for row in rows if row["currency"]), None)
     has_parts = any(row["denominator"] is not None for row in rows)
@@ -145,8 +146,8 @@ def print_series(
             cells += [_parts(row), "" if row["n"] is None else formatting.number(row["n"])]
         if has_interval:
             cells.append(_interval(row, form))
-        if has_benchmark and benchmarks:
-            cells.append(_benchmark(benchmarks.get(row["period_start"]), form, currency))
+        if has_benchmark:
+            cells.append(_benchmark(benchmarks.get((basis, row["period_start"])), form, currency))
         note = formatting.reason(row["null_reason"]) if row["value"] is None else ""
         cells.append(note or ("" if row["is_complete"] else "so far"))
         table.add_row(*cells)
@@ -167,12 +168,15 @@ def _benchmark(row: Row | None, form: str, currency: str | None) -> str:
     return f"{formatting.figure(row['benchmark'], form, currency)} ({side}; {row['source']}, {row['year']})"
 
 
-def _target_line(target: Row, form: str, currency: str | None) -> Text:
-    """A target: what is to be reached by when, from where, how far it is and how it stands."""
+def _target_line(target: Row, form: str, currency: str | None, of: str = "") -> Text:
+    """A target (`of`: which series it is for): what is to be reached by when, from where, how far it is and how it
+    stands.
+    """
     words = {"met": "met", "ahead": "ahead", "on_track": "on track", "behind": "behind", "missed": "missed"}
     colours = {"met": GOOD, "ahead": GOOD, "behind": BAD, "missed": BAD}
     line = Text.assemble(
         ("Target ", STRONG),
+        f"({of}) " if of else "",
         f"{formatting.figure(target['target'], form, currency)} by {formatting.day(target['due_on'])}",
         f", from {formatting.figure(target['baseline'], form, currency)}" if target["baseline"] is not None else "",
     )
@@ -183,15 +187,28 @@ def _target_line(target: Row, form: str, currency: str | None) -> Text:
     return line.append(words[target["status"]], colours.get(target["status"], ""))
 
 
-def print_pivot(console: Console, definition: Row, rows: Sequence[Row], *, by: str, subject: str) -> None:
-    """One KPI over time with a column per basis or segment value (`by`); at most eight, those with most behind them."""
+def print_pivot(
+    console: Console,
+    definition: Row,
+    rows: Sequence[Row],
+    *,
+    by: str,
+    subject: str,
+    targets: Sequence[Row] = (),
+    benchmarks: Mapping[tuple[str, date], Row] | None = None,
+) -> None:
+    """One KPI over time with a column per basis or segment value (`by`); at most eight, those with most behind them.
+    The benchmark of a period, the same for every basis, is a column more; then a line per target.
+    """
+    of_period = {start: row for (_, start), row in (benchmarks or {}).items()}
     form = shown_as(definition["kpi"], definition["unit"])
     currency = next((row["currency"] for row in rows if row["currency"]), None)
     latest = max(row["period_start"] for row in rows)
     weight = {row[by]: row["n"] or row["value"] or 0 for row in rows if row["period_start"] == latest}
     names = sorted({row[by] for row in rows}, key=lambda name: (-weight.get(name, 0), name))
     titles = {name: formatting.BASES.get(name, name) if by == "basis" else name for name in names}
-    fitting = _columns_that_fit([titles[name] for name in names], console.width)
+    has_benchmark = any(row["period_start"] in of_period for row in rows)
+    fitting = _columns_that_fit([titles[name] for name in names], console.width - 12 * has_benchmark)
     shown, hidden = names[:fitting], names[fitting:]
     by_period: dict[date, dict[str, Row]] = {}
     for row in rows:
@@ -199,9 +216,11 @@ def print_pivot(console: Console, definition: Row, rows: Sequence[Row], *, by: s
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Period", no_wrap=True)
     headings = [titles[name] for name in shown]
-    room = _room(console.width, len(headings))
+    room = _room(console.width - 12 * has_benchmark, len(headings))
     for heading in headings:
         table.add_column(_broken(heading, room), justify="right", overflow="fold")
+    if has_benchmark:
+        table.add_column("Benchmark", justify="right", style=QUIET)
     table.add_column("", style=QUIET)
     for start in sorted(by_period):
         members = by_period[start]
@@ -214,9 +233,14 @@ def print_pivot(console: Console, definition: Row, rows: Sequence[Row], *, by: s
             else:
                 cell = Text(formatting.figure(found["value"] if found else None, form, currency))
             cells.append(marked(cell, found is not None and not found["is_fresh"]))
+        if has_benchmark:
+            held = of_period.get(start)
+            cells.append(formatting.figure(held["benchmark"], form, currency) if held else "")
         table.add_row(*cells, "" if one["is_complete"] else "so far")
     _print_kpi_title(console, definition, subject)
     console.print(table)
+    for target in targets:
+        console.print(_target_line(target, form, currency, titles[target[by]]), soft_wrap=True)
     print_footnotes(console, _reasons(rows))
     if hidden:
         console.print(Text(f"not shown: {', '.join(hidden)} (ask for one with --segment dimension=value)", QUIET))

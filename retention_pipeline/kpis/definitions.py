@@ -8,12 +8,14 @@ from typing import Any
 import duckdb
 
 from retention_pipeline.kpis.declaration import Kpi
+from retention_pipeline.kpis.examples import EXAMPLES
 from retention_pipeline.kpis.registry import KPIS
 
 COLUMNS = {
     "kpi": "varchar",
     "label": "varchar",
     "definition": "varchar",
+    "example": "varchar",
     "family": "varchar",
     "bases": "varchar",
     "unit": "varchar",
@@ -68,6 +70,7 @@ def definition_row(kpi: Kpi) -> tuple:
         kpi.id,
         kpi.label,
         kpi.definition,
+        EXAMPLES.get(kpi.id),
         kpi.family.name,
         ", ".join(kpi.bases or kpi.family.bases),
         kpi.unit,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from retention_pipeline.kpis.declaration import GRAINS, Family, Kpi
 from retention_pipeline.kpis.definitions import factor, immature_when, in_words
+from retention_pipeline.kpis.examples import EXAMPLES
 from retention_pipeline.kpis.registry import FAMILIES, KPIS, family_kpis
 from retention_pipeline.kpis.vocabulary import NULL_REASONS, SETTINGS, TABLES, VOCABULARY
 from retention_pipeline.settings import Business
@@ -68,7 +69,8 @@ def kpi_section(kpi: Kpi) -> str:
     facts = [(name, in_words(expression)) for name, expression in parts.items()]
     facts += [("times", factor(kpi)), ("not given yet (`immature`) when", immature_when(kpi))]
     facts += [("too small (`small_n`) when", f"{kpi.sample} < min_n" if kpi.sample else None)]
-    listed = [f"- {name}: `{expression}`" for name, expression in facts if expression]
+    listed = [f"- for example: {EXAMPLES[kpi.id]}"] if kpi.id in EXAMPLES else []
+    listed += [f"- {name}: `{expression}`" for name, expression in facts if expression]
     listed.append(f"- unit {kpi.unit}, {valid_range(kpi)}{INTERVALS[kpi.interval]}; version {kpi.version}")
     if kpi.look_back:
         cut = ", ".join(look_back.words for look_back in kpi.look_back)

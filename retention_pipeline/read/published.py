@@ -132,28 +132,34 @@ def marked_figures(connection: duckdb.DuckDBPyConnection) -> str:
     return "(select *, true as is_fresh, null::varchar as why_not_fresh from retention_kpis)"
 
 
-def targets_of(
-    connection: duckdb.DuckDBPyConnection, kpi: str, grain: str, basis: str, dimension: str, value: str
-) -> list[Row]:
-    """Rows of `kpi_attainment` of one KPI, grain, basis and segment, by due day; none where no targets are given."""
-    if "kpi_attainment" not in tables_in(connection):
+def targets_of(connection: duckdb.DuckDBPyConnection, figures: Sequence[Row]) -> list[Row]:
+    """Rows of `kpi_attainment` for figures of one KPI, grain and dimension (all their bases and segment values), by due
+    day; none where no targets are given.
+    """
+    if not figures or "kpi_attainment" not in tables_in(connection):
         return []
-    return rows_of(
+    series = {(row["basis"], row["segment_value"]) for row in figures}
+    found = rows_of(
         connection,
-        "select * from kpi_attainment where kpi = ? and grain = ? and basis = ? and segment_dimension = ? "
-        "and segment_value = ? order by due_on, start_on",
-        [kpi, grain, basis, dimension, value],
+        "select * from kpi_attainment where kpi = ? and grain = ? and segment_dimension = ? "
+        "order by basis, segment_value, due_on, start_on",
+        [figures[0][name] for name in ("kpi", "grain", "segment_dimension")],
     )
+    return [row for row in found if (row["basis"], row["segment_value"]) in series]
 
 
-def benchmarks_of(connection: duckdb.DuckDBPyConnection, kpi: str, grain: str, basis: str) -> dict[date, Row]:
-    """Rows of `kpi_with_benchmark` of one KPI, grain and basis by period_start; none where no benchmarks are given."""
-    if "kpi_with_benchmark" not in tables_in(connection):
+def benchmarks_of(connection: duckdb.DuckDBPyConnection, figures: Sequence[Row]) -> dict[tuple[str, date], Row]:
+    """Rows of `kpi_with_benchmark` for figures of one KPI, grain and dimension, by basis and period_start; none for
+    segments, and where no benchmarks are given.
+    """
+    if not figures or figures[0]["segment_dimension"] != "all" or "kpi_with_benchmark" not in tables_in(connection):
         return {}
     found = rows_of(
-        connection, "select * from kpi_with_benchmark where kpi = ? and grain = ? and basis = ?", [kpi, grain, basis]
+        connection,
+        "select * from kpi_with_benchmark where kpi = ? and grain = ?",
+        [figures[0]["kpi"], figures[0]["grain"]],
     )
-    return {row["period_start"]: row for row in found}
+    return {(row["basis"], row["period_start"]): row for row in found}
 
 
 def last_period(connection: duckdb.DuckDBPyConnection, grain: str) -> date | None:

@@ -21,6 +21,7 @@ import pytest
 from support.computed_home import compute_home
 from support.published_cells import run_home
 
+from retention_pipeline.kpis.examples import EXAMPLES
 from retention_pipeline.kpis.registry import BY_ID
 from retention_pipeline.settings import Home
 
@@ -181,6 +182,30 @@ def test_the_readme_of_a_story_works_out_each_of_its_kpis_and_no_other(story: st
     named = set(re.findall(r"`([a-z0-9_]+)`", (GOLDEN / story / "README.md").read_text())) & set(BY_ID)
     listed = {cell.kpi for cell in cells_of(story)}
     assert named == listed
+
+
+# The worked example of each KPI, as kpi_definitions has it, is a cell of a story.
+
+SUM = re.compile(r"(?:([\d,.]+) / ([\d,.]+)[^=]* = )?(-?[\d,.]+)$")
+
+
+def test_every_kpi_has_a_worked_example_and_each_example_a_kpi() -> None:
+    assert EXAMPLES.keys() == BY_ID.keys()
+
+
+@pytest.mark.parametrize("kpi", EXAMPLES)
+def test_a_worked_example_is_what_some_story_gives(kpi: str) -> None:
+    found = SUM.search(EXAMPLES[kpi])
+    assert found, EXAMPLES[kpi]
+    above, below, value = (text and float(text.replace(",", "")) for text in found.groups())
+    rounded = 0.5 * 10.0 ** -len(found.group(3).partition(".")[2])
+
+    def gives(cell: Cell) -> bool:
+        exact, numerator, denominator, _ = cell.figures
+        is_value = exact is not None and abs(exact - value) <= rounded + 1e-12
+        return is_value and (numerator, denominator) == (above, below)
+
+    assert any(cell.kpi == kpi and gives(cell) for cell in ALL_CELLS), EXAMPLES[kpi]
 
 
 @pytest.mark.parametrize("story", STORIES)

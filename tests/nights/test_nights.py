@@ -192,7 +192,8 @@ def test_nights_agree_where_only_some_datasets_are_connected(without: tuple[str,
 
 def test_columns_that_a_yml_lists_are_those_that_are_built(tmp_path: Path) -> None:
     """What stands for an absent model has them (macro no_rows_of)."""
-    company = made_company(Random(3), customers=5, days=60)
+    company = made_company(Random(7), customers=5, days=60, further=True)
+    assert {"orders", "subscriptions"} <= set(company.settings["sources"])
     connection = open_raw_in_memory()
     warehouse = Warehouse(connection, compile_models(Settings.model_validate(company.settings), tmp_path))
     warehouse.full_refresh(date(2024, 1, 1))

@@ -1,5 +1,6 @@
 """`retention kpis NAME` shows what a figure is held against: a line per target, the benchmark beside the value."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,28 @@ def test_a_period_has_its_benchmark_and_how_far_the_figure_is_from_it(
     (line,) = (line for line in text.splitlines() if "Alpha study" in line)
     assert line.split()[:2] == ["Feb", "2024"]
     assert "4.5 % (0.5 % above; Alpha study, 2023)" in line
+
+
+def test_side_by_side_the_targets_say_whose_they_are_and_the_benchmark_is_a_column(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = shown(home, capsys, monkeypatch, basis=None)
+    assert "Target (buyers) 4.0 % by 30 Jun 2024, from 6.0 %: 50.0 % of the way" in text
+    (heading,) = (line for line in text.splitlines() if "Benchmark" in line)
+    assert heading.split()[-1] == "Benchmark" and "buyers" in heading
+    months = {line.split()[0]: line.split() for line in text.splitlines() if " 2024 " in line and "%" in line}
+    assert months["Feb"][-2:] == ["4.5", "%"] and months["Jan"][-2:] != ["4.5", "%"]
+
+
+def test_json_has_the_benchmark_of_each_period_and_the_targets_of_the_series(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = json.loads(shown(home, capsys, monkeypatch, basis=None, as_json=True))
+    benchmarks = {(row["period_start"], row["basis"]): row["benchmark"] for row in rows if row["benchmark"]}
+    assert {key: held["benchmark"] for key, held in benchmarks.items()} == {("2024-02-01", "order"): "0.045"}
+    assert {row["basis"] for row in rows if row["targets"]} == {"order"}
+    (target,) = next(row["targets"] for row in rows if row["basis"] == "order")
+    assert (target["due_on"], target["status"]) == ("2024-06-30", "ahead")
 
 
 def test_another_basis_shows_neither(

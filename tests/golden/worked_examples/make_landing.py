@@ -21,14 +21,25 @@ class Phase(NamedTuple):
     end_reason: str = ""
 
 
+class Answer(NamedTuple):
+    """An answer of 15 March."""
+
+    kind: str
+    score: int
+    scale_max: int
+
+
 class Group(NamedTuple):
-    """`how_many` customers of one role in one example: their phases (one subscription each) and orders (day, EUR)."""
+    """`how_many` customers of one role in one example: their phases (one subscription each), orders (day, EUR), answer
+    and days of log-ins."""
 
     example: str
     role: str
     how_many: int
     phases: tuple[Phase, ...] = ()
     orders: tuple[tuple[str, str], ...] = ()
+    answer: Answer | None = None
+    log_ins: tuple[str, ...] = ()
 
 
 JANUARY, OPEN = "2023-01-10", ""
@@ -86,12 +97,21 @@ GROUPS = (
     ),
     # an order of 1 January 2023 and a window of 90 days
     Group("new_years_day", "buys_on_new_years_day", 1, orders=(("2023-01-01", "10.00"),)),
+    # 70 % promoters, 10 % detractors
+    Group("scores", "promotes", 70, answer=Answer("nps", 10, 10)),
+    Group("scores", "is_passive", 20, answer=Answer("nps", 8, 10)),
+    Group("scores", "detracts", 10, answer=Answer("nps", 3, 10)),
+    # 400 satisfied of 500
+    Group("satisfaction", "is_satisfied", 400, answer=Answer("csat", 5, 5)),
+    Group("satisfaction", "is_not", 100, answer=Answer("csat", 2, 5)),
+    # active on 22 of the last 28 days
+    Group("log_ins", "logs_in_often", 1, log_ins=tuple(f"2023-03-{day:02}" for day in range(4, 26))),
 )  # fmt: skip
 
 
 def write(landing: Path) -> None:
-    """Write landing/{customers,subscriptions,orders}/worked_examples.csv."""
-    customers, subscriptions, orders = [], [], []
+    """Write landing/{customers,subscriptions,orders,surveys,events}/worked_examples.csv."""
+    customers, subscriptions, orders, surveys, events = [], [], [], [], []
     for group in GROUPS:
         for number in range(1, group.how_many + 1):
             customer = f"{group.example}/{group.role}/{number}"
@@ -122,7 +142,20 @@ def write(landing: Path) -> None:
                         "status": "paid",
                     }
                 )
-    for dataset, rows in {"customers": customers, "subscriptions": subscriptions, "orders": orders}.items():
+            if group.answer:
+                answer = {"response_id": customer, "customer_id": customer, "responded_at": "2023-03-15"}
+                surveys.append(answer | group.answer._asdict())
+            for day in group.log_ins:
+                event = {"event_id": f"{customer}/{day}", "customer_id": customer, "occurred_at": day, "event": "login"}
+                events.append(event)
+    delivered = {
+        "customers": customers,
+        "subscriptions": subscriptions,
+        "orders": orders,
+        "surveys": surveys,
+        "events": events,
+    }
+    for dataset, rows in delivered.items():
         folder = landing / dataset
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "worked_examples.csv").open("w", newline="") as file:
