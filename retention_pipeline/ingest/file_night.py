@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from retention_pipeline.ingest.archive import ArchivedFile, StillBeingWrittenError, UnusableFileError, checksum, take
-from retention_pipeline.ingest.landing import DeliveredFile, delivered_files, format_of
+from retention_pipeline.ingest.cloud import CloudError
+from retention_pipeline.ingest.landing import DeliveredFile, at_hand, delivered_files, format_of
 from retention_pipeline.ingest.ledger import LoadRecord
 from retention_pipeline.ingest.outcomes import note_outcome, outcome_of
 from retention_pipeline.ingest.result import DatabaseBrokenError
@@ -91,15 +92,24 @@ class FileNight(SourceNight):
             return
         again = file.name in self.reload
         sha256 = None if again else self.ledger.unchanged_sha256(file)
-        fresh = sha256 is None
-        if sha256 is None and file.size in self.ledger.sizes and not again:
+        if sha256 is not None and self._is_known(file, sha256, False):
+            return
+        try:
+            with at_hand(file, self.scratch / "fetched") as here:
+                self._read(here, source, is_new=sha256 is None and not again, again=again)
+        except CloudError as error:
+            self.loads.append(self.result(file.name, "failed", f"cannot be fetched: {error}"))
+
+    def _read(self, file: DeliveredFile, source: FileSource, *, is_new: bool, again: bool) -> None:
+        """Stage a file that has changed (`is_new`), or that has to be read once more."""
+        if is_new and file.size in self.ledger.sizes:
             try:
                 sha256 = checksum(file.path)
             except OSError as problem:
                 self.loads.append(self.result(file.name, *outcome_of(problem)))
                 return
-        if sha256 is not None and self._is_known(file, sha256, fresh):
-            return
+            if self._is_known(file, sha256, True):
+                return
         file_format = format_of(file.path, source)
         if file_format is None:
             error = "the ending says no format (csv, csv.gz, parquet, jsonl); set format in the source's settings"

@@ -7,10 +7,13 @@ import os
 import re
 import stat
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
-from retention_pipeline.ingest.archive import Format
+from retention_pipeline.ingest.archive import Format, StillBeingWrittenError
+from retention_pipeline.ingest.cloud import ChangedMeanwhileError, CloudError, Store, Stored, is_in_cloud
 from retention_pipeline.ingest.result import IngestError
 from retention_pipeline.settings import FileSource, Home, Settings
 
@@ -31,7 +34,8 @@ class DeliveredFile:
     """A file in the landing folder. `name` is relative to the home; `stamp` changes whenever the file does.
 
     `changed_at`: when it changed last, its place in the folder included; `modified_at`: when its content did (seconds).
-    `problem`: why nobody can read it, or the folder that `path` then is.
+    `problem`: why nobody can read it, or the folder that `path` then is. `stored`: the object in a cloud that it is;
+    `path` then is its last name alone.
     """
 
     path: Path
@@ -41,18 +45,23 @@ class DeliveredFile:
     changed_at: float = 0
     modified_at: float = 0
     problem: str | None = None
+    stored: Stored | None = None
 
 
 def delivered_files(home: Home, source: FileSource) -> list[DeliveredFile]:
     """The files of a source, in natural order of name (9 before 10); unfinished ones are left for the next run."""
     found: dict[str, DeliveredFile] = {}
+    store = Store(source)
     for pattern in source.paths:
+        if is_in_cloud(pattern):
+            found |= _objects(store, pattern, source)
+            continue
         for folder in _closed_folders(home.root, pattern):
             name = _name(home, folder)
             found[name] = DeliveredFile(folder, name, problem="the folder cannot be read: permission denied")
         for path_text in glob.glob(str(home.root / pattern), recursive=True):
             path = Path(path_text)
-            if path.name.startswith((".", "_")) or path.name.endswith(UNFINISHED):
+            if not _is_finished(path.name):
                 continue
             name = _name(home, path)
             try:
@@ -71,20 +80,64 @@ def delivered_files(home: Home, source: FileSource) -> list[DeliveredFile]:
     return [found[name] for name in sorted(found, key=natural_order)]
 
 
+def _objects(store: Store, pattern: str, source: FileSource) -> dict[str, DeliveredFile]:
+    """The objects that a pattern names, by name."""
+    try:
+        listed = store.listed(pattern)
+    except CloudError as error:
+        return {pattern: DeliveredFile(Path(pattern), pattern, problem=f"cannot be listed: {error}")}
+    return {
+        one.name: DeliveredFile(
+            Path(PurePosixPath(one.name).name),
+            one.name,
+            one.size,
+            one.stamp,
+            one.changed_at,
+            one.changed_at,
+            stored=one,
+        )
+        for one in listed
+        if _is_finished(PurePosixPath(one.name).name) and time.time() - one.changed_at >= source.settle_seconds
+    }
+
+
+def _is_finished(name: str) -> bool:
+    return not name.startswith((".", "_")) and not name.endswith(UNFINISHED)
+
+
+@contextmanager
+def at_hand(file: DeliveredFile, folder: Path) -> Iterator[DeliveredFile]:
+    """The file where it can be read: an object is fetched into `folder`, and goes with the end of this.
+
+    Raises CloudError, StillBeingWrittenError if the object changed since it was listed.
+    """
+    if file.stored is None:
+        yield file
+        return
+    try:
+        here = file.stored.fetch(folder)
+    except ChangedMeanwhileError as error:
+        raise StillBeingWrittenError(file.name) from error
+    try:
+        yield replace(file, path=here, stored=None)
+    finally:
+        here.unlink(missing_ok=True)
+
+
 def names_of(home: Home, settings: Settings, given: list[str]) -> list[str]:
     """The names, as the ledger has them, of files that a user names by a path from the current or the home folder.
 
     Raises IngestError where no source has such a file.
     """
     known = {
-        os.path.realpath(file.path): file.name
+        os.path.realpath(file.path) if file.stored is None else file.name: file.name
         for source in settings.sources.values()
         if isinstance(source, FileSource)
         for file in delivered_files(home, source)
     }
     names, unknown = [], []
     for path in given:
-        real = [os.path.realpath(path), os.path.realpath(home.root / path)]
+        real = [path, os.path.realpath(path), os.path.realpath(home.root / path)]
         found = next((known[one] for one in real if one in known), None)
         names.append(found or path)
         unknown += [] if found else [path]

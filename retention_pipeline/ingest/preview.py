@@ -22,9 +22,10 @@ import duckdb
 from retention_pipeline.contracts import CONTRACTS, Contract
 from retention_pipeline.ingest import advice
 from retention_pipeline.ingest.archive import ArchivedFile, Format, Keeper, StillBeingWrittenError, take
+from retention_pipeline.ingest.cloud import CloudError
 from retention_pipeline.ingest.databases import open_pull
 from retention_pipeline.ingest.hints import hints_of_rows
-from retention_pipeline.ingest.landing import DeliveredFile, format_of
+from retention_pipeline.ingest.landing import DeliveredFile, at_hand, format_of
 from retention_pipeline.ingest.mapping import Mapping, NotMappedError
 from retention_pipeline.ingest.outcomes import outcome_of
 from retention_pipeline.ingest.pulls import SourceError
@@ -94,13 +95,16 @@ def preview_file(settings: Settings, name: str, file: DeliveredFile) -> Preview:
     with _stage(settings, name) as (connection, folder):
         beginning: Path | None = None
         try:
-            beginning = _beginning(connection, file.path, file_format, folder)
+            with at_hand(file, folder / "fetched") as here:
+                beginning = _beginning(connection, here.path, file_format, folder)
             archived = take(beginning, file_format, folder / "copy", folder / "scratch", source.delimiter)
             delivered = _columns_of(connection, archived, source)
             preview.template = advice.template_of(delivered)
             _look(preview, connection, settings, name, source, archived, folder)
         except (StillBeingWrittenError, FileNotFoundError):
             preview.error = "it is still being written, or has gone"
+        except CloudError as error:
+            preview.error = f"it cannot be fetched: {error}"
         except BROKEN as error:
             preview.error = f"the file cannot be read: {first_line(error)}"
         except Exception as error:

@@ -27,6 +27,7 @@ from retention_pipeline.settings.home import (
 )
 from retention_pipeline.settings.kinds import SettingsError
 from retention_pipeline.settings.sources import (
+    CLOUDS,
     DatabaseFileSource,
     DatabaseSource,
     DeleteColumn,
@@ -41,6 +42,7 @@ from retention_pipeline.settings.sources import (
 
 __all__ = [
     "BUILT_IN_DIMENSIONS",
+    "CLOUDS",
     "DEFAULT_ACTIONS",
     "DEFAULT_DIMENSIONS",
     "LARGEST_MEMORY_LIMIT_GB",

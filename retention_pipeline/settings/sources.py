@@ -90,10 +90,15 @@ class Source(Strict):
         }
 
 
-class FileSource(Source):
-    """Files of a folder. They are loaded once each, in order of name.
+# Stores of objects in a cloud, and the packages that fsspec reads them with.
+CLOUDS = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}
 
-    `query`: one SELECT over `rows`, the lines of a file, whose rows are loaded instead of the lines.
+
+class FileSource(Source):
+    """Files of a folder, or objects in a cloud. They are loaded once each, in order of name.
+
+    `query`: one SELECT over `rows`, the lines of a file, whose rows are loaded instead of the lines. `max_read_time`:
+    the longest time that listing and fetching objects may take in a run.
     """
 
     type: Literal["files"]
@@ -102,6 +107,18 @@ class FileSource(Source):
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     settle_seconds: Annotated[float, Field(ge=0)] = 0
     query: str | None = None
+    max_read_time: Age = timedelta(hours=2)
+
+    @field_validator("path")
+    @classmethod
+    def _places(cls, path: str | list[str]) -> str | list[str]:
+        for one in [path] if isinstance(path, str) else path:
+            scheme, is_address, rest = one.partition("://")
+            if is_address and scheme not in CLOUDS:
+                raise ValueError(f"a path is one of files, or begins with {', '.join(f'{name}://' for name in CLOUDS)}")
+            if is_address and "@" in rest.partition("/")[0]:
+                raise ValueError("credentials come from environment variables, never from a path")
+        return path
 
     @property
     def paths(self) -> list[str]:
