@@ -31,6 +31,8 @@ def hints_of_rows(
                 f"{never:,} of {rows:,} phases never count: status cancelled with an end"
                 " (one row per subscription as it is today: shape: snapshot)"
             )
+    if contract.dataset == "customer_aliases":
+        hints += _own_names(connection)
     if is_first and not source.minor_units:
         hints += _cents(connection, contract)
     if is_first:
@@ -68,6 +70,17 @@ def hints_of_ids(connection: duckdb.DuckDBPyConnection, source: Source, *, known
 def known_keys(connection: duckdb.DuckDBPyConnection) -> int:
     """The greatest key of a customer that was ever given."""
     return int(_one(connection, "select coalesce(max(customer_key), 0) from raw.customer_keys")[0])
+
+
+def _own_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    number, example = _one(
+        connection,
+        "select count(*), min(alias_id) from stage where _error is null and alias_id = customer_id",
+    )
+    if not number:
+        return []
+    are = "1 row makes" if number == 1 else f"{number:,} rows make"
+    return [f"{are} an id an alias of itself, such as {example}: ignored"]
 
 
 def _cents(connection: duckdb.DuckDBPyConnection, contract: Contract) -> list[str]:
@@ -109,7 +122,7 @@ def _share_of_one(connection: duckdb.DuckDBPyConnection, contract: Contract, row
     customer, number, customers, looked_at = _one(
         connection,
         f"""
-        select max_by(customer_id, number) filter (where customer_id is not null),
+        select max_by(customer_id, struct_pack(number, customer_id)) filter (where customer_id is not null),
             max(number) filter (where customer_id is not null), count(customer_id), sum(number)
         from (
             select customer_id, count(*) as number from stage

@@ -109,6 +109,14 @@ def test_a_snapshot_of_subscriptions_is_told_and_read_rightly(door: Door) -> Non
     )
 
 
+def test_an_alias_of_itself_is_told_and_ignored(door: Door) -> None:
+    door.deliver("orders", ORDERS, "o1,a,2025-01-03,10.00,EUR,paid")
+    door.deliver("customer_aliases", "alias_id,customer_id", "a,a")
+    loads = door.run().loads
+    assert [hint for load in loads for hint in load.hints] == ["1 row makes an id an alias of itself, such as a: ignored"]
+    assert door.figure("customers_new", "2025-01") == 1
+
+
 def test_amounts_in_cents_are_told_and_read_by_currency(door: Door) -> None:
     header = "subscription_id,customer_id,plan,amount,currency,interval,status,started_at"
     rows = ["s1,a,pro,2990,EUR,month,active,2025-01-03", "s2,b,pro,49900,EUR,year,active,2025-01-10"]

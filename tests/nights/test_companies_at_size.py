@@ -40,10 +40,10 @@ def with_twins(company: MadeCompany, random: Random) -> MadeCompany:
     return MadeCompany({name: found for name, found in rows.items() if found}, company.settings, company.as_of)
 
 
-def problems_of(seed: int, customers: int, folder: Path) -> list[str]:
+def problems_of(seed: int, customers: int, folder: Path, days: int = 700) -> list[str]:
     """What differs between the product and the oracle on one company."""
     random = Random(seed)
-    company = with_twins(made_company(random, customers=customers), random)
+    company = with_twins(made_company(random, customers, days), random)
     home = Home(folder / "home")
     write_home(company, home.root)
     settings = Settings.model_validate(company.settings)
@@ -68,6 +68,11 @@ def problems_of(seed: int, customers: int, folder: Path) -> list[str]:
 
 def test_a_company_of_hundreds_of_customers_gives_the_cells_of_the_oracle(tmp_path: Path) -> None:
     problems = problems_of(20261128, 400, tmp_path)
+    assert not problems, "\n".join(problems)
+
+
+def test_half_a_year_of_thousands_of_customers_gives_the_cells_of_the_oracle(tmp_path: Path) -> None:
+    problems = problems_of(20261129, 3_000, tmp_path, days=200)
     assert not problems, "\n".join(problems)
 
 

@@ -194,11 +194,11 @@ def groups(
 ) -> Iterable[Group]:
     """`all`, then per dimension each value that has a row."""
     yield Group("all", "all", company.customers, None, None)
+    period_before = previous_period(company, period)
     for dimension in company.rules.dimensions:
         now = {customer: company.value_in_period(dimension, customer, period) for customer in company.customers}
         before = {
-            customer: company.value_in_period(dimension, customer, previous_period(company, period))
-            for customer in company.customers
+            customer: company.value_in_period(dimension, customer, period_before) for customer in company.customers
         }
         values = {now[customer] for customer in known} | counted_under(dimension, period)
         if has_guests:
@@ -254,7 +254,7 @@ def twelve_months_of(company: Company) -> Callable[[str, Period], set[str]]:
         return left(dimension, period) | {
             value_of_twelve_months(company, dimension, customer, period)
             for customer in company.first_day["subscription"]
-            if company.mrr(customer, earlier) > 0
+            if company.is_paying(customer, earlier)
         }
 
     return counted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -32,6 +33,7 @@ def moment(text: str | None, business_zone: ZoneInfo, source_zone: ZoneInfo) -> 
     return Moment(instant.astimezone(business_zone).date(), instant.astimezone(UTC))
 
 
+@cache
 def add_months(day: date, months: int) -> date:
     """The same day of another month, clamped to that month's end."""
     count = day.year * 12 + day.month - 1 + months

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
 
-from oracle.activity import EngagementGroups, NpsClasses, days_of, read_activity, read_nps_answers
+from oracle.activity import Activity, EngagementGroups, NpsClasses, days_of, read_activity, read_nps_answers
 from oracle.business_days import DAY, Period, days, moment, next_period, period_start
 from oracle.further import Reader, answers, invoices, tickets, units
 from oracle.identity import survivors
@@ -36,6 +36,9 @@ class Company:
         self.requests = cancel_requests(rows["subscriptions"], self.survivor, rules, as_of)
         self.activity = read_activity(rows["events"], self.survivor, rules, as_of)
         self.event_days = days_of(self.activity)
+        self.activity_of: dict[str, list[Activity]] = defaultdict(list)
+        for event in self.activity:
+            self.activity_of[event.customer].append(event)
         self.nps_answers = read_nps_answers(rows["surveys"], self.survivor, rules, as_of)
         self.attributes = attributes_in_order(rows["customers"], rules)
         self.further = {
@@ -57,6 +60,7 @@ class Company:
         self.values = {dimension: self._values(dimension) for dimension in rules.dimensions}
         self.value_in_period = cache(self._value_in_period)
         self.period = cache(self._period)
+        self.period_holding = cache(self._period_holding)
         self.mrr = cache(self._mrr)
 
     def _referred(self, rows: list[dict]) -> set[str] | None:
@@ -109,6 +113,10 @@ class Company:
             customer: set().union(*(found.get(customer, set()) for found in by_basis))
             for customer in {customer for found in by_basis for customer in found}
         }
+        self.active_in_order = {
+            basis: {customer: sorted(found) for customer, found in by_customer.items()}
+            for basis, by_customer in self.active_days.items()
+        }
         self.first_day = {
             basis: {customer: min(found) for customer, found in by_customer.items()}
             for basis, by_customer in self.active_days.items()
@@ -136,7 +144,7 @@ class Company:
         end = next_period(grain, start)
         return Period(grain, start, end, min(end, self.as_of), end <= self.as_of)
 
-    def period_holding(self, grain: str, day: date) -> Period:
+    def _period_holding(self, grain: str, day: date) -> Period:
         rules = self.rules
         return self.period(grain, period_start(grain, day, rules.week_start, rules.fiscal_year_start))
 
@@ -194,6 +202,10 @@ class Company:
         """MRR at a boundary, at the rates of the day before it, or before another boundary."""
         return self.in_reporting(self.native(customer, boundary - DAY), (rates_of or boundary) - DAY)
 
+    def is_paying(self, customer: str, boundary: date) -> bool:
+        """Whether there is MRR in any currency, which may be too little to be seen in another."""
+        return any(self.native(customer, boundary - DAY).values())
+
     def movements(self, customer: str, first: date, end: date) -> list[tuple[str, Decimal]]:
         """Day by day: the total at the end of the day against that of the day before, both at the day's rates."""
         if customer not in self.first_day["subscription"]:
@@ -204,12 +216,13 @@ class Company:
             if before_native == after_native:
                 continue
             before, after = self.in_reporting(before_native, day), self.in_reporting(after_native, day)
-            if before == 0 and after > 0:
+            paid, pays = any(before_native.values()), any(after_native.values())
+            if pays and not paid:
                 is_first = day == self.first_day["subscription"][customer]
                 found.append(("new" if is_first else "reactivation", after))
             elif after > before:
                 found.append(("expansion", after - before))
-            elif after == 0 and before > 0:
+            elif paid and not pays:
                 found.append(("churn", before))
             elif after < before:
                 found.append(("contraction", before - after))

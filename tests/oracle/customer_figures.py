@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 
-from oracle.business_days import DAY, Period
+from oracle.activity import count_between
+from oracle.business_days import Period
 from oracle.company import Company
 from oracle.figures import Figure, count, nulled, ratio
 
@@ -73,9 +74,4 @@ def customer_figures(
 
 
 def is_active_within(company: Company, basis: str, customer: str, period: Period) -> bool:
-    active, day = company.active_days[basis].get(customer, ()), period.start
-    while day < period.close:
-        if day in active:
-            return True
-        day += DAY
-    return False
+    return count_between(company.active_in_order[basis].get(customer, []), period.start, period.close) > 0

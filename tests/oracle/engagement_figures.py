@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from oracle.activity import count_between
-from oracle.business_days import Period, days
+from oracle.business_days import Period
 from oracle.company import Company
 from oracle.figures import Figure, count, nulled, percentile, ratio
 
@@ -31,11 +31,12 @@ def engagement_figures(company: Company, period: Period, before: Period, members
     length = (close - start).days
     minutes = [
         event.seconds / 60
-        for event in company.activity
-        if event.seconds is not None and event.customer in of and start <= event.day < close
+        for customer in members
+        for event in company.activity_of.get(customer, ())
+        if event.seconds is not None and start <= event.day < close
     ]
     figures = {
-        "dau": ratio(sum(len(active(day, day + timedelta(days=1))) for day in days(start, close)), length),
+        "dau": ratio(sum(count_between(found, start, close) for found in of.values()), length),
         "wau": count(len(wau)),
         "mau": count(len(mau)),
         "yau": count(len(yau)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cache
 from typing import NamedTuple
 
@@ -68,7 +68,7 @@ class Lifetimes:
         company, close = self.company, period.close
         orders = [order for customer in members for order in company.orders_between(customer, close - YEAR, close)]
         ordering = {order.customer for order in orders}
-        ever = [order for order in company.orders if order.day < close and order.customer in set(members)]
+        ever = [order for customer in members for order in company.orders_between(customer, date.min, close)]
         revenue, historic = sum(order.revenue for order in orders), sum(order.revenue for order in ever)
         churn = self.churn("order", dimension, value, close)
         reason = churn.null_reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date, timedelta
 from fractions import Fraction
 from itertools import pairwise
@@ -133,10 +134,11 @@ def year_figures(company: Company, period: Period, days_ever: dict[str, list[dat
 
 def halved(lives: list[tuple[timedelta, bool]]) -> Figure:
     """The first duration at which the product of the shares that go on is at most one half, as an exact fraction."""
-    survival = Fraction(1)
-    for duration in sorted({duration for duration, is_over in lives if is_over}):
-        at_risk = sum(other >= duration for other, _ in lives)
-        survival *= Fraction(at_risk - sum(life == (duration, True) for life in lives), at_risk)
+    survival, at_risk = Fraction(1), len(lives)
+    left, ended = Counter(life[0] for life in lives), Counter(duration for duration, is_over in lives if is_over)
+    for duration in sorted(left):
+        survival *= Fraction(at_risk - ended[duration], at_risk)
         if survival <= Fraction(1, 2):
             return Figure(float(duration.days), n=float(len(lives)))
+        at_risk -= left[duration]
     return Figure(None, n=float(len(lives)), null_reason="not_reached" if lives else "zero_denominator")

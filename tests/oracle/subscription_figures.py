@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
+from datetime import date
 from decimal import Decimal
 from functools import cache
 
@@ -38,6 +40,9 @@ class Subscriptions:
         self.terms = terms(company)
         self.movements = cache(self._movements)
         self.at_list_price = cache(self._at_list_price)
+        self.requests_of: dict[str, list[date]] = defaultdict(list)
+        for customer, _, day in company.requests:
+            self.requests_of[customer].append(day)
         self.churn_class = cache(lambda customer, close: churn_class(company, customer, close))
 
     def _movements(self, customer: str, period: Period) -> list[tuple[str, Decimal]]:
@@ -66,23 +71,19 @@ class Subscriptions:
         for kpi, movers in (("mrr_moved_in", moved_in), ("mrr_moved_out", moved_out)):
             if movers is not None:
                 figures[kpi] = count(total(self.company.mrr(customer, period.start) for customer in movers))
-        requests = [
-            1
-            for customer, _, day in self.company.requests
-            if customer in set(members) and period.start <= day < period.close
-        ]
-        figures["cancellations_requested"] = count(len(requests))
+        requested = [day for customer in members for day in self.requests_of.get(customer, ())]
+        figures["cancellations_requested"] = count(sum(period.start <= day < period.close for day in requested))
         if self.company.is_cut("subscription", period.start):
             nulled(figures, set(figures) - WITHOUT_LOOK_BACK, "left_truncated")
         figures.update(self._twelve_months(period, members_12m))
         return figures
 
     def _balances(self, period: Period, members: list[str]) -> dict[str, Figure]:
-        mrr = self.company.mrr
+        mrr, is_paying = self.company.mrr, self.company.is_paying
         start = total(mrr(customer, period.start) for customer in members)
         end = total(mrr(customer, period.close) for customer in members)
-        paying = sum(1 for customer in members if mrr(customer, period.close) > 0)
-        open_customers = sum(1 for customer in members if mrr(customer, period.start) > 0)
+        paying = sum(1 for customer in members if is_paying(customer, period.close))
+        open_customers = sum(1 for customer in members if is_paying(customer, period.start))
         moved = dict.fromkeys(MOVEMENTS, ZERO)
         losing = 0
         for customer in members:
@@ -112,14 +113,15 @@ class Subscriptions:
         company, net, losing = self.company, dict.fromkeys(MOVEMENTS, ZERO), 0
         for customer in members:
             before = company.mrr(customer, period.start)
-            now = company.mrr(customer, period.close, rates_of=period.start if before else None)
-            if before == 0 and now > 0:
+            paid, pays = company.is_paying(customer, period.start), company.is_paying(customer, period.close)
+            now = company.mrr(customer, period.close, rates_of=period.start if paid else None)
+            if pays and not paid:
                 is_first = company.first_day["subscription"][customer] >= period.start
                 net["new" if is_first else "reactivation"] += now
             elif now > before:
                 net["expansion"] += now - before
             elif now < before:
-                net["contraction" if now else "churn"] += before - now
+                net["contraction" if pays else "churn"] += before - now
                 losing += 1
         gained = net["new"] + net["reactivation"] + net["expansion"]
         return {
@@ -131,7 +133,8 @@ class Subscriptions:
         pairs = self._pairs(period.start, period.close, members)
         opened = total(before for before, _ in pairs)
         n = len(pairs)
-        cancelled = total(before for before, now in pairs if now == 0)
+        mrr, is_paying = self.company.mrr, self.company.is_paying
+        cancelled = total(mrr(customer, period.start) for customer in members if not is_paying(customer, period.close))
         return {
             "gross_revenue_retention": ratio(total(min(now, before) for before, now in pairs), opened, n),
             "net_revenue_retention": ratio(total(now for _, now in pairs), opened, n),
@@ -146,7 +149,7 @@ class Subscriptions:
         return [
             (mrr(customer, opening), mrr(customer, close, rates_of=opening))
             for customer in members
-            if mrr(customer, opening) > 0
+            if self.company.is_paying(customer, opening)
         ]
 
     def _twelve_months(self, period: Period, members: list[str]) -> dict[str, Figure]:
@@ -171,7 +174,8 @@ class Subscriptions:
         }
 
     def _renewals(self, period: Period, members: list[str]) -> dict[str, Figure]:
-        due = [term for term in self.terms if term.customer in members and period.start <= term.day < period.close]
+        whose = set(members)
+        due = [term for term in self.terms if term.customer in whose and period.start <= term.day < period.close]
         resolved = [term for term in due if term.is_resolved]
         return {
             "renewals_due": count(len(due)),
