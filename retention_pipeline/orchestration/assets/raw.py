@@ -101,7 +101,7 @@ def _raw_asset(dataset: str) -> dg.AssetsDefinition:
 
 
 def what_came(dataset: str, result: Any) -> list[str]:
-    """In words: what was loaded, and every file that was not. Nothing for a night without files."""
+    """In words: what was loaded, and how much was not. Nothing for a night without files."""
     loads = [load for load in result.loads if load.status == "loaded"]
     lines = []
     if loads:
@@ -118,8 +118,9 @@ def what_came(dataset: str, result: Any) -> list[str]:
             lines.append(f"{dataset}: columns {what}: {', '.join(sorted(columns))}")
     lines += [f"{dataset}: {hint}" for load in result.loads for hint in load.hints]
     lines += [f"{dataset}: no file at {path}" for path in getattr(result, "without_files", [])]
-    few = formatting.few_of_each((load.source, load.file_name, load.error or "") for load in result.refused)
-    return lines + [f"{dataset}: not loaded: {name}: {why}" for name, why in few]
+    if result.refused:  # which and why stands at the end of the run, and in the metadata
+        lines.append(f"{dataset}: {_files_and_pulls(result.refused)} not loaded")
+    return lines
 
 
 def _files_and_pulls(loads: list[Any]) -> str:
