@@ -194,6 +194,52 @@ def report(
     reports.report(home, is_opened=open, summary=summary, charts=charts, form=format)
 
 
+alerts_app = typer.Typer(
+    help="What rules found in the published figures, and failed runs.", invoke_without_command=True
+)
+app.add_typer(alerts_app, name="alerts", rich_help_panel=READING)
+
+
+@alerts_app.callback()
+def alerts(
+    context: typer.Context,
+    home: HomeOption = None,
+    all: Annotated[bool, typer.Option("--all", help="Also alerts that are over.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """The open alerts: what rules found in the published figures, late sources, failed runs."""
+    if context.invoked_subcommand is None:
+        from retention_pipeline.cli import alert_verbs
+
+        alert_verbs.alerts(home, with_all=all, as_json=json)
+
+
+@alerts_app.command()
+def ack(
+    alert_ids: Annotated[list[int] | None, typer.Argument(metavar="NUMBER...", help="Of retention alerts.")] = None,
+    home: HomeOption = None,
+    all: Annotated[bool, typer.Option("--all", help="Every open alert.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Acknowledge alerts: they are not told of again while they stay open."""
+    from retention_pipeline.cli import alert_verbs
+
+    if not alert_ids and not all:
+        raise typer.BadParameter("name an alert, or --all", param_hint="NUMBER")
+    alert_verbs.ack(home, alert_ids or [], with_all=all, as_json=json)
+
+
+@alerts_app.command()
+def test(
+    channels: Annotated[list[str] | None, typer.Argument(metavar="CHANNEL...", help="Default: all.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Send a test message to channels."""
+    from retention_pipeline.cli import alert_verbs
+
+    alert_verbs.test(home, channels or [])
+
+
 @app.command(rich_help_panel=KEEPING)
 def check(home: HomeOption = None, json: JsonOption = False) -> None:
     """Check the settings, what the sources offer, the raw tables, and that every published figure reconciles."""

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from retention_pipeline import formatting, templates
+from retention_pipeline.alerts import as_row
+from retention_pipeline.alerts import load as load_alerts
 from retention_pipeline.cli.figures import print_json
 from retention_pipeline.cli.print_status import print_status
 from retention_pipeline.freshness.marks import published_reasons
@@ -91,6 +93,7 @@ def status(home: Path | None, *, as_json: bool) -> None:
         "sources": None if states is None else [state.as_json() for state in states],
         "marked_because": [],
         "quality": [],
+        "alerts": [as_row(one) for one in load_alerts(place) if one.is_open],
         "runs": found.runs[:SHOWN_RUNS],
     }
     if is_whole and place.current.exists():

@@ -53,6 +53,12 @@ def print_status(console: Console, home: Home, answer: dict[str, Any], now: date
         console.print()
         console.print(_sources_table(answer["sources"], now.replace(tzinfo=None)))
         print_late(console, answer["sources"])
+    for alert in answer["alerts"]:
+        seen = ", acknowledged" if alert["acknowledged_at"] else ""
+        number = Text.assemble(
+            (f"  alert {alert['alert_id']}{seen}  ", "yellow"), f"{alert['rule']}: {alert['message']}"
+        )
+        console.print(number, soft_wrap=True)
     if answer["runs"]:
         console.print()
         console.print(_runs_table(answer["runs"]))

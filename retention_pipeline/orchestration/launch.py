@@ -81,6 +81,7 @@ def launch(
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
     import dagster as dg
 
+    from retention_pipeline.alerts import tell_failure
     from retention_pipeline.orchestration import instance as storage
     from retention_pipeline.orchestration.assets.night import (
         COMMAND_TAG,
@@ -143,6 +144,7 @@ def launch(
                 raise RunFailed(failure.description or "the run failed", str(kind)) from failure
             except dg.DagsterExecutionInterruptedError:
                 if time.perf_counter() - began > settings.max_run_time.total_seconds():
+                    tell_failure(home, settings, Deadline(settings.max_run_time).message, clock().replace(tzinfo=None))
                     raise RunFailed(Deadline(settings.max_run_time).message, "RunTookTooLong") from None
                 raise Interrupted("Stopped; the published figures are as they were.") from None
             lap("run")

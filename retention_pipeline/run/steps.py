@@ -16,9 +16,9 @@ from typing import Any
 
 import duckdb
 
-from retention_pipeline import formatting
+from retention_pipeline import alerts, formatting
 from retention_pipeline.audit import AuditError, AuditResult, audit
-from retention_pipeline.formatting import few_of_each
+from retention_pipeline.formatting import counted, few_of_each
 from retention_pipeline.freshness.figures import write_figure_marks
 from retention_pipeline.freshness.sources import check_blocks, not_fresh, source_states
 from retention_pipeline.history.archive import write_missing
@@ -372,6 +372,15 @@ def publish_step(home: Home, settings: Settings, run: Run, *, progress: Progress
             states = source_states(home, settings, now=run.started_at, as_of=run.as_of)
             write_data_quality(connection, home, settings, states=states, now=run.started_at)
             write_quarantine(connection, home)
+            incidents, rule_problems = alerts.before_publication(
+                connection,
+                home,
+                settings,
+                states=states,
+                refused=_not_loaded(record),
+                as_of=run.as_of,
+                now=run.started_at,
+            )
             write_state(
                 connection,
                 PipelineState(
@@ -395,6 +404,8 @@ def publish_step(home: Home, settings: Settings, run: Run, *, progress: Progress
         if _kept_small(home, is_fresh=record.get("mode") == "full refresh"):
             say("the file had grown for nothing and was written anew")
         path = generations.publish(home, number, keep=settings.publish.keep_generations)
+        alerts.save(home, incidents)
+        notes.update(alerts=[alerts.as_row(one) for one in incidents if one.is_open], alert_problems=rule_problems)
         counts = row_counts(path)
         notes.update(status="succeeded", finished_at=_now(), failed_step=None, error=None, row_counts=counts)
         say(f"published generation {number}: {path}")
@@ -463,6 +474,43 @@ def report_step(home: Home, settings: Settings, run: Run, *, progress: Progress 
     return path
 
 
+def alerts_step(home: Home, settings: Settings, run: Run, *, progress: Progress | None = None) -> list[str]:
+    """Do what alerts ask for, now that the figures are out. Returns what could not be done, which withdraws nothing and
+    is tried again by the next run.
+    """
+    say = progress or _silent
+    with _step(home, run, "alerts", keeps_next=True) as notes:
+        problems = list(read_record(home, run).get("alert_problems") or [])
+        try:
+            told, not_done = alerts.after_publication(home, settings, texts=lambda: _sentences(home, settings))
+            problems += not_done
+            if told:
+                say(f"alerts: {counted(told, 'alert')} told or carried out")
+        except Exception as error:  # whatever it is: the figures are published
+            problems.append(" ".join(str(error).split()) or type(error).__name__)
+        for problem in problems:
+            say(f"alerts: {problem}")
+        notes.update(alert_problems=problems)
+    return problems
+
+
+def _not_loaded(record: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """(source, file or table, why) of what the run could not load."""
+    return [
+        (load["source"], load["file_name"], load["error"] or "")
+        for load in record.get("loads", [])
+        if load["status"] in ("refused", "failed")
+    ]
+
+
+def _sentences(home: Home, settings: Settings) -> list[str]:
+    """The report's summary."""
+    from retention_pipeline.report.summary import sentences
+
+    with opened(home.current.resolve(), read_only=True) as connection:
+        return sentences(connection, settings.business.reporting_currency)
+
+
 def run(
     home: Home,
     settings: Settings,
@@ -496,6 +544,7 @@ def run(
         history_step(home, settings, this, progress=progress)
         published = publish_step(home, settings, this, progress=progress)
         exported, problems = export_step(home, settings, this, progress=progress)
+        problems += alerts_step(home, settings, this, progress=progress)
         return RunResult(
             run_id=this.run_id,
             as_of=as_of,

@@ -15,6 +15,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.settings.alerts import Alerts, alert_problems
 from retention_pipeline.settings.business import Business, CohortMaxAge
 from retention_pipeline.settings.home import Home
 from retention_pipeline.settings.kinds import Age, Cron, SettingsError, Share, Strict
@@ -87,6 +88,7 @@ class Settings(Strict):
     sources: dict[str, AnySource] = Field(default={})
     publish: Publish = Publish()
     report: Report = Report()
+    alerts: Alerts = Alerts()
     schedule: Schedule = Schedule()
     max_quarantine_rate: Share = 0.05
     max_run_time: Age = timedelta(hours=24)
@@ -136,6 +138,7 @@ def parse_settings(content: Any) -> Settings:
     problems += _segment_problems(settings)
     if settings.ids.path is not None:
         problems.append("ids.path: belongs to one source (sources.<name>.ids.path)")
+    problems += alert_problems(settings.alerts, settings.sources)
     if problems:
         raise SettingsError("\n".join(problems))
     return settings
@@ -197,6 +200,9 @@ def _path(location: tuple[int | str, ...]) -> str:
         "Made",
         "FromEnvironment",
         "DeleteColumn",
+        "Notify",
+        "Export",
+        "Webhook",
         "str",
         "list[str]",
     }
@@ -213,8 +219,8 @@ def _message(problem: Any) -> str:
         return f"type is missing (files, {', '.join(DATABASES)})"
     if problem["type"] == "union_tag_invalid":
         return f"type is files, {', '.join(DATABASES)} (given: {problem['ctx']['tag']!r})"
-    if "dsn" in problem["loc"]:  # what stands there may be a secret: never repeat it
-        return "write {env: NAME}, the environment variable that holds the connection string"
+    if {"dsn", "url", "webhook"} & set(problem["loc"]):  # what stands there may be a secret: never repeat it
+        return "write {env: NAME}, the environment variable that holds the address"
     message = problem["msg"].removeprefix("Value error, ")
     given = problem["input"]
     if isinstance(given, bool) and "columns" in problem["loc"]:

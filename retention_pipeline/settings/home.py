@@ -61,6 +61,14 @@ class Home:
         return self.root / "runs"
 
     @property
+    def alerts(self) -> Path:
+        return self.root / "alerts"
+
+    @property
+    def incidents_file(self) -> Path:
+        return self.alerts / "incidents.json"
+
+    @property
     def dagster(self) -> Path:
         return self.root / "dagster"
 

@@ -113,7 +113,9 @@ def test_an_alias_of_itself_is_told_and_ignored(door: Door) -> None:
     door.deliver("orders", ORDERS, "o1,a,2025-01-03,10.00,EUR,paid")
     door.deliver("customer_aliases", "alias_id,customer_id", "a,a")
     loads = door.run().loads
-    assert [hint for load in loads for hint in load.hints] == ["1 row makes an id an alias of itself, such as a: ignored"]
+    assert [hint for load in loads for hint in load.hints] == [
+        "1 row makes an id an alias of itself, such as a: ignored"
+    ]
     assert door.figure("customers_new", "2025-01") == 1
 
 

@@ -19,7 +19,7 @@ IN_ORDER = (
         "kpis",
         "audit",
     ),
-    *("freshness", "publish", "read", "history", "report", "run", "orchestration", "definitions", "cli"),
+    *("freshness", "publish", "read", "history", "report", "alerts", "run", "orchestration", "definitions", "cli"),
 )
 
 

@@ -6,16 +6,19 @@ from typing import Any
 
 import dagster as dg
 
+from retention_pipeline.alerts import load as incidents_of
 from retention_pipeline.audit import AuditError
 from retention_pipeline.orchestration.assets.night import POOL, RESOURCE, Night, failure
 from retention_pipeline.orchestration.assets.previews import markdown_table, table_metadata
 from retention_pipeline.read.headline import as_markdown, read_headline
 from retention_pipeline.run import steps
+from retention_pipeline.settings.alerts import Alerts
 from retention_pipeline.warehouse import opened
 
 FIGURES = dg.AssetKey("retention_kpis")
 SNAPSHOT = dg.AssetKey("published_snapshot")
 REPORT = dg.AssetKey("report")
+ALERTS = dg.AssetKey("alerts")
 RECONCILED = "reconciliations_hold"
 PUBLISHED_HEADLINE = "headline"
 
@@ -73,6 +76,7 @@ def _figures_asset(
             except AuditError as error:
                 violated = error
         if violated is not None:
+            night.tell(violated)
             yield dg.AssetCheckResult(
                 check_name=RECONCILED, asset_key=FIGURES, passed=False, metadata={"violations": str(violated)}
             )
@@ -165,6 +169,54 @@ def report_asset() -> dg.AssetsDefinition:
         )
 
     return report
+
+
+def alerts_asset(asked: Alerts) -> list[dg.AssetsDefinition]:
+    """What follows from a publication: messages, exports, posts. No asset where nothing is asked for."""
+    if not asked.channels and not asked.rules:
+        return []
+
+    @dg.asset(
+        key=ALERTS,
+        deps=[REPORT],
+        description="Who is told of what was published, once per incident; the table alerts has all of them.",
+        group_name="publish",
+        kinds={"python"},
+        check_specs=[
+            dg.AssetCheckSpec(rule.slug, asset=ALERTS, description=f"Nothing to tell: {rule.name}.")
+            for rule in asked.rules
+        ],
+        required_resource_keys={RESOURCE},
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=POOL,
+        op_tags={"stage": "publish"},
+    )
+    def alerts(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        night: Night = getattr(context.resources, RESOURCE)
+        with night.step(context) as run:
+            problems = steps.alerts_step(night.home, night.settings, run, progress=night.reporter(context).say)
+        seen = [one.finding for one in incidents_of(night.home) if one.seen_at == run.started_at]
+        told = [[one.rule, one.message] for one in seen]
+        messages = {rule.name: [one.message for one in seen if one.rule == rule.name] for rule in asked.rules}
+        return dg.MaterializeResult(
+            metadata={
+                "as_of": str(night.as_of),
+                "alerts": dg.MetadataValue.md(markdown_table(["rule", "alert"], told)),
+                **({"not done": "\n".join(problems)} if problems else {}),
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=rule.slug,
+                    asset_key=ALERTS,
+                    passed=not messages[rule.name],
+                    severity=dg.AssetCheckSeverity.WARN,
+                    metadata={"alerts": "\n".join(messages[rule.name])} if messages[rule.name] else {},
+                )
+                for rule in asked.rules
+            ],
+        )
+
+    return [alerts]
 
 
 def further_months(changed: list[date], asked: list[str], months: dg.PartitionsDefinition) -> list[str]:

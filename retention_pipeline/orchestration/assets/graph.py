@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from retention_pipeline.contracts import CONTRACTS
-from retention_pipeline.orchestration.assets.figures import figure_assets, report_asset
+from retention_pipeline.orchestration.assets.figures import alerts_asset, figure_assets, report_asset
 from retention_pipeline.orchestration.assets.models import is_period_table, last_models, model_assets, raw_tables
 from retention_pipeline.orchestration.assets.raw import raw_assets, shared_table_specs
 from retention_pipeline.settings import Settings
@@ -30,6 +30,13 @@ def asset_graph(manifest: Mapping[str, Any], settings: Settings, months: dg.Part
     period_tables = [key for key in marts if is_period_table(key.path[-1])]
     figures = figure_assets(marts, last_models(models), period_tables, months)
     return Graph(
-        assets=[*raw_assets(datasets), models, *figures, report_asset(), *shared_table_specs(read, datasets)],
+        assets=[
+            *raw_assets(datasets),
+            models,
+            *figures,
+            report_asset(),
+            *alerts_asset(settings.alerts),
+            *shared_table_specs(read, datasets),
+        ],
         needed=frozenset(key for asset in (models, *figures) for key in asset.keys),
     )

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import duckdb
 
+from retention_pipeline.alerts import tell_failure
 from retention_pipeline.orchestration.workspace import Workspace
 from retention_pipeline.publish.recovery import recover
 from retention_pipeline.run import steps
@@ -111,6 +112,7 @@ class Night:
             if passing and may_retry and context.retry_number < RETRIES:
                 self.reporter(context).say(f"{error}: tried again in {SECONDS_BEFORE_RETRY:.0f} s")
                 raise dg.RetryRequested(RETRIES, SECONDS_BEFORE_RETRY) from error
+            self.tell(error)
             if passing or type(error).__module__.startswith("retention_pipeline."):
                 raise failure(error) from error
             raise
@@ -133,6 +135,13 @@ class Night:
             run_id=self._run_id(now),
             months=self._backfilled_months(),
         )
+
+    def tell(self, error: Exception) -> None:
+        """Tell those who want to hear of failed runs; what hinders that is said, and hides nothing."""
+        if self.settings_problem is None:
+            now = self.clock().astimezone(UTC).replace(tzinfo=None)
+            for problem in tell_failure(self.home, self.settings, str(error), now):
+                (self.progress or Progress(say=print)).say(f"alerts: {problem}")
 
     def _backfilled_months(self) -> tuple[date, date] | None:
         """First days of the first and the last month of a backfill."""

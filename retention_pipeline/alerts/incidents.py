@@ -1,0 +1,179 @@
+"""Incidents: a rule holds for a subject, from one publication to the one after which it does not hold any more.
+
+They are kept in alerts/incidents.json of the home, newest last, and published as the table `alerts`. An incident is
+told of when it begins, and again when another complete period shows it, until somebody acknowledges it. What could not
+be delivered is tried again by the next run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date, datetime
+from typing import Any
+
+import duckdb
+
+from retention_pipeline.settings import Home
+
+OPERATIONS = "operations"  # stands for the rule of what concerns the runs themselves
+KEPT_RESOLVED = 1_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """That a rule holds. subject: of what, in words and unique within the rule; period_start: of the complete period
+    that shows it, None where it is about no period. is_notice: it is over when it has been told.
+    """
+
+    rule: str
+    subject: str
+    message: str
+    kpi: str | None = None
+    grain: str | None = None
+    basis: str | None = None
+    segment_dimension: str | None = None
+    segment_value: str | None = None
+    period_start: date | None = None
+    value: float | None = None
+    threshold: float | None = None
+    is_notice: bool = False
+
+
+@dataclass(frozen=True)
+class Incident:
+    """A finding with what became of it; moments are naive UTC. waiting: positions of the rule's actions (for
+    operations: names of channels) that have not been carried out.
+    """
+
+    alert_id: int
+    finding: Finding
+    opened_at: datetime
+    seen_at: datetime
+    waiting: list[int | str] = field(default_factory=list)
+    resolved_at: datetime | None = None
+    acknowledged_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.resolved_at is None
+
+
+def after(
+    incidents: list[Incident],
+    findings: Iterable[Finding],
+    now: datetime,
+    *,
+    actions: dict[str, list[int | str]],
+    judged: set[str],
+) -> list[Incident]:
+    """The incidents after a run found what holds. actions: what is to be done, by rule; judged: the rules that were
+    looked at, whose open incidents are over where they are not found again.
+    """
+    found = {(finding.rule, finding.subject): finding for finding in findings}
+    result = []
+    for one in incidents:
+        key = (one.finding.rule, one.finding.subject)
+        if not one.is_open or one.finding.rule not in judged:
+            result.append(one)
+        elif (finding := found.pop(key, None)) is None:
+            result.append(replace(one, resolved_at=now, waiting=[]))
+        else:
+            is_new_period = finding.period_start != one.finding.period_start
+            again = is_new_period and one.acknowledged_at is None
+            waiting = list(actions.get(finding.rule, [])) if again else one.waiting
+            result.append(replace(one, finding=finding, seen_at=now, waiting=waiting))
+    number = max((one.alert_id for one in incidents), default=0)
+    told = {(one.finding.rule, one.finding.subject, one.finding.period_start) for one in incidents}
+    for finding in found.values():
+        if finding.is_notice and (finding.rule, finding.subject, finding.period_start) in told:
+            continue
+        number += 1
+        waiting = list(actions.get(finding.rule, []))
+        ended = now if finding.is_notice else None
+        result.append(Incident(number, finding, now, now, waiting, resolved_at=ended))
+    resolved = [one for one in result if not one.is_open]
+    dropped = {one.alert_id for one in resolved[: max(0, len(resolved) - KEPT_RESOLVED)]}
+    return [one for one in result if one.alert_id not in dropped]
+
+
+def load(home: Home) -> list[Incident]:
+    """The incidents of a home; none where the file is missing. A broken file is an error, never an empty list."""
+    path = home.incidents_file
+    if not path.exists():
+        return []
+    return [_incident(one) for one in json.loads(path.read_text(encoding="utf-8"))]
+
+
+def save(home: Home, incidents: list[Incident]) -> None:
+    """Replace the file as a whole."""
+    path = home.incidents_file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps([asdict(one) for one in incidents], default=str, indent=1), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def acknowledge(home: Home, alert_ids: Iterable[int], now: datetime) -> list[Incident]:
+    """Open incidents that somebody has seen: they are not told of again. Returns those; the others are as they were."""
+    asked = set(alert_ids)
+    seen, kept = [], []
+    for one in load(home):
+        if one.alert_id in asked and one.is_open and one.acknowledged_at is None:
+            one = replace(one, acknowledged_at=now, waiting=[])
+            seen.append(one)
+        kept.append(one)
+    if seen:
+        save(home, kept)
+    return seen
+
+
+COLUMNS = {
+    "alert_id": "bigint not null",
+    "rule": "varchar not null",
+    "subject": "varchar not null",
+    "message": "varchar not null",
+    "kpi": "varchar",
+    "grain": "varchar",
+    "period_start": "date",
+    "basis": "varchar",
+    "segment_dimension": "varchar",
+    "segment_value": "varchar",
+    "value": "double",
+    "threshold": "double",
+    "opened_at": "timestamp not null",
+    "seen_at": "timestamp not null",
+    "acknowledged_at": "timestamp",
+    "resolved_at": "timestamp",
+}
+
+
+def as_row(incident: Incident) -> dict[str, Any]:
+    """An incident with the columns of the table `alerts`."""
+    return {name: getattr(incident.finding if hasattr(incident.finding, name) else incident, name) for name in COLUMNS}
+
+
+def write_alerts(connection: duckdb.DuckDBPyConnection, incidents: list[Incident]) -> None:
+    """Create the table `alerts` in the open warehouse: one row per incident."""
+    columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+    connection.execute(f"create or replace table alerts ({columns})")
+    if incidents:
+        marks = ", ".join("?" for _ in COLUMNS)
+        connection.executemany(
+            f"insert into alerts values ({marks})", [list(as_row(one).values()) for one in incidents]
+        )
+
+
+def _incident(content: dict[str, Any]) -> Incident:
+    finding = dict(content["finding"])
+    if finding["period_start"]:
+        finding["period_start"] = date.fromisoformat(finding["period_start"])
+    moments = {
+        name: datetime.fromisoformat(content[name]) if content[name] else None
+        for name in ("opened_at", "seen_at", "resolved_at", "acknowledged_at")
+    }
+    opened_at, seen_at = moments.pop("opened_at"), moments.pop("seen_at")
+    assert opened_at is not None and seen_at is not None
+    return Incident(content["alert_id"], Finding(**finding), opened_at, seen_at, content["waiting"], **moments)
