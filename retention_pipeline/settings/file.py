@@ -43,6 +43,7 @@ _WORDS = """
     with
 """
 SQL_WORDS = frozenset(_WORDS.split())
+SECRETS = {"dsn": "connection string", "url": "address", "webhook": "address"}
 
 
 # What someone should do for a customer, and the days of each unless the settings say otherwise (docs/kpis.md).
@@ -219,8 +220,8 @@ def _message(problem: Any) -> str:
         return f"type is missing (files, {', '.join(DATABASES)})"
     if problem["type"] == "union_tag_invalid":
         return f"type is files, {', '.join(DATABASES)} (given: {problem['ctx']['tag']!r})"
-    if {"dsn", "url", "webhook"} & set(problem["loc"]):  # what stands there may be a secret: never repeat it
-        return "write {env: NAME}, the environment variable that holds the address"
+    if held := [text for key, text in SECRETS.items() if key in problem["loc"]]:  # it may be a secret: never repeat it
+        return f"write {{env: NAME}}, the environment variable that holds the {held[0]}"
     message = problem["msg"].removeprefix("Value error, ")
     given = problem["input"]
     if isinstance(given, bool) and "columns" in problem["loc"]:
