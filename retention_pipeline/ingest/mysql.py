@@ -59,6 +59,7 @@ class MysqlPull(Pull):
     connection: pymysql.Connection
     source: MysqlSource
     next_watermark: datetime | None
+    _kind: int | None = None
 
     def columns(self) -> list[str]:
         with self.connection.cursor() as cursor:
@@ -86,12 +87,11 @@ class MysqlPull(Pull):
         if self.source.cursor is None:
             return None
         condition = self._changed(since) if since is not None else ""
-        # as a number of its own, for 0000-00-00 is no date
-        question = self._select(f"nullif(max({_name(self.source.cursor)}), 0)", condition)
+        question = self._select(f"max({_name(self.source.cursor)})", condition)
         with self.connection.cursor() as cursor:
             cursor.execute(question)
             [(text,)] = cursor.fetchall()
-        if text is None:
+        if text is None or text.startswith(NO_DATE):
             return None
         moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=self._zone()).astimezone(UTC).replace(tzinfo=None)
@@ -102,9 +102,11 @@ class MysqlPull(Pull):
             raise SourceError(f"the cursor {self.source.cursor} is no time column")
 
     def _cursor_kind(self) -> int:
-        with self.connection.cursor() as cursor:
-            cursor.execute(self._select(_name(self.source.cursor or ""), limit=0))
-            return int(cursor.description[0][1])
+        if self._kind is None:
+            with self.connection.cursor() as cursor:
+                cursor.execute(self._select(_name(self.source.cursor or ""), limit=0))
+                self._kind = int(cursor.description[0][1])
+        return self._kind
 
     def _zone(self) -> ZoneInfo:
         """The zone of the cursor's values: a TIMESTAMP is in the session's, a DATETIME in the source's."""
@@ -199,6 +201,7 @@ def _next_watermark(connection: pymysql.Connection) -> datetime:
     Whole seconds, rounded down, as a DATETIME holds them.
     """
     with connection.cursor() as cursor:
+        cursor.execute("set time_zone = 'SYSTEM'")  # in which trx_started is told, whatever the server's time_zone
         cursor.execute("select unix_timestamp(), connection_id()")
         [(now, own)] = cursor.fetchall()
         begun = int(float(now))

@@ -39,6 +39,18 @@ def test_every_type_arrives_as_it_is(shop: MysqlShop) -> None:
     ]  # fmt: skip
 
 
+def test_zero_dates_are_no_dates_for_a_cursor_either(shop: MysqlShop) -> None:
+    shop.source.update(cursor="changed_at")
+    shop.write("set sql_mode = ''")
+    shop.write("alter table orders add changed_at datetime not null")
+    shop.add(1)
+    shop.pull()
+    assert shop.query("select greatest from raw.watermarks") == [(None,)]
+    shop.add(2, changed_at="2024-01-01 10:00:00")
+    assert shop.pull().new == 1
+    assert shop.query("select greatest from raw.watermarks") == [(datetime(2024, 1, 1, 9),)]
+
+
 def test_zero_dates_are_no_dates(shop: MysqlShop) -> None:
     shop.source.update(query="select o.*, cast('0000-00-00 00:00:00' as datetime) as refunded from orders as o",
                        table=None, columns={"refunded_at": "refunded"})  # fmt: skip
@@ -78,8 +90,13 @@ def test_a_cursor_in_local_time_loses_no_row_when_the_clock_goes_back(shop: Mysq
     assert shop.pull().new == 1
 
 
-def test_a_row_that_commits_after_the_pull_with_an_older_cursor_is_not_lost(server: Any, shop: MysqlShop) -> None:
+@pytest.mark.parametrize("zone", ["SYSTEM", "-05:00"])
+def test_a_row_that_commits_after_the_pull_with_an_older_cursor_is_not_lost(
+    server: Any, shop: MysqlShop, zone: str, request: pytest.FixtureRequest
+) -> None:
     shop.source.update(cursor="updated_at", overlap_hours=0)
+    shop.write(f"set global time_zone = '{zone}'")
+    request.addfinalizer(lambda: shop.write("set global time_zone = 'SYSTEM'"))
     shop.add(1)
     slow = server.connect(database="shop", autocommit=False)
     with slow.cursor() as cursor:
