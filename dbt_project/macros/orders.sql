@@ -22,7 +22,27 @@
   end
 {%- endmacro %}
 
-{# Every order with its refund and the reason why it does not count. #}
+{# Refunds that came as rows of their own: negative ones that name an order of the same currency. From all of raw, for the row of a refund may name no customer. #}
+{% macro refund_rows() -%}
+  select
+      refund_rows.order_id as refund_id,
+      orders.order_id,
+      orders.amount,
+      -refund_rows.amount as refund,
+      {{ business_day('refund_rows.ordered_at') }} as refunded_date
+  from {{ source('raw', 'orders') }} as refund_rows
+  inner join {{ source('raw', 'orders') }} as orders
+      on refund_rows.refund_of = orders.order_id
+      and refund_rows.currency = orders.currency
+  where refund_rows.refund_of is not null
+      and refund_rows.amount < 0
+      and orders.amount >= 0
+      and refund_rows.status in ('paid', 'refunded')
+      and not coalesce(refund_rows.is_test, false)
+      and {{ has_dataset('orders') | lower }}
+{%- endmacro %}
+
+{# Every order with its refund and the reason why it does not count. refund_rows: the part of the refund that came as rows; refunded_amount is the whole, where it is given. #}
 {% macro judged_orders() -%}
   select
       *,
@@ -30,8 +50,22 @@
   from (
       select
           *,
-          cast({{ order_refund() }} as decimal(18, 2)) as refund
-      from {{ ref('stg_orders') }}
+          greatest(cast({{ order_refund() }} as decimal(18, 2)), refund_rows) as refund
+      from (
+          select
+              orders.*,
+              cast(least(coalesce(booked.refund, 0), greatest(orders.amount, 0)) as decimal(18, 2)) as refund_rows
+          from {{ ref('stg_orders') }} as orders
+          left join (
+              select order_id, sum(refund) as refund
+              from ({{ refund_rows() }}) as refund_rows
+              group by order_id
+          ) as booked
+              on orders.order_id = booked.order_id
+          left join ({{ refund_rows() }}) as refunds_of_orders
+              on orders.order_id = refunds_of_orders.refund_id
+          where refunds_of_orders.refund_id is null
+      ) as orders
   ) as refunds
 {%- endmacro %}
 
@@ -46,6 +80,7 @@
       orders.currency,
       orders.status,
       orders.refund,
+      orders.refund_rows,
       coalesce(orders.refunded_date, orders.ordered_date) as refunded_date,
       orders.is_test,
       orders.channel,

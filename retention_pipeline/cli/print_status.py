@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from retention_pipeline import formatting
-from retention_pipeline.cli.printing import print_late
+from retention_pipeline.cli.printing import print_excluded, print_late
 from retention_pipeline.read.published import Row
 from retention_pipeline.settings import Home
 
@@ -47,6 +47,7 @@ def print_status(console: Console, home: Home, answer: dict[str, Any], now: date
         console.print()
         console.print(_quality_table(answer["quality"]))
         _print_refused(console, home, answer["quality"])
+        print_excluded(console, _excluded(answer["quality"]))
     if answer["sources"] is None:
         console.print("  a run is loading; whether sources are late can be said when it is done", style="dim")
     elif answer["sources"]:
@@ -105,6 +106,14 @@ def _print_refused(console: Console, home: Home, rows: list[Row]) -> None:
     if refused:
         command = f'retention query "from quarantine" --home {home.root}'
         console.print(Text(f"  all refused rows: {command}", "dim"), soft_wrap=True)
+
+
+def _excluded(rows: list[Row]) -> list[Row]:
+    return [
+        {"reason": row["detail"], "orders": int(row["value"]), "amount": row["note"]}
+        for row in rows
+        if row["measure"] == "excluded_orders"
+    ]
 
 
 def _sources_table(states: list[dict[str, Any]], now: datetime) -> Table:

@@ -84,6 +84,15 @@ def print_left_out(
         )
 
 
+def print_excluded(console: Console, excluded: Sequence[Row]) -> None:
+    """How many orders do not count, by reason: as `reason`, `orders` and `amount` of each."""
+    if not excluded:
+        return
+    each = [f"{one['orders']:,} {one['reason'].replace('_', ' ')} ({one['amount']})" for one in excluded]
+    console.print()
+    console.print(Text.assemble(("Orders that do not count: ", STRONG), ", ".join(each)), soft_wrap=True)
+
+
 def print_places(console: Console, places: Sequence[tuple[str, str]], tries: Sequence[tuple[str, str]]) -> None:
     """Where things are, and commands to try next: (path, what it is), (command, what it shows). Commands stay whole,
     so that they can be copied.

@@ -20,7 +20,7 @@ from rich.text import Text
 from retention_pipeline import formatting
 from retention_pipeline.cli.figures import print_json
 from retention_pipeline.cli.print_headline import print_headline
-from retention_pipeline.cli.printing import print_late, print_left_out, print_places
+from retention_pipeline.cli.printing import print_excluded, print_late, print_left_out, print_places
 from retention_pipeline.read.headline import read_headline
 from retention_pipeline.read.hint import hint_for_old_data
 from retention_pipeline.read.published import dimensions, missing_rows, open_published, state, tables
@@ -183,6 +183,7 @@ def _answer(
         where = f"raw_store.raw.quarantine after: attach '{_short(home.raw_file)}' as raw_store"
     tonight = record.get("rows_quarantined", 0)
     print_left_out(console, refused, tonight, max(missing - tonight, 0), headline is not None, where=where)
+    print_excluded(console, record.get("excluded_orders", []))
     if hint:
         console.print()
         console.print(hint, style="bold yellow", soft_wrap=True)

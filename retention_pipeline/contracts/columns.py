@@ -50,7 +50,7 @@ class Column:
     @property
     def is_id(self) -> bool:
         """Whether the column holds the name of a thing (a customer, an order): no words, no numbers to count with."""
-        return self.kind == "text" and (self.name.endswith("_id") or self.name == "referred_by")
+        return self.kind == "text" and (self.name.endswith("_id") or self.name in ("referred_by", "refund_of"))
 
     @property
     def companion(self) -> str | None:

@@ -1,4 +1,5 @@
-"""One row per order, in its current state. `customer_id` may be null: a guest, loaded and counted as unattributed."""
+"""One row per order, in its current state. `customer_id` may be null: a guest, loaded and counted as unattributed.
+A row with a negative amount that names an order in `refund_of` is a refund of it on its day, and no order."""
 
 from retention_pipeline.contracts.columns import Column, Contract, Rule
 
@@ -15,6 +16,7 @@ ORDERS = Contract(
         Column("status", "enum", required=True, accept=("paid", "pending", "cancelled", "refunded")),
         Column("refunded_amount", "decimal", is_money=True),
         Column("refunded_at", "instant"),
+        Column("refund_of", "text"),
         Column("is_test", "boolean"),
         Column("channel", "text"),
         Column("updated_at", "version"),

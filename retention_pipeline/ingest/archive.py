@@ -19,7 +19,7 @@ from typing import Literal
 
 from retention_pipeline.ingest.lines import BLOCK, LineCounts
 
-Format = Literal["csv", "parquet", "jsonl"]
+Format = Literal["csv", "parquet", "jsonl", "xlsx"]
 _NUMBERS = itertools.count()
 
 
@@ -35,7 +35,9 @@ class StillBeingWrittenError(Exception):
 class ArchivedFile:
     """A copy of a delivered file. `plain` is the copy without compression (the same path where there was none).
 
-    Where the sender told it, `records` is the number of rows, and `types` has the DuckDB types of columns by name.
+    One that was made readable (`is_prepared`) has other bytes than the archive; `line_offset` is by how much a line's
+    number in the delivered file is greater. Where the sender told it, `records` is the number of rows, and `types` has
+    the DuckDB types of columns by name.
     """
 
     path: Path
@@ -45,6 +47,8 @@ class ArchivedFile:
     format: Format
     counts: LineCounts
     records: int | None = None
+    line_offset: int = 0
+    is_prepared: bool = False
     types: dict[str, str] = field(default_factory=dict)
 
 
@@ -118,7 +122,7 @@ class Keeper:
         self.copy.write(block)
 
     def _count(self, block: bytes | bytearray) -> None:
-        if self.format != "parquet" and self.broken is None:
+        if self.format not in ("parquet", "xlsx") and self.broken is None:
             self.broken = self.lines.feed(block)
 
     def _finish_block(self) -> None:

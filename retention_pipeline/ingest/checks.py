@@ -88,7 +88,7 @@ def stage_query(
                 f"case when {given_name(column)} is not null then {reading.is_date} end as {column.companion}"
             )
         parsed.append(given_name(column))
-    adapted = _adapted(contract, source, present, business_timezone)
+    adapted = _adapted(source, mapping, present, business_timezone)
     shifted = f"* replace ({', '.join(adapted)})" if adapted else "*"
     steps = f"select {', '.join(taken)} from {relation}"
     for step in (quick, same, given):
@@ -109,7 +109,7 @@ def stage_query(
     """
 
 
-def _adapted(contract: Contract, source: Source, present: list[Column], business_timezone: str) -> list[str]:
+def _adapted(source: Source, mapping: Mapping, present: list[Column], business_timezone: str) -> list[str]:
     """Columns that are read in another way by the settings: `expression as column`."""
     adapted = []
     if source.ended_at_is_last_day:
@@ -122,6 +122,11 @@ def _adapted(contract: Contract, source: Source, present: list[Column], business
         adapted.append(
             "case when status = 'cancelled' and ended_at is not null then 'active' else status end as status"
         )
+    if mapping.given.get("refund_of") is not None:
+        adapted.append("case when amount < 0 then refund_of end as refund_of")
+        if mapping.refunds_share_ids:
+            own = "order_id || ' refund ' || left(md5(concat_ws(' ', ordered_at, amount)), 12)"
+            adapted.append(f"case when amount < 0 and refund_of is not null then {own} else order_id end as order_id")
     if source.minor_units:
         for column in present:
             if column.is_money:
@@ -187,9 +192,12 @@ def _error(contract: Contract, source: Source, mapping: Mapping, present: list[C
         if column.required:
             reasons.append(f"case when {given} is null then '{column.name} is missing' end")
         if column.is_id:
-            good.append(f"({given} is null or {value} is not null)")
+            is_object = f"{given} is not null and {value} is null"
+            if column.name == "refund_of":
+                is_object += " and amount < 0"  # else it is none
+            good.append(f"({is_object}) is not true")
             reasons.append(
-                f"case when {given} is not null and {value} is null then '{column.name}: ' || left({given}, 60)"
+                f"case when {is_object} then '{column.name}: ' || left({given}, 60)"
                 f" || ' is an object; name the id in it by its path ({column.name}: object.id)' end"
             )
         elif column.kind != "text":

@@ -12,13 +12,15 @@ class FileColumn:
     """A column that a file has: its name there, the expression that reads it, and the expression's DuckDB type.
 
     An empty name: it is made, and no column of the file alone. `holder`: of a part of an object, the expressions for
-    whether the row has such an object, and whether that has such a part.
+    whether the row has such an object, and whether that has such a part. `is_repeated`: the header has the name more
+    than once.
     """
 
     name: str
     expression: str
     type: str = "VARCHAR"
     holder: tuple[str, str] | None = None
+    is_repeated: bool = False
 
     @property
     def text(self) -> str:

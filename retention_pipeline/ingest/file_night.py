@@ -112,7 +112,7 @@ class FileNight(SourceNight):
                 return
         file_format = format_of(file.path, source)
         if file_format is None:
-            error = "the ending says no format (csv, csv.gz, parquet, jsonl); set format in the source's settings"
+            error = "the ending says no format (csv, csv.gz, parquet, jsonl, xlsx); set format in the source's settings"
             self.loads.append(self.result(file.name, "refused", error))
             return
         self.say(f"{file.name}: loading")

@@ -51,12 +51,45 @@ def checked_query(query: str) -> str:
     return query.strip().rstrip(";")
 
 
-def queried(file: ArchivedFile, source: FileSource, scratch: Path, load_id: int) -> ArchivedFile:
-    """The rows that the source's query gives for a file, as a Parquet file in `scratch`.
+def query_of(source: FileSource) -> str:
+    """What the settings say of rows, as one SELECT: `query` as it stands, else `where` and `rows`."""
+    if source.query is not None:
+        return source.query
+    chosen = f"select * from rows where ({source.where})" if source.where else "select * from rows"
+    if source.rows is None:
+        return f"{chosen} order by {LINE}"
+    keys = [quoted(name) for name in source.rows.keys]
+    blank = " or ".join(f"nullif(trim(cast({key} as varchar)), '') is null" for key in keys)
+    group = f"partition by {', '.join(keys)}, case when {blank} then {LINE} end"  # who has no key is nobody's row
+    sums = [quoted(name) for name in source.rows.sum]
+    added = "".join(f", sum({_number(name, source)}) over ({group}) as {_sum_of(name)}" for name in sums)
+    dropped = ", ".join([quoted("place in group"), *(_sum_of(name) for name in sums)])
+    totals = ", ".join(f"{_sum_of(name)} as {name}" for name in sums)
+    replaced = f" replace ({totals})" if totals else ""
+    return f"""select * exclude ({dropped}){replaced} from (
+            select *, row_number() over ({group} order by {LINE}) as {quoted("place in group")}{added} from ({chosen})
+        ) where {quoted("place in group")} = 1 order by {LINE}"""
 
-    Raises UnusableFileError where a line cannot be read, or the query cannot be run on this file.
+
+def _sum_of(name: str) -> str:
+    return quoted(f"sum of {name}")
+
+
+def _number(name: str, source: FileSource) -> str:
+    """A column to be added up; where the settings say that it has a decimal comma, a point in it parts thousands."""
+    text = f"cast({name} as varchar)"
+    return f"number(replace(replace({text}, '.', ''), ',', '.'))" if source.decimal == "," else f"number({text})"
+
+
+def queried(
+    file: ArchivedFile, source: FileSource, scratch: Path, load_id: int, watched: list[str]
+) -> tuple[ArchivedFile, list[str]]:
+    """(the rows that the source's query gives for a file, as a Parquet file in `scratch`; what looks wrong about them).
+
+    `watched`: columns that the contract's are taken from. Raises UnusableFileError where a line cannot be read, or the
+    query cannot be run on this file.
     """
-    query = checked_query(source.query or "")
+    query = checked_query(query_of(source))
     result = scratch / f"queried {load_id}.parquet"
     with duckdb.connect(config={"threads": 2}) as connection:
         connection.execute("set timezone = 'UTC'")
@@ -69,11 +102,49 @@ def queried(file: ArchivedFile, source: FileSource, scratch: Path, load_id: int)
             with pq.ParquetWriter(result, _plain(batches.schema), compression="zstd", compression_level=1) as writer:
                 for batch in batches:
                     writer.write_table(pa.Table.from_batches([batch]).cast(_plain(batches.schema)))
+            hints = _hints(connection, source, watched)
         except (duckdb.Error, pa.ArrowInvalid) as error:
             there = ", ".join(name for name, *_ in connection.execute("describe rows").fetchall() if name != LINE)
-            problem = f"the query of the source fails: {first_line(error)}"
+            what = "the query" if source.query is not None else "where or rows"
+            problem = f"{what} of the source fails: {first_line(error)}"
             raise UnusableFileError(f"{problem}; the file has: {there}") from None
-    return replace(file, plain=result, format="parquet", records=None, types={})
+    return replace(file, plain=result, format="parquet", records=None, types={}), hints
+
+
+def _hints(connection: duckdb.DuckDBPyConnection, source: FileSource, watched: list[str]) -> list[str]:
+    """Of short forms: lines of which `where` does not know, and columns that differ among rows that are added up."""
+    hints = []
+    if source.where:
+        unknown, lines = connection.execute(
+            f"select count(*) filter (where ({source.where}) is null), count(*) from rows"
+        ).fetchall()[0]
+        if unknown:
+            hints.append(
+                f"where is neither true nor false for {unknown:,} of {lines:,} lines (empty values?): left out"
+            )
+    if source.rows is None or not source.rows.sum or source.rows.take is not None:
+        return hints
+    there = {name for name, *_ in connection.execute("describe rows").fetchall()}
+    keys = ", ".join(quoted(name) for name in source.rows.keys)
+    shown = " || ', ' || ".join(f"cast({quoted(name)} as varchar)" for name in source.rows.keys)
+    chosen = f"from rows where ({source.where})" if source.where else "from rows"
+    for name in dict.fromkeys(watched):
+        if name not in there or name in source.rows.keys or name in source.rows.sum:
+            continue
+        column = quoted(name)
+        number, example = connection.execute(
+            f"""select count(*), min(example) from (
+                select {shown} || ': ' || min({column}) || ' and ' || max({column}) as example
+                {chosen} group by {keys} having min({column}) <> max({column})
+            )"""
+        ).fetchall()[0]
+        if number:
+            each = ", ".join(source.rows.keys)
+            hints.append(
+                f"{name} differs among the rows of one {each}, {number:,} times ({example}); the first is taken"
+                " (rows: {take: first} says that it is right)"
+            )
+    return hints
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:
@@ -110,7 +181,11 @@ def _make_rows(connection: duckdb.DuckDBPyConnection, file: ArchivedFile, source
         counted = connection.execute("select count(*) from rows").fetchone()
         if counted is None or counted[0] != len(lines):
             rejected = connection.execute("select min(line), min(error_message) from stage_rejects").fetchone()
-            where = f"line {rejected[0]}: {rejected[1]}" if rejected and rejected[0] else "the lines do not add up"
+            where = (
+                f"line {rejected[0] + file.line_offset}: {rejected[1]}"
+                if rejected and rejected[0]
+                else "the lines do not add up"
+            )
             raise UnusableFileError(f"a source with a query needs files of which every line can be read; {where}")
     connection.execute("drop table lines")
 
@@ -125,21 +200,23 @@ def _reading(
     if file.format == "jsonl":
         slow = read_lines_slowly(file, scratch)
         reading = read_json_lines(connection, file, f"read_parquet({literal(str(slow.path))})")
-        return reading, [int(line) for line in slow.lines]
-    header = read_header(file, source.delimiter)
+        return reading, [int(line) + file.line_offset for line in slow.lines]
+    header = read_header(file, source.separator)
     if counts.nul_bytes or counts.is_mixed or counts.stray_quotes or counts.lines_with_open_quote:
-        slow = read_csv_slowly(file, source.delimiter, len(header.names), header.lines, scratch)
+        slow = read_csv_slowly(file, source.separator, len(header.names), header.lines, scratch)
         if slow.rejected:
             first = min(slow.rejected, key=lambda one: one.line)
             raise UnusableFileError(
                 "a source with a query needs files of which every line can be read;"
-                f" {len(slow.rejected)} cannot; first: line {first.line}: {first.reason}"
+                f" {len(slow.rejected)} cannot; first: line {first.line + file.line_offset}: {first.reason}"
             )
-        columns = read_csv(file, source.delimiter).columns
-        return Reading(f"read_parquet({literal(str(slow.path))})", columns), [int(line) for line in slow.lines]
-    numbers = LineIndex.of(file.plain).numbers[header.lines :]
-    relation = csv_relation(file.plain, source.delimiter, ["VARCHAR"] * len(header.names), counts.quotes > 0)
-    return Reading(relation, read_csv(file, source.delimiter).columns), [int(number) for number in numbers]
+        columns = read_csv(file, source.separator).columns
+        return Reading(f"read_parquet({literal(str(slow.path))})", columns), [
+            int(line) + file.line_offset for line in slow.lines
+        ]
+    numbers = LineIndex.of(file.plain).numbers[header.lines :] + file.line_offset
+    relation = csv_relation(file.plain, source.separator, ["VARCHAR"] * len(header.names), counts.quotes > 0)
+    return Reading(relation, read_csv(file, source.separator).columns), [int(number) for number in numbers]
 
 
 def macros(timezone: str) -> list[str]:

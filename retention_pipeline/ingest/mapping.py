@@ -40,6 +40,12 @@ class Mapping:
     deleted: FileColumn | None = None
     read: frozenset[str] = frozenset()
 
+    @property
+    def refunds_share_ids(self) -> bool:
+        """Whether refunds are negative rows that bear the very id of their order."""
+        refund_of, order_id = self.given.get("refund_of"), self.given.get("order_id")
+        return None not in (refund_of, order_id) and refund_of == order_id
+
     def drift(self, columns_before: list[str] | None, optional_before: list[str] | None) -> Drift:
         """What differs from the load before (None: there is none, so what the contract does not know is new)."""
         added = [column.name for column in self.extra if column.name not in (columns_before or [])]
@@ -70,6 +76,7 @@ def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -
     needed: list[str] = []
     hashed, counts_equal_rows = None, False
     read: set[str] = set()
+    twice: list[str] = []
     for column in contract.columns:
         named = _named(source, column.name)
         mapped = column.name if named is None else named
@@ -89,6 +96,8 @@ def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -
         elif (found := found_column(mapped, in_file) if named is not None else in_file.get(mapped)) is not None:
             given[column.name] = found
             used.add(mapped)
+            if found.is_repeated and named is None:
+                twice.append(mapped)
         elif contract.row_hash_key == column.name and named is None:
             hashed = column.name
         elif column.required:
@@ -103,6 +112,9 @@ def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -
         used.add(source.deletes.column)
         if deleted is None:
             missing.append(f"{source.deletes.column} (deletes)")
+    if twice:
+        names = f"the header names {', '.join(twice)} more than once"
+        raise UnusableFileError(f"{names}: say in columns which is meant ({twice[0]}: {twice[0]}, or {twice[0]}_2)")
     if missing or unfound:
         said = [f"required columns are missing: {', '.join(missing)}"] if missing else []
         said += [f"columns that the settings name are missing: {', '.join(unfound)}"] if unfound else []
@@ -117,6 +129,8 @@ def _named(source: Source, column: str) -> str | Constant | RowHash | Made | Non
     """What the settings name for a contract column (None: nothing, so its own name is looked for)."""
     if column in source.columns:
         return source.columns[column]
+    if column == "refund_of":
+        return source.refund_of
     if column == "customer_id" and source.ids is not None:
         return source.ids.path
     return None
@@ -162,6 +176,14 @@ def mapping_fingerprint(contract: Contract, source: Source, business_timezone: s
             "minor_units",
             "shape",
             "placeholder_dates",
+            "encoding",
+            "skip_lines",
+            "skip_after_header",
+            "columns_in_order",
+            "sheet",
+            "where",
+            "rows",
+            "refund_of",
         },
     )
     looks_at_days = source.ended_at_is_last_day or any("{before:" in rule.broken for rule in contract.rules)

@@ -90,7 +90,9 @@ def preview_file(settings: Settings, name: str, file: DeliveredFile) -> Preview:
     preview = _new(settings, name, file.name)
     file_format = format_of(file.path, source)
     if file_format is None:
-        preview.error = "the ending says no format (csv, csv.gz, parquet, jsonl); set format in the source's settings"
+        preview.error = (
+            "the ending says no format (csv, csv.gz, parquet, jsonl, xlsx); set format in the source's settings"
+        )
         return preview
     with _stage(settings, name) as (connection, folder):
         beginning: Path | None = None

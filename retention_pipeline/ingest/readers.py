@@ -41,10 +41,14 @@ MAX_LINES_OF_HEADER = 200
 
 @dataclass(frozen=True)
 class Header:
-    """The column names of a CSV file in its order, and over how many lines they go. An empty name: no column."""
+    """The column names of a CSV file in its order, and over how many lines they go. An empty name: no column.
+
+    `repeated`: names that stand there more than once; the second is called `name_2`.
+    """
 
     names: list[str]
     lines: int = 1
+    repeated: frozenset[str] = frozenset()
 
     @property
     def named(self) -> list[tuple[int, str]]:
@@ -63,10 +67,18 @@ def read_header(file: ArchivedFile, delimiter: str) -> Header:
         raise UnusableFileError("the header names no column")
     if names[-1] == "":
         names.pop()  # a delimiter at the end, which lines may have or not
-    twice = sorted({name for name in names if name and names.count(name) > 1})
-    if twice:
-        raise UnusableFileError(f"the header names columns twice: {', '.join(repr(name) for name in twice)}")
-    return Header(names, used)
+    return Header(_told_apart(names), used, frozenset(name for name in names if name and names.count(name) > 1))
+
+
+def _told_apart(names: list[str]) -> list[str]:
+    """Names of which none stands twice: the second `name` is `name_2`, or what number is free."""
+    told: list[str] = []
+    for name in names:
+        free, number = name, 2
+        while name and (free in told or (free != name and free in names)):
+            free, number = f"{name}_{number}", number + 1
+        told.append(free)
+    return told
 
 
 def _header_record(lines: list[bytes], delimiter: str) -> tuple[list[str], int]:
@@ -78,7 +90,7 @@ def _header_record(lines: list[bytes], delimiter: str) -> tuple[list[str], int]:
         try:
             text += ("\n" if text else "") + line.decode("utf-8").removesuffix("\r")
         except UnicodeDecodeError:
-            raise UnusableFileError("the header is not valid UTF-8") from None
+            raise UnusableFileError("the header is not valid UTF-8 (encoding: windows-1252, or latin-1)") from None
         if "\r" in text:
             raise UnusableFileError("a CR stands within the header; lines are expected to end in LF or CR LF")
         try:
@@ -95,7 +107,7 @@ def _text_head(file: ArchivedFile) -> bytes:
     if file.counts.size == 0:
         raise UnusableFileError("the file is empty")
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head[:200].count(b"\0") > len(head[:200]) // 4:
-        raise UnusableFileError("the file is not UTF-8 text (UTF-16?)")
+        raise UnusableFileError("the file is not UTF-8 text but, it seems, UTF-16 (encoding: utf-16)")
     if file.counts.lines == 1 and file.counts.carriage_returns > 1:
         raise UnusableFileError("the lines end in CR alone; LF or CR LF is expected")
     if b"\n" not in head or b'"' in head.split(b"\n", 1)[0]:
@@ -111,7 +123,10 @@ def read_csv(file: ArchivedFile, delimiter: str, types: dict[str, str] | None = 
     """
     header = read_header(file, delimiter)
     kinds = [(types or {}).get(name, "VARCHAR") for name in header.names]
-    columns = [FileColumn(name, f"c{position}", kinds[position]) for position, name in header.named]
+    columns = [
+        FileColumn(name, f"c{position}", kinds[position], is_repeated=name in header.repeated)
+        for position, name in header.named
+    ]
     relation = csv_relation(file.plain, delimiter, kinds, file.counts.quotes > 0)
     return Reading(relation, columns, header_lines=header.lines, width=len(kinds))
 

@@ -115,3 +115,7 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
                 for name, kind in columns
             )
             connection.execute(f"create table if not exists raw.{table} ({listed})")
+            there = {name for name, *_ in connection.execute(f"describe raw.{table}").fetchall()}
+            for name, kind in columns:
+                if name not in there:  # a column that the contract did not have when the table was made
+                    connection.execute(f"alter table raw.{table} add column {quoted(name)} {kind}")

@@ -17,6 +17,7 @@ from retention_pipeline.ingest.archive import ArchivedFile
 from retention_pipeline.ingest.checks import stage_query
 from retention_pipeline.ingest.file_columns import FileColumn
 from retention_pipeline.ingest.mapping import map_columns
+from retention_pipeline.ingest.prepared import needs_preparing
 from retention_pipeline.ingest.readers import csv_relation, read_header
 from retention_pipeline.ingest.schema import BROKEN
 from retention_pipeline.ingest.staging import Staged
@@ -36,19 +37,25 @@ class SmallFiles:
         """Whether a file can be staged together with those that are waiting. Raises UnusableFileError."""
         counts = file.counts
         if (
-            source.query is not None
+            source.has_query
+            or needs_preparing(file, source)
             or file.format != "csv"
             or file.size > SMALL
             or any(isinstance(m, RowHash) for m in source.columns.values())
+            or source.refund_of is not None
+            or "refund_of" in source.columns
         ):
             return False
-        names = read_header(file, source.delimiter).names
+        header = read_header(file, source.separator)
+        names = header.names
+        if header.repeated:
+            return False
         if counts.nul_bytes or counts.is_mixed or counts.lines_with_open_quote or counts.stray_quotes or len(names) < 2:
             return False
         return self.names is None or names == self.names
 
     def add(self, load_id: int, file: ArchivedFile, source: FileSource) -> None:
-        self.names = read_header(file, source.delimiter).names
+        self.names = read_header(file, source.separator).names
         self.files.append((load_id, file))
 
 
@@ -77,7 +84,7 @@ def stage_small_files(
         contract,
         source,
         mapping,
-        csv_relation(paths, source.delimiter, ["VARCHAR"] * len(names), has_quotes),
+        csv_relation(paths, source.separator, ["VARCHAR"] * len(names), has_quotes),
         business_timezone=business_timezone,
         load_id="parse_filename(filename, true)",
     )

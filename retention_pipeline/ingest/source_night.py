@@ -102,6 +102,7 @@ class SourceNight:
         self.ledger.columns, self.ledger.given = record.columns, record.given
         result.lines, result.good, result.bad = staged.lines, staged.good, staged.bad
         record.blank, record.mode, record.bad_rows = staged.blank, staged.mode, staged.bad_rows
+        result.hints = staged.hints
 
     def new_record(self, name: str, size: int | None = None) -> LoadRecord:
         """The record of a load that begins; it takes the next load id."""
@@ -154,7 +155,7 @@ class SourceNight:
             if self.contract.customer_columns:
                 hints += hints_of_ids(self.connection, self.source, known_keys=keys_before)
             if loaded:
-                next(record for _, record in self.waiting if record.result.status == "loaded").result.hints = hints
+                next(record for _, record in self.waiting if record.result.status == "loaded").result.hints += hints
             for file, record in self.waiting:
                 result = record.result
                 for outcome, number in counts.get(result.load_id or 0, {}).items():

@@ -19,10 +19,11 @@ from retention_pipeline.ingest.bad_rows import BadRow, bad_lines, bad_parquet_ro
 from retention_pipeline.ingest.checks import stage_query
 from retention_pipeline.ingest.file_query import LINE, queried
 from retention_pipeline.ingest.mapping import Mapping, fitting_types, map_columns
+from retention_pipeline.ingest.prepared import fitting_encoding, needs_preparing, prepared
 from retention_pipeline.ingest.readers import Reading, read_csv, read_json_lines, read_parquet
 from retention_pipeline.ingest.schema import BROKEN, first_line, literal, quoted
 from retention_pipeline.ingest.slow_path import SlowReading, read_csv_slowly, read_lines_slowly
-from retention_pipeline.settings import FileSource, Ids, Source
+from retention_pipeline.settings import FileSource, Ids, Made, Source
 
 REJECT_REASONS = {
     "MISSING COLUMNS": "too few values for the header",
@@ -56,6 +57,13 @@ class Staged:
     bad: int = 0
     mode: Literal["fast", "slow"] = "fast"
     bad_rows: list[BadRow] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
+
+
+def _watched(contract: Contract, source: FileSource) -> list[str]:
+    """The columns of a file that contract columns are taken from as they stand."""
+    mapped = (source.columns.get(name, name) for name in contract.names)
+    return [one.column if isinstance(one, Made) else one for one in mapped if isinstance(one, str | Made)]
 
 
 class AccountingError(Exception):
@@ -117,14 +125,19 @@ class _Stager:
     rejected_at: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     rejected_for: list[str] = field(default_factory=list)
     slow: SlowReading | None = None
+    hints: list[str] = field(default_factory=list)
 
     @property
     def delimiter(self) -> str:
-        return self.source.delimiter if isinstance(self.source, FileSource) else ","
+        return self.source.separator if isinstance(self.source, FileSource) else ","
 
     def stage(self) -> Staged:
-        if isinstance(self.source, FileSource) and self.source.query is not None:
-            self.file = queried(self.file, self.source, self.scratch, self.load_id)
+        if isinstance(self.source, FileSource):
+            if needs_preparing(self.file, self.source):
+                self.file = prepared(self.file, self.source, self.scratch, self.load_id)
+            if self.source.has_query:
+                watched = _watched(self.contract, self.source)
+                self.file, self.hints = queried(self.file, self.source, self.scratch, self.load_id, watched)
         counts = self.file.counts
         if self.file.format == "parquet":
             return self._stage_parquet()
@@ -233,17 +246,19 @@ class _Stager:
         inserted = self.connection.execute(f"insert into {self.table} {query}").fetchone()
         rows = int(inserted[0]) if inserted else 0
         if mapping.counts_equal_rows:
-            self._number_equal_rows(mapping)
+            self._number_equal_rows(mapping.hashed or "")
+        if mapping.refunds_share_ids:
+            self._number_equal_rows("order_id", "refund_of is not null")
         return rows
 
-    def _number_equal_rows(self, mapping: Mapping) -> None:
-        key = quoted(mapping.hashed or "")
+    def _number_equal_rows(self, name: str, condition: str = "true") -> None:
+        key = quoted(name)
         self.connection.execute(
             f"""
             update {self.table} set {key} = {key} || '-' || equal_rows.position
             from (
                 select rowid as stage_row, row_number() over (partition by {key} order by rowid) as position
-                from {self.table} where _load_id = {self.load_id} and _error is null
+                from {self.table} where _load_id = {self.load_id} and _error is null and {condition}
             ) as equal_rows
             where {self.table}.rowid = equal_rows.stage_row and equal_rows.position > 1
             """
@@ -283,7 +298,7 @@ class _Stager:
     def _staged(self, mapping: Mapping, rows: int, lines: int, blank: int, mode: Literal["fast", "slow"]) -> Staged:
         wrong = self._count_wrong()
         rejected = len(self.slow.rejected) if self.slow else len(self.rejected_at)
-        return Staged(self.load_id, mapping, lines, blank, rows - wrong, wrong + rejected, mode)
+        return Staged(self.load_id, mapping, lines, blank, rows - wrong, wrong + rejected, mode, hints=self.hints)
 
     def _count_wrong(self) -> int:
         found = self.connection.execute(
@@ -310,6 +325,11 @@ class _Stager:
             staged.bad_rows = bad_slow_rows(self.file, self.slow, positions, reasons)
         else:
             staged.bad_rows = bad_lines(self.file, positions, reasons, self.rejected_at, self.rejected_for)
+        for row in staged.bad_rows:
+            if "not valid UTF-8" in row.reason:
+                row.reason += f" (encoding: {fitting_encoding(row.raw)} reads it)"
+            if self.file.is_prepared and self.file.format != "parquet":
+                row.line, row.byte_position = row.line + self.file.line_offset, None
 
     def clear(self) -> None:
         """Take the file's rows off the stage again."""

@@ -118,10 +118,11 @@ class Verdicts:
     def _conflict(self, number: int, example: str) -> str:
         keys = ", ".join(self.contract.key)
         one = "1 key stands" if number == 1 else f"{number:,} keys stand"
-        newer = ", or updated_at where these are versions" if self.version else ""
+        newer = ", updated_at where these are versions" if self.version else ""
         return (
             f"{one} on several rows of other content, such as {keys} {example}; one row per {keys} is expected."
-            f" Add line items up before they are delivered, or give each a key of its own{newer}"
+            " To make one row of line items: rows: {one_per: …, sum: […]} or query; else a wider key"
+            f" ({self.contract.key[0]}: {{expression: …}}){newer}"
         )
 
     def find_beaten(self) -> None:

@@ -37,7 +37,7 @@ MEASURES = {
     "drift_missing": "optional columns that one of the last loads did not have, and others before them had",
     "without_customer": "rows that name no customer",
     "not_in_customers": "share of customers with an order or a subscription that have no row in customers",
-    "excluded_orders": "orders that do not count, per reason",
+    "excluded_orders": "orders that do not count, per reason, with their gross amount",
     "impossible": "targets or benchmarks that ask for more daily than monthly actives, left out in pairs",
     "excluded_answers": "answers of kind csat on scales that csat_positive does not list, per scale",
     "overlapping_phases": "phases of a subscription that were ended where the next begins",
@@ -241,14 +241,30 @@ def _about_customers(raw: duckdb.DuckDBPyConnection, datasets: list[str]) -> lis
     return rows
 
 
+def excluded_orders(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """Of data_quality, how many orders do not count: reason, orders and amount (in words) of each."""
+    found = connection.execute(
+        "select detail, cast(value as bigint), note from data_quality where measure = 'excluded_orders' order by detail"
+    ).fetchall()
+    return [{"reason": reason, "orders": orders, "amount": amount} for reason, orders, amount in found]
+
+
 def _about_exclusions(connection: duckdb.DuckDBPyConnection, settings: Settings) -> list[Row]:
     tables = tables_in(connection)
     rows: list[Row] = []
     if "order_exclusions" in tables:
         rows += [
-            ("orders", "excluded_orders", reason, float(count), None, None)
-            for reason, count in connection.execute(
-                "select exclusion_reason, sum(orders) from order_exclusions where grain = 'month' group by 1 order by 1"
+            (
+                "orders",
+                "excluded_orders",
+                reason,
+                float(count),
+                None,
+                f"{amount:,.2f} {settings.business.reporting_currency}",
+            )
+            for reason, count, amount in connection.execute(
+                "select exclusion_reason, sum(orders), sum(amount) from order_exclusions where grain = 'month'"
+                " group by 1 order by 1"
             ).fetchall()
         ]
     if "int_phases" in tables:

@@ -33,7 +33,7 @@ from retention_pipeline.publish.compaction import compact, is_bloated
 from retention_pipeline.publish.customers_in_period import write_customers_in_period
 from retention_pipeline.publish.postgres import publish_to_postgres
 from retention_pipeline.publish.provenance import Mismatch, RawLacksLoads, mismatch, write_pipeline_loads
-from retention_pipeline.publish.quality import write_data_quality
+from retention_pipeline.publish.quality import excluded_orders, write_data_quality
 from retention_pipeline.publish.quarantine import write_quarantine
 from retention_pipeline.publish.recovery import recover
 from retention_pipeline.read.headline import Headline, read_headline
@@ -371,6 +371,7 @@ def publish_step(home: Home, settings: Settings, run: Run, *, progress: Progress
             before = state_of(connection)
             states = source_states(home, settings, now=run.started_at, as_of=run.as_of)
             write_data_quality(connection, home, settings, states=states, now=run.started_at)
+            notes.update(excluded_orders=excluded_orders(connection))
             write_quarantine(connection, home)
             incidents, rule_problems = alerts.before_publication(
                 connection,

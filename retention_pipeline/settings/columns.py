@@ -12,7 +12,9 @@ from retention_pipeline.settings.kinds import Strict
 
 # What would make more of an expression than a calculation with the values of one row.
 NOT_IN_EXPRESSIONS = {"select", "from", "with", "values", "table", "describe", "show", "pivot", "over", "lambda"}
-_TOKENS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_]*|[0-9.]+|\s+|<=|>=|<>|!=|.""", re.DOTALL)
+_TOKENS = re.compile(
+    r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_]*|[0-9.]+|\s+|<=|>=|<>|!=|\|\||::|->>?|.""", re.DOTALL
+)
 _DIRECTIVES = re.compile(r"%-?(.)")
 _KNOWN, _OF_YEARS, _OF_TIMES = set("aAbBdmyYHIpMSfgnzZjuweGVUW%"), set("yYG"), set("HIMS")
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from retention_pipeline.contracts import CONTRACTS
-from retention_pipeline.settings.columns import Made, MappedColumn, RowHash, has_time
+from retention_pipeline.settings.columns import Constant, Made, MappedColumn, RowHash, has_time
 from retention_pipeline.settings.kinds import Age, SettingsError, Share, Strict, Timezone
 
 NULL_WORDS = ("null", "none", "nan", r"\N", "-", "n/a", "#n/a", "undefined")
@@ -47,6 +47,9 @@ class Source(Strict):
     `round_amounts`: numbers with more decimals than the contract keeps are rounded, half away from zero, instead of
     being refused; for sources whose amounts are the result of a calculation.
 
+    `refund_of`: where refunds come as negative rows, the column of theirs that names the order; or that of the order's
+    own id, where they bear it too.
+
     `ids` goes before the block of this name for all sources. `minor_units`: amounts are in cents (of currencies that
     have none, or three decimals, in their smallest unit). `shape: snapshot`: one row per subscription as it is today,
     so that a cancelled one with an end was active until then. `placeholder_dates`: what 1 January 1900, 1970 and their
@@ -65,6 +68,7 @@ class Source(Strict):
     ended_at_is_last_day: bool = False
     replace_by: str | None = None
     ids: Ids | None = None
+    refund_of: MappedColumn | None = None
     minor_units: bool = False
     shape: Literal["phases", "snapshot"] = "phases"
     placeholder_dates: Literal["refuse", "empty", "accept"] = "refuse"
@@ -94,19 +98,47 @@ class Source(Strict):
 CLOUDS = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}
 
 
+class OnePer(Strict):
+    """Several rows of a file as one: those that have the same value in `one_per`.
+
+    The first of them is taken, in the order of the file; columns in `sum` are added up. `take` says that this is right
+    for columns that differ among them.
+    """
+
+    one_per: Annotated[str | list[str], Field(min_length=1)]
+    take: Literal["first"] | None = None
+    sum: list[str] = Field(default=[])
+
+    @property
+    def keys(self) -> list[str]:
+        return [self.one_per] if isinstance(self.one_per, str) else self.one_per
+
+
 class FileSource(Source):
     """Files of a folder, or objects in a cloud. They are loaded once each, in order of name.
 
-    `query`: one SELECT over `rows`, the lines of a file, whose rows are loaded instead of the lines. `max_read_time`:
-    the longest time that listing and fetching objects may take in a run.
+    `skip_lines`: so many lines stand before the header; `skip_after_header`: so many rows behind it are no data.
+    `columns_in_order`: the file has no header, and these columns.
+
+    `query`: one SELECT over `rows`, the lines of a file, whose rows are loaded instead of the lines. `where`: of the
+    lines those for which this holds. `rows`: which lines are one row.
+
+    `max_read_time`: the longest time that listing and fetching objects may take in a run.
     """
 
     type: Literal["files"]
     path: str | list[str]
-    format: Literal["csv", "parquet", "jsonl"] | None = None
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    format: Literal["csv", "parquet", "jsonl", "xlsx"] | None = None
+    delimiter: str = ","
+    encoding: Literal["utf-8", "windows-1252", "latin-1", "utf-16"] = "utf-8"
+    skip_lines: Annotated[int, Field(ge=0)] = 0
+    skip_after_header: Annotated[int, Field(ge=0)] = 0
+    columns_in_order: list[str] | None = None
+    sheet: str | None = None
     settle_seconds: Annotated[float, Field(ge=0)] = 0
     query: str | None = None
+    where: str | None = None
+    rows: OnePer | None = None
     max_read_time: Age = timedelta(hours=2)
 
     @field_validator("path")
@@ -119,6 +151,22 @@ class FileSource(Source):
             if is_address and "@" in rest.partition("/")[0]:
                 raise ValueError("credentials come from environment variables, never from a path")
         return path
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_sign(cls, delimiter: str) -> str:
+        if len(delimiter) != 1 and delimiter != "whitespace":
+            raise ValueError("one sign, or whitespace")
+        return delimiter
+
+    @property
+    def separator(self) -> str:
+        """What parts the values of a line once the file is prepared."""
+        return "\t" if self.delimiter == "whitespace" else self.delimiter
+
+    @property
+    def has_query(self) -> bool:
+        return self.query is not None or self.where is not None or self.rows is not None
 
     @property
     def paths(self) -> list[str]:
@@ -223,6 +271,8 @@ def source_problems(dataset: str, name: str, source: Source) -> list[str]:
             problems.append(f"sources.{name}.ids.path: columns say already where customer_id is")
     if isinstance(source, DatabaseSource) and source.deletes == "compare_keys" and has_made_key:
         problems.append(f"sources.{name}.deletes: compare_keys needs a key that the source has, not one that is made")
+    if isinstance(source, FileSource):
+        problems += _file_problems(name, source)
     required = [column.name for column in contract.columns if column.required]
     if source.replace_by is not None and source.replace_by not in required:
         problems.append(f"sources.{name}.replace_by: {source.replace_by!r} is no required column of {dataset}")
@@ -230,10 +280,46 @@ def source_problems(dataset: str, name: str, source: Source) -> list[str]:
         problems.append(f"sources.{name}.max_shrink: with a cursor only what changed is read, so pulls differ in size")
     if source.minor_units and not any(column.is_money for column in contract.columns):
         problems.append(f"sources.{name}.minor_units: {dataset} has no amounts of money")
+    if source.refund_of is not None and dataset != "orders":
+        problems.append(f"sources.{name}.refund_of: only orders have refunds")
+    if source.refund_of is not None and "refund_of" in source.columns:
+        problems.append(f"sources.{name}.refund_of: stands in columns too; say it once")
+    if isinstance(source.refund_of or source.columns.get("refund_of"), Constant | RowHash):
+        problems.append(f"sources.{name}.refund_of: a column or what is made from columns names the order")
     if source.shape == "snapshot" and dataset != "subscriptions":
         problems.append(f"sources.{name}.shape: only subscriptions come as a snapshot")
     if source.ended_at_is_last_day and "ended_at" not in contract.names:
         problems.append(f"sources.{name}.ended_at_is_last_day: {dataset} has no column ended_at")
+    return problems
+
+
+def _file_problems(name: str, source: FileSource) -> list[str]:
+    """What cannot be together in the settings of files."""
+    problems = [
+        f"sources.{name}.{short}: query says already which rows there are; write it there"
+        for short in ("where", "rows")
+        if source.query is not None and getattr(source, short) is not None
+    ]
+    of_lines = {"skip_lines": source.skip_lines, "skip_after_header": source.skip_after_header}
+    of_lines["columns_in_order"] = len(source.columns_in_order or ())
+    if source.format in ("parquet", "jsonl"):
+        problems += [f"sources.{name}.{key}: {source.format} has no header" for key, given in of_lines.items() if given]
+    if source.format == "parquet" and source.encoding != "utf-8":
+        problems.append(f"sources.{name}.encoding: parquet is no text")
+    if source.columns_in_order is not None:
+        names = source.columns_in_order
+        if not names or not all(names) or len(set(names)) < len(names):
+            problems.append(f"sources.{name}.columns_in_order: a name for each column, none of them twice")
+        if source.skip_after_header:
+            problems.append(f"sources.{name}.skip_after_header: with columns_in_order there is no header")
+    if source.sheet is not None and source.format not in (None, "xlsx"):
+        problems.append(f"sources.{name}.sheet: only xlsx has sheets")
+    if source.rows is not None:
+        problems += [
+            f"sources.{name}.rows.sum: {one!r} tells the rows apart (one_per)"
+            for one in source.rows.sum
+            if one in source.rows.keys
+        ]
     return problems
 
 

@@ -5,6 +5,7 @@ Each test is one small home, run from its files to published figures.
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,30 @@ def test_placeholder_dates_are_refused_unless_the_settings_say_otherwise(door: D
     assert door.query("select min(period_start) from retention_kpis where grain = 'month'")[0][0] == date(2025, 1, 1)
     door.deliver("orders", ORDERS, *rows, placeholder_dates="accept")
     assert door.run().loads[0].good == 4
+
+
+REFUNDS = [
+    ORDERS,
+    "w1,W1,2025-01-10,100.00,EUR,paid",
+    "w2,W2,2025-01-11,50.00,EUR,paid",
+    "w1r,W1,2025-02-03,-100.00,EUR,paid",
+    "w2r,W2,2025-02-03,-20.00,EUR,paid",
+]
+
+
+def test_negative_rows_are_told_and_booked_as_refunds_of_the_orders_that_they_name(door: Door) -> None:
+    door.deliver("orders", *REFUNDS)
+    run = door.run()
+    told = [{"reason": "negative", "orders": 2, "amount": "-120.00 EUR"}]
+    assert json.loads((door.home.runs / f"{run.run_id}.json").read_text())["excluded_orders"] == told
+    assert door.figure("order_revenue", "2025-01") == 150
+    door.deliver("orders", *REFUNDS, refund_of={"expression": "left(order_id, length(order_id) - 1)"})
+    run = door.run()
+    assert json.loads((door.home.runs / f"{run.run_id}.json").read_text())["excluded_orders"] == [
+        {"reason": "fully_refunded", "orders": 1, "amount": "100.00 EUR"}
+    ]
+    assert door.figure("order_revenue", "2025-01") == 30
+    assert door.figure("refunds_by_refund_date", "2025-02") == 120
 
 
 def test_a_renamed_customer_column_refuses_its_file(door: Door) -> None:

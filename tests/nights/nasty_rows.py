@@ -1,5 +1,5 @@
 """What the random companies of the oracle leave out, but what nights must stand: subscriptions that change hands or end
-for two customers on one day, values that are called like our own, and the datasets of behaviour.
+for two customers on one day, refunds that are rows, values that are called like our own, and the datasets of behaviour.
 """
 
 from __future__ import annotations
@@ -25,9 +25,30 @@ def make_nasty(random: Random, company: MadeCompany) -> None:
             _change_hands(random, phases, random.choice(subscribers))
         if random.random() < 0.3:
             _cancel_together(random, phases)
+    _refund_by_rows(random, company.rows.get("orders", []))
     for row in company.rows.get("customers", []):
         if random.random() < 0.1:
             row["country"] = random.choice(("(unknown)", "(other)"))
+
+
+def _refund_by_rows(random: Random, orders: list[Row]) -> None:
+    """Refunds as negative rows, of orders that there are and of one that there is not, by anybody or nobody."""
+    refunds = []
+    for number, order in enumerate(orders):
+        for part in range(random.choice((0, 0, 0, 0, 1, 2))):
+            day = date.fromisoformat(order["ordered_at"][:10]) + timedelta(days=random.randrange(90))
+            refund = {
+                **{name: "" for name in order},
+                "order_id": f"refund {number}-{part}",
+                "refund_of": order["order_id"] if random.random() < 0.9 else "no order",
+                "customer_id": random.choice((order["customer_id"], random.choice(orders)["customer_id"], "")),
+                "ordered_at": day.isoformat(),
+                "amount": str(-random.choice((1, 5, 1000))),
+                "currency": order["currency"],
+                "status": "paid",
+            }
+            refunds.append(refund)
+    orders += refunds
 
 
 def _change_hands(random: Random, phases: list[Row], other: str) -> None:

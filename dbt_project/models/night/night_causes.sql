@@ -1,4 +1,4 @@
-{#- Versions of rows that came since the previous generation, and those that they replaced. Subscriptions touch every customer of the same subscription: phases bound each other; payments every customer of the same invoice. -#}
+{#- Versions of rows that came since the previous generation, and those that they replaced. Subscriptions touch every customer of the same subscription: phases bound each other; orders those of their refunds and of what they refund; payments every customer of the same invoice. -#}
 {%- set datasets = {'orders': 'order_id', 'subscriptions': "concat(subscription_id, ' ', cast(started_at as string))", 'customers': "coalesce(cast(valid_from as string), '')",
     'customer_aliases': 'alias_id'} %}
 {#- Further datasets: those that are not connected touch nobody. -#}
@@ -67,6 +67,16 @@ with changed_rows as (
     where _load_id > {{ var('applied_load_id') }}
 ),
 
+changed_orders as (
+    select order_id, refund_of, max(load_id) as load_id
+    from (
+        select order_id, refund_of, _load_id as load_id from {{ source('raw', 'orders') }} where _load_id > {{ var('applied_load_id') }}
+        union all
+        select order_id, refund_of, _superseded_by as load_id from {{ source('raw', 'orders_history') }} where _superseded_by > {{ var('applied_load_id') }}
+    ) as versions
+    group by order_id, refund_of
+),
+
 changed_subscriptions as (
     select subscription_id, max(load_id) as load_id
     from (
@@ -105,6 +115,29 @@ rows_touched as (
     inner join changed_subscriptions
         on subscriptions.subscription_id = changed_subscriptions.subscription_id
     where subscriptions._load_id <= {{ var('applied_load_id') }}
+    union all
+    {# What a refund says is the order's, and where there is no such order the refund is an order by itself. #}
+    select distinct
+        coalesce(orders._customer_key, 0) as raw_key,
+        'orders' as dataset,
+        orders.order_id as row_key,
+        changed_orders.load_id,
+        true as is_current
+    from {{ source('raw', 'orders') }} as orders
+    inner join changed_orders
+        on orders.order_id = changed_orders.refund_of
+    where changed_orders.refund_of is not null
+    union all
+    select distinct
+        coalesce(orders._customer_key, 0) as raw_key,
+        'orders' as dataset,
+        orders.order_id as row_key,
+        changed_orders.load_id,
+        true as is_current
+    from {{ source('raw', 'orders') }} as orders
+    inner join changed_orders
+        on orders.refund_of = changed_orders.order_id
+    where orders.refund_of is not null
 {%- if has_dataset('payments') %}
     union all
     select distinct

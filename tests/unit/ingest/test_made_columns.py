@@ -162,3 +162,19 @@ def test_what_cannot_be_is_said(source: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingsError) as caught:
         parse_settings({"business": business, "sources": {"orders": {"type": "files", "path": "x", **source}}})
     assert said in str(caught.value)
+
+
+def test_refunds_that_bear_the_id_of_their_order_are_rows_of_their_own(company: Company) -> None:
+    company.source("orders", refund_of="order_id", columns=FIXED)
+    lines = ["order_id,customer_id,ordered_at,amount", "a,k,2024-01-05,100", "a,k,2024-02-05,-10", "a,k,2024-02-05,-10"]
+    further = [*lines, "a,k,2024-03-05,-10", "b,k,2024-03-05,5"]
+    company.load("orders", "\n".join([*lines, ""]).encode())
+    load = company.load("orders", "\n".join([*further, ""]).encode(), "longer.csv")
+    assert (load.new, load.unchanged) == (2, 3)
+    found = company.query("select left(order_id, 9), refund_of, amount from raw.orders order by order_id, amount desc")
+    assert [tuple(map(str, row)) for row in found] == [
+        ("a", "None", "100.00"),
+        *[("a refund ", "a", "-10.00")] * 3,
+        ("b", "None", "5.00"),
+    ]
+    assert company.query("select count(distinct order_id) from raw.orders") == [(5,)]
