@@ -22,26 +22,6 @@
   end
 {%- endmacro %}
 
-{# Refunds that came as rows of their own: negative ones that name an order of the same currency. From all of raw, for the row of a refund may name no customer. #}
-{% macro refund_rows() -%}
-  select
-      refund_rows.order_id as refund_id,
-      orders.order_id,
-      orders.amount,
-      -refund_rows.amount as refund,
-      {{ business_day('refund_rows.ordered_at') }} as refunded_date
-  from {{ source('raw', 'orders') }} as refund_rows
-  inner join {{ source('raw', 'orders') }} as orders
-      on refund_rows.refund_of = orders.order_id
-      and refund_rows.currency = orders.currency
-  where refund_rows.refund_of is not null
-      and refund_rows.amount < 0
-      and orders.amount >= 0
-      and refund_rows.status in ('paid', 'refunded')
-      and not coalesce(refund_rows.is_test, false)
-      and {{ has_dataset('orders') | lower }}
-{%- endmacro %}
-
 {# Every order with its refund and the reason why it does not count. refund_rows: the part of the refund that came as rows; refunded_amount is the whole, where it is given. #}
 {% macro judged_orders() -%}
   select
@@ -58,11 +38,11 @@
           from {{ ref('stg_orders') }} as orders
           left join (
               select order_id, sum(refund) as refund
-              from ({{ refund_rows() }}) as refund_rows
+              from {{ ref('stg_refunds') }}
               group by order_id
           ) as booked
               on orders.order_id = booked.order_id
-          left join ({{ refund_rows() }}) as refunds_of_orders
+          left join {{ ref('stg_refunds') }} as refunds_of_orders
               on orders.order_id = refunds_of_orders.refund_id
           where refunds_of_orders.refund_id is null
       ) as orders

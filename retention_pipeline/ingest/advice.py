@@ -29,7 +29,7 @@ FOR_REASONS = {
     "it has a currency sign": FOR_PEOPLE,
     "the setting decimal of the source is '.'": "amounts have a decimal comma (decimal: ',')",
     "the setting decimal of the source is ','": "amounts have a decimal point (decimal: '.')",
-    "it looks like a count of seconds": f"times are counts of seconds: a query with epoch(…) reads them ({QUERY})",
+    "it looks like a count of seconds": "times are counts of seconds (in columns: {column: …, format: epoch})",
     "the hour has one digit": f"times went through a spreadsheet: a query with instant(…) reads them ({QUERY})",
     "the settings of the source give no timezone": "say in which zone its times are (timezone: Europe/Amsterdam)",
 }
@@ -39,9 +39,9 @@ def of_bytes(path: Path) -> list[str]:
     """What a file is that is no UTF-8 text."""
     head = path.read_bytes()
     if head.startswith(b"PK\x03\x04"):
-        return ["it is a spreadsheet or a zip file, whatever its name says: save it as CSV, or unpack it"]
+        return ["it is a workbook or a zip file, whatever its name says: call it .xlsx, or unpack it"]
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head[:200].count(b"\0") > len(head[:200]) // 4:
-        return ["it is UTF-16 text: save it as UTF-8"]
+        return ["it is UTF-16 text (encoding: utf-16)"]
     try:
         head.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -51,7 +51,7 @@ def of_bytes(path: Path) -> list[str]:
                     head.decode(encoding)
                 except UnicodeDecodeError:
                     continue
-                return [f"it is no UTF-8 text, it looks like {encoding}: save it as UTF-8"]
+                return [f"it is no UTF-8 text, it looks like {encoding} (encoding: {encoding})"]
     return []
 
 
@@ -72,7 +72,7 @@ def of_header(path: Path, delimiter: str) -> list[str]:
         filled = [sum(bool(value) for value in line.split(delimiter)) for line in lines]
         header = filled.index(max(filled))
         if header > 0 and filled[0] < filled[header]:
-            hints.append(f"line {header + 1} looks like the header: what stands before it has to go")
+            hints.append(f"line {header + 1} looks like the header (skip_lines: {header})")
     return hints
 
 
@@ -103,7 +103,7 @@ def of_reasons(reasons: Iterable[str]) -> list[str]:
     together = "\n".join(reasons)
     found = [help for sign, help in FOR_REASONS.items() if sign in together]
     if "the order of day and month is not said" in together:
-        found.append(f"{_order_of_days(together)} ({QUERY})")
+        found.append(_order_of_days(together))
     unknown: dict[str, dict[str, None]] = {}
     for column, value in re.findall(r"(\w+): '([^']*)' is none of: ", together):
         unknown.setdefault(column, {})[value] = None
@@ -117,10 +117,10 @@ def of_reasons(reasons: Iterable[str]) -> list[str]:
 def _order_of_days(reasons: str) -> str:
     days = re.findall(r"'([0-9]{1,2})[-/.]([0-9]{1,2})[-/.][0-9]{2,4}[^']*'", reasons)
     if any(int(first) > 12 for first, _ in days):
-        return "dates begin with the day: a query with instant(…, '%d/%m/%Y') reads them"
+        return "dates begin with the day (in columns: {column: …, format: '%d/%m/%Y'})"
     if any(int(second) > 12 for _, second in days):
-        return "dates begin with the month: a query with instant(…, '%m/%d/%Y') reads them"
-    return "a query with instant(…, '%d/%m/%Y'), or '%m/%d/%Y', says which of them comes first"
+        return "dates begin with the month (in columns: {column: …, format: '%m/%d/%Y'})"
+    return "say whether day or month comes first (in columns: {column: …, format: '%d/%m/%Y'}, or '%m/%d/%Y')"
 
 
 def of_repeated_keys(connection: duckdb.DuckDBPyConnection, contract: Contract, mapping: Mapping) -> list[str]:
@@ -136,7 +136,8 @@ def of_repeated_keys(connection: duckdb.DuckDBPyConnection, contract: Contract, 
     if different == rows:
         return []
     number = formatting.counted(rows - different, "row")
-    return [f"{number} of {rows:,} repeat the {', '.join(keys)} of another: line items? A query adds them up ({QUERY})"]
+    help = "line items? (rows: {one_per: …, sum: […]})"
+    return [f"{number} of {rows:,} repeat the {', '.join(keys)} of another: {help}"]
 
 
 def _width(line: str, delimiter: str) -> int:

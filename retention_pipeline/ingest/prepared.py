@@ -22,7 +22,7 @@ MAX_LINES_OF_A_RECORD = 200
 
 
 def needs_preparing(file: ArchivedFile, source: Source) -> bool:
-    if not isinstance(source, FileSource) or file.format == "parquet":
+    if not isinstance(source, FileSource) or file.format == "parquet" or file.is_prepared:
         return False
     return file.format == "xlsx" or source.encoding != "utf-8" or (file.format == "csv" and _changes_lines(source))
 

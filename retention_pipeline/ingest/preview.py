@@ -28,6 +28,7 @@ from retention_pipeline.ingest.hints import hints_of_rows
 from retention_pipeline.ingest.landing import DeliveredFile, at_hand, format_of
 from retention_pipeline.ingest.mapping import Mapping, NotMappedError
 from retention_pipeline.ingest.outcomes import outcome_of
+from retention_pipeline.ingest.prepared import needs_preparing, prepared
 from retention_pipeline.ingest.pulls import SourceError
 from retention_pipeline.ingest.readers import read_header, read_json_lines, read_parquet
 from retention_pipeline.ingest.schema import BROKEN, first_line, literal, quoted
@@ -98,8 +99,10 @@ def preview_file(settings: Settings, name: str, file: DeliveredFile) -> Preview:
         beginning: Path | None = None
         try:
             with at_hand(file, folder / "fetched") as here:
-                beginning = _beginning(connection, here.path, file_format, folder)
+                beginning = _beginning(connection, here.path, file_format, folder, source)
             archived = take(beginning, file_format, folder / "copy", folder / "scratch", source.delimiter)
+            if needs_preparing(archived, source):
+                archived = prepared(archived, source, folder / "scratch", 0)
             delivered = _columns_of(connection, archived, source)
             preview.template = advice.template_of(delivered)
             _look(preview, connection, settings, name, source, archived, folder)
@@ -236,12 +239,14 @@ def _columns_from(contract: Contract, source: Source, mapping: Mapping) -> dict[
 def _columns_of(connection: duckdb.DuckDBPyConnection, file: ArchivedFile, source: FileSource) -> list[str]:
     """The columns of a file as it was delivered; raises where its header cannot be read."""
     if file.format == "csv":
-        return [name for _, name in read_header(file, source.delimiter).named]
+        return [name for _, name in read_header(file, source.separator).named]
     reading = read_parquet(connection, file) if file.format == "parquet" else read_json_lines(connection, file)
     return [column.name for column in reading.columns]
 
 
-def _beginning(connection: duckdb.DuckDBPyConnection, path: Path, file_format: Format, folder: Path) -> Path:
+def _beginning(
+    connection: duckdb.DuckDBPyConnection, path: Path, file_format: Format, folder: Path, source: FileSource
+) -> Path:
     """The first rows of a file as a file of its own."""
     if file_format == "parquet":
         beginning = folder / "beginning.parquet"
@@ -252,6 +257,9 @@ def _beginning(connection: duckdb.DuckDBPyConnection, path: Path, file_format: F
             shutil.copy(path, beginning)  # staging says what is wrong with it
         return beginning
     beginning = folder / f"beginning.{file_format}"
+    if file_format == "xlsx" or source.encoding == "utf-16":  # cannot be cut between two bytes
+        shutil.copy(path, beginning)
+        return beginning
     opened = gzip.open if path.suffix == ".gz" else open
     kept, size, is_open, whole = [], 0, False, 0
     with opened(path, "rb") as stream:  # type: ignore[operator]

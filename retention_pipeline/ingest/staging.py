@@ -63,7 +63,8 @@ class Staged:
 def _watched(contract: Contract, source: FileSource) -> list[str]:
     """The columns of a file that contract columns are taken from as they stand."""
     mapped = (source.columns.get(name, name) for name in contract.names)
-    return [one.column if isinstance(one, Made) else one for one in mapped if isinstance(one, str | Made)]
+    names = (one.column if isinstance(one, Made) else one for one in mapped)
+    return [name for name in names if isinstance(name, str)]
 
 
 class AccountingError(Exception):

@@ -20,7 +20,7 @@ refund_rows as (
                 order by refunded_date asc nulls last, refund_id asc nulls last
                 rows between unbounded preceding and current row
             ) as refunded_until_then
-        from ({{ refund_rows() }}) as refund_rows
+        from {{ ref('stg_refunds') }}
     ) as refund_rows
 ),
 

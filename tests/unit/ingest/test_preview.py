@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from typing import Any
 
 import pytest
 import yaml
@@ -54,7 +55,7 @@ def test_shares_of_refused_rows_are_told_with_their_reasons(company: Company) ->
         ),
         (
             "Orders report,,,,,\norder_id,customer_id,ordered_at,amount,currency,status\nt1,k1,2025-01-05,1,EUR,paid\n",
-            ["line 2 looks like the header: what stands before it has to go"],
+            ["line 2 looks like the header (skip_lines: 1)"],
         ),
     ],
 )
@@ -118,10 +119,10 @@ def test_where_each_column_comes_from_is_told(company: Company) -> None:
 @pytest.mark.parametrize(
     ("values", "hint"),
     [
-        (("31/01/2024", "1.50"), "dates begin with the day: a query with instant(…, '%d/%m/%Y') reads them"),
-        (("01/31/2024 10:00", "1.50"), "dates begin with the month: a query with instant(…, '%m/%d/%Y') reads them"),
-        (("01/02/2024", "1.50"), "'%m/%d/%Y', says which of them comes first"),
-        (("1714551753", "1.50"), "times are counts of seconds: a query with epoch(…) reads them"),
+        (("31/01/2024", "1.50"), "dates begin with the day (in columns: {column: …, format: '%d/%m/%Y'})"),
+        (("01/31/2024 10:00", "1.50"), "dates begin with the month (in columns: {column: …, format: '%m/%d/%Y'})"),
+        (("01/02/2024", "1.50"), "say whether day or month comes first"),
+        (("1714551753", "1.50"), "times are counts of seconds (in columns: {column: …, format: epoch})"),
         (("2024-01-31 9:56", "1.50"), "times went through a spreadsheet"),
         (("2024-01-31 09:56", "1.50"), "say in which zone its times are"),
         (("2024-01-31", '"1,50"'), "amounts have a decimal comma (decimal: ',')"),
@@ -159,10 +160,10 @@ def test_reasons_of_one_kind_are_one_and_few_kinds_are_told(company: Company) ->
     [
         (
             orders_csv(order("é")).decode().encode("windows-1252"),
-            "it looks like windows-1252: save it as UTF-8",
+            "it looks like windows-1252 (encoding: windows-1252)",
         ),
-        (orders_csv(order("a")).decode().encode("utf-16"), "it is UTF-16 text: save it as UTF-8"),
-        (b"PK\x03\x04" + bytes(200), "it is a spreadsheet or a zip file, whatever its name says"),
+        (orders_csv(order("a")).decode().encode("utf-16"), "it is UTF-16 text (encoding: utf-16)"),
+        (b"PK\x03\x04" + bytes(200), "it is a workbook or a zip file, whatever its name says"),
     ],
 )
 def test_a_file_that_is_no_text_is_told_what_it_is(company: Company, content: bytes, hint: str) -> None:
@@ -219,3 +220,19 @@ def test_what_is_wrong_is_told_once(company: Company, capsys: pytest.CaptureFixt
     shown = capsys.readouterr().out
     assert shown.count("amount: 'x' is no number") == 1
     assert "that is more than 5.0% (max_quarantine_rate), so all of it would be left out" in shown
+
+
+@pytest.mark.parametrize(
+    ("settings", "content"),
+    [
+        ({"skip_lines": 1, "where": "status <> 'draft'"}, b"Orders report\n" + orders_csv(order("a"), order("b"))),
+        ({"encoding": "utf-16"}, orders_csv(order("a"), order("b")).decode().encode("utf-16")),
+    ],
+)
+def test_a_file_is_looked_at_as_the_settings_say_that_it_is_read(
+    company: Company, settings: dict[str, Any], content: bytes
+) -> None:
+    company.source("orders", **settings)
+    company.deliver("orders", "a.csv", content)
+    found = preview(company)
+    assert (found.would_load, found.good, found.hints) == (True, 2, [])
