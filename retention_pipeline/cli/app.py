@@ -132,6 +132,37 @@ def kpis(
 
 
 @app.command(rich_help_panel=READING)
+def explain(
+    kpi: Annotated[str, typer.Argument(metavar="KPI", help="The figure, such as customer_churn_rate.")],
+    period: Annotated[
+        str, typer.Argument(metavar="PERIOD", help="2026-03, 2026-Q1, 2026, 2026-W10, or a day with --grain.")
+    ],
+    home: HomeOption = None,
+    grain: Annotated[str | None, typer.Option(help="week, month, quarter or year, where a day is given.")] = None,
+    segment: Annotated[
+        str | None, typer.Option(metavar="DIM=VALUE", help="One segment value; default: everyone.")
+    ] = None,
+    basis: Annotated[str | None, typer.Option(help="subscription, order or any; default: any where it is.")] = None,
+    customers: Annotated[bool, typer.Option("--customers", help="List every customer behind the figure.")] = False,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write every customer behind the figure to a file.")
+    ] = None,
+    variants: Annotated[
+        bool, typer.Option("--variants", help="Instead: which customers make other forms of the figure differ.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Why a figure is what it is: its definition, what was divided, who is behind it, what has changed."""
+    from retention_pipeline.cli import explaining
+
+    asked: dict[str, Any] = {"grain": grain, "segment": segment, "basis": basis, "file": csv, "as_json": json}
+    if variants:
+        explaining.variants(home, kpi, period, **asked)
+    else:
+        explaining.figure(home, kpi, period, customers=customers, **asked)
+
+
+@app.command(rich_help_panel=READING)
 def query(
     sql: Annotated[
         str, typer.Argument(metavar="SQL", help='DuckDB SQL, such as "from periods"; - reads standard input.')
@@ -241,8 +272,22 @@ def test(
 
 
 @app.command(rich_help_panel=KEEPING)
-def check(home: HomeOption = None, json: JsonOption = False) -> None:
+def check(
+    home: HomeOption = None,
+    cell: Annotated[
+        str | None,
+        typer.Option(
+            metavar="'KPI PERIOD [DIM=VALUE] [BASIS]'", help="Only: do the customers of a figure add up to it?"
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
     """Check the settings, what the sources offer, the raw tables, and that every published figure reconciles."""
+    if cell is not None:
+        from retention_pipeline.cli import explaining
+
+        explaining.check_cell(home, cell, as_json=json)
+        return
     from retention_pipeline.cli.check import check_home
 
     check_home(home, as_json=json)

@@ -98,15 +98,25 @@ def parts_of(kpi: Kpi) -> dict[str, str]:
     expressions over the cell's columns.
     """
     named = {"value": kpi.value, "numerator": kpi.numerator, "denominator": kpi.denominator}
+    return {part: text for part, text in named.items() if text and are_sums(kpi, text)}
+
+
+def are_sums(kpi: Kpi, expression: str) -> bool:
+    """Whether an expression over the cell's columns is a sum over customers."""
     sums = {*additive(kpi.family)}
     sums |= {name for borrowed in kpi.family.borrowed for name in borrowed.measures}
     sums |= {name for months in kpi.family.trailing for name in months.columns}
-    return {part: text for part, text in named.items() if text and LINEAR.fullmatch(text) and columns_in(text) <= sums}
+    return LINEAR.fullmatch(expression) is not None and columns_in(expression) <= sums
 
 
 def columns_in(expression: str) -> set[str]:
     """The columns of the cell that an expression names."""
     return set(re.findall(r"[a-z]\w*", re.sub(r"\{\w+\}", "", expression)))
+
+
+def values_of(kpi: Kpi) -> dict[str, str]:
+    """`values` of a KPI that is no sum, say a median: how many a customer has; empty where they have no owner."""
+    return {"values": kpi.n} if kpi.n and not parts_of(kpi) and are_sums(kpi, kpi.n) else {}
 
 
 def kpi_query(
@@ -116,6 +126,13 @@ def kpi_query(
     parts = parts_of(kpi)
     if not parts:
         raise NoMembers(f"{kpi.id} is no sum over customers")
+    return parts_query(connection, kpi, parts, cell, database), list(parts)
+
+
+def parts_query(
+    connection: duckdb.DuckDBPyConnection, kpi: Kpi, parts: dict[str, str], cell: Cell, database: str | None = None
+) -> str:
+    """SQL: customer_key and parts, each given by its expression over the cell's columns."""
     columns = set().union(*map(columns_in, parts.values()))
     settings = published_settings(connection, database)
     rendered = {
@@ -124,7 +141,7 @@ def kpi_query(
     listed = ", ".join(f"{text} as {part}" for part, text in rendered.items())
     some = " or ".join(f"{part} <> 0" for part in parts)
     rows = measures_query(connection, kpi.family, sorted(columns), cell, database)
-    return f"select * from (select customer_key, {listed} from ({rows})) where {some}", list(parts)
+    return f"select * from (select customer_key, {listed} from ({rows})) where {some}"
 
 
 def measures_query(
@@ -283,6 +300,6 @@ def of_main(database: str | None) -> str:
     return f"{database}.main." if database else ""
 
 
-def published_settings(connection: duckdb.DuckDBPyConnection, database: str | None = None) -> dict[str, str]:
+def published_settings(connection: duckdb.DuckDBPyConnection, database: str | None = None) -> dict[str, str | None]:
     """The business settings that the figures of the generation were made with, by name, as text."""
     return dict(connection.execute(f"select setting, value from {of_main(database)}settings_in_force").fetchall())

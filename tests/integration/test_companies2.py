@@ -15,6 +15,7 @@ import pytest
 from oracle.comparison import differences
 from oracle.folders import COMPANIES, KPI_COLUMNS, KPI_KEY, cells, plain
 from published_cells import run_home
+from support.explained import assert_explanations_add_up
 from support.member_sums import assert_members_add_up
 
 from retention_pipeline.kpis.registry import BY_ID
@@ -55,6 +56,7 @@ def test_a_company_gives_every_expected_figure_and_row_of_its_tables_and_no_othe
         problems += [differences(*of_table(connection, folder, name)) for name in TABLES]
     assert not any(problems), "\n".join(["", *problems])
     assert_members_add_up(root, cells=4)
+    assert_explanations_add_up(root, figures=10)
 
 
 def of_kpis(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[dict, dict]:

@@ -1,0 +1,124 @@
+"""The verb `explain`, and `check --cell`: who is behind a figure, and whether they add up to it."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from retention_pipeline import formatting
+from retention_pipeline.cli.figures import print_json
+from retention_pipeline.cli.print_explain import print_explanation, print_variants, table_of
+from retention_pipeline.cli.printing import print_rows
+from retention_pipeline.kpis.registry import BY_ID
+from retention_pipeline.read.cell_check import is_equal, named_cell, sums_of_members
+from retention_pipeline.read.explain import as_data, asked_figure, cell_of, explain
+from retention_pipeline.read.members import NoMembers
+from retention_pipeline.read.published import UnknownName, open_published, rows_of
+from retention_pipeline.read.variants import COLUMNS, variant_differences, variants_of
+from retention_pipeline.settings import resolve_home
+
+
+class CellError(Exception):
+    """Members do not add up to their cell; the text names the measures."""
+
+
+def figure(
+    home: Path | None,
+    name: str,
+    period: str,
+    *,
+    grain: str | None,
+    segment: str | None,
+    basis: str | None,
+    customers: bool,
+    file: Path | None,
+    as_json: bool,
+) -> None:
+    """One figure explained, on the terminal or as JSON; all its customers into a CSV file where one is named."""
+    with open_published(resolve_home(home)) as connection:
+        try:
+            explained = explain(
+                connection,
+                name,
+                period,
+                grain=grain,
+                segment=segment,
+                basis=basis,
+                everybody=customers or file is not None,
+            )
+        except NoMembers as error:
+            raise UnknownName(str(error)) from error
+    if file is not None:
+        write_csv(file, table_of(explained))
+    if as_json:
+        print_json(as_data(explained))
+        return
+    console = Console()
+    shown = explained if customers else type(explained)(**(vars(explained) | {"members": None}))
+    print_explanation(console, shown)
+    if file is not None:
+        console.print(f"{formatting.counted(len(explained.members or []), 'customer')} in {file}", style="dim")
+
+
+def variants(
+    home: Path | None,
+    name: str,
+    period: str,
+    *,
+    grain: str | None,
+    segment: str | None,
+    basis: str | None,
+    file: Path | None,
+    as_json: bool,
+) -> None:
+    """Which customers make the forms of a figure differ: rows of variant_differences."""
+    pairs = variants_of(name)
+    found: list[tuple[str, list[dict[str, Any]]]] = []
+    with open_published(resolve_home(home)) as connection:
+        _, _, row = asked_figure(connection, name, period, grain=grain, segment=segment, basis=basis)
+        for pair in pairs:
+            query = variant_differences(connection, pair, cell_of(row))
+            label = f"{BY_ID[pair.a].label} → {BY_ID[pair.b].label}"
+            found.append((label, rows_of(connection, query)))
+    rows = [one for _, of_pair in found for one in of_pair]
+    if file is not None:
+        write_csv(file, [list(COLUMNS), *([one[column] for column in COLUMNS] for one in rows)])
+    if as_json:
+        print_json(rows)
+        return
+    console = Console()
+    for label, of_pair in found:
+        print_variants(console, label, of_pair)
+
+
+def check_cell(home: Path | None, text: str, *, as_json: bool) -> None:
+    """Whether the members of one cell add up to it, measure by measure. Raises CellError where they do not."""
+    with open_published(resolve_home(home)) as connection:
+        kpi, cell = named_cell(connection, text)
+        try:
+            compared = sums_of_members(connection, kpi, cell)
+        except NoMembers as error:
+            raise UnknownName(str(error)) from error
+    wrong = [name for name, published, added in compared if not is_equal(published, added)]
+    if as_json:
+        print_json([{"measure": name, "published": published, "members": added} for name, published, added in compared])
+    else:
+        words = f"{kpi.family.period_table}, {cell.grain} of {cell.period_start}, basis {cell.basis}"
+        console = Console(highlight=False)
+        console.print(f"{words}, {cell.segment_dimension} {cell.segment_value}", style="bold")
+        rows = [
+            [name, "–" if published is None else f"{published:,}", f"{added:,}", "no" if name in wrong else "yes"]
+            for name, published, added in compared
+        ]
+        print_rows(console, ["measure", "published", "members", "equal"], rows)
+    if wrong:
+        raise CellError(f"The members of this cell do not add up to: {', '.join(wrong)}")
+
+
+def write_csv(file: Path, rows: list[list[Any]]) -> None:
+    """Rows into a file, the heading first."""
+    with file.open("w", newline="", encoding="utf-8") as target:
+        csv.writer(target).writerows(rows)

@@ -1,0 +1,221 @@
+"""How an explanation and the differences of variants are printed for people: read/explain.py, read/variants.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from retention_pipeline import formatting
+from retention_pipeline.cli.printing import BAD, GOOD, QUIET, STRONG, WARNING
+from retention_pipeline.kpis.registry import better, shown_as
+from retention_pipeline.read.decomposition import DimensionEffect
+from retention_pipeline.read.explain import Amount, Change, Explanation, Member, Part, PartChange, Step
+from retention_pipeline.read.published import Row
+
+FACTS_SHOWN, SEGMENTS_SHOWN, REASONS_SHOWN = 3, 6, 5
+LARGE = 100_000  # sums from here on are shown without cents
+SUBJECTS = {"numerator": "Numerator", "denominator": "Denominator", "value": "Value", "values": "Values"}
+
+
+def print_explanation(console: Console, explained: Explanation) -> None:
+    """All of it, in at most 80 columns where the console has no more."""
+    row = explained.row
+    form = shown_as(explained.kpi, row["unit"])
+    whose = "everyone" if row["segment_dimension"] == "all" else f"{row['segment_dimension']} {row['segment_value']}"
+    basis = "" if row["basis"] == "all" else f", {formatting.BASES[row['basis']]}"
+    name = formatting.period(row["grain"], row["period_start"], row["period_end"])
+    given = formatting.figure(row["value"], form, row["currency"])
+    console.print(Text.assemble((f"{explained.label}: {given}", STRONG), f"  {name}, {whose}{basis}"))
+    if row["null_reason"]:
+        console.print(Text(f"Not given: {formatting.reason(row['null_reason'])} ({row['null_reason']})", WARNING))
+    if not row["is_complete"]:
+        console.print(Text("The period has not ended; these are its figures so far.", WARNING))
+    if not row["is_fresh"]:
+        console.print(Text(f"Data are missing: {row['why_not_fresh']}", WARNING))
+    console.print(Padding(Text(explained.definition), (0, 0, 0, 2)))
+    if explained.settings:
+        known = ", ".join(
+            f"{setting} {value if value is not None else 'not set'}" for setting, value in explained.settings.items()
+        )
+        console.print(Padding(Text(f"Settings: {known}", QUIET), (0, 0, 0, 2)))
+    if row["ci_low"] is not None:
+        limits = " – ".join(formatting.figure(row[end], form, row["currency"]) for end in ("ci_low", "ci_high"))
+        console.print(Padding(Text(f"95 % interval: {limits}", QUIET), (0, 0, 0, 2)))
+    for part in explained.parts:
+        print_part(console, part, explained)
+    if explained.factor:
+        console.print(Padding(Text(f"The quotient is multiplied by {explained.factor}.", QUIET), (0, 0, 0, 2)))
+    for change in explained.changes:
+        print_change(console, explained, change, form)
+    if explained.members is not None:
+        console.print()
+        console.print(Text(f"All {formatting.counted(len(explained.members), 'customer')}", STRONG))
+        print_members(console, explained.members, list(explained.members[0].parts) if explained.members else [])
+    for note in explained.notes:
+        console.print(Text(note, WARNING))
+
+
+def print_part(console: Console, part: Part, explained: Explanation) -> None:
+    """A part with its sum, how many customers are in it, and those with the most of it."""
+    console.print()
+    total = f" {amount(part.total)}" if part.name != "value" else ""
+    head = Text.assemble((f"{SUBJECTS[part.name]}{total}", STRONG), f"  {part.expression}")
+    console.print(head)
+    which = ":"
+    if part.customers > len(part.largest):
+        alike = len({abs(one.parts[part.name]) for one in part.largest}) == 1
+        which = f", {len(part.largest)} of them:" if alike else f", the largest {len(part.largest)}:"
+    console.print(
+        Padding(
+            Text(f"{formatting.counted(part.customers, 'customer')}{which if part.largest else ''}", QUIET),
+            (0, 0, 0, 2),
+        )
+    )
+    print_members(console, part.largest, [part.name])
+
+
+def print_members(console: Console, members: Sequence[Member], parts: Sequence[str]) -> None:
+    """One customer per line, with the facts that put them there."""
+    if not members:
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=len(parts) > 1)
+    table.add_column("  Customer", no_wrap=True, max_width=26, overflow="ellipsis")
+    for part in parts:
+        table.add_column(SUBJECTS[part], justify="right", no_wrap=True)
+    table.add_column("Facts", style=QUIET, ratio=1)
+    for member in members:
+        shown = member.facts[:FACTS_SHOWN]
+        more = len(member.facts) - len(shown)
+        facts = "; ".join([*shown, *([f"and {more:,} more"] if more else [])])
+        table.add_row(f"  {member.customer_id}", *(amount(member.parts[part]) for part in parts), facts)
+    console.print(table)
+
+
+def print_change(console: Console, explained: Explanation, change: Change, form: str) -> None:
+    """What made the figure differ from another answer: by customers, then by segments."""
+    row = explained.row
+    before = formatting.figure(change.value_before, form, row["currency"])
+    now = formatting.figure(row["value"], form, row["currency"])
+    step = formatting.change(row["value"], change.value_before, form)
+    against = formatting.period(row["grain"], change.period_start, change.period_end)
+    console.print()
+    console.print(
+        Text.assemble(
+            ("Change", STRONG),
+            f"  from {before} in {against} to {now}  ",
+            (step, colour(explained.kpi, row["value"], change.value_before)),
+        )
+    )
+    if change.parts:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        for heading in ("", "Before", "+ entered", "− left", "± others", "Now"):
+            table.add_column(heading, justify="left" if not heading else "right")
+        for part in change.parts:
+            steps = (part.entered, part.left, part.changed)
+            table.add_row(SUBJECTS[part.name], amount(part.before), *map(of_customers, steps), amount(part.now))
+        console.print(table)
+        for part in change.parts:
+            print_steps(console, part)
+    for effect in change.dimensions:
+        print_effects(console, effect, form, row["currency"])
+
+
+def print_steps(console: Console, part: PartChange) -> None:
+    """Who entered a part, and who left it: those who add the most."""
+    for word, step in (("Entered", part.entered), ("Left", part.left)):
+        if step.customers:
+            named = ", ".join(
+                customer if abs(added) == 1 else f"{customer} {signed(added)}" for customer, added in step.largest
+            )
+            more = step.customers - len(step.largest)
+            text = f"{word} the {SUBJECTS[part.name].lower()}: {named}{f' and {more:,} more' if more else ''}"
+            console.print(Padding(Text(text, QUIET), (0, 0, 0, 2)))
+
+
+def print_effects(console: Console, effect: DimensionEffect, form: str, currency: str | None) -> None:
+    """One dimension: what changed within its values, and what their shares did."""
+    others = [("another factor", effect.factor), ("other rows", effect.rest)]
+    has_mix = any(one.mix for one in effect.segments)
+    mix = [("mix", effect.mix)] if has_mix else []
+    parts = [("within" if has_mix else "all", effect.within), *mix, *((name, by) for name, by in others if by)]
+    said = ", ".join(f"{name} {step(by, form, currency)}" for name, by in parts)
+    console.print(Text.assemble((f"By {effect.dimension}", STRONG), f"  {said}"))
+    ordered = sorted(effect.segments, key=lambda one: (-abs(one.within + one.mix), one.value))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column("", max_width=34, no_wrap=True, overflow="ellipsis")
+    table.add_column("", justify="right")
+    table.add_column("", justify="right")
+    for one in ordered[:SEGMENTS_SHOWN]:
+        within, mix_of_value = (step(by, form, currency) for by in (one.within, one.mix))
+        table.add_row(f"  {one.value}", *((f"within {within}", f"mix {mix_of_value}") if has_mix else (within, "")))
+    console.print(table)
+    if len(ordered) > SEGMENTS_SHOWN:
+        console.print(Padding(Text(f"and {len(ordered) - SEGMENTS_SHOWN} values more", QUIET), (0, 0, 0, 2)))
+
+
+def print_variants(console: Console, label: str, rows: Sequence[Row]) -> None:
+    """Differences of one pair of variants, added up by part and reason, with the customers who make the most."""
+    console.print(Text(label, STRONG))
+    if not rows:
+        console.print(Padding(Text("No customer counts otherwise in one than in the other.", QUIET), (0, 0, 0, 2)))
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row["part"], row["reason"]), []).append(row)
+    for (part, reason), of_reason in found.items():
+        total = sum(row["difference"] for row in of_reason)
+        console.print(
+            Padding(
+                Text(f"{part} {signed(total)}: {reason} ({formatting.counted(len(of_reason), 'customer')})"),
+                (0, 0, 0, 2),
+            )
+        )
+        named = [f"{row['customer_id']} {signed(row['difference'])}" for row in of_reason[:REASONS_SHOWN]]
+        more = [f"and {len(of_reason) - len(named):,} more"] if len(of_reason) > len(named) else []
+        console.print(Padding(Text(", ".join([*named, *more]), QUIET), (0, 0, 0, 4)))
+
+
+def of_customers(step: Step) -> Text:
+    """What customers add, and below it how many they are, unless that is the same."""
+    text = Text(signed(step.amount))
+    return text if abs(step.amount) == step.customers else text.append(f"\nby {step.customers:,}", QUIET)
+
+
+def amount(number: Amount) -> str:
+    """A part: counts without decimals, money with two, large sums without."""
+    if isinstance(number, int) or abs(number) >= LARGE:
+        return f"{number:,.0f}".replace("-", "−")
+    return f"{number:,.2f}".replace("-", "−")
+
+
+def signed(number: Amount) -> str:
+    """A step of a part with its sign."""
+    return f"+{amount(number)}" if number > 0 else amount(number).replace("-", "−")
+
+
+def step(by: float, form: str, currency: str | None) -> str:
+    """A step of a figure in its unit: percentage points for shares."""
+    if form == "percent":
+        return f"{round(by * 100, 2) or 0.0:+.2f} pp".replace("-", "−").replace("+0.00", "0.00")
+    text = formatting.figure(abs(by), form, currency)
+    return text if not by else f"{'+' if by > 0 else '−'}{text}"
+
+
+def colour(kpi: str, now: float | None, before: float | None) -> str:
+    """Green for a change to the better, red for one to the worse."""
+    if now is None or before is None or now == before or better(kpi) == "neither":
+        return ""
+    return GOOD if (now > before) == (better(kpi) == "higher") else BAD
+
+
+def table_of(explained: Explanation) -> list[list[Any]]:
+    """The members as rows for CSV, with a heading: customer_id, parts, facts."""
+    members = explained.members or []
+    parts = [part.name for part in explained.parts]
+    rows: list[list[Any]] = [["customer_id", *parts, "facts"]]
+    return rows + [[one.customer_id, *(one.parts[part] for part in parts), "; ".join(one.facts)] for one in members]

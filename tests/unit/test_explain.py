@@ -1,0 +1,150 @@
+"""Explanations as far as no facts are needed: names of periods, words of definitions, effects of segments, printing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from random import Random
+
+import duckdb
+import pytest
+
+from retention_pipeline.cli.print_explain import signed, step
+from retention_pipeline.kpis.registry import BY_ID, KPIS
+from retention_pipeline.read.decomposition import Side, effects_by_dimension, of_dimension
+from retention_pipeline.read.explain import filled_in
+from retention_pipeline.read.facts import FACTS, OF_FAMILIES, OF_MEASURES, kinds_behind
+from retention_pipeline.read.members import Cell, columns_in, parts_of
+from retention_pipeline.read.named_periods import named_period
+from retention_pipeline.read.published import UnknownName
+
+
+@pytest.fixture(scope="module")
+def calendar() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Weeks from Sunday on, a fiscal year that begins in April."""
+    with duckdb.connect() as connection:
+        connection.execute(
+            """
+            create table periods as
+            select 'month' as grain, d::date as period_start, (d + interval 1 month)::date as period_end
+            from range(date '2025-01-01', date '2026-07-01', interval 1 month) t(d)
+            union all
+            select 'week', d::date, (d + interval 7 day)::date
+            from range(date '2025-01-05', date '2026-07-01', interval 7 day) t(d)
+            union all
+            select 'quarter', d::date, (d + interval 3 month)::date
+            from range(date '2025-01-01', date '2026-07-01', interval 3 month) t(d)
+            union all
+            select 'year', d::date, (d + interval 1 year)::date
+            from range(date '2024-04-01', date '2026-07-01', interval 1 year) t(d)
+            """
+        )
+        yield connection
+
+
+@pytest.mark.parametrize(
+    ("text", "grain", "found", "before"),
+    [
+        ("2026-03", None, ("month", date(2026, 3, 1)), date(2026, 2, 1)),
+        ("2026-Q2", None, ("quarter", date(2026, 4, 1)), date(2026, 1, 1)),
+        ("2026q1", None, ("quarter", date(2026, 1, 1)), date(2025, 10, 1)),
+        ("2025", None, ("year", date(2025, 4, 1)), date(2024, 4, 1)),
+        ("2024", None, ("year", date(2024, 4, 1)), None),
+        ("2026-W10", None, ("week", date(2026, 3, 1)), date(2026, 2, 22)),
+        ("2026-03-17", "week", ("week", date(2026, 3, 15)), date(2026, 3, 8)),
+        ("2026-03-17", "year", ("year", date(2025, 4, 1)), date(2024, 4, 1)),
+        ("2026-05", "quarter", ("quarter", date(2026, 4, 1)), date(2026, 1, 1)),
+    ],
+)
+def test_a_period_is_found_by_the_name_that_people_write(
+    calendar: duckdb.DuckDBPyConnection, text: str, grain: str | None, found: tuple, before: date | None
+) -> None:
+    row = named_period(calendar, text, grain)
+    assert ((row["grain"], row["period_start"]), row["previous_start"]) == (found, before)
+
+
+@pytest.mark.parametrize(
+    ("text", "grain", "said"),
+    [
+        ("spring", None, "names no period"),
+        ("2026-13", None, "names no period"),
+        ("2026-03-17", None, "Add --grain"),
+        ("2026-Q1", "month", "is a quarter, not a month"),
+        ("2031-01", None, "begin from 2025-01-01 to 2026-06-01"),
+        ("2026-01", "decade", "There is no grain"),
+    ],
+)
+def test_a_name_that_is_no_published_period_is_refused(
+    calendar: duckdb.DuckDBPyConnection, text: str, grain: str | None, said: str
+) -> None:
+    with pytest.raises(UnknownName, match=said):
+        named_period(calendar, text, grain)
+
+
+def test_a_definition_names_the_settings_of_the_company() -> None:
+    settings = {"mau_days": "14", "min_n": "5", "gross_margin": "0.8", "data_start": None}
+    assert filled_in(BY_ID["mau"].definition, settings) == "Distinct customers active in the 14 days before the close."
+    assert "fewer than 5 customers" in filled_in(BY_ID["customer_lifespan_years"].definition, settings)
+    assert "× gross_margin (0.8) /" in filled_in(BY_ID["clv_subscription"].definition, settings)
+    assert filled_in("since data_start, not customer_id", settings) == "since data_start, not customer_id"
+
+
+def test_within_and_mix_of_a_worked_example() -> None:
+    """Two values with 100 customers each lose 10 and 20 (15 %); then 50 and 150, who lose 5 and 30: the rates are as
+    before, and the heavier share of the second makes 17.5 %.
+    """
+    values = {"a": [Side(10, 100, 0.1), Side(5, 50, 0.1)], "b": [Side(20, 100, 0.2), Side(30, 150, 0.2)]}
+    effect = of_dimension("plan", values, Side(30, 200, 0.15), Side(35, 200, 0.175), True)
+    assert effect.within == pytest.approx(0)
+    assert effect.mix == pytest.approx(0.025)
+    assert (effect.factor, effect.rest) == (pytest.approx(0), 0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_effects_add_up_whatever_the_values(seed: int) -> None:
+    """Values that come and go, denominators of 0, a factor that changes."""
+    chance = Random(seed)
+    scales = chance.choice([(1.0, 1.0), (100.0, 100.0), (0.5, 0.7)])
+
+    def side(scale: float) -> Side:
+        denominator = chance.choice([0, 0, 3, 40, 170])
+        numerator = chance.randint(0, 30) if denominator or chance.random() < 0.2 else 0
+        return Side(numerator, denominator, scale * numerator / denominator if denominator else 0.0)
+
+    values = {name: [side(scale) if chance.random() < 0.8 else None for scale in scales] for name in "abcd"}
+    values["e"] = [Side(7, 9, scales[0] * 7 / 9), Side(3, 11, scales[1] * 3 / 11)]
+    sums = []
+    for place, scale in enumerate(scales):
+        there = [pair[place] for pair in values.values()]
+        numerator = sum(one.numerator for one in there if one)
+        denominator = sum(one.denominator for one in there if one)
+        sums.append(Side(numerator, denominator, scale * numerator / denominator))
+    effect = of_dimension("d", values, sums[0], sums[1], True)
+    assert effect.rest == 0
+    assert effect.within + effect.mix + effect.factor == pytest.approx(sums[1].value - sums[0].value)
+    assert sum(one.within + one.mix for one in effect.segments) == pytest.approx(effect.within + effect.mix)
+
+
+def test_there_are_no_effects_of_a_median() -> None:
+    now, before = (Cell("month", date(2026, month, 1), "order") for month in (3, 2))
+    with duckdb.connect() as connection:
+        assert effects_by_dimension(connection, BY_ID["time_between_purchases_median"], now, before) == []
+
+
+def test_every_figure_has_facts_behind_it() -> None:
+    unknown = {kind for kinds in (*OF_MEASURES.values(), *OF_FAMILIES.values()) for kind in kinds} - set(FACTS)
+    assert not unknown
+    without = []
+    for kpi in KPIS:
+        columns = set().union(*map(columns_in, parts_of(kpi).values())) if parts_of(kpi) else set()
+        if columns and not kinds_behind((column, kpi.family.name) for column in columns):
+            without.append(kpi.id)
+    assert not without
+    unused = set(FACTS) - {kind for kinds in (*OF_MEASURES.values(), *OF_FAMILIES.values()) for kind in kinds}
+    assert not unused
+
+
+def test_steps_are_written_with_their_sign_and_unit() -> None:
+    assert [step(by, "percent", None) for by in (0.0123, -0.0123, 0.00001)] == ["+1.23 pp", "−1.23 pp", "0.00 pp"]
+    assert [step(by, "money", "EUR") for by in (1.5, -1.5, 0)] == ["+€ 1.50", "−€ 1.50", "€ 0.00"]
+    assert [signed(number) for number in (3, 0, -3)] == ["+3", "0", "−3"]
