@@ -97,6 +97,25 @@ def backfill(
     runs.backfill(home, _month(first), _month(last), as_json=json)
 
 
+@app.command(rich_help_panel=RUNNING)
+def restate(
+    period: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM", help="The period: a month, or the first day of one of --grain.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every period of which figures are held back.")] = False,
+    home: HomeOption = None,
+    grain: Annotated[str, typer.Option(help="week, month, quarter or year.")] = "month",
+    json: JsonOption = False,
+) -> None:
+    """Let in what is held back of a closed period (setting closed_periods: hold), in a run that loads nothing."""
+    from retention_pipeline.cli import runs
+
+    if (period is None) == (not every):
+        raise typer.BadParameter("give either --period or --all")
+    start = None if period is None else _day(period if len(period) > len("2026-02") else f"{_month(period)}-01")
+    runs.restate(home, start, grain=grain, as_json=json)
+
+
 @app.command(rich_help_panel=READING)
 def kpis(
     kpi: Annotated[

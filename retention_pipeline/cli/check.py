@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from retention_pipeline import formatting
 from retention_pipeline.cli.figures import print_json
+from retention_pipeline.read.published import open_published
 from retention_pipeline.settings import (
     DatabaseSource,
     FileSource,
@@ -36,6 +38,7 @@ def check_home(home: Path | None, *, as_json: bool) -> None:
     findings = [("settings", True, f"{place.settings_file} is fine")]
     findings += check_sources(place, settings, previews)
     findings += _check_segments(place, settings, previews)
+    findings += _check_changed_settings(place, settings)
     findings += _check_rules(place, settings)
     if as_json:
         answer: list[dict[str, Any]] = [{"check": name, "ok": ok, "finding": text} for name, ok, text in findings]
@@ -147,6 +150,20 @@ def _previewed(preview: Preview, read: str) -> str:
     lines += [", ".join(f"{column} {value}" for column, value in row.items()) for row in preview.rows]
     lines += [f"hint: {hint}" for hint in dict.fromkeys(preview.hints)]
     return "\n    ".join(lines)
+
+
+def _check_changed_settings(home: Home, settings: Settings) -> list[tuple[str, bool, str]]:
+    """Which figures the settings that changed since the last publication will restate."""
+    from retention_pipeline.history.ahead import announced
+    from retention_pipeline.transform.delivered_segments import with_delivered_segments
+    from retention_pipeline.transform.fingerprints import moving_settings
+
+    if not home.current.exists() or not home.raw_file.exists():
+        return []
+    asked = with_delivered_segments(home, settings)
+    moving = json.dumps(moving_settings(asked, asked.connected_datasets), sort_keys=True)
+    with open_published(home) as connection:
+        return [("changed setting", True, line) for line in announced(connection, moving)]
 
 
 def _check_rules(home: Home, settings: Settings) -> list[tuple[str, bool, str]]:

@@ -120,6 +120,30 @@ def backfill(home: Path | None, first: str, last: str, *, as_json: bool) -> None
     _answer(place, launched.record | {"differences": differences}, launched.seconds, as_json=as_json)
 
 
+def restate(home: Path | None, start: date | None, *, grain: str, as_json: bool) -> None:
+    """Let in what is held back of a period (None: of all), and what that changed."""
+    from retention_pipeline.run.operations import let_in
+    from retention_pipeline.run.records import all_records
+
+    place = resolve_home(home)
+    settings = load_settings(place)
+    with told() as teller:
+        result = let_in(
+            place,
+            settings,
+            None if start is None else [(grain, start)],
+            now=datetime.now(UTC).replace(tzinfo=None),
+            progress=teller.say,
+        )
+    record = next(one for one in reversed(all_records(place)) if one["run_id"] == result.run_id)
+    if as_json:
+        print_json({name: value for name, value in record.items() if name != "pid"})
+        return
+    console = Console()
+    for line in record["restatements"] or ["nothing changed"]:
+        console.print(Text(line), soft_wrap=True)
+
+
 def demo(folder: Path, *, customers: int, months: int, as_of: date | None) -> None:
     """The sample company: its data (once), its whole history, its last month, and what to try."""
     place = resolve_home(folder)

@@ -191,12 +191,13 @@ def rates_differ(connection: duckdb.DuckDBPyConnection) -> bool:
 
 def changed_settings(before: str, now: str) -> set[str]:
     """The names of settings that differ between two publications' settings; unknown ones of before: all."""
-    old, new = (_flat(json.loads(text)) for text in (before, now))
+    old, new = flat_settings(before), flat_settings(now)
     return {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
 
 
-def _flat(moving: dict[str, Any]) -> dict[str, Any]:
-    """Settings by their own names; `datasets` with those connected."""
+def flat_settings(text: str) -> dict[str, Any]:
+    """The settings of a publication (JSON) by their own names; `datasets`: those connected."""
+    moving = json.loads(text)
     settings = dict(moving.get("settings") or {})
     business = settings.pop("business", None) or {}
     extra = {"segments": moving.get("segments"), "datasets": moving.get("datasets")} if moving else {}

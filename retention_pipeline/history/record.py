@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from retention_pipeline.history.archive import take_up
+from retention_pipeline.history.definitions import write_definition_history
 from retention_pipeline.history.publications import Publication, add, create_table, moment_after, publications
 from retention_pipeline.history.reported import COLUMNS, SAID, TABLE, find_changes, instant, write_changes
 from retention_pipeline.history.reported import create_table as create_history
 from retention_pipeline.kpis.keys import KEY
 from retention_pipeline.kpis.store import TABLE as FIGURES
 from retention_pipeline.settings import Home
-from retention_pipeline.warehouse import attach, tables_in
+from retention_pipeline.warehouse import tables_in
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def record(
     known = [one for one in publications(connection) if one.run_id != publication.run_id]
     taken_up = take_up(connection, home, say=say)
     if not known and not taken_up and published is not None:
-        _begin_with(connection, home, published)
+        _begin_with(connection, published)
         taken_up = 1
     known = [one for one in publications(connection) if one.run_id != publication.run_id]
     moment = again[-1].published_at if again else moment_after(known, publication.published_at)
@@ -55,23 +56,22 @@ def record(
     everything = not known or taken_up > 0
     changes = find_changes(connection, run_id=None if everything else publication.run_id, removed=removed)
     write_changes(connection, publication)
+    write_definition_history(connection, publication)
     add(connection, publication)
     return Recorded(publication, known[-1] if known else None, changes)
 
 
-def _begin_with(connection: duckdb.DuckDBPyConnection, home: Home, published: Publication) -> None:
-    """The history of a home that has figures and no history: what stands published, from the time it was made."""
-    attach(connection, home.current.resolve(), "published")
-    try:
-        if FIGURES not in tables_in(connection, database="published"):
-            return
-        said = [f"'{published.settings_fingerprint}'" if name == "settings_fingerprint" else name for name in SAID]
-        connection.execute(
-            f"insert into {TABLE} ({', '.join(COLUMNS)}) "
-            f"select kpi, grain, period_start, period_end, {', '.join(KEY[2:])}, {', '.join(said[1:])}, "
-            f"{instant(published.published_at)}, null from published.{FIGURES} "
-            "where is_complete or segment_dimension = 'all'"
-        )
-        add(connection, published)
-    finally:
-        connection.execute("detach published")
+def _begin_with(connection: duckdb.DuckDBPyConnection, published: Publication) -> None:
+    """The history of a home that has figures and no history: what stands published (the database `published`), from the
+    time it was made.
+    """
+    if FIGURES not in tables_in(connection, database="published"):
+        return
+    said = [f"'{published.settings_fingerprint}'" if name == "settings_fingerprint" else name for name in SAID]
+    connection.execute(
+        f"insert into {TABLE} ({', '.join(COLUMNS)}) "
+        f"select kpi, grain, period_start, period_end, {', '.join(KEY[2:])}, {', '.join(said[1:])}, "
+        f"{instant(published.published_at)}, null from published.{FIGURES} "
+        "where is_complete or segment_dimension = 'all'"
+    )
+    add(connection, published)

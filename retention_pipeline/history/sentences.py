@@ -9,6 +9,8 @@ import duckdb
 
 from retention_pipeline import formatting
 from retention_pipeline.history.causes import CAUSES
+from retention_pipeline.history.closing import TABLE as PENDING
+from retention_pipeline.history.closing import pending_periods
 from retention_pipeline.history.publications import Publication
 from retention_pipeline.history.reported import ROW_KEY, instant
 from retention_pipeline.history.restatements import RESTATEMENTS
@@ -25,18 +27,20 @@ WORDS = {
     "definition": "changed definitions",
     "backfill": "computed again",
 }
+NAMED_AT_MOST = 3
 ALL_OF_THEM = 'retention query "from restatements"'
 
 
 @dataclass(frozen=True)
 class Restated:
     """How many figures of complete periods a publication changed, in all and by cause, how many of them in closed
-    periods, and the three lines (none where none changed).
+    periods, how many are held back, and the lines about it: three where figures changed, one about closed periods.
     """
 
     figures: int
     by_cause: dict[str, int]
     closed: int
+    pending: int
     lines: list[str]
 
 
@@ -48,13 +52,26 @@ def restated_by(connection: duckdb.DuckDBPyConnection, publication: Publication)
     figures, closed = connection.execute(
         f"select count(distinct ({key})), count(distinct ({key})) filter (where is_closed) from {of_it}"
     ).fetchall()[0]
-    if not figures:
-        return Restated(0, {}, 0, [])
-    ordered = {cause: by_cause[cause] for cause in CAUSES if cause in by_cause}
-    causes = ", ".join(f"{WORDS[cause]} {number:,}" for cause, number in ordered.items())
-    how_many = f"{formatting.counted(figures, 'figure')} of complete periods changed: {causes}"
-    lines = [how_many, f"the largest: {_largest(connection, of_it)}", f"all of them: {ALL_OF_THEM}"]
-    return Restated(figures, ordered, closed, lines)
+    pending = pending_periods(connection)
+    lines, ordered = [], {cause: by_cause[cause] for cause in CAUSES if cause in by_cause}
+    if figures:
+        causes = ", ".join(f"{WORDS[cause]} {number:,}" for cause, number in ordered.items())
+        lines = [
+            f"{formatting.counted(figures, 'figure')} of complete periods changed: {causes}",
+            f"the largest: {_largest(connection, of_it)}",
+            f"all of them: {ALL_OF_THEM}",
+        ]
+    if closed:
+        lines.append(f"WARNING: {formatting.counted(closed, 'figure')} of CLOSED periods changed")
+    if pending:
+        held = ", ".join(f"{grain} of {start}" for grain, start in list(pending)[:NAMED_AT_MOST])
+        more = f" and {len(pending) - NAMED_AT_MOST} more periods" if len(pending) > NAMED_AT_MOST else ""
+        number = formatting.counted(sum(pending.values()), "figure")
+        lines.append(
+            f"WARNING: {number} of closed periods held back ({held}{more}):"
+            f' retention query "from {PENDING}"; let in with retention restate'
+        )
+    return Restated(figures, ordered, closed, sum(pending.values()), lines)
 
 
 def _largest(connection: duckdb.DuckDBPyConnection, of_it: str) -> str:

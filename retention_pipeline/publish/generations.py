@@ -23,6 +23,8 @@ CARRIED_TABLES = (
     "retention_kpis",
     "retention_kpi_history",
     "publications",
+    "pending_restatements",
+    "kpi_definition_history",
     "restatements",
     "restatement_rows",
     "rfm_cut_points",

@@ -16,6 +16,7 @@ from retention_pipeline.audit.shapes import Rule
 from retention_pipeline.history.archive import note_restore, write_missing
 from retention_pipeline.history.check import RULE as HISTORY_RULE
 from retention_pipeline.history.check import history_violations
+from retention_pipeline.history.closing import Period, pending_periods, shadow
 from retention_pipeline.ingest.loads import waiting_loads
 from retention_pipeline.ingest.rebuild import Rebuilt, rebuild_raw
 from retention_pipeline.kpis.violation import Violation
@@ -176,14 +177,17 @@ def _check_data_tests(home: Home, settings: Settings, assembly: Assembly) -> Che
 
 def _check_figures(home: Home, settings: Settings, assembly: Assembly) -> CheckResult:
     with opened(home.current.resolve(), read_only=True) as connection:
+        history = []
+        if {"retention_kpis", "retention_kpi_history"} <= tables_in(connection):
+            history = history_violations(connection)
+        shadow(connection)  # rules hold of what was computed
         audited = audit(connection, settings)
         rules, violations = audited.rules, audited.violations
         if "retention_kpis" in tables_in(connection):
             rules = [*rules, "kpi_contract"]
             violations = [*violations, *validator(assembly)(connection, settings)]
-        if {"retention_kpis", "retention_kpi_history"} <= tables_in(connection):
-            rules = [*rules, HISTORY_RULE]
-            violations = [*violations, *history_violations(connection)]
+        if "retention_kpi_history" in tables_in(connection):
+            rules, violations = [*rules, HISTORY_RULE], [*violations, *history]
     return CheckResult(rules, violations)
 
 
@@ -205,6 +209,45 @@ def restore(home: Home, generation: int | None = None, *, now: datetime | None =
         restored = restore_generation(home, generation)
         note_restore(home, run_id=new_run_id(moment), now=moment)
         return restored
+
+
+class NothingPending(Exception):
+    """No figure of the period is held back; str() says of which periods some are."""
+
+
+def let_in(
+    home: Home,
+    settings: Settings,
+    periods: list[Period] | None,
+    *,
+    now: datetime,
+    progress: Progress | None = None,
+    assembly: Assembly = PRODUCTION,
+) -> RunResult:
+    """Publish what is held back of closed periods (grain, first day; None: all of them), in a run that loads nothing,
+    as of the published day. Raises NothingPending, NoSuchGeneration, and what `run` raises.
+    """
+    with writer_lock(home):
+        state = read_state(home.current)
+        if state is None:
+            raise NoSuchGeneration(f"nothing has been published in {home.published} yet")
+        with opened(home.current.resolve(), read_only=True) as connection:
+            pending = pending_periods(connection)
+        asked = list(pending) if periods is None else periods
+        if not asked or not set(asked) <= set(pending):
+            listed = ", ".join(f"{grain} of {start} ({number:,})" for (grain, start), number in pending.items())
+            raise NothingPending(f"no figure of it is held back; held back are figures of: {listed or 'no period'}")
+        return run(
+            home,
+            settings,
+            state.as_of,
+            now=now,
+            progress=progress,
+            with_ingest=False,
+            command="restate",
+            released=tuple(asked),
+            assembly=assembly,
+        )
 
 
 def rebuild(

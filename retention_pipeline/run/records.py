@@ -54,7 +54,7 @@ class Run:
     """One run: what was asked for.
 
     started_at: naive UTC; full_refresh: asked for by the user; months: first days of the first and the last month of a
-    backfill.
+    backfill; released: closed periods (grain, first day) whose held figures are let in.
     """
 
     run_id: str
@@ -63,6 +63,7 @@ class Run:
     full_refresh: bool = False
     command: str = "run"
     months: tuple[date, date] | None = None
+    released: tuple[tuple[str, date], ...] = ()
     began: float = field(default_factory=time.monotonic, compare=False, repr=False)
 
     @property

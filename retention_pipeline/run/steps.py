@@ -22,10 +22,10 @@ from retention_pipeline.formatting import counted, few_of_each
 from retention_pipeline.freshness.figures import write_figure_marks
 from retention_pipeline.freshness.sources import check_blocks, not_fresh, source_states
 from retention_pipeline.history.archive import write_missing
+from retention_pipeline.history.closing import put_in
 from retention_pipeline.history.publications import Publication
-from retention_pipeline.history.record import record
-from retention_pipeline.history.restatements import restate
-from retention_pipeline.history.sentences import Restated, restated_by
+from retention_pipeline.history.sentences import Restated
+from retention_pipeline.history.write import Before, write_history
 from retention_pipeline.ingest.identity import raw_identity
 from retention_pipeline.ingest.loads import any_rows, max_load_id, waiting_loads
 from retention_pipeline.publish import exports, generations
@@ -87,12 +87,14 @@ def begin_run(
     command: str = "run",
     run_id: str | None = None,
     months: tuple[date, date] | None = None,
+    released: tuple[tuple[str, date], ...] = (),
 ) -> Run:
     """A run with its record; `now` in naive UTC. Call under the writer lock when other steps follow in this process.
 
     `months`: first days of the first and the last month of a backfill, whose sums are added up anew from all facts.
+    `released`: closed periods (grain, first day) whose held figures are let in.
     """
-    return start_run(home, Run(run_id or new_run_id(now), as_of, now, full_refresh, command, months))
+    return start_run(home, Run(run_id or new_run_id(now), as_of, now, full_refresh, command, months, released))
 
 
 def ingest_step(
@@ -255,6 +257,7 @@ def figures_step(
         compute_kpis = assembly.compute_kpis
     settings = with_delivered_segments(home, settings)
     with _step(home, run, "figures") as notes, opened(home.next_file) as connection:
+        put_in(connection, run_id=run.run_id)
         computed = compute_kpis(
             connection,
             settings,
@@ -306,9 +309,11 @@ def history_step(home: Home, settings: Settings, run: Run, *, progress: Progress
     with _step(home, run, "history") as notes, opened(home.next_file) as connection:
         noted = read_record(home, run)
         state = read_state(home.current)
-        recorded_history = record(
+        apart = mismatch(home, settings, home.current, state.raw_identity) if state else None
+        publication, restated = write_history(
             connection,
             home,
+            settings,
             Publication(
                 published_at=run.moment,
                 generation=int(noted["generation"]),
@@ -320,24 +325,17 @@ def history_step(home: Home, settings: Settings, run: Run, *, progress: Progress
                 kpi_fingerprint=noted["kpi_fingerprint"],
                 settings=json.dumps(moving_settings(settings, settings.connected_datasets), sort_keys=True),
             ),
-            published=_as_publication(state) if state else None,
+            Before(_as_publication(state), state.applied_load_id, apart is not None) if state else Before(),
             removed=bool(noted.get("kpi_rows_removed")),
+            released=run.released,
             say=progress or _silent,
         )
-        apart = mismatch(home, settings, home.current, state.raw_identity) if state else None
-        restate(
-            connection,
-            home,
-            settings,
-            recorded_history,
-            applied=state.applied_load_id if state else -1,
-            by_content=apart is not None,
-        )
-        restated = restated_by(connection, recorded_history.publication)
         notes.update(
-            published_at=recorded_history.publication.published_at,
+            published_at=publication.published_at,
             restated=restated.figures,
             restated_by_cause=restated.by_cause,
+            restated_in_closed=restated.closed,
+            pending=restated.pending,
             restatements=restated.lines,
         )
         for line in restated.lines:
@@ -525,6 +523,7 @@ def run(
     command: str = "run",
     run_id: str | None = None,
     months: tuple[date, date] | None = None,
+    released: tuple[tuple[str, date], ...] = (),
     assembly: Assembly = PRODUCTION,
 ) -> RunResult:
     """One run from sources to published generation under the writer lock; `now` in naive UTC.
@@ -535,7 +534,16 @@ def run(
     with writer_lock(home):
         if recovered := recover(home, thorough=full_refresh):
             (progress or _silent)(recovered)
-        this = begin_run(home, as_of, now=now, full_refresh=full_refresh, command=command, run_id=run_id, months=months)
+        this = begin_run(
+            home,
+            as_of,
+            now=now,
+            full_refresh=full_refresh,
+            command=command,
+            run_id=run_id,
+            months=months,
+            released=released,
+        )
         ingested = None
         if with_ingest:
             ingested = ingest_step(home, settings, this, reload=reload, progress=progress, assembly=assembly)

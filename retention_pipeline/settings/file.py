@@ -75,8 +75,9 @@ class Schedule(Strict):
 
 class Settings(Strict):
     """The content of `settings.yaml`. `segments` None means every dimension that has data. `actions` are those that
-    customer_actions lists. `exchange_from_rows`: with fewer rows in raw a night computes everything anew, which is
-    quicker; 0: never.
+    customer_actions lists. `close_after_days`: so long after its end a period is closed; None: never. `closed_periods`:
+    whether a change in one is published and told, or held back. `exchange_from_rows`: with fewer rows in raw a night
+    computes everything anew, which is quicker; 0: never.
     """
 
     business: Business
@@ -91,6 +92,8 @@ class Settings(Strict):
     report: Report = Report()
     alerts: Alerts = Alerts()
     schedule: Schedule = Schedule()
+    close_after_days: Annotated[int, Field(ge=0)] | None = None
+    closed_periods: Literal["tell", "hold"] = "tell"
     max_quarantine_rate: Share = 0.05
     max_run_time: Age = timedelta(hours=24)
     exchange_from_rows: Annotated[int, Field(ge=0)] = 500_000

@@ -94,6 +94,7 @@ def dbt_vars(
         "run_id": run_id,
         **{name: business[name] for name in BUSINESS_VARS},
         "history_start": values["history_start"],
+        "close_after_days": values["close_after_days"],
         "cohort_max_age": dict(values["cohort_max_age"]),
         "actions": dict(values["actions"]),
         "datasets": datasets,

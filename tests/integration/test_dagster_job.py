@@ -81,7 +81,7 @@ def test_every_model_is_materialized_and_every_data_test_is_a_check_that_passed(
     ]
     assert made == models | {"raw/orders", "raw/subscriptions", "retention_kpis", "published_snapshot", "report"}
     assert all(check.passed for check in checks)
-    assert len(checks) == tests + 3  # one more per raw asset, one on retention_kpis
+    assert len(checks) == tests + 4  # one more per raw asset, two on retention_kpis
     by_asset = Counter(check.asset_key.to_user_string() for check in checks)
     assert by_asset["period_orders"] == 1, "all rules of a model are one check of its asset"
 
@@ -132,9 +132,19 @@ def test_a_backfill_is_one_run_that_loads_nothing_and_changes_nothing(
     assert launched.record["command"] == "backfill"
     assert launched.record["as_of"] == AS_OF.isoformat()
     assert figures(home) == before
+    assert launched.record["restated"] == 0
     launched = run(home)  # the night after it loads what was waiting
     assert launched.record["files_loaded"] == 1
     assert figures(home) != before
+    (check,) = [
+        event.asset_check_evaluation_data
+        for event in events(home, launched.dagster_run_id, DagsterEventType.ASSET_CHECK_EVALUATION)
+        if event.asset_check_evaluation_data.check_name == "reported_figures_stand"
+    ]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert check.metadata["restated"].value == launched.record["restated"] > 0
+    assert "| late |" in check.metadata["restated_by_cause"].value
+    assert launched.record["restatements"][0].endswith(f"rows that came late {launched.record['restated']}")
 
 
 def test_months_outside_the_history_cannot_be_backfilled(first_run: tuple[Home, Launched, list[str]]) -> None:

@@ -9,15 +9,21 @@ from typing import Any
 
 import duckdb
 
+from retention_pipeline.history import closing
 from retention_pipeline.history.archive import write_missing
-from retention_pipeline.history.publications import Publication
+from retention_pipeline.history.publications import Publication, publications
 from retention_pipeline.history.record import Recorded, record
 from retention_pipeline.kpis.store import COLUMNS, ROW_KEY
 from retention_pipeline.publish import generations
-from retention_pipeline.settings import Home
-from retention_pipeline.warehouse import opened
+from retention_pipeline.settings import Home, Settings
+from retention_pipeline.warehouse import attach, opened
 
 Figure = dict[str, Any]
+DEFINITIONS = """
+create or replace table kpi_definitions as
+select 'orders' as kpi, 'count' as unit, 'Orders' as label, 'Orders.' as definition, 'orders' as value,
+    null as numerator, null as denominator, null as n, null as factor, null as settings, 1 as definition_version
+"""
 
 
 def figure(month: int, value: float | None, segment: str = "all=all", **more: Any) -> Figure:
@@ -44,26 +50,28 @@ class MadeHome:
         at: datetime,
         full_refresh: bool = False,
         archived: bool = True,
+        settings: Settings | None = None,
+        released: tuple[tuple[str, date], ...] = (),
         **made: str,
     ) -> Recorded:
-        """A run that computes these figures: rows that say the same stay."""
+        """A run that computes these figures: rows that say the same stay. `settings`: those of closed periods."""
         self.runs += 1
         run_id = f"run-{self.runs}"
         generations.begin(self.home, full_refresh=full_refresh)
         number = generations.next_number(self.home)
         with opened(self.home.next_file) as connection:
+            closing.put_in(connection, run_id=run_id)
             removed = self._write(connection, list(figures), as_of, at, run_id)
-            recorded = record(
-                connection,
-                self.home,
-                Publication(
-                    at, number, made.get("kind", "night"), as_of, run_id, made.get("settings", "s1"),
-                    made.get("code", "c1"), made.get("kpis", "k1"), "{}",
-                ),
-                published=None,
-                removed=removed,
+            publication = Publication(
+                at, number, made.get("kind", "night"), as_of, run_id, made.get("settings_fingerprint", "s1"),
+                made.get("code", "c1"), made.get("kpis", "k1"), "{}",
             )  # fmt: skip
-            connection.execute("create or replace table kpi_definitions as select 'orders' as kpi, 'count' as unit")
+            held = 0
+            if settings is not None and self.home.current.exists():
+                attach(connection, self.home.current.resolve(), "published")
+                held = closing.hold(connection, settings, publications(connection)[-1], publication, released)
+            recorded = record(connection, self.home, publication, published=None, removed=removed or held > 0)
+            connection.execute(DEFINITIONS)
         generations.publish(self.home, number, keep=9)
         if archived:
             write_missing(self.home)

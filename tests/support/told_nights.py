@@ -17,10 +17,10 @@ from nights.compiled_models import CompiledModels, Model, compiled
 from nights.warehouse_in_memory import Warehouse
 
 from retention_pipeline.history.archive import write_missing
+from retention_pipeline.history.closing import put_in
 from retention_pipeline.history.publications import Publication
-from retention_pipeline.history.record import record
-from retention_pipeline.history.restatements import restate
-from retention_pipeline.history.sentences import Restated, restated_by
+from retention_pipeline.history.sentences import Restated
+from retention_pipeline.history.write import Before, write_history
 from retention_pipeline.ingest import ingest
 from retention_pipeline.ingest.identity import raw_identity
 from retention_pipeline.ingest.loads import max_load_id
@@ -66,6 +66,7 @@ class ToldHome:
         kind: str = "night",
         code: str = "c1",
         change: Callable[[duckdb.DuckDBPyConnection], None] | None = None,
+        released: tuple[tuple[str, date], ...] = (),
     ) -> Restated:
         """One night; `at`: when it publishes (default: two in the morning of its day). `kind`: of the publication.
         `change` is done to the models' tables before figures are made of them.
@@ -82,6 +83,7 @@ class ToldHome:
         with opened(home.next_file) as connection:
             if change:
                 change(connection)
+            put_in(connection, run_id=run_id)
             computed = compute_kpis(
                 connection,
                 settings,
@@ -92,9 +94,10 @@ class ToldHome:
             )
             assert not validate_kpis(connection, settings)
             fingerprint = settings_fingerprint(settings, settings.connected_datasets)
-            recorded = record(
+            _, restated = write_history(
                 connection,
                 home,
+                settings,
                 Publication(
                     published_at=moment,
                     generation=number,
@@ -106,12 +109,10 @@ class ToldHome:
                     kpi_fingerprint=registry_fingerprint(),
                     settings=json.dumps(moving_settings(settings, settings.connected_datasets), sort_keys=True),
                 ),
-                published=None,
+                Before(applied=before.applied_load_id if before else -1),
                 removed=computed.removed > 0,
+                released=released,
             )
-            applied = before.applied_load_id if before else -1
-            restate(connection, home, settings, recorded, applied=applied, by_content=False)
-            restated = restated_by(connection, recorded.publication)
             identity = raw_identity(home)
             state = PipelineState(
                 number, max_load_id(home), as_of, fingerprint, code, registry_fingerprint(), run_id, moment,

@@ -16,7 +16,12 @@ select
     periods.period_start,
     periods.period_end,
     periods.close_date,
-    periods.is_complete
+    periods.is_complete,
+{%- if var('close_after_days') is none %}
+    'open' as state
+{%- else %}
+    case when {{ add_days('periods.period_end', var('close_after_days')) }} <= {{ as_of() }} then 'closed' else 'open' end as state
+{%- endif %}
 from periods
 cross join first_facts
 where periods.period_end > first_facts.first_fact_date

@@ -8,6 +8,7 @@ import dagster as dg
 
 from retention_pipeline.alerts import load as incidents_of
 from retention_pipeline.audit import AuditError
+from retention_pipeline.history.sentences import Restated
 from retention_pipeline.orchestration.assets.night import POOL, RESOURCE, Night, failure
 from retention_pipeline.orchestration.assets.previews import markdown_table, table_metadata
 from retention_pipeline.read.headline import as_markdown, read_headline
@@ -20,6 +21,7 @@ SNAPSHOT = dg.AssetKey("published_snapshot")
 REPORT = dg.AssetKey("report")
 ALERTS = dg.AssetKey("alerts")
 RECONCILED = "reconciliations_hold"
+STANDS = "reported_figures_stand"
 PUBLISHED_HEADLINE = "headline"
 
 
@@ -56,7 +58,12 @@ def _figures_asset(
                 RECONCILED,
                 asset=FIGURES,
                 description="Bridges close, segments add up, rates are in range, rows equal the period tables' cells.",
-            )
+            ),
+            dg.AssetCheckSpec(
+                STANDS,
+                asset=FIGURES,
+                description="No figure of a complete period is another one than was published; warns, blocks nothing.",
+            ),
         ],
         required_resource_keys={RESOURCE},
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -82,7 +89,14 @@ def _figures_asset(
             )
             raise failure(violated)
         with night.step(context) as run:
-            steps.history_step(night.home, night.settings, run, progress=report.say)
+            restated = steps.history_step(night.home, night.settings, run, progress=report.say)
+        yield dg.AssetCheckResult(
+            check_name=STANDS,
+            asset_key=FIGURES,
+            passed=restated.figures == 0,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata=_restated_metadata(restated),
+        )
         yield dg.AssetCheckResult(
             check_name=RECONCILED, asset_key=FIGURES, passed=True, metadata={"rules": len(audited.rules)}
         )
@@ -96,12 +110,23 @@ def _figures_asset(
             metadata={
                 **table_metadata(night.home.next_file, ["retention_kpis"])["retention_kpis"],
                 "rows_changed": figures.changed,
+                **_restated_metadata(restated),
                 "as_of": str(night.as_of),
                 **({PUBLISHED_HEADLINE: dg.MetadataValue.md(as_markdown(headline))} if headline else {}),
             },
         )
 
     return compute_kpis
+
+
+def _restated_metadata(restated: Restated) -> dict[str, Any]:
+    """How many figures of complete periods changed, by cause, and the three lines about them."""
+    counts = [[cause, number] for cause, number in restated.by_cause.items()]
+    return {
+        "restated": restated.figures,
+        **({"restated_by_cause": dg.MetadataValue.md(markdown_table(["cause", "figures"], counts))} if counts else {}),
+        **({"restatements": "\n".join(restated.lines)} if restated.lines else {}),
+    }
 
 
 def _snapshot_asset(models: list[dg.AssetKey]) -> dg.AssetsDefinition:

@@ -1,0 +1,68 @@
+"""All that a run writes about what was known before: what it holds back, the history, what it restates and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import duckdb
+
+from retention_pipeline.history import closing
+from retention_pipeline.history.publications import Publication, publications
+from retention_pipeline.history.record import record
+from retention_pipeline.history.restatements import restate
+from retention_pipeline.history.sentences import Restated, restated_by
+from retention_pipeline.kpis.goals import write_goals
+from retention_pipeline.kpis.rules import rules_from
+from retention_pipeline.settings import Home, Settings
+from retention_pipeline.warehouse import attach, tables_in
+
+
+@dataclass(frozen=True)
+class Before:
+    """The generation that a run started from: what it was, for a home whose history begins now, and its loads.
+
+    applied: the last load that it contains; by_content: load numbers of raw are not comparable with its own.
+    """
+
+    published: Publication | None = None
+    applied: int = -1
+    by_content: bool = False
+
+
+def write_history(
+    connection: duckdb.DuckDBPyConnection,
+    home: Home,
+    settings: Settings,
+    publication: Publication,
+    before: Before,
+    *,
+    removed: bool,
+    released: Collection[closing.Period] = (),
+    say: Callable[[str], None] = lambda text: None,
+) -> tuple[Publication, Restated]:
+    """Bring the open `next.duckdb` up to its publication, once its figures are audited; returns the publication with
+    its moment, and what it restates. removed: the run took rows out of `retention_kpis`; released: closed periods that
+    are let in.
+    """
+    if home.current.exists():
+        attach(connection, home.current.resolve(), "published")
+    else:
+        connection.execute("attach ':memory:' as published")
+    attach(connection, home.raw_file, "raw_store")
+    try:
+        known = [one for one in publications(connection) if one.run_id != publication.run_id]
+        last = known[-1] if known else before.published
+        pending = closing.hold(connection, settings, last, publication, released)
+        if pending and "kpi_attainment" in tables_in(connection):
+            datasets = settings.connected_datasets
+            write_goals(connection, rules_from(settings, as_of=publication.as_of, connected_datasets=datasets))
+        recorded = record(
+            connection, home, publication, published=before.published, removed=removed or pending > 0, say=say
+        )
+        closed = closing.is_closed(settings, recorded.before)
+        restate(connection, settings, recorded, applied=before.applied, by_content=before.by_content, closed=closed)
+    finally:
+        connection.execute("detach published")
+        connection.execute("detach raw_store")
+    return recorded.publication, restated_by(connection, recorded.publication)

@@ -1,0 +1,93 @@
+"""What a changed setting will restate is told before; former definitions are kept."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+from support.made_publications import MadeHome, figure
+
+from retention_pipeline.history.ahead import announced
+from retention_pipeline.history.causes import is_moved
+from retention_pipeline.history.definitions import write_definition_history
+from retention_pipeline.history.publications import Publication, add
+from retention_pipeline.kpis.registry import BY_ID
+
+
+def settings(**changes: object) -> str:
+    business = {"activity_window_days": 90, "min_n": 30, "renewal_grace_days": 30}
+    business |= {name: value for name, value in changes.items() if name in business}
+    others = {name: value for name, value in changes.items() if name not in business}
+    return json.dumps({"settings": {"business": business, **others}, "datasets": ["orders"], "segments": ["country"]})
+
+
+def publication(day: int, **made: str) -> Publication:
+    told = {"settings_fingerprint": "s", "code_fingerprint": "c", "kpi_fingerprint": "k", "settings": settings()} | made
+    moment = datetime(2026, 3, day, 2)
+    return Publication(moment, day, "night", moment.date(), f"run-{day}", **told)
+
+
+def lines(**changes: object) -> list[str]:
+    with duckdb.connect() as connection:
+        add(connection, publication(1))
+        return announced(connection, settings(**changes))
+
+
+def test_nothing_is_announced_without_a_change() -> None:
+    assert lines() == []
+
+
+def test_a_changed_setting_names_the_families_and_kpis_that_it_moves() -> None:
+    (line,) = lines(renewal_grace_days=45)
+    assert line.startswith("renewal_grace_days was 30 and is 45: the next run is a full refresh, and may restate ")
+    assert "renewal_rate" in line and "order_revenue" not in line
+
+
+def test_the_calendar_moves_everything_and_the_longest_cohort_no_kpi() -> None:
+    (line,) = lines(history_start="2024-01-01")
+    assert line.endswith("may restate every figure")
+    (line,) = lines(cohort_max_age={"month": 12})
+    assert line.endswith("moves no KPI")
+    (line,) = lines(max_segment_values=10)
+    assert line.endswith("may restate the figures of segments")
+
+
+def test_a_setting_that_is_not_known_may_move_everything() -> None:
+    assert is_moved(BY_ID["orders"], "all", {"something_new"})
+    assert is_moved(BY_ID["order_revenue"], "all", {"reporting_currency"})
+    assert not is_moved(BY_ID["orders"], "all", {"renewal_grace_days"})
+
+
+def test_a_former_definition_is_kept_with_the_time_in_which_it_was_in_force() -> None:
+    with duckdb.connect() as connection:
+        for day, version, words in ((1, 1, "Orders."), (2, 1, "Orders."), (3, 2, "Orders that count.")):
+            connection.execute(
+                f"create or replace table kpi_definitions as select 'orders' as kpi, 'Orders' as label, '{words}' as "
+                f"definition, 'orders' as value, null as numerator, null as denominator, null as n, null as factor, "
+                f"null as settings, {version} as definition_version"
+            )
+            write_definition_history(connection, publication(day))
+        rows = connection.execute(
+            "select definition, definition_version, day(known_from), day(known_to) from kpi_definition_history "
+            "order by known_from"
+        ).fetchall()
+    assert rows == [("Orders.", 1, 1, 3), ("Orders that count.", 2, 3, None)]
+
+
+def test_a_home_without_history_begins_it_with_what_stands_published(tmp_path: Path) -> None:
+    from retention_pipeline.history.record import record
+    from retention_pipeline.warehouse import opened
+
+    made = MadeHome(tmp_path / "home")
+    march = datetime(2026, 3, 1, 2)
+    made.publish([figure(1, 5)], as_of=march.date(), at=march)
+    with opened(tmp_path / "next.duckdb") as connection:
+        connection.execute(f"attach '{made.home.current.resolve()}' as published (read_only)")
+        connection.execute("create table retention_kpis as from published.retention_kpis")
+        connection.execute("update retention_kpis set value = 6, run_id = 'run-2'")
+        for path in (made.home.archive / "history").iterdir():
+            path.unlink()
+        recorded = record(connection, made.home, publication(2), published=publication(1), removed=False)
+        assert recorded.before == publication(1) and recorded.changes == 1
+        rows = connection.execute("select value, day(known_from), day(known_to) from retention_kpi_history order by 2")
+        assert rows.fetchall() == [(5, 1, 2), (6, 2, None)]
