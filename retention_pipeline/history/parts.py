@@ -95,7 +95,7 @@ def _cells(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[Cell, list[K
         yield cell, kpis
 
 
-def _part_rows(kpi: Kpi, parts: dict[str, str], side: str, sign: str, settings: dict[str, str]) -> str:
+def _part_rows(kpi: Kpi, parts: dict[str, str], side: str, sign: str, settings: dict[str, str | None]) -> str:
     """SQL: a KPI's parts by customer in one of the generations."""
 
     def expression(name: str) -> str:
