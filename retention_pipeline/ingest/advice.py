@@ -17,6 +17,7 @@ from retention_pipeline.ingest.schema import quoted
 
 DELIMITERS = (",", ";", "\t", "|")
 ENCODINGS = ("windows-1252", "latin-1")
+ZIP = b"PK\x03\x04"
 QUERY = "docs/sources.md#query-of-files"
 ALIKE = 0.75  # of names, for one to be offered for the other
 SHOWN_VALUES = 5
@@ -29,19 +30,22 @@ FOR_REASONS = {
     "it has a currency sign": FOR_PEOPLE,
     "the setting decimal of the source is '.'": "amounts have a decimal comma (decimal: ',')",
     "the setting decimal of the source is ','": "amounts have a decimal point (decimal: '.')",
-    "it looks like a count of seconds": "times are counts of seconds (in columns: {column: …, format: epoch})",
-    "the hour has one digit": f"times went through a spreadsheet: a query with instant(…) reads them ({QUERY})",
     "the settings of the source give no timezone": "say in which zone its times are (timezone: Europe/Amsterdam)",
 }
+_TIME = re.compile(
+    r"(?P<first>[0-9]{1,4})(?P<between>[-/.])(?P<second>[0-9]{1,2})[-/.](?P<third>[0-9]{1,4})"
+    r"(?P<gap>[ T]*)(?P<hour>[0-9]{1,2}:[0-9]{2})?(?P<seconds>:[0-9]{2})?(?P<half> ?[AaPp][Mm])?"
+)
 
 
 def of_bytes(path: Path) -> list[str]:
     """What a file is that is no UTF-8 text."""
     head = path.read_bytes()
-    if head.startswith(b"PK\x03\x04"):
-        return ["it is a workbook or a zip file, whatever its name says: call it .xlsx, or unpack it"]
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head[:200].count(b"\0") > len(head[:200]) // 4:
-        return ["it is UTF-16 text (encoding: utf-16)"]
+    if head.startswith(ZIP):
+        is_book = b"[Content_Types].xml" in head or b"xl/" in head
+        return ["it is a spreadsheet (format: xlsx)" if is_book else "it is a zip file: unpack it"]
+    if b"\0" in head[:200]:
+        return []  # its error says what it is
     try:
         head.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -97,30 +101,48 @@ def of_template(name: str) -> str:
     return f"these are the columns of {name}: retention init NEW_HOME --from {name} writes settings for it"
 
 
-def of_reasons(reasons: Iterable[str]) -> list[str]:
-    """What helps rows that are refused for these reasons."""
-    reasons = list(reasons)
-    together = "\n".join(reasons)
+def of_reasons(reasons: Iterable[str], columns: dict[str, str | None]) -> list[str]:
+    """What helps rows that are refused for these reasons; `columns`: where each contract column comes from."""
+    together = "\n".join(dict.fromkeys(reasons))
     found = [help for sign, help in FOR_REASONS.items() if sign in together]
-    if "the order of day and month is not said" in together:
-        found.append(_order_of_days(together))
+    times: dict[str, list[str]] = {}
+    for column, value in re.findall(r"(\w+): '([^']*)' is no timestamp or date", together):
+        times.setdefault(column, []).append(value)
+    for column, values in times.items():
+        found += _form_of(values, column, columns.get(column) or column)
     unknown: dict[str, dict[str, None]] = {}
     for column, value in re.findall(r"(\w+): '([^']*)' is none of: ", together):
         unknown.setdefault(column, {})[value] = None
-    for column, values in unknown.items():
-        listed = ", ".join(list(values)[:SHOWN_VALUES])
-        more = f" and {len(values) - SHOWN_VALUES} more" if len(values) > SHOWN_VALUES else ""
+    for column, values_ in unknown.items():
+        listed = ", ".join(list(values_)[:SHOWN_VALUES])
+        more = f" and {len(values_) - SHOWN_VALUES} more" if len(values_) > SHOWN_VALUES else ""
         found.append(f"say what these are: values: {{{column}: {{…: [{listed}]}}}}{more}")
     return list(dict.fromkeys(found))
 
 
-def _order_of_days(reasons: str) -> str:
-    days = re.findall(r"'([0-9]{1,2})[-/.]([0-9]{1,2})[-/.][0-9]{2,4}[^']*'", reasons)
-    if any(int(first) > 12 for first, _ in days):
-        return "dates begin with the day (in columns: {column: …, format: '%d/%m/%Y'})"
-    if any(int(second) > 12 for _, second in days):
-        return "dates begin with the month (in columns: {column: …, format: '%m/%d/%Y'})"
-    return "say whether day or month comes first (in columns: {column: …, format: '%d/%m/%Y'}, or '%m/%d/%Y')"
+def _form_of(values: list[str], column: str, source_column: str) -> list[str]:
+    """How times are written that are no ISO 8601, as the setting that reads them."""
+    if all(re.fullmatch(r"[0-9]{9,16}(\.[0-9]+)?", value) for value in values):
+        return [f"counts of seconds: columns: {{{column}: {{column: {source_column}, format: epoch}}}}"]
+    parts = [found for value in values if (found := _TIME.fullmatch(value))]
+    if not parts:
+        return []
+    months = {name for name in ("first", "second") if all(1 <= int(part[name]) <= 12 for part in parts)}
+    one = parts[0]
+    if not months and len(one["first"]) < 4:
+        return [f"times of {column}: some begin with the day, others with the month"]
+    time = ""
+    if one["hour"]:
+        time = one["gap"] + ("%I:%M" if one["half"] else "%H:%M") + (":%S" if one["seconds"] else "")
+        time += (" %p" if one["half"].startswith(" ") else "%p") if one["half"] else ""
+    if len(one["first"]) == 4:
+        days, note = f"%Y{one['between']}%m{one['between']}%d", ""
+    else:
+        order = "%m{0}%d{0}" if months == {"first"} else "%d{0}%m{0}"
+        days = order.format(one["between"]) + ("%Y" if len(one["third"]) == 4 else "%y")
+        first = "the month" if months == {"first"} else "the day"
+        note = f" if {first} comes first, which no value tells" if len(months) == 2 else f"; {first} comes first"
+    return [f"times: columns: {{{column}: {{column: {source_column}, format: '{days}{time}'}}}}{note}"]
 
 
 def of_repeated_keys(connection: duckdb.DuckDBPyConnection, contract: Contract, mapping: Mapping) -> list[str]:
@@ -136,8 +158,10 @@ def of_repeated_keys(connection: duckdb.DuckDBPyConnection, contract: Contract, 
     if different == rows:
         return []
     number = formatting.counted(rows - different, "row")
-    help = "line items? (rows: {one_per: …, sum: […]})"
-    return [f"{number} of {rows:,} repeat the {', '.join(keys)} of another: {help}"]
+    in_file = [found.name for name in keys if (found := mapping.given[name]) is not None and found.name]
+    one_per = in_file[0] if len(in_file) == 1 else f"[{', '.join(in_file)}]"
+    is_one = f" rows: {{one_per: {one_per}, take: first}} makes one of them, sum: [...] adds up" if in_file else ""
+    return [f"{number} of {rows:,} repeat the {', '.join(keys)} of another: line items?{is_one}"]
 
 
 def _width(line: str, delimiter: str) -> int:

@@ -113,12 +113,12 @@ def preview_file(settings: Settings, name: str, file: DeliveredFile) -> Preview:
         except BROKEN as error:
             preview.error = f"the file cannot be read: {first_line(error)}"
         except Exception as error:
-            _refused(preview, error, advises_names=source.query is None)
+            _refused(preview, error, advises_names=not source.has_query)
             if file_format == "csv" and beginning is not None:
                 preview.hints = advice.of_header(beginning, source.delimiter) or preview.hints
         if beginning is not None and file_format != "parquet" and not preview.would_load:
             preview.hints = advice.of_bytes(beginning) or preview.hints
-    if preview.template and source.query is None:
+    if preview.template and not source.has_query:
         preview.hints.append(advice.of_template(preview.template))
     return preview
 
@@ -193,7 +193,7 @@ def _look(
         {column: value for column, value in zip(given, row, strict=True) if value is not None}
         for row in connection.execute(f"select {listed} from stage where _error is null limit {SHOWN_ROWS}").fetchall()
     ]
-    preview.hints = advice.of_reasons(row.reason for row in staged.bad_rows)
+    preview.hints = advice.of_reasons((row.reason for row in staged.bad_rows), preview.columns)
     preview.hints += hints_of_rows(connection, contract, source, is_first=True)
     line_items = advice.of_repeated_keys(connection, contract, mapping)
     conflicts, _ = refuse_conflicts(connection, contract, datetime.now(UTC).replace(tzinfo=None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from typing import Any
 
 import pytest
@@ -119,11 +120,12 @@ def test_where_each_column_comes_from_is_told(company: Company) -> None:
 @pytest.mark.parametrize(
     ("values", "hint"),
     [
-        (("31/01/2024", "1.50"), "dates begin with the day (in columns: {column: …, format: '%d/%m/%Y'})"),
-        (("01/31/2024 10:00", "1.50"), "dates begin with the month (in columns: {column: …, format: '%m/%d/%Y'})"),
-        (("01/02/2024", "1.50"), "say whether day or month comes first"),
-        (("1714551753", "1.50"), "times are counts of seconds (in columns: {column: …, format: epoch})"),
-        (("2024-01-31 9:56", "1.50"), "times went through a spreadsheet"),
+        (("31/01/2024", "1.50"), "{ordered_at: {column: ordered_at, format: '%d/%m/%Y'}}; the day comes first"),
+        (("01/31/24 10:00", "1.50"), "{ordered_at: {column: ordered_at, format: '%m/%d/%y %H:%M'}}; the month comes"),
+        (("1.2.2024", "1.50"), "format: '%d.%m.%Y'}} if the day comes first, which no value tells"),
+        (("01/31/2024 1:05:09 PM", "1.50"), "format: '%m/%d/%Y %I:%M:%S %p'}}; the month comes first"),
+        (("1714551753", "1.50"), "counts of seconds: columns: {ordered_at: {column: ordered_at, format: epoch}}"),
+        (("2024-01-31 9:56", "1.50"), "times: columns: {ordered_at: {column: ordered_at, format: '%Y-%m-%d %H:%M'}}"),
         (("2024-01-31 09:56", "1.50"), "say in which zone its times are"),
         (("2024-01-31", '"1,50"'), "amounts have a decimal comma (decimal: ',')"),
         (("2024-01-31", '"1,234.50"'), "amounts are written for people"),
@@ -139,6 +141,10 @@ def test_what_helps_refused_rows_is_told_once(company: Company, values: tuple[st
     assert len(found.reasons) == 1 and found.reasons[0][1] == 5
     [told] = found.hints
     assert hint in told
+    setting = re.search(r"columns: (\{.*\}\})", told)
+    if setting:  # it reads what it was told of
+        company.source("orders", timezone="UTC", columns=yaml.safe_load(setting[1]))
+        assert preview(company).good == 5
 
 
 def test_reasons_of_one_kind_are_one_and_few_kinds_are_told(company: Company) -> None:
@@ -162,14 +168,14 @@ def test_reasons_of_one_kind_are_one_and_few_kinds_are_told(company: Company) ->
             orders_csv(order("é")).decode().encode("windows-1252"),
             "it looks like windows-1252 (encoding: windows-1252)",
         ),
-        (orders_csv(order("a")).decode().encode("utf-16"), "it is UTF-16 text (encoding: utf-16)"),
-        (b"PK\x03\x04" + bytes(200), "it is a workbook or a zip file, whatever its name says"),
+        (orders_csv(order("a")).decode().encode("utf-16"), "UTF-16 (encoding: utf-16)"),
+        (b"PK\x03\x04" + bytes(200), "it is a zip file: unpack it"),
     ],
 )
 def test_a_file_that_is_no_text_is_told_what_it_is(company: Company, content: bytes, hint: str) -> None:
     company.deliver("orders", "a.csv", content)
     found = preview(company)
-    assert not found.would_load and hint in " ".join(found.hints)
+    assert not found.would_load and hint in " ".join([found.error or "", *found.hints])
 
 
 def test_line_items_would_be_refused_as_by_a_run(company: Company) -> None:
@@ -177,7 +183,10 @@ def test_line_items_would_be_refused_as_by_a_run(company: Company) -> None:
     found = preview(company)
     assert not found.would_load
     assert "1 key stands on several rows of other content, such as order_id a" in (found.error or "")
-    assert "1 row of 3 repeat the order_id of another: line items?" in found.hints[-1]
+    assert found.hints[-1] == (
+        "1 row of 3 repeat the order_id of another: line items? rows: {one_per: order_id, take: first} makes one of"
+        " them, sum: [...] adds up"
+    )
     assert company.load("orders", orders_csv(order("a", "1.00"), order("a", "2.00"))).status == "refused"
 
 
