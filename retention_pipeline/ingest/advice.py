@@ -62,21 +62,21 @@ def of_bytes(path: Path) -> list[str]:
 def of_header(path: Path, delimiter: str) -> list[str]:
     """Why the first line of a CSV file may be no header of the kind that the settings expect."""
     lines = path.read_bytes().decode("utf-8", "replace").splitlines()[:10]
-    widths = {other: [_width(line, other) for line in lines] for other in DELIMITERS}
-    hints: list[str] = []
     if not lines:
-        return hints
-    better = max(DELIMITERS, key=lambda other: widths[other][0])
-    if better != delimiter and widths[better][0] > 2 * _width(lines[0], delimiter):
-        hints.append(f"the delimiter looks like {better!r} (setting delimiter)")
-        values = lines[1].split(better) if len(lines) > 1 else []
-        if any(value.strip('" ').replace("-", "").replace(",", "", 1).isdigit() and "," in value for value in values):
-            hints.append("numbers look as if they had a decimal comma (decimal: ',')")
-    elif len(lines) > 1:
-        filled = [sum(bool(value) for value in line.split(delimiter)) for line in lines]
-        header = filled.index(max(filled))
-        if header > 0 and filled[0] < filled[header]:
-            hints.append(f"line {header + 1} looks like the header (skip_lines: {header})")
+        return []
+    hints = []
+    cut = [(other, line) for other in DELIMITERS for line in lines]
+    better, widest = max(cut, key=lambda one: _width(one[1], one[0]))
+    if better != delimiter and _width(widest, better) > 2 * _width(widest, delimiter):
+        hints.append(f"the delimiter looks like {better!r} (delimiter: {better!r})")
+        delimiter = better
+    filled = [sum(bool(value) for value in line.split(delimiter)) for line in lines]
+    header = filled.index(max(filled))
+    if header > 0 and filled[0] < filled[header]:
+        hints.append(f"line {header + 1} looks like the header (skip_lines: {header})")
+    values = lines[header + 1].split(delimiter) if len(lines) > header + 1 else []
+    if delimiter != "," and any(re.fullmatch(r'"?-?[0-9.]*,[0-9]{1,2}"?', value.strip()) for value in values):
+        hints.append("numbers look as if they had a decimal comma (decimal: ',')")
     return hints
 
 

@@ -98,7 +98,7 @@ def queried(
             connection.execute(macro)
         connection.execute("set enable_external_access = false; set lock_configuration = true")
         try:
-            batches: pa.RecordBatchReader = connection.execute(query).to_arrow_reader(100_000)  # type: ignore[assignment]
+            batches: pa.RecordBatchReader = connection.sql(query).to_arrow_reader(100_000)
             with pq.ParquetWriter(result, _plain(batches.schema), compression="zstd", compression_level=1) as writer:
                 for batch in batches:
                     writer.write_table(pa.Table.from_batches([batch]).cast(_plain(batches.schema)))

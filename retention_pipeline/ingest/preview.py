@@ -115,9 +115,11 @@ def preview_file(settings: Settings, name: str, file: DeliveredFile) -> Preview:
         except Exception as error:
             _refused(preview, error, advises_names=not source.has_query)
             if file_format == "csv" and beginning is not None:
-                preview.hints = advice.of_header(beginning, source.delimiter) or preview.hints
-        if beginning is not None and file_format != "parquet" and not preview.would_load:
-            preview.hints = advice.of_bytes(beginning) or preview.hints
+                of_header = advice.of_header(beginning, source.delimiter) if not source.skip_lines else []
+                preview.hints = of_header or preview.hints
+        is_text = file_format != "parquet" and source.encoding == "utf-8"
+        if beginning is not None and is_text and not preview.would_load:
+            preview.hints = advice.of_bytes(beginning) + preview.hints
     if preview.template and not source.has_query:
         preview.hints.append(advice.of_template(preview.template))
     return preview

@@ -50,7 +50,7 @@ def test_shares_of_refused_rows_are_told_with_their_reasons(company: Company) ->
         (
             "Order;Customer;Date;Total\n1;c1;2025-01-05;10,00\n",
             [
-                "the delimiter looks like ';' (setting delimiter)",
+                "the delimiter looks like ';' (delimiter: ';')",
                 "numbers look as if they had a decimal comma (decimal: ',')",
             ],
         ),
