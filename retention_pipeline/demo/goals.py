@@ -11,10 +11,10 @@ DAY = np.timedelta64(1, "D")
 COST_PER_CUSTOMER = {"paid_social": 19.0, "paid_search": 14.0, "referral": 7.5, "email": 3.0, "marketplace": 11.0}
 INDUSTRY = "specialty_food"
 SOURCE = "Made-up food retail survey"
-# kpi, grain, basis, target; all run from half a year ago until half a year from now.
+# kpi, grain, basis, target; all run from half a year ago until half a year from now. Also MRR, by customer ever won.
+MRR_PER_CUSTOMER = 6
 TARGETS = (
     ("customer_churn_rate", "month", "subscription", 0.05),
-    ("mrr_end", "month", "", 60000),
     ("repeat_customer_rate", "month", "", 0.55),
     ("nps", "quarter", "", 30),
     ("first_reply_hours_median", "month", "", 2.5),
@@ -57,7 +57,8 @@ def deliver_goals(generator: np.random.Generator, landing: Landing, people: pd.D
     )
     this_month = until.astype("datetime64[M]")
     start, due = (this_month - 6).astype("datetime64[D]"), (this_month + 6).astype("datetime64[D]")
-    targets = pd.DataFrame(TARGETS, columns=["kpi", "grain", "basis", "target"])
+    mrr = ("mrr_end", "month", "", MRR_PER_CUSTOMER * len(people))
+    targets = pd.DataFrame((*TARGETS, mrr), columns=["kpi", "grain", "basis", "target"])
     landing.write("kpi_targets", "targets.csv", targets.assign(start_on=str(start), due_on=str(due)))
     benchmarks = pd.DataFrame(BENCHMARKS, columns=["kpi", "grain", "value"])
     years = pd.DataFrame({"year": [int(str(until)[:4]) - 4, int(str(until)[:4]) - 1]})

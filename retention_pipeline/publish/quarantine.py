@@ -31,7 +31,7 @@ def write_quarantine(connection: duckdb.DuckDBPyConnection, home: Home) -> int:
     with opened_raw(home) as raw:
         if not {"quarantine", "ledger"} <= tables_in(raw, schema="raw"):
             return 0
-        rows = raw.execute(
+        rows = raw.sql(
             f"""
             select refused.dataset, ledger.source, refused.file_name, refused.line, refused.byte_position,
                 refused.reason, try(decode(refused.raw)) as raw, refused.load_id

@@ -36,7 +36,7 @@ def _base(**parts: Any) -> dict[str, Any]:
 
 
 def _color(title: str | None = None) -> dict[str, Any]:
-    legend = {"orient": "top", "title": title, "labelLimit": 260, "symbolType": "stroke"}
+    legend = {"orient": "top", "title": title, "labelLimit": 260, "symbolType": "stroke", "symbolOpacity": 1}
     return {"field": "series", "type": "nominal", "scale": {"range": SERIES}, "legend": legend}
 
 

@@ -63,6 +63,9 @@ def render(connection: duckdb.DuckDBPyConnection, settings: Settings, *, title: 
         "number": vl_convert.get_format_locale(locale),
         "time": vl_convert.get_time_format_locale(locale),
     }
+    # Rows repeat themselves: compressed they take a tenth of the room.
+    small = {"cohorts": data.pop("cohorts"), "tables": data.pop("tables"), "series": data["figures"].pop("series")}
+    data["packed"] = payload.packed_text(_json(small))
     parts = {
         "language": language,
         "policy": POLICY,

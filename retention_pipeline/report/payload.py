@@ -23,12 +23,18 @@ STATUS = ("ok", "left_truncated", "immature", "small_n", "gate_failed", "zero_de
 COHORT_AGES = 60
 COHORT_GRAINS = ("month", "quarter", "year")
 MOST_LISTED = 200
+DIVIDE = np.inf  # stands for a value that is numerator / denominator to the last bit
 
 
 def encoded(values: np.ndarray) -> str:
     """A column as base64 of gzip of its little-endian bytes; the same values give the same text."""
     little = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"))
     return base64.b64encode(gzip.compress(little.tobytes(), 6, mtime=0)).decode("ascii")
+
+
+def packed_text(text: str) -> str:
+    """A text as base64 of gzip of its UTF-8."""
+    return base64.b64encode(gzip.compress(text.encode("utf-8"), 6, mtime=0)).decode("ascii")
 
 
 def figures(connection: duckdb.DuckDBPyConnection, min_n: int) -> dict[str, Any]:
@@ -100,10 +106,16 @@ def _packed(series: list[tuple[Any, ...]], rows: dict[str, Any]) -> dict[str, An
     status = np.full(total, codes["absent"], dtype=np.uint8)
     status[position] = np.where(hidden, codes["suppressed"], [codes[str(one)] for one in reasons])
     columns = {"status": encoded(status)}
-    for name in ("value", "numerator", "denominator", "n", "ci_low", "ci_high"):
+    given = {
+        name: np.ma.filled(np.ma.asarray(rows[name], dtype=np.float64), np.nan)
+        for name in ("value", "numerator", "denominator", "n", "ci_low", "ci_high")
+    }
+    with np.errstate(divide="ignore", invalid="ignore"):
+        is_quotient = given["value"] == given["numerator"] / given["denominator"]
+    given["value"] = np.where(is_quotient, DIVIDE, given["value"])
+    for name, found in given.items():
         column = np.full(total, np.nan)
-        given = np.ma.filled(np.ma.asarray(rows[name], dtype=np.float64), np.nan)
-        column[position] = np.where(hidden, np.nan, given)
+        column[position] = np.where(hidden, np.nan, found)
         columns[name] = encoded(column)
     return {
         "kpis": kpis,
@@ -178,8 +190,26 @@ def small_tables(connection: duckdb.DuckDBPyConnection, min_n: int) -> dict[str,
         ),
         "restatements": table(
             connection,
-            f"from restatements order by generation desc, abs(delta) desc nulls last, all limit {MOST_LISTED}",
+            f"""select generation, kpi, grain, period_start, basis, segment_dimension, segment_value, cause, old, new
+                from restatements where segment_dimension = 'all' and kpi in (select kpi from kpi_definitions)
+                order by generation desc, abs(delta) desc nulls last, kpi, grain, period_start desc, basis, cause
+                limit {MOST_LISTED}""",
             "restatements",
+        ),
+        "alerts": table(
+            connection,
+            f"""select rule, message, opened_at, acknowledged_at is not null as is_seen from alerts
+                where resolved_at is null and (
+                    kpi is null or segment_dimension = 'all' or exists (
+                        select 1 from retention_kpis as figures
+                        where figures.kpi = alerts.kpi and figures.grain = alerts.grain and figures.n >= {min_n}
+                            and figures.period_start = alerts.period_start and figures.basis = alerts.basis
+                            and figures.segment_dimension = alerts.segment_dimension
+                            and figures.segment_value = alerts.segment_value
+                    )
+                )
+                order by opened_at desc, alert_id limit {MOST_LISTED}""",
+            "alerts",
         ),
         "quality": table(connection, "from data_quality order by all", "data_quality"),
         "marks": table(connection, "from figure_marks order by all", "figure_marks"),

@@ -30,6 +30,7 @@ MRR_BRIDGE = (
 NEGATIVE = ("customers_lost", "mrr_contraction", "mrr_churn")
 
 VIEWS: tuple[View, ...] = (
+    View("alerts", "alerts"),
     View("goals", "goals"),
     View("customer_bridge", "bridge", (CUSTOMER_BRIDGE,)),
     View("mrr_bridge", "bridge", (MRR_BRIDGE,)),

@@ -3,18 +3,22 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const { meta, words, figures } = DATA;
-const GRAINS = ["week", "month", "quarter", "year"];
-const ABSENT = meta.statuses.indexOf("absent");
-const definitions = new Map(DATA.tables.definitions.map((row) => [row.kpi, row]));
-const w = (key) => words[key] ?? key;
-
-// ---- reading the figures -------------------------------------------------------------------------------------------
 
 async function unpacked(text, Kind) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Kind(await new Response(stream).arrayBuffer());
 }
+
+const { series: packedSeries, ...packedTables } = JSON.parse(new TextDecoder().decode(await unpacked(DATA.packed, Uint8Array)));
+Object.assign(DATA, packedTables);
+figures.series = packedSeries;
+const GRAINS = ["week", "month", "quarter", "year"];
+const ABSENT = meta.statuses.indexOf("absent");
+const definitions = new Map(DATA.tables.definitions.map((row) => [row.kpi, row]));
+const w = (key) => words[key] ?? key;
+
+// ---- reading the figures -------------------------------------------------------------------------------------------
 
 const columns = {};
 for (const [name, text] of Object.entries(figures.columns)) {
@@ -44,7 +48,8 @@ function figure(kpi, { grain, basis, segment }, at) {
   if (!inside) return { value: NaN, status: "absent" };
   const i = series.offset + at - series.first;
   return {
-    value: columns.value[i], numerator: columns.numerator[i], denominator: columns.denominator[i], n: columns.n[i],
+    value: columns.value[i] === Infinity ? columns.numerator[i] / columns.denominator[i] : columns.value[i],
+    numerator: columns.numerator[i], denominator: columns.denominator[i], n: columns.n[i],
     low: columns.ci_low[i], high: columns.ci_high[i], status: meta.statuses[columns.status[i]],
   };
 }
@@ -90,6 +95,10 @@ function change(kpi, now, before) {
   if (now === before) return { text: w("no_change"), tone: "" };
   const good = better === "neither" ? null : (amount > 0) === (better === "higher");
   return { text: good === null ? text : `${text} ${good ? w("better") : w("worse")}`, tone: good === null ? "" : good ? "good" : "bad" };
+}
+
+function dayName(day) {
+  return new Intl.DateTimeFormat(meta.locale, { timeZone: "UTC", day: "numeric", month: "short", year: "numeric" }).format(new Date(`${day}T00:00Z`));
 }
 
 function periodName(grain, start) {
@@ -521,12 +530,20 @@ const KINDS = {
     return section(view, tableOf([w("reason"), w("customers"), "MRR", `${w("revenue")} (12)`], rows.map((row) => [w(`reason.${row.reason}`), number(row.customers), money(row.mrr), money(row.revenue_12m)]), { label: w("view.at_risk") }));
   },
 
+  async alerts(view) {
+    const rows = DATA.tables.alerts;
+    if (!rows.length) return null;
+    return section(view, tableOf([w("rule"), w("alert"), w("since")], rows.map((row) => [
+      { text: row.rule, class: "text" }, { text: row.is_seen ? `${row.message} (${w("seen")})` : row.message, class: "text wrap" },
+      { text: dayName(row.opened_at.slice(0, 10)), class: "text" }]), { label: w("view.alerts") }));
+  },
+
   async restatements(view) {
     const rows = DATA.tables.restatements;
     if (!rows.length) return null;
     return section(view, tableOf([w("kpi"), w("period_label"), w("segment"), w("old"), w("new"), w("cause")], rows.map((row) => [
       definitions.get(row.kpi)?.label ?? row.kpi, periodName(row.grain, row.period_start), row.segment_dimension === "all" ? w("everyone") : `${row.segment_dimension}: ${row.segment_value}`,
-      shown(row.kpi, row.old), shown(row.kpi, row.new), { text: row.cause, class: "text" }]), { label: w("view.restatements") }));
+      shown(row.kpi, row.old), shown(row.kpi, row.new), { text: w(`cause.${row.cause}`), class: "text" }]), { label: w("view.restatements") }));
   },
 
   async quality(view) {
