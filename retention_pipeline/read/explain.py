@@ -344,7 +344,7 @@ def compared(
         connection,
         f"select value, period_end from retention_kpis where kpi = {text_literal(kpi.id)} and {is_cell(before)}",
     )
-    effects = effects_by_dimension(connection, kpi, now, before) if now.segment_dimension == ALL else []
+    effects = effects_by_dimension(connection, kpi, now, before, (BEFORE, NOW) if texts else None)
     value, end = (row[0]["value"], row[0]["period_end"]) if row else (None, now.period_start)
     return Change(against, before.period_start, end, value, parts, effects)
 

@@ -35,6 +35,7 @@ QUERIES = "int_member_queries"
 MOVES = "moves"  # the part of those who change segment: nobody does within `all`
 NOBODY = "(unattributed)"
 ALL = "all"
+TOO_OLD = "This generation is of before there were members; the next run makes them"
 # Costs belong to nobody; who joined is asked of the customers.
 COSTS = ("acquisition_cost", "acquisition_cost_6m")
 JOINED = {"customers_joined": False, "customers_joined_6m": True}  # whether over six months
@@ -261,7 +262,7 @@ def cell_queries(
             f"select part, measures, query from {of_main(database)}{QUERIES} where family = ? order by part", [family]
         ).fetchall()
     except duckdb.CatalogException as error:
-        raise NoMembers("This generation is of before there were members; the next full refresh has them") from error
+        raise NoMembers(TOO_OLD) from error
     if not parts and not absent_is_empty:
         raise NoMembers(f"No dataset of the family {family} is connected")
     found = []
@@ -302,4 +303,7 @@ def of_main(database: str | None) -> str:
 
 def published_settings(connection: duckdb.DuckDBPyConnection, database: str | None = None) -> dict[str, str | None]:
     """The business settings that the figures of the generation were made with, by name, as text."""
-    return dict(connection.execute(f"select setting, value from {of_main(database)}settings_in_force").fetchall())
+    try:
+        return dict(connection.execute(f"select setting, value from {of_main(database)}settings_in_force").fetchall())
+    except duckdb.CatalogException as error:
+        raise NoMembers(TOO_OLD) from error

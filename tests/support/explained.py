@@ -64,6 +64,8 @@ def _of_kpi(connection: duckdb.DuckDBPyConnection, kpi: str, chance: random.Rand
             by_value = sum(one.within + one.mix for one in effect.segments)
             if change.value_before is None:
                 continue
+            if effect.rest:
+                wrong.append(f"{where}: {effect.rest} of the change is in no value of {effect.dimension}")
             if abs(told - (row["value"] - change.value_before)) > 1e-9 * max(1.0, abs(row["value"])):
                 wrong.append(f"{where}: {effect.dimension} explains {told} of {row['value']} - {change.value_before}")
             if abs(by_value - effect.within - effect.mix) > 1e-9 * max(1.0, abs(row["value"])):
