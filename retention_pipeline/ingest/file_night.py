@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 
 from retention_pipeline.ingest.archive import ArchivedFile, StillBeingWrittenError, UnusableFileError, checksum, take
 from retention_pipeline.ingest.cloud import CloudError
-from retention_pipeline.ingest.landing import DeliveredFile, at_hand, delivered_files, format_of
+from retention_pipeline.ingest.landing import DeliveredFile, at_hand, delivered_files, format_of, natural_order
 from retention_pipeline.ingest.ledger import LoadRecord
 from retention_pipeline.ingest.outcomes import note_outcome, outcome_of
 from retention_pipeline.ingest.result import DatabaseBrokenError
-from retention_pipeline.ingest.schema import BROKEN, first_line
+from retention_pipeline.ingest.schema import BROKEN, first_line, quoted
 from retention_pipeline.ingest.small_files import SmallFiles, stage_small_files
 from retention_pipeline.ingest.source_night import SourceNight
+from retention_pipeline.ingest.versions import remove_missing
 from retention_pipeline.settings import FileSource
 
 FILES_AT_ONCE = 500
@@ -38,7 +39,7 @@ class FileNight(SourceNight):
     def load(self) -> None:
         assert isinstance(self.source, FileSource)
         self._read_again(self.source)
-        files = delivered_files(self.home, self.source)
+        files = self._not_before_the_last(delivered_files(self.home, self.source))
         if not files:
             self.say(f"{self.name}: no files at {', '.join(self.source.paths)}")
         for file in files:
@@ -46,8 +47,31 @@ class FileNight(SourceNight):
                 self._look_at(file, self.source)
             except (StillBeingWrittenError, FileNotFoundError):
                 self.say(f"{file.name}: still being written, left for the next run")
-            if len(self.waiting) >= FILES_AT_ONCE or self.waiting_bytes >= BYTES_AT_ONCE:
-                self.bring_in()
+            self._bring_in_enough()
+
+    def _bring_in_enough(self) -> None:
+        """One by one where a file holds the whole: what it has no longer is gone before the next one comes."""
+        enough = len(self.waiting) >= FILES_AT_ONCE or self.waiting_bytes >= BYTES_AT_ONCE
+        if enough or (self.is_whole and self.waiting):
+            self.bring_in()
+
+    @property
+    def is_whole(self) -> bool:
+        return isinstance(self.source, FileSource) and self.source.delivery == "whole"
+
+    def _not_before_the_last(self, files: list[DeliveredFile]) -> list[DeliveredFile]:
+        """With `delivery: whole`, the files from that on which was loaded last; older ones say nothing any more."""
+        if not self.is_whole or not self.ledger.loads:
+            return files
+        last = self.ledger.loads[-1][1].name
+        older = [file for file in files if natural_order(file.name) < natural_order(last)]
+        for file in older:
+            if file.name in self.ledger.stamps and file.name not in self.reload:
+                self.loads.append(self.result(file.name, "already_loaded"))
+            else:
+                error = f"it is older by its name than {last}, which holds the whole (delivery: whole)"
+                self.loads.append(self.result(file.name, "refused", error))
+        return files[len(older) :]
 
     def _read_again(self, source: FileSource) -> None:
         """When the settings by which files are read have changed, read those from the archive that were loaded before.
@@ -57,6 +81,9 @@ class FileNight(SourceNight):
         """
         folder = self.home.archive / self.contract.dataset
         outdated = self.ledger.outdated(self.mapping)
+        if self.is_whole:
+            last = self.ledger.loads[-1][0] if self.ledger.loads else None
+            outdated = {sha256: known for sha256, known in outdated.items() if sha256 == last}
         if outdated:
             self.say(f"{self.name}: its settings have changed, {len(outdated)} files are read again")
         for sha256, known in outdated.items():
@@ -77,7 +104,8 @@ class FileNight(SourceNight):
                 note_outcome(record.result, error)
             else:
                 record.size = archived.size
-                self.rereads[record.result.load_id or 0] = self.ledger.former_loads(sha256)
+                former = self.ledger.former_loads(None if self.is_whole else sha256)
+                self.rereads[record.result.load_id or 0] = former
                 self._stage_alone(record, archived)
             self.ledger.files[sha256] = replace(known, mapping=self.mapping)
             self.wait(None, record)
@@ -183,6 +211,40 @@ class FileNight(SourceNight):
             else:
                 self._stage_alone(records[load_id], archived)
 
+    def _last_load(self) -> int:
+        """The load that was brought in last, of this run or of one before."""
+        of_run = [load.load_id for load in self.loads if load.status == "loaded" and load.load_id is not None]
+        return max([*of_run, *(known.load_id for _, known in self.ledger.loads)], default=0)
+
+    def beside(self) -> None:
+        """Where a file holds the whole, take out what it has no longer."""
+        loaded = [record for _, record in self.waiting if record.result.status == "loaded"]
+        if not self.is_whole or not loaded:
+            return
+        record = loaded[-1]
+        result, load_id = record.result, record.result.load_id or 0
+        if result.good + result.bad == 0:
+            result.hints.append("the file has no rows at all; nothing was taken out (delivery: whole)")
+            return
+        keys = ", ".join(quoted(name) for name in self.contract.key_columns)
+        has_key = " and ".join(
+            f"{quoted(name)} is not null" for name in self.contract.key if self.contract.column(name).required
+        )
+        self.connection.execute(
+            f"create or replace temp table keys_there as select {keys} from stage"
+            f" where _load_id = {load_id} and {has_key}"
+        )
+        there = self.connection.execute("select count(*) from keys_there").fetchone()
+        if there is None or there[0] < result.good + result.bad:
+            result.hints.append(
+                "rows without a key were refused, so that it cannot be known which are gone; nothing was taken out"
+                " (delivery: whole)"
+            )
+            return
+        gone = remove_missing(self.connection, self.contract, source=self.name, load_id=load_id, now=self.now)
+        if gone:
+            self.say(f"{self.name}: {gone:,} rows are gone")
+
     def _hints_of_known(self, file: DeliveredFile, sha256: str, load_id: int) -> list[str]:
         """Of a file whose bytes were loaded before: whether it looks as if a former state was to come back."""
         if self.ledger.stamps.get(file.name, (None, None))[1] == sha256:
@@ -242,6 +304,8 @@ class FileNight(SourceNight):
             return True
         known = self.ledger.files.get(sha256)
         if known is None or known.status == "too_many_bad":
+            return False
+        if self.is_whole and known.status == "loaded" and known.load_id != self._last_load():
             return False
         if known.status == "refused":
             if known.mapping != self.mapping:

@@ -181,6 +181,7 @@ def mapping_fingerprint(contract: Contract, source: Source, business_timezone: s
             "skip_after_header",
             "columns_in_order",
             "sheet",
+            "delivery",
             "where",
             "rows",
             "refund_of",

@@ -23,7 +23,7 @@ import duckdb
 
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.ingest.archive import UnusableFileError, take
-from retention_pipeline.ingest.file_night import BYTES_AT_ONCE, FILES_AT_ONCE, FileNight
+from retention_pipeline.ingest.file_night import FileNight
 from retention_pipeline.ingest.landing import DeliveredFile
 from retention_pipeline.ingest.result import LoadResult
 from retention_pipeline.ingest.schema import open_raw
@@ -213,8 +213,7 @@ class ArchivedFiles(FileNight):
             # No stamp: the file in the landing folder is looked at again by the next run.
             file = DeliveredFile(load.copy, load.file_name, load.copy.stat().st_size, "", math.inf)
             self._look_at(file, self.source)
-            if len(self.waiting) >= FILES_AT_ONCE or self.waiting_bytes >= BYTES_AT_ONCE:
-                self.bring_in()
+            self._bring_in_enough()
 
 
 @dataclass

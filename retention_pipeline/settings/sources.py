@@ -123,6 +123,8 @@ class FileSource(Source):
     `query`: one SELECT over `rows`, the lines of a file, whose rows are loaded instead of the lines. `where`: of the
     lines those for which this holds. `rows`: which lines are one row.
 
+    `delivery: whole`: a file holds the whole table, so that rows that are not in the newest one are gone.
+
     `max_read_time`: the longest time that listing and fetching objects may take in a run.
     """
 
@@ -136,6 +138,7 @@ class FileSource(Source):
     columns_in_order: list[str] | None = None
     sheet: str | None = None
     settle_seconds: Annotated[float, Field(ge=0)] = 0
+    delivery: Literal["parts", "whole"] = "parts"
     query: str | None = None
     where: str | None = None
     rows: OnePer | None = None
@@ -312,6 +315,10 @@ def _file_problems(name: str, source: FileSource) -> list[str]:
             problems.append(f"sources.{name}.columns_in_order: a name for each column, none of them twice")
         if source.skip_after_header:
             problems.append(f"sources.{name}.skip_after_header: with columns_in_order there is no header")
+    if source.delivery == "whole" and source.replace_by is not None:
+        problems.append(
+            f"sources.{name}.replace_by: with delivery: whole a file holds the values of every column in full"
+        )
     if source.sheet is not None and source.format not in (None, "xlsx"):
         problems.append(f"sources.{name}.sheet: only xlsx has sheets")
     if source.rows is not None:
