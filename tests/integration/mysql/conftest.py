@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pymysql
 import pytest
-from mysql_shop import TABLE, MysqlShop
+from support.mysql_shop import TABLE, MysqlShop
 
 from retention_pipeline.ingest import pull_night
 from retention_pipeline.settings import Home

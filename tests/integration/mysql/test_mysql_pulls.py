@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import threading
 import time
@@ -10,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from mysql_shop import MysqlShop
+from support.mysql_shop import MysqlShop
 
 from retention_pipeline.cli.check import check_sources
 from retention_pipeline.ingest import mysql
@@ -254,3 +255,36 @@ def test_a_query_that_takes_too_long_has_failed(shop: MysqlShop) -> None:
 
         pull.copy_rows(None, Keeper(shop.home.root / "a", shop.home.root / "b", ".csv", "csv"))
     assert time.monotonic() - began < 10
+
+
+def test_raw_equals_the_table_after_pulls_while_others_write(server: Any, shop: MysqlShop) -> None:
+    shop.source.update(cursor="updated_at", overlap_hours=0)
+    stop = threading.Event()
+
+    def write(seed: int) -> None:
+        chance = random.Random(seed)
+        with server.connect(database="shop", autocommit=False) as connection, connection.cursor() as cursor:
+            while not stop.is_set():
+                for _ in range(chance.randint(1, 5)):
+                    number, amount = chance.randint(1, 300), chance.randint(1, 1000)
+                    cursor.execute(
+                        "insert into orders (order_id, ordered_at, amount, currency, status, updated_at)"
+                        " values (%s, now(), %s, 'EUR', 'paid', now())"
+                        " on duplicate key update amount = values(amount), updated_at = now()",
+                        [number * 2 + seed % 2, amount],
+                    )
+                    time.sleep(chance.random() / 50)
+                connection.commit()
+
+    writers = [threading.Thread(target=write, args=(seed,)) for seed in (1, 2)]
+    for writer in writers:
+        writer.start()
+    for _ in range(5):
+        shop.pull()
+        time.sleep(0.3)
+    stop.set()
+    for writer in writers:
+        writer.join()
+    shop.pull()
+    assert shop.query("select count(*) > 0 from raw.orders_history") == [(True,)]
+    shop.assert_raw_equals_the_table()

@@ -19,6 +19,7 @@ from retention_pipeline.ingest import pull_night
 from retention_pipeline.ingest.archive import Keeper
 from retention_pipeline.ingest.databases import open_pull
 from retention_pipeline.ingest.pulls import SourceError
+from retention_pipeline.ingest.rebuild import rebuild_raw
 from retention_pipeline.settings import DatabaseSource, parse_settings
 
 TABLE = (
@@ -165,3 +166,17 @@ def test_a_query_that_takes_too_long_has_failed(company: Company, kind: str) -> 
     with pytest.raises(SourceError, match="max_read_time"), open_pull(short, company.home) as pull:
         pull.copy_rows(None, Keeper(company.home.root / "a", company.home.root / "b", ".csv", "csv"))
     assert time.monotonic() - began < 10
+
+
+@KINDS
+def test_raw_can_be_made_again_from_the_archive_of_pulls(company: Company, kind: str) -> None:
+    path = source(company, kind)
+    write(kind, path, TABLE, add(1), add(2, channel="'over\r\ntwo lines'"))
+    company.run()
+    write(kind, path, "update orders set amount = 99 where order_id = 1")
+    company.run()
+    tables = ("raw.orders", "raw.orders_history")
+    before = [company.query(f"from {table} order by all") for table in tables]
+    path.unlink()
+    rebuild_raw(company.home, parse_settings({"business": company.business, "sources": company.sources}))
+    assert [company.query(f"from {table} order by all") for table in tables] == before
