@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date
+from math import isnan
 
 import duckdb
 
@@ -16,6 +17,7 @@ from retention_pipeline.freshness.marks import SIGN, Mark, Marks, footnotes, rea
 from retention_pipeline.kpis.declaration import Kpi
 from retention_pipeline.kpis.registry import headline_places
 from retention_pipeline.read.published import Row, figures_until, last_complete_period
+from retention_pipeline.warehouse import tables_in
 
 CUSTOMER_BRIDGE = (
     ("", "customers_start", "At the start"),
@@ -175,6 +177,29 @@ def as_markdown(headline: Headline) -> str:
     if headline.footnotes:
         parts += ["", *(f"{STAR.strip()} {footnote}  " for footnote in headline.footnotes)]
     return "\n".join(parts)
+
+
+def goal_lines(connection: duckdb.DuckDBPyConnection) -> list[list[str]]:
+    """(goal, value, status) of each row of kpi_attainment, in words; none without goals."""
+    if "kpi_attainment" not in tables_in(connection):
+        return []
+    rows = connection.execute(
+        """
+        select goals.*, coalesce(label, kpi) as label, coalesce(format, 'decimals') as form
+        from kpi_attainment as goals left join kpi_definitions using (kpi)
+        order by due_on, kpi, grain, basis, segment_dimension, segment_value, start_on
+        """
+    ).df()
+    lines = []
+    for goal in rows.to_dict("records"):
+        whose = "" if goal["segment_dimension"] == "all" else f", {goal['segment_dimension']} {goal['segment_value']}"
+        value = None if isnan(goal["value"]) else goal["value"]
+        asked = formatting.figure(goal["target"], goal["form"])
+        named = f"{goal['label']}{whose} ({goal['grain']}): {asked} by {formatting.day(goal['due_on'].date())}"
+        lines.append(
+            [named, formatting.figure(value, goal["form"]), (goal["status"] or "not measured yet").replace("_", " ")]
+        )
+    return lines
 
 
 def _marks_of_bridges(marks: Marks, bases: list[str], period_end: date) -> dict[str, Mark]:

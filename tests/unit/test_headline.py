@@ -1,12 +1,13 @@
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pytest
 from rich.console import Console
 from support.published_sample import AS_OF, make_published
 
 from retention_pipeline.cli.print_headline import print_headline
-from retention_pipeline.read.headline import LIFESPAN, Headline, Line, _cautions, as_markdown, read_headline
+from retention_pipeline.read.headline import LIFESPAN, Headline, Line, _cautions, as_markdown, goal_lines, read_headline
 from retention_pipeline.read.published import open_published
 
 
@@ -78,3 +79,23 @@ def test_a_lifespan_from_few_lost_customers_is_not_printed_without_a_word() -> N
     assert caution.startswith("Customer lifespan, buyers: from 1 customer lost in 2,402 customer-months")
     assert _cautions([line], {(LIFESPAN, "order"): {start: row | {"denominator": 120.0}}}, start) == []
     assert _cautions([line], {(LIFESPAN, "order"): {start: row | {"denominator": None}}}, start) == []
+
+
+def test_goals_are_named_with_their_value_and_status() -> None:
+    with duckdb.connect() as connection:
+        assert goal_lines(connection) == []
+        connection.execute(
+            """
+            create table kpi_definitions as select 'customer_churn_rate' as kpi, 'Churn' as label, 'percent' as format;
+            create table kpi_attainment as
+            select * from (values
+                ('customer_churn_rate', 'month', 'order', 'plan', 'pro', date '2024-01-01', date '2024-06-01', 0.05,
+                    0.06::double, 'on_track'),
+                ('dau', 'month', 'all', 'all', 'all', '2024-01-01', '2024-07-01', 20, null, null)
+            ) as goals(kpi, grain, basis, segment_dimension, segment_value, start_on, due_on, target, value, status)
+            """
+        )
+        assert goal_lines(connection) == [
+            ["Churn, plan pro (month): 5.0 % by 1 Jun 2024", "6.0 %", "on track"],
+            ["dau (month): 20.00 by 1 Jul 2024", "–", "not measured yet"],
+        ]

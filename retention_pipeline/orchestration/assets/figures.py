@@ -11,7 +11,7 @@ from retention_pipeline.audit import AuditError
 from retention_pipeline.history.sentences import Restated
 from retention_pipeline.orchestration.assets.night import POOL, RESOURCE, Night, failure
 from retention_pipeline.orchestration.assets.previews import markdown_table, table_metadata
-from retention_pipeline.read.headline import as_markdown, read_headline
+from retention_pipeline.read.headline import as_markdown, goal_lines, read_headline
 from retention_pipeline.run import steps
 from retention_pipeline.settings.alerts import Alerts
 from retention_pipeline.warehouse import opened
@@ -149,6 +149,7 @@ def _snapshot_asset(models: list[dg.AssetKey]) -> dg.AssetsDefinition:
             files, problems = steps.export_step(night.home, night.settings, run, progress=report.say)
         with opened(night.home.current.resolve(), read_only=True) as connection:
             headline = read_headline(connection, as_of=night.as_of)
+            goals = goal_lines(connection)
         return dg.MaterializeResult(
             metadata={
                 "generation": published.generation,
@@ -159,6 +160,7 @@ def _snapshot_asset(models: list[dg.AssetKey]) -> dg.AssetsDefinition:
                 "tables": dg.MetadataValue.md(markdown_table(["table", "rows"], sorted(published.row_counts.items()))),
                 "exported": len(files),
                 **({"not exported": "\n".join(problems)} if problems else {}),
+                **({"goals": dg.MetadataValue.md(markdown_table(["goal", "value", "status"], goals))} if goals else {}),
                 **({PUBLISHED_HEADLINE: dg.MetadataValue.md(as_markdown(headline))} if headline else {}),
             }
         )
