@@ -43,7 +43,8 @@ def check_home(home: Path | None, *, as_json: bool) -> None:
     if as_json:
         answer: list[dict[str, Any]] = [{"check": name, "ok": ok, "finding": text} for name, ok, text in findings]
         for name, preview in previews.items():
-            next(one for one in answer if one["check"] == f"source {name}")["preview"] = preview.as_json()
+            [*_, one] = [one for one in answer if one["check"] == f"source {name}"]
+            one["preview"] = preview.as_json()
         print_json(answer)
     else:
         console = Console(highlight=False)
@@ -95,8 +96,9 @@ def check_sources(
 def _read_from(source: DatabaseSource, kind: str, preview: Preview) -> str:
     from retention_pipeline.ingest.databases import NAMES
 
+    answers = " answers" if preview.there else ""
     credentials = f", credentials from {source.dsn.env}" if isinstance(source, ServerSource) else ""
-    return f"{NAMES[kind]} {'answers' if preview.there else 'does not answer'}{credentials}"
+    return f"{NAMES[kind]}{answers}{credentials}"
 
 
 def _check_segments(home: Home, settings: Settings, previews: dict[str, Preview]) -> list[tuple[str, bool, str]]:
@@ -130,7 +132,7 @@ def _previewed(preview: Preview, read: str) -> str:
         said = f"of its first {formatting.counted(rows, 'row')} {preview.bad:,} would be refused"
         lines.append(said if preview.bad else f"its first {formatting.counted(rows, 'row')} would load")
     if preview.error is not None:
-        lines.append(f"it would be refused: {preview.error}")
+        lines.append(f"a run would not load it: {preview.error}")
     elif rows == 0:
         lines.append("it has no rows")
     elif not preview.would_load:

@@ -145,7 +145,8 @@ def _state(about: dict[str, Any]) -> tuple[int, str, float]:
     if isinstance(changed, str):
         changed = datetime.fromisoformat(changed)
     moment = changed.timestamp() if isinstance(changed, datetime) else float(changed)
-    return int(about.get("size") or 0), f"{about.get('size')}:{etag}:{moment:.6f}", moment
+    mark = str(etag).strip('"')  # some stores put it into quotes in one answer and not in another
+    return int(about.get("size") or 0), f"{about.get('size')}:{mark}:{moment:.6f}", moment
 
 
 def _said(error: Exception) -> str:
