@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from retention_pipeline.ingest.archive import ArchivedFile, StillBeingWrittenError, UnusableFileError, checksum, take
 from retention_pipeline.ingest.cloud import CloudError
+from retention_pipeline.ingest.joined import MissingInput, delivered_parts, written
 from retention_pipeline.ingest.landing import DeliveredFile, at_hand, delivered_files, format_of, natural_order
 from retention_pipeline.ingest.ledger import LoadRecord
 from retention_pipeline.ingest.outcomes import note_outcome, outcome_of
@@ -39,6 +41,9 @@ class FileNight(SourceNight):
     def load(self) -> None:
         assert isinstance(self.source, FileSource)
         self._read_again(self.source)
+        if self.source.inputs:
+            self._load_joined(self.source)
+            return
         files = self._not_before_the_last(delivered_files(self.home, self.source))
         if not files:
             self.say(f"{self.name}: no files at {', '.join(self.source.paths)}")
@@ -57,7 +62,31 @@ class FileNight(SourceNight):
 
     @property
     def is_whole(self) -> bool:
-        return isinstance(self.source, FileSource) and self.source.delivery == "whole"
+        return isinstance(self.source, FileSource) and self.source.holds_whole
+
+    def _load_joined(self, source: FileSource) -> None:
+        """All files of a source whose query joins several, as one delivery, where one of them has changed."""
+        name = f"{', '.join(source.paths)} with {', '.join(source.inputs)}"
+        folder = self.home.archive / self.contract.dataset
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            parts, files = delivered_parts(self.home, source, folder, self.scratch, self.ledger)
+        except (StillBeingWrittenError, FileNotFoundError):
+            self.say(f"{name}: still being written, left for the next run")
+            return
+        except (MissingInput, CloudError) as error:
+            self.loads.append(self.result(name, "failed", str(error)))
+            return
+        except Exception as error:
+            self.loads.append(self.result(name, *outcome_of(error)))
+            return
+        path = written(parts, folder)
+        delivery = DeliveredFile(path, name, path.stat().st_size, "", math.inf)
+        self._read(delivery, source, is_new=True, again=name in self.reload)
+        load_id = self.waiting[-1][1].result.load_id if self.waiting else self._last_load()
+        known = {file_name: sha256 for file_name, (stamp, sha256) in self.ledger.stamps.items() if stamp}
+        self.seen += [(file, sha256, load_id or 0) for file, sha256 in files if known.get(file.name) != sha256]
+        self.bring_in()
 
     def _not_before_the_last(self, files: list[DeliveredFile]) -> list[DeliveredFile]:
         """With `delivery: whole`, the files from that on which was loaded last; older ones say nothing any more."""

@@ -16,7 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retention_pipeline.ingest.archive import ArchivedFile, UnusableFileError
+from retention_pipeline.ingest.joined import taken_parts
 from retention_pipeline.ingest.lines import LineIndex
+from retention_pipeline.ingest.prepared import needs_preparing, prepared
 from retention_pipeline.ingest.readers import (
     Reading,
     csv_relation,
@@ -93,7 +95,11 @@ def queried(
     result = scratch / f"queried {load_id}.parquet"
     with duckdb.connect(config={"threads": 2}) as connection:
         connection.execute("set timezone = 'UTC'")
-        _make_rows(connection, file, source, scratch)
+        if source.inputs:
+            for relation, parts in taken_parts(file, source, scratch).items():
+                _make_joined(connection, relation, parts, source, scratch)
+        else:
+            _make_rows(connection, file, source, scratch)
         for macro in macros(source.timezone or "UTC"):
             connection.execute(macro)
         connection.execute("set enable_external_access = false; set lock_configuration = true")
@@ -109,6 +115,22 @@ def queried(
             problem = f"{what} of the source fails: {first_line(error)}"
             raise UnusableFileError(f"{problem}; the file has: {there}") from None
     return replace(file, plain=result, format="parquet", records=None, types={}), hints
+
+
+def _make_joined(
+    connection: duckdb.DuckDBPyConnection, relation: str, parts: list[ArchivedFile], source: FileSource, scratch: Path
+) -> None:
+    """The table of a relation: the rows of its files, one after another, whose columns may differ."""
+    for number, part in enumerate(parts):
+        if needs_preparing(part, source):
+            part = prepared(part, source, scratch, f"{relation} {number}")
+        _make_rows(connection, part, source, scratch, "part")
+        if number == 0:
+            connection.execute(f"create table {quoted(relation)} as from part")
+        else:
+            both = f"from {quoted(relation)} union all by name from part"
+            connection.execute(f"create or replace table {quoted(relation)} as {both}")
+        connection.execute("drop table part; drop table if exists stage_rejects; drop table if exists stage_scans")
 
 
 def _hints(connection: duckdb.DuckDBPyConnection, source: FileSource, watched: list[str]) -> list[str]:
@@ -157,8 +179,10 @@ def _plain(schema: pa.Schema) -> pa.Schema:
     )
 
 
-def _make_rows(connection: duckdb.DuckDBPyConnection, file: ArchivedFile, source: FileSource, scratch: Path) -> None:
-    """The table `rows`."""
+def _make_rows(
+    connection: duckdb.DuckDBPyConnection, file: ArchivedFile, source: FileSource, scratch: Path, table: str = "rows"
+) -> None:
+    """The table of a file's rows."""
     reading, lines = _reading(connection, file, source, scratch)
     columns = ", ".join(f"{column.expression} as {quoted(column.name)}" for column in reading.columns)
     connection.execute("create table lines (position bigint, line bigint)")
@@ -167,18 +191,18 @@ def _make_rows(connection: duckdb.DuckDBPyConnection, file: ArchivedFile, source
         connection.execute("insert into lines select row_number() over () , line from numbers")
     try:
         connection.execute(
-            f"create table rows as select {columns}, cast(null as bigint) as {LINE} from {reading.relation} limit 0"
+            f"create table {table} as select {columns}, cast(null as bigint) as {LINE} from {reading.relation} limit 0"
         )
         at = "coalesce(lines.line, of_file.position)"
         connection.execute(
-            f"""insert into rows select of_file.* exclude (position), {at} from (
+            f"""insert into {table} select of_file.* exclude (position), {at} from (
                 select {columns}, row_number() over () as position from {reading.relation}
             ) as of_file left join lines using (position) order by of_file.position"""
         )
     except duckdb.Error as error:
         raise UnusableFileError(f"the file cannot be read: {first_line(error)}") from None
     if file.format == "csv" and lines is not None:
-        counted = connection.execute("select count(*) from rows").fetchone()
+        counted = connection.execute(f"select count(*) from {table}").fetchone()
         if counted is None or counted[0] != len(lines):
             rejected = connection.execute("select min(line), min(error_message) from stage_rejects").fetchone()
             where = (

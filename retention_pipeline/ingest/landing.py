@@ -183,5 +183,7 @@ def _closed_folders(root: Path, pattern: str) -> list[Path]:
 
 def format_of(path: Path, source: FileSource) -> Format | None:
     """The format of a file: as the settings say, else by its ending; None if that says nothing."""
+    if source.inputs and path.suffix == ".inputs":
+        return "jsonl"
     name = path.name.removesuffix(".gz")
     return source.format or FORMATS.get(Path(name).suffix.lower())

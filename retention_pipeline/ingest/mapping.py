@@ -182,6 +182,7 @@ def mapping_fingerprint(contract: Contract, source: Source, business_timezone: s
             "columns_in_order",
             "sheet",
             "delivery",
+            "inputs",
             "where",
             "rows",
             "refund_of",

@@ -24,10 +24,12 @@ MAX_LINES_OF_A_RECORD = 200
 def needs_preparing(file: ArchivedFile, source: Source) -> bool:
     if not isinstance(source, FileSource) or file.format == "parquet" or file.is_prepared:
         return False
+    if source.inputs and file.path.suffix == ".inputs":
+        return False
     return file.format == "xlsx" or source.encoding != "utf-8" or (file.format == "csv" and _changes_lines(source))
 
 
-def prepared(file: ArchivedFile, source: FileSource, scratch: Path, load_id: int) -> ArchivedFile:
+def prepared(file: ArchivedFile, source: FileSource, scratch: Path, load_id: int | str) -> ArchivedFile:
     """The file as it can be read. Raises UnusableFileError where it is not what the settings say."""
     result = scratch / f"prepared {load_id}"
     offset = 0

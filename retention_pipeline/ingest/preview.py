@@ -104,6 +104,10 @@ def preview_file(settings: Settings, name: str, file: DeliveredFile) -> Preview:
             if needs_preparing(archived, source):
                 archived = prepared(archived, source, folder / "scratch", 0)
             delivered = _columns_of(connection, archived, source)
+            if source.inputs:
+                preview.there = delivered
+                preview.hints = ["its query joins further files (inputs); what it gives is seen by a run alone"]
+                return preview
             preview.template = advice.template_of(delivered)
             _look(preview, connection, settings, name, source, archived, folder)
         except (StillBeingWrittenError, FileNotFoundError):

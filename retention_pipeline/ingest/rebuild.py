@@ -24,6 +24,7 @@ import duckdb
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.ingest.archive import UnusableFileError, take
 from retention_pipeline.ingest.file_night import FileNight
+from retention_pipeline.ingest.joined import ENDING, parts_of
 from retention_pipeline.ingest.landing import DeliveredFile
 from retention_pipeline.ingest.result import LoadResult
 from retention_pipeline.ingest.schema import open_raw
@@ -79,6 +80,9 @@ def rebuild_raw(
     """
     loads = past_loads(home)
     known = {load.sha256 for load in loads}
+    for load in loads:
+        if load.copy is not None and load.copy.suffix == ENDING:
+            known |= {name.split(".")[0] for names in parts_of(load.copy).values() for name in names}
     result = Rebuilt(unknown=[path for path in archived_files(home) if path.name.split(".")[0] not in known])
     for load in loads:
         if load.source not in settings.sources:

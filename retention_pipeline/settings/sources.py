@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -123,6 +124,9 @@ class FileSource(Source):
     `query`: one SELECT over `rows`, the lines of a file, whose rows are loaded instead of the lines. `where`: of the
     lines those for which this holds. `rows`: which lines are one row.
 
+    `inputs`: further files that the query joins, by the name that it has for them; all of them and those of `path`
+    together are one delivery, which holds the whole table.
+
     `delivery: whole`: a file holds the whole table, so that rows that are not in the newest one are gone.
 
     `max_read_time`: the longest time that listing and fetching objects may take in a run.
@@ -140,6 +144,7 @@ class FileSource(Source):
     settle_seconds: Annotated[float, Field(ge=0)] = 0
     delivery: Literal["parts", "whole"] = "parts"
     query: str | None = None
+    inputs: dict[str, str | list[str]] = Field(default={})
     where: str | None = None
     rows: OnePer | None = None
     max_read_time: Age = timedelta(hours=2)
@@ -170,6 +175,15 @@ class FileSource(Source):
     @property
     def has_query(self) -> bool:
         return self.query is not None or self.where is not None or self.rows is not None
+
+    @property
+    def input_paths(self) -> dict[str, list[str]]:
+        return {name: [paths] if isinstance(paths, str) else paths for name, paths in self.inputs.items()}
+
+    @property
+    def holds_whole(self) -> bool:
+        """Whether a delivery is the whole table."""
+        return self.delivery == "whole" or bool(self.inputs)
 
     @property
     def paths(self) -> list[str]:
@@ -315,9 +329,16 @@ def _file_problems(name: str, source: FileSource) -> list[str]:
             problems.append(f"sources.{name}.columns_in_order: a name for each column, none of them twice")
         if source.skip_after_header:
             problems.append(f"sources.{name}.skip_after_header: with columns_in_order there is no header")
-    if source.delivery == "whole" and source.replace_by is not None:
+    if source.inputs and source.query is None:
+        problems.append(f"sources.{name}.inputs: only a query can join them")
+    problems += [
+        f"sources.{name}.inputs.{one}: a name of letters, digits and underscores is expected, other than rows"
+        for one in source.inputs
+        if not re.fullmatch("[a-z_][a-z0-9_]*", one) or one in ("rows", "lines")
+    ]
+    if source.holds_whole and source.replace_by is not None:
         problems.append(
-            f"sources.{name}.replace_by: with delivery: whole a file holds the values of every column in full"
+            f"sources.{name}.replace_by: with delivery: whole, or inputs, a delivery holds every value in full"
         )
     if source.sheet is not None and source.format not in (None, "xlsx"):
         problems.append(f"sources.{name}.sheet: only xlsx has sheets")

@@ -1,0 +1,84 @@
+"""A source whose query joins files (`inputs`): all of them are one delivery, known by the checksums of its parts.
+
+What is archived of it is the list of the parts, a file `<sha256>.inputs`, beside the parts themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from retention_pipeline.ingest.archive import ArchivedFile, Format, take
+from retention_pipeline.ingest.landing import DeliveredFile, at_hand, delivered_files, format_of
+from retention_pipeline.ingest.ledger import SourceLedger
+from retention_pipeline.settings import FileSource, Home
+
+ENDING = ".inputs"
+Parts = dict[str, list[str]]
+
+
+class MissingInput(Exception):
+    """There is nothing to join; str() says what is missing, or cannot be read."""
+
+
+def delivered_parts(
+    home: Home, source: FileSource, folder: Path, scratch: Path, ledger: SourceLedger
+) -> tuple[Parts, list[tuple[DeliveredFile, str]]]:
+    """(by relation the archived files in order of name, the delivered files with their checksums).
+
+    With `delivery: whole` of each relation the newest file alone. Raises MissingInput, UnusableFileError,
+    StillBeingWrittenError, CloudError.
+    """
+    parts: Parts = {}
+    delivered = []
+    for relation, paths in {"rows": source.paths, **source.input_paths}.items():
+        files = delivered_files(home, source.model_copy(update={"path": paths}))
+        if not files:
+            raise MissingInput(f"no file at {', '.join(paths)}")
+        parts[relation] = []
+        for file in files[-1:] if source.delivery == "whole" else files:
+            if file.problem is not None:
+                raise MissingInput(f"{file.name}: {file.problem}")
+            sha256 = ledger.unchanged_sha256(file)
+            archived = next(folder.glob(f"{sha256}.*"), None) if sha256 else None
+            if archived is None or sha256 is None:
+                with at_hand(file, scratch / "fetched") as here:
+                    taken = take(here.path, _format(here.path, source), folder, scratch, source.delimiter)
+                archived, sha256 = taken.path, taken.sha256
+            parts[relation].append(archived.name)
+            delivered.append((file, sha256))
+    return parts, delivered
+
+
+def written(parts: Parts, folder: Path) -> Path:
+    """The list of parts in the archive."""
+    content = json.dumps(parts, sort_keys=True).encode()
+    path = folder / f"{hashlib.sha256(content).hexdigest()}{ENDING}"
+    if not path.exists():
+        unfinished = path.with_suffix(".new")
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
+    return path
+
+
+def parts_of(path: Path) -> Parts:
+    return json.loads(path.read_bytes())
+
+
+def taken_parts(file: ArchivedFile, source: FileSource, scratch: Path) -> dict[str, list[ArchivedFile]]:
+    """The parts of an archived list, ready to be read."""
+    folder = file.path.parent
+
+    def taken(path: Path) -> ArchivedFile:
+        return take(path, _format(path, source), folder, scratch, source.delimiter)
+
+    return {relation: [taken(folder / name) for name in names] for relation, names in parts_of(file.path).items()}
+
+
+def _format(path: Path, source: FileSource) -> Format:
+    found = format_of(path, source)
+    if found is None:
+        raise MissingInput(f"{path.name}: the ending says no format (csv, csv.gz, parquet, jsonl, xlsx)")
+    return found
