@@ -22,6 +22,8 @@ REASONS = {
 }
 SHOWN_OF_A_KIND = 3
 BLOCKS = "▁▂▃▄▅▆▇█"
+# C0, C1 and what turns the direction of writing.
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 DURATIONS = frozenset({"days", "hours", "minutes", "years"})
@@ -153,6 +155,14 @@ def lasting(time: timedelta) -> str:
     return f"{hours / 24:,.1f}".removesuffix(".0") + " days"
 
 
+def visible(text: str, *, keep: str = "") -> str:
+    """A text whose control characters, which a terminal would act on, are written out: `\\x1b`, `\\n`, `\\u202e`.
+
+    keep: characters that stay as they are.
+    """
+    return CONTROL.sub(lambda found: found[0] if found[0] in keep else found[0].encode("unicode_escape").decode(), text)
+
+
 def cell(value: Any) -> str:
     """Any value of a query's answer."""
     if value is None:
@@ -161,4 +171,4 @@ def cell(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return f"{value:.6g}" if abs(value) < 1e6 or value != int(value) else f"{value:.0f}"
-    return str(value)
+    return visible(str(value))

@@ -17,6 +17,7 @@ import duckdb
 
 from retention_pipeline.alerts.incidents import OPERATIONS, Incident, as_row
 from retention_pipeline.alerts.new_actions import ACTIONS, mark_sent, unsent
+from retention_pipeline.publish.csv_files import guarded
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.settings.alerts import Channel, Export, Notify, Rule, Webhook, read_secret
 from retention_pipeline.warehouse import opened, sql_text, tables_in
@@ -68,7 +69,7 @@ def act(
             lines += texts()
         send(home, settings, action.notify, title(home, settings, incident), "\n".join(lines))
     elif isinstance(action, Export):
-        _export(home, action, rule, position)
+        _export(home, action, rule, position, is_guarded=settings.publish.guard_csv)
     else:
         _post(home, action, incident, rule, position)
 
@@ -110,7 +111,7 @@ def _apprise(home: Home, name: str, channel: Channel, address: str, subject: str
         raise NotDone(f"channel {name}: the message was not taken (it is tried again after the next run)")
 
 
-def _export(home: Home, action: Export, rule: Rule, position: int) -> None:
+def _export(home: Home, action: Export, rule: Rule, position: int, *, is_guarded: bool) -> None:
     path = (home.root / action.to).resolve()
     kind = {".csv": "format csv, header", ".parquet": "format parquet", ".json": "format json, array"}[path.suffix]
     temporary = path.with_name(f".{path.name}")
@@ -120,13 +121,14 @@ def _export(home: Home, action: Export, rule: Rule, position: int) -> None:
         with opened(home.current, read_only=True) as connection:
             if action.export not in tables_in(connection):
                 raise NotDone(f"export: no table {action.export} is published")
-            rows = f"(from {action.export})"
+            rows = f'"{action.export}"'
             if is_clock:
                 assert rule.when.new_actions is not None
                 if not unsent(home, connection, rule.slug, position, rule.when.new_actions):
                     return
-                rows = "(from unsent_actions)"
-            connection.execute(f"copy {rows} to {sql_text(str(temporary))} ({kind})")
+                rows = "unsent_actions"
+            shown = guarded(connection, rows, is_guarded=path.suffix == ".csv" and is_guarded)
+            connection.execute(f"copy ({shown}) to {sql_text(str(temporary))} ({kind})")
             os.replace(temporary, path)
             if is_clock:
                 mark_sent(home, connection, rule.slug, position)

@@ -189,12 +189,30 @@ def query(
     home: HomeOption = None,
     format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
     limit: Annotated[int, typer.Option(min=0, help="Rows shown in a table; 0: all.")] = 50,
+    timeout: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="0: no limit.")] = 600,
     json: JsonOption = False,
 ) -> None:
     """Ask the published generation in SQL, read-only."""
     from retention_pipeline.cli import figures
 
-    figures.query(home, sys.stdin.read() if sql == "-" else sql, form="json" if json else format, limit=limit)
+    figures.query(
+        home, sys.stdin.read() if sql == "-" else sql, form="json" if json else format, limit=limit, seconds=timeout
+    )
+
+
+@app.command(rich_help_panel=KEEPING)
+def quarantine(
+    dataset: Annotated[str | None, typer.Argument(help="Default: all.")] = None,
+    home: HomeOption = None,
+    by_reason: Annotated[bool, typer.Option("--by-reason", help="How many rows for each reason.")] = False,
+    to: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all of them as CSV.")] = None,
+    limit: Annotated[int, typer.Option(min=0, help="Rows shown; 0: all.")] = 50,
+    json: JsonOption = False,
+) -> None:
+    """The refused rows that still miss: file, line, reason, and what was delivered."""
+    from retention_pipeline.cli import figures
+
+    figures.quarantine(home, dataset=dataset, by_reason=by_reason, to=to, limit=limit, as_json=json)
 
 
 @app.command(rich_help_panel=READING)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import difflib
 import json
+import math
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -28,10 +30,11 @@ from retention_pipeline.cli.printing import (
     print_series,
 )
 from retention_pipeline.history.known import go_back, moment_of
+from retention_pipeline.publish.csv_files import guarded
 from retention_pipeline.read import published
 from retention_pipeline.read.headline import read_headline
 from retention_pipeline.read.published import GRAINS, Row, UnknownName, open_published
-from retention_pipeline.settings import load_settings, resolve_home
+from retention_pipeline.settings import Home, SettingsError, load_settings, resolve_home
 from retention_pipeline.warehouse import looks_damaged, sql_text
 
 LAID_OUT_AT_ONCE, FETCHED_AT_ONCE = 1000, 10_000
@@ -49,7 +52,23 @@ def as_text(value: Any) -> str:
 
 def print_json(answer: Any) -> None:
     """An answer for programs."""
-    print(json.dumps(answer, default=as_text, ensure_ascii=False, indent=1))
+    print(as_json_text(answer, indent=1))
+
+
+def as_json_text(answer: Any, *, indent: int | None = None) -> str:
+    """JSON as every program reads it: what is no number (NaN, infinity) is null."""
+    try:
+        return json.dumps(answer, default=as_text, ensure_ascii=False, indent=indent, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(answer), default=as_text, ensure_ascii=False, indent=indent)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 @contextmanager
@@ -177,21 +196,29 @@ def held_against(
     }
 
 
-def _executed(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyConnection | None:
-    """The statement's cursor. It runs beside, since Ctrl-C is not seen here while DuckDB is at work."""
+def _executed(
+    connection: duckdb.DuckDBPyConnection, sql: str, seconds: float | None
+) -> duckdb.DuckDBPyConnection | None:
+    """The statement's cursor. It runs beside, since Ctrl-C is not seen here while DuckDB is at work. Raises QueryError
+    where it takes longer than `seconds`.
+    """
+    until = time.monotonic() + seconds if seconds else math.inf
     with ThreadPoolExecutor(1) as beside:
         running = beside.submit(connection.execute, sql)
         try:
             while not wait([running], timeout=0.1).done:
-                pass
+                if time.monotonic() > until:
+                    connection.interrupt()
+                    wait([running])
+                    raise QueryError(f"The query took longer than {seconds:g} seconds (--timeout; 0: no limit)")
         except KeyboardInterrupt:
             connection.interrupt()
             raise
         return running.result()
 
 
-def query(home: Path | None, sql: str, *, form: str, limit: int) -> None:
-    """The answer of one SQL statement; it can read the published tables and nothing else."""
+def query(home: Path | None, sql: str, *, form: str, limit: int, seconds: float | None = None) -> None:
+    """The answer of one SQL statement; it can read the published tables and nothing else, within `seconds`."""
     if form not in {"table", "csv", "json"}:
         raise UnknownName(f"There is no format {form!r}; there are table, csv and json")
     with open_published(resolve_home(home)) as connection, tempfile.TemporaryDirectory() as spill:
@@ -199,7 +226,7 @@ def query(home: Path | None, sql: str, *, form: str, limit: int) -> None:
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
         try:
-            cursor = _executed(connection, sql)
+            cursor = _executed(connection, sql, seconds)
         except duckdb.Error as error:
             if looks_damaged(error):
                 raise
@@ -228,7 +255,7 @@ def _print_json_rows(columns: list[str], cursor: duckdb.DuckDBPyConnection) -> N
     before = "["
     while rows := cursor.fetchmany(FETCHED_AT_ONCE):
         for row in rows:
-            answer = json.dumps(dict(zip(columns, row, strict=True)), default=as_text, ensure_ascii=False)
+            answer = as_json_text(dict(zip(columns, row, strict=True)))
             sys.stdout.write(f"{before}\n {answer}")
             before = ","
     sys.stdout.write("[]\n" if before == "[" else "\n]\n")
@@ -248,7 +275,8 @@ def export(home: Path | None, folder: Path, *, form: str, tables: list[str], as_
             raise UnknownName(f"There is no table {unknown[0]!r}{_nearest(unknown[0], there)}")
         chosen = tables or exported_tables(connection)
         folder.mkdir(parents=True, exist_ok=True)
-        written = [_export(connection, name, folder, form) for name in chosen]
+        is_guarded = _guards_csv(place)
+        written = [_export(connection, name, folder, form, is_guarded=is_guarded) for name in chosen]
     if as_json:
         print_json(written)
         return
@@ -256,16 +284,60 @@ def export(home: Path | None, folder: Path, *, form: str, tables: list[str], as_
     print_rows(console, ["file", "rows"], [[one["file"], one["rows"]] for one in written])
 
 
-def _export(connection: duckdb.DuckDBPyConnection, table: str, folder: Path, form: str) -> Row:
+def _guards_csv(home: Home) -> bool:
+    """What the settings say; yes, where they cannot be read."""
+    try:
+        return load_settings(home).publish.guard_csv
+    except SettingsError:
+        return True
+
+
+def _export(connection: duckdb.DuckDBPyConnection, table: str, folder: Path, form: str, *, is_guarded: bool) -> Row:
     target = folder / f"{table}.{form}"
     partial = folder / f".{table}.{form}.part"
     try:
-        copied = connection.execute(f'copy (select * from "{table}") to {sql_text(str(partial))} ({FORMATS[form]})')
+        rows = guarded(connection, f'"{table}"', is_guarded=form == "csv" and is_guarded)
+        copied = connection.execute(f"copy ({rows}) to {sql_text(str(partial))} ({FORMATS[form]})")
         count = copied.fetchone()
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
     return {"table": table, "file": str(target), "rows": count[0] if count else 0}
+
+
+def quarantine(
+    home: Path | None, *, dataset: str | None, by_reason: bool, to: Path | None, limit: int, as_json: bool
+) -> None:
+    """The refused rows that still miss, newest load first; how many by reason; or all of them as a CSV file."""
+    place = resolve_home(home)
+    with open_published(place) as connection:
+        if "quarantine" not in {row["name"] for row in published.tables(connection)}:
+            raise UnknownName("This generation lists no refused rows yet; the next run does")
+        known = [row["dataset"] for row in published.rows_of(connection, "select distinct dataset from quarantine")]
+        if dataset is not None and dataset not in known:
+            rest = f"; there are rows of {', '.join(sorted(known))}" if known else "; nothing was refused"
+            raise UnknownName(f"No row of {dataset} was refused{rest}")
+        named = f"where dataset = {sql_text(dataset)}" if dataset else ""
+        if to is not None:
+            rows = guarded(connection, f"(from quarantine {named})", is_guarded=_guards_csv(place))
+            connection.execute(f"copy ({rows}) to {sql_text(str(to))} ({FORMATS['csv']})")
+            Console().print(str(to), soft_wrap=True, highlight=False)
+            return
+        if by_reason:
+            question = f"""select dataset, reason, count(*) as refused_rows, min(file_name) as a_file
+                from quarantine {named} group by all order by refused_rows desc, dataset, reason"""
+        else:
+            question = f"""select dataset, file_name, line, reason, raw from quarantine {named}
+                order by load_id desc, file_name, line"""
+        found = published.rows_of(connection, f"{question} limit {limit + 1}" if limit else question)
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        Console(highlight=False).print("Nothing is refused.")
+        return
+    shown = found[:limit] if limit else found
+    print_rows(Console(), list(found[0]), [list(row.values()) for row in shown], more=len(found) > len(shown))
 
 
 def _known_grain(grain: str) -> None:

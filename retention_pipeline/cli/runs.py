@@ -40,7 +40,8 @@ class Teller:
         """A line that stays."""
         elapsed = f"{time.perf_counter() - self.started:6.1f} s  "
         for number, line in enumerate(text.splitlines()):
-            shown = Text.assemble((elapsed if number == 0 else " " * len(elapsed), "dim"), line)
+            before = elapsed if number == 0 else " " * len(elapsed)
+            shown = Text.assemble((before, "dim"), formatting.visible(line))
             self.console.print(shown, soft_wrap=True)
 
     def moment(self, text: str) -> None:

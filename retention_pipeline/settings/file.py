@@ -58,7 +58,10 @@ DEFAULT_ACTIONS: dict[Action, int] = {
 
 
 class Publish(Strict):
+    """`guard_csv`: CSV files for people keep text from being taken for a formula (publish/csv_files.py)."""
+
     keep_generations: Annotated[int, Field(ge=1)] = 3
+    guard_csv: bool = True
     postgres: PostgresTarget | None = None
 
 

@@ -1,5 +1,7 @@
 """Tables in the metadata of assets: the first rows of a warehouse table, and lists of things, as Markdown."""
 
+import html
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,14 @@ ROWS, COLUMNS = 5, 12
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Rows as a Markdown table; a bar inside a value does not end its cell."""
+    """Rows as a Markdown table; what is Markdown or HTML inside a value is shown, not followed."""
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(formatting.cell(value).replace("|", "\\|") for value in row) + " |" for row in rows]
+    lines += ["| " + " | ".join(_shown(value) for value in row) + " |" for row in rows]
     return "\n".join(lines)
+
+
+def _shown(value: Any) -> str:
+    return re.sub(r"([\\|`\[\]])", r"\\\1", html.escape(formatting.cell(value), quote=False))
 
 
 def table_metadata(warehouse_file: Path, tables: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,24 @@
+"""CSV files for people: text that a spreadsheet would take for a formula gets an apostrophe before it.
+
+Excel and others run what begins with = + - @ (or a tab or a carriage return before that). The apostrophe is what they
+put there themselves. Numbers are numbers and stay as they are; for programs there is Parquet.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+DANGEROUS = r"^[=+\-@\t\r]"
+
+
+def guarded(connection: duckdb.DuckDBPyConnection, relation: str, *, is_guarded: bool) -> str:
+    """SQL: the rows of a table, view or subquery, its texts guarded where `is_guarded`."""
+    if not is_guarded:
+        return f"select * from {relation}"
+    columns = connection.execute(f"select column_name, column_type from (describe select * from {relation})").fetchall()
+    shown = []
+    for name, kind in columns:
+        column = '"' + name.replace('"', '""') + '"'
+        guard = f"case when regexp_matches({column}, '{DANGEROUS}') then chr(39) || {column} else {column} end"
+        shown.append(f"{guard} as {column}" if kind == "VARCHAR" else column)
+    return f"select {', '.join(shown)} from {relation}"
