@@ -358,6 +358,16 @@
 
   {{ mrr_at('year_after', 'cell.close_date', 'cell.close_12m') }},
 
+  {# An MRR that is rounded to nothing still makes its customer count, unless it is one of several currencies (int_mrr_balances). #}
+  currencies as (
+      select
+          customer_key,
+          min(currency) = max(currency) as is_one
+      from {{ fact('int_mrr_changes') }}
+      where mrr_after <> mrr_before
+      group by customer_key
+  ),
+
   {# The 12-month figures have segments of their own: those of the look-back. #}
   year as (
       select
@@ -368,6 +378,9 @@
           coalesce(year_after.mrr, 0) as mrr_kept_and_grown_12m
       from year_before
       cross join cell
+      inner join currencies
+          on year_before.customer_key = currencies.customer_key
+          and (year_before.mrr > 0 or currencies.is_one)
       left join year_after
           on year_before.customer_key = year_after.customer_key
       left join {{ fact('int_profile_spans') }} as profiles_of_year

@@ -16,7 +16,9 @@ from support.explained import assert_explanations_add_up
 from support.member_sums import assert_members_add_up
 
 from retention_pipeline.cli.app import main
+from retention_pipeline.publish.customers_in_period import write_customers_in_period
 from retention_pipeline.read.facts import FACTS
+from retention_pipeline.read.members import Cell, members
 from retention_pipeline.settings import Home
 
 
@@ -108,6 +110,50 @@ def test_forms_of_a_figure_are_reconciled(home: Path, tmp_path: Path, capsys: py
             [month],
         ).fetchall()
     assert joined == expected > 0
+
+
+def test_members_of_an_attached_generation_are_those_of_its_own(home: Path) -> None:
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{Home(home).current.resolve()}' as beside (read_only)")
+        grain, start, lost = connection.execute(
+            "select grain, period_start, customers_lost from beside.period_customers where basis = 'any' "
+            "and segment_dimension = 'all' and grain = 'quarter' order by customers_lost desc, period_start limit 1"
+        ).fetchall()[0]
+        relation = members(connection, "customers_lost", Cell(grain, start, "any"), database="beside")
+        behind = {customer for _, customer, value in relation.fetchall() if value == 1}
+        viewed = connection.execute(
+            "select customer_id from beside.customers_in_period where basis = 'any' and grain = ? and period_start = ? "
+            "and movement = 'lost'",
+            [grain, start],
+        ).fetchall()
+    assert len(behind) == lost > 0
+    assert behind == {customer for (customer,) in viewed}
+
+
+def test_the_view_of_customers_says_what_it_is() -> None:
+    with duckdb.connect() as connection:
+        connection.execute("create table int_periods (grain varchar, period_start date, close_date date)")
+        connection.execute(
+            "create table int_active_spans (basis varchar, customer_key bigint, span_number int, start_date date, "
+            "end_date date, is_only_basis boolean)"
+        )
+        connection.execute("create table int_customers (customer_key bigint, customer_id varchar)")
+        connection.execute(
+            "create table int_profile_spans (rule varchar, grain varchar, customer_key bigint, from_period date, "
+            "to_period date, profile_key bigint)"
+        )
+        connection.execute(
+            "create table int_profile_values as select 0 as profile_key, 'movement' as segment_dimension"
+        )
+        connection.execute("alter table int_profile_values add column segment_value varchar")
+        write_customers_in_period(connection)
+        about = connection.execute("select comment from duckdb_views() where view_name = 'customers_in_period'")
+        assert about.fetchall()[0][0].startswith("One row per grain, period_start, basis and customer")
+        columns = connection.execute("select column_name from (describe customers_in_period)").fetchall()
+        assert columns[-2:] == [("movement",), ("segment_movement",)]
+        connection.execute("drop table int_active_spans")
+        write_customers_in_period(connection)
+        assert connection.execute("select view_name from duckdb_views() where not internal").fetchall() == []
 
 
 def test_the_members_of_a_cell_are_checked_against_it(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
