@@ -9,10 +9,11 @@ from typing import Any
 from rich.console import Console
 
 from retention_pipeline import formatting
-from retention_pipeline.cli.figures import print_json
+from retention_pipeline.cli.figures import guards_csv, print_json
 from retention_pipeline.cli.print_explain import print_explanation, print_variants, table_of
 from retention_pipeline.cli.printing import print_rows
 from retention_pipeline.kpis.registry import BY_ID
+from retention_pipeline.publish.csv_files import guarded_value
 from retention_pipeline.read.cell_check import is_equal, named_cell, sums_of_members
 from retention_pipeline.read.explain import as_data, asked_figure, cell_of, explain
 from retention_pipeline.read.members import NoMembers
@@ -52,7 +53,7 @@ def figure(
         except NoMembers as error:
             raise UnknownName(str(error)) from error
     if file is not None:
-        write_csv(file, table_of(explained))
+        write_csv(file, table_of(explained), is_guarded=guards_csv(resolve_home(home)))
     if as_json:
         print_json(as_data(explained))
         return
@@ -85,7 +86,8 @@ def variants(
             found.append((label, rows_of(connection, query)))
     rows = [one for _, of_pair in found for one in of_pair]
     if file is not None:
-        write_csv(file, [list(COLUMNS), *([one[column] for column in COLUMNS] for one in rows)])
+        listed = [list(COLUMNS), *([one[column] for column in COLUMNS] for one in rows)]
+        write_csv(file, listed, is_guarded=guards_csv(resolve_home(home)))
     if as_json:
         print_json(rows)
         return
@@ -118,7 +120,7 @@ def check_cell(home: Path | None, text: str, *, as_json: bool) -> None:
         raise CellError(f"The members of this cell do not add up to: {', '.join(wrong)}")
 
 
-def write_csv(file: Path, rows: list[list[Any]]) -> None:
-    """Rows into a file, the heading first."""
+def write_csv(file: Path, rows: list[list[Any]], *, is_guarded: bool) -> None:
+    """Rows into a file, the heading first; texts guarded against spreadsheets, where settings say so."""
     with file.open("w", newline="", encoding="utf-8") as target:
-        csv.writer(target).writerows(rows)
+        csv.writer(target).writerows([guarded_value(value) if is_guarded else value for value in row] for row in rows)

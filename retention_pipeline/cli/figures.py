@@ -275,7 +275,7 @@ def export(home: Path | None, folder: Path, *, form: str, tables: list[str], as_
             raise UnknownName(f"There is no table {unknown[0]!r}{_nearest(unknown[0], there)}")
         chosen = tables or exported_tables(connection)
         folder.mkdir(parents=True, exist_ok=True)
-        is_guarded = _guards_csv(place)
+        is_guarded = guards_csv(place)
         written = [_export(connection, name, folder, form, is_guarded=is_guarded) for name in chosen]
     if as_json:
         print_json(written)
@@ -284,7 +284,7 @@ def export(home: Path | None, folder: Path, *, form: str, tables: list[str], as_
     print_rows(console, ["file", "rows"], [[one["file"], one["rows"]] for one in written])
 
 
-def _guards_csv(home: Home) -> bool:
+def guards_csv(home: Home) -> bool:
     """What the settings say; yes, where they cannot be read."""
     try:
         return load_settings(home).publish.guard_csv
@@ -319,7 +319,7 @@ def quarantine(
             raise UnknownName(f"No row of {dataset} was refused{rest}")
         named = f"where dataset = {sql_text(dataset)}" if dataset else ""
         if to is not None:
-            rows = guarded(connection, f"(from quarantine {named})", is_guarded=_guards_csv(place))
+            rows = guarded(connection, f"(from quarantine {named})", is_guarded=guards_csv(place))
             connection.execute(f"copy ({rows}) to {sql_text(str(to))} ({FORMATS['csv']})")
             Console().print(str(to), soft_wrap=True, highlight=False)
             return

@@ -31,7 +31,9 @@ def print_explanation(console: Console, explained: Explanation) -> None:
     basis = "" if row["basis"] == "all" else f", {formatting.BASES[row['basis']]}"
     name = formatting.period(row["grain"], row["period_start"], row["period_end"])
     given = formatting.figure(row["value"], form, row["currency"])
-    console.print(Text.assemble((f"{explained.label}: {given}", STRONG), f"  {name}, {whose}{basis}"))
+    console.print(
+        Text.assemble((f"{explained.label}: {given}", STRONG), f"  {name}, {formatting.visible(whose)}{basis}")
+    )
     if row["null_reason"]:
         console.print(Text(f"Not given: {formatting.reason(row['null_reason'])} ({row['null_reason']})", WARNING))
     if not row["is_complete"]:
@@ -43,7 +45,7 @@ def print_explanation(console: Console, explained: Explanation) -> None:
         known = ", ".join(
             f"{setting} {value if value is not None else 'not set'}" for setting, value in explained.settings.items()
         )
-        console.print(Padding(Text(f"Settings: {known}", QUIET), (0, 0, 0, 2)))
+        console.print(Padding(of_data(f"Settings: {known}", QUIET), (0, 0, 0, 2)))
     if row["ci_low"] is not None:
         limits = " – ".join(formatting.figure(row[end], form, row["currency"]) for end in ("ci_low", "ci_high"))
         console.print(Padding(Text(f"95 % interval: {limits}", QUIET), (0, 0, 0, 2)))
@@ -93,7 +95,8 @@ def print_members(console: Console, members: Sequence[Member], parts: Sequence[s
         shown = member.facts[:FACTS_SHOWN]
         more = len(member.facts) - len(shown)
         facts = "; ".join([*shown, *([f"and {more:,} more"] if more else [])])
-        table.add_row(f"  {member.customer_id}", *(amount(member.parts[part]) for part in parts), facts)
+        shown_parts = (amount(member.parts[part]) for part in parts)
+        table.add_row(of_data(f"  {member.customer_id}"), *shown_parts, of_data(facts))
     console.print(table)
 
 
@@ -135,7 +138,7 @@ def print_steps(console: Console, part: PartChange) -> None:
             )
             more = step.customers - len(step.largest)
             text = f"{word} the {SUBJECTS[part.name].lower()}: {named}{f' and {more:,} more' if more else ''}"
-            console.print(Padding(Text(text, QUIET), (0, 0, 0, 2)))
+            console.print(Padding(of_data(text, QUIET), (0, 0, 0, 2)))
 
 
 def print_effects(console: Console, effect: DimensionEffect, form: str, currency: str | None) -> None:
@@ -145,7 +148,7 @@ def print_effects(console: Console, effect: DimensionEffect, form: str, currency
     mix = [("mix", effect.mix)] if has_mix else []
     parts = [("within" if has_mix else "all", effect.within), *mix, *((name, by) for name, by in others if by)]
     said = ", ".join(f"{name} {step(by, form, currency)}" for name, by in parts)
-    console.print(Text.assemble((f"By {effect.dimension}", STRONG), f"  {said}"))
+    console.print(Text.assemble((formatting.visible(f"By {effect.dimension}"), STRONG), f"  {said}"))
     ordered = sorted(effect.segments, key=lambda one: (-abs(one.within + one.mix), one.value))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     table.add_column("", max_width=34, no_wrap=True, overflow="ellipsis")
@@ -153,7 +156,9 @@ def print_effects(console: Console, effect: DimensionEffect, form: str, currency
     table.add_column("", justify="right")
     for one in ordered[:SEGMENTS_SHOWN]:
         within, mix_of_value = (step(by, form, currency) for by in (one.within, one.mix))
-        table.add_row(f"  {one.value}", *((f"within {within}", f"mix {mix_of_value}") if has_mix else (within, "")))
+        table.add_row(
+            of_data(f"  {one.value}"), *((f"within {within}", f"mix {mix_of_value}") if has_mix else (within, ""))
+        )
     console.print(table)
     if len(ordered) > SEGMENTS_SHOWN:
         console.print(Padding(Text(f"and {len(ordered) - SEGMENTS_SHOWN} values more", QUIET), (0, 0, 0, 2)))
@@ -177,7 +182,12 @@ def print_variants(console: Console, label: str, rows: Sequence[Row]) -> None:
         )
         named = [f"{row['customer_id']} {signed(row['difference'])}" for row in of_reason[:REASONS_SHOWN]]
         more = [f"and {len(of_reason) - len(named):,} more"] if len(of_reason) > len(named) else []
-        console.print(Padding(Text(", ".join([*named, *more]), QUIET), (0, 0, 0, 4)))
+        console.print(Padding(of_data(", ".join([*named, *more]), QUIET), (0, 0, 0, 4)))
+
+
+def of_data(text: str, style: str = "") -> Text:
+    """Text with names and words from data, in which nothing is markup or a control character."""
+    return Text(formatting.visible(text), style)
 
 
 def of_customers(step: Step) -> Text:

@@ -6,9 +6,17 @@ put there themselves. Numbers are numbers and stay as they are; for programs the
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import duckdb
 
 DANGEROUS = r"^[=+\-@\t\r]"
+
+
+def guarded_value(value: Any) -> Any:
+    """A value as it is written where texts are guarded."""
+    return f"'{value}" if isinstance(value, str) and re.match(DANGEROUS, value) else value
 
 
 def guarded(connection: duckdb.DuckDBPyConnection, relation: str, *, is_guarded: bool) -> str:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from io import StringIO
+from pathlib import Path
 from random import Random
 
 import duckdb
 import pytest
+from rich.console import Console
 
-from retention_pipeline.cli.print_explain import signed, step
+from retention_pipeline.cli.explaining import write_csv
+from retention_pipeline.cli.print_explain import print_members, signed, step
 from retention_pipeline.kpis.registry import BY_ID, KPIS
 from retention_pipeline.read.decomposition import Side, effects_by_dimension, of_dimension
-from retention_pipeline.read.explain import filled_in
+from retention_pipeline.read.explain import Member, filled_in
 from retention_pipeline.read.facts import FACTS, OF_FAMILIES, OF_MEASURES, kinds_behind
 from retention_pipeline.read.members import Cell, columns_in, parts_of
 from retention_pipeline.read.named_periods import named_period
@@ -148,3 +152,13 @@ def test_steps_are_written_with_their_sign_and_unit() -> None:
     assert [step(by, "percent", None) for by in (0.0123, -0.0123, 0.00001)] == ["+1.23 pp", "−1.23 pp", "0.00 pp"]
     assert [step(by, "money", "EUR") for by in (1.5, -1.5, 0)] == ["+€ 1.50", "−€ 1.50", "€ 0.00"]
     assert [signed(number) for number in (3, 0, -3)] == ["+3", "0", "−3"]
+
+
+def test_ids_and_facts_are_no_markup_no_control_characters_and_no_formulas(tmp_path: Path) -> None:
+    hostile = "=[red]HYPERLINK\x1b[2J"
+    console = Console(file=StringIO(), width=80)
+    print_members(console, [Member(hostile, {"value": 1}, [hostile])], ["value"])
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.count("[red]HYPERLINK\\x1b") == 2 and "\x1b" not in shown
+    write_csv(tmp_path / "members.csv", [["customer_id"], [hostile], [-1]], is_guarded=True)
+    assert (tmp_path / "members.csv").read_text().splitlines() == ["customer_id", f"'{hostile}", "-1"]
