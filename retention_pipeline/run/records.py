@@ -8,10 +8,11 @@ import json
 import os
 import resource
 import secrets
+import shutil
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -183,6 +184,17 @@ def all_records(home: Home) -> list[dict[str, Any]]:
         if isinstance(record, dict) and {"run_id", "started_at", "as_of"} <= record.keys():
             records.append(record)
     return sorted(records, key=lambda record: (record["started_at"], record["run_id"]))[-SHOWN_RUNS:]
+
+
+def prune(home: Home, keep: int) -> int:
+    """Remove the oldest records with their folders, all but `keep`; returns how many. What cannot be removed stays."""
+    files = sorted(home.runs.glob("*.json")) if home.runs.exists() else []  # names begin with the time
+    old = files[: max(0, len(files) - keep)]
+    for path in old:
+        shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+        with suppress(OSError):
+            path.unlink()
+    return len(old)
 
 
 def as_row(record: dict[str, Any], *, alive: str | None) -> dict[str, Any]:

@@ -45,6 +45,7 @@ from retention_pipeline.run.records import (
     Run,
     new_run_id,
     peak_memory_mb,
+    prune,
     read_record,
     recorded,
     start_run,
@@ -404,6 +405,7 @@ def publish_step(home: Home, settings: Settings, run: Run, *, progress: Progress
             say("the file had grown for nothing and was written anew")
         path = generations.publish(home, number, keep=settings.publish.keep_generations)
         alerts.save(home, incidents)
+        prune(home, settings.keep.runs)
         notes.update(alerts=[alerts.as_row(one) for one in incidents if one.is_open], alert_problems=rule_problems)
         counts = row_counts(path)
         notes.update(status="succeeded", finished_at=_now(), failed_step=None, error=None, row_counts=counts)
@@ -618,7 +620,9 @@ def _ingest_notes(before: dict[str, Any], result: Any) -> dict[str, Any]:
         "rows_quarantined": sum(load.bad for load in loaded),
     }
     added = {name: int(before.get(name) or 0) + value for name, value in sums.items()}
-    return added | {"loads": [*before.get("loads", []), *(asdict(load) for load in result.loads)]}
+    # A file that was loaded by an earlier run is nothing that this one did, unless there is something to say of it.
+    told = [asdict(load) for load in result.loads if load.status != "already_loaded" or load.hints]
+    return added | {"loads": [*before.get("loads", []), *told]}
 
 
 def _headline(home: Home, as_of: date) -> Headline | None:

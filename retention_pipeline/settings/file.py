@@ -72,6 +72,12 @@ class Report(Strict):
     title: str | None = None
 
 
+class Keep(Strict):
+    """What is kept of the past, beside generations. `runs`: records and logs of so many runs."""
+
+    runs: Annotated[int, Field(ge=10)] = 400
+
+
 class Schedule(Strict):
     cron: Cron = "0 2 * * *"
 
@@ -95,6 +101,7 @@ class Settings(Strict):
     report: Report = Report()
     alerts: Alerts = Alerts()
     schedule: Schedule = Schedule()
+    keep: Keep = Keep()
     close_after_days: Annotated[int, Field(ge=0)] | None = None
     closed_periods: Literal["tell", "hold"] = "tell"
     max_quarantine_rate: Share = 0.05
