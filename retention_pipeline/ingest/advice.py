@@ -18,6 +18,7 @@ from retention_pipeline.ingest.schema import quoted
 DELIMITERS = (",", ";", "\t", "|")
 ENCODINGS = ("windows-1252", "latin-1")
 ZIP = b"PK\x03\x04"
+MADE = "made from others"  # where a contract column comes from that is no column of the file
 QUERY = "docs/sources.md#query-of-files"
 ALIKE = 0.75  # of names, for one to be offered for the other
 SHOWN_VALUES = 5
@@ -109,7 +110,8 @@ def of_reasons(reasons: Iterable[str], columns: dict[str, str | None]) -> list[s
     for column, value in re.findall(r"(\w+): '([^']*)' is no timestamp or date", together):
         times.setdefault(column, []).append(value)
     for column, values in times.items():
-        found += _form_of(values, column, columns.get(column) or column)
+        named = columns.get(column) or column
+        found += _form_of(values, column, "…" if named == MADE else named)
     unknown: dict[str, dict[str, None]] = {}
     for column, value in re.findall(r"(\w+): '([^']*)' is none of: ", together):
         unknown.setdefault(column, {})[value] = None

@@ -119,10 +119,11 @@ def preview_file(settings: Settings, name: str, file: DeliveredFile) -> Preview:
         except Exception as error:
             _refused(preview, error, advises_names=not source.has_query)
             if file_format == "csv" and beginning is not None:
-                of_header = advice.of_header(beginning, source.delimiter) if not source.skip_lines else []
+                is_plain = source.skip_lines == 0 and len(source.delimiter) == 1
+                of_header = advice.of_header(beginning, source.delimiter) if is_plain else []
                 preview.hints = of_header or preview.hints
-        is_text = file_format != "parquet" and source.encoding == "utf-8"
-        if beginning is not None and is_text and not preview.would_load:
+        is_utf_8 = file_format in ("csv", "jsonl") and source.encoding == "utf-8"
+        if beginning is not None and is_utf_8 and (preview.bad or not preview.would_load):
             preview.hints = advice.of_bytes(beginning) + preview.hints
     if preview.template and not source.has_query:
         preview.hints.append(advice.of_template(preview.template))
@@ -238,7 +239,7 @@ def _columns_from(contract: Contract, source: Source, mapping: Mapping) -> dict[
         elif name == mapping.hashed:
             found[name] = "made from the row"
         else:
-            found[name] = (given.name or "made from others") if given is not None else None
+            found[name] = (given.name or advice.MADE) if given is not None else None
     return found
 
 

@@ -245,3 +245,18 @@ def test_a_file_is_looked_at_as_the_settings_say_that_it_is_read(
     company.deliver("orders", "a.csv", content)
     found = preview(company)
     assert (found.would_load, found.good, found.hints) == (True, 2, [])
+
+
+def test_few_lines_in_another_encoding_are_told_of_though_the_file_would_load(company: Company) -> None:
+    rows = [order(f"o{number}") for number in range(50)] + [order("é")]
+    company.deliver("orders", "a.csv", orders_csv(*rows).decode().encode("windows-1252"))
+    found = preview(company)
+    assert (found.would_load, found.bad) == (True, 1)
+    assert found.hints == ["it is no UTF-8 text, it looks like windows-1252 (encoding: windows-1252)"]
+
+
+def test_a_form_that_does_not_fit_is_told_with_the_one_that_does(company: Company) -> None:
+    company.source("orders", columns={"ordered_at": {"column": "ordered_at", "format": "%d/%m/%Y"}})
+    company.deliver("orders", "a.csv", orders_csv(order("a", at="01/31/2024")))
+    found = preview(company)
+    assert found.hints == ["times: columns: {ordered_at: {column: …, format: '%m/%d/%Y'}}; the month comes first"]
