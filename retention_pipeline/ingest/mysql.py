@@ -279,7 +279,10 @@ def _arguments(source: MysqlSource) -> dict[str, Any]:
         raise problem
     encrypted: dict[str, Any] = {}
     if options.get("ssl_ca") or options.get("ssl", "").lower() in ("1", "true", "required"):
-        encrypted["ssl"] = ssl.create_default_context(cafile=options.get("ssl_ca"))
+        try:
+            encrypted["ssl"] = ssl.create_default_context(cafile=options.get("ssl_ca"))
+        except OSError as error:
+            raise SourceError(f"ssl_ca {options.get('ssl_ca')} cannot be read: {error.strerror or error}") from None
     return {
         "host": parts.hostname or "localhost",
         "port": port,

@@ -192,6 +192,7 @@ def test_a_query_may_have_a_with_and_a_comment_at_its_end(shop: MysqlShop) -> No
         ({"dsn": {"env": "NOWHERE"}}, "environment variable NOWHERE is not set"),
         ({"dsn": {"env": "UNREACHABLE"}}, "Can't connect to MySQL server on '127.0.0.1'"),
         ({"dsn": {"env": "NONSENSE"}}, "the variable NONSENSE holds no valid connection string"),
+        ({"dsn": {"env": "NO_CA"}}, "ssl_ca /none/ca.pem cannot be read: No such file or directory"),
         ({"dsn": {"env": "WRONG"}}, "Access denied for user 'clerk'@'localhost'"),
     ],
 )
@@ -200,6 +201,7 @@ def test_what_is_wrong_with_a_source_is_one_line_without_secrets(
 ) -> None:
     monkeypatch.setenv("UNREACHABLE", "mysql://shop:hunter2@127.0.0.1:1/shop")
     monkeypatch.setenv("NONSENSE", "hunter2 at the server")
+    monkeypatch.setenv("NO_CA", "mysql://shop:hunter2@127.0.0.1/shop?ssl_ca=/none/ca.pem")
     shop.write("create or replace user clerk@localhost identified by 'right'")
     monkeypatch.setenv("WRONG", f"mysql://clerk:hunter2@localhost/shop?unix_socket={server.socket}")
     shop.add(1)
