@@ -15,7 +15,7 @@ from oracle.nights import KEYS
 
 from retention_pipeline.ingest.schema import create_tables
 
-OWNED = tuple(dataset for dataset in KEYS if dataset != "fx_rates")
+OWNED = tuple(dataset for dataset in KEYS if dataset not in ("fx_rates", "acquisition_costs"))
 
 
 def open_raw_in_memory() -> duckdb.DuckDBPyConnection:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import date
 from typing import Any, NamedTuple
 
+from oracle.acquisition_figures import MONTHS, acquisition_figures
 from oracle.business_days import GRAINS, Period, add_months
 from oracle.cohort_cells import cohort_cells
 from oracle.company import Company
@@ -19,9 +20,6 @@ from oracle.order_figures import order_figures
 from oracle.rules import read_rules
 from oracle.segments import UNKNOWN
 from oracle.subscription_figures import Subscriptions
-
-# KPIs that the oracle does not compute; test_companies2.py compares them with expected figures.
-ELSEWHERE = frozenset({"acquisition_cost", "customer_acquisition_cost", "ltv_to_cac"})
 
 
 class Key(NamedTuple):
@@ -106,7 +104,57 @@ def expected_kpis(company: Company) -> dict[Key, Answer]:
 
         facts = [(event.customer, event.day) for event in company.activity]
         answers |= family(company, "all", first_facts(facts), of_engagement, counted_under=active_at_close(company))
+    if company.costs:
+        answers |= acquisition_family(company, answers)
     return answers
+
+
+def acquisition_family(company: Company, answers: dict[Key, Answer]) -> dict[Key, Answer]:
+    """Rows of acquisition costs, which have no customers: `all`, and each channel that costs have named by then or by
+    which customers joined. `answers` has the lifetime values.
+    """
+    begun = min(cost.month for cost in company.costs)
+    has_channels = "acquisition_channel" in company.rules.dimensions
+    found: dict[Key, Answer] = {}
+
+    def joined_in(period: Period, dimension: str, value: str) -> int:
+        return sum(
+            period.start <= first < period.close and company.value_in_period(dimension, customer, period) == value
+            for customer, first in company.first_day["any"].items()
+        )
+
+    for grain in ("month", "quarter", "year"):
+        for period in company.periods(grain, begun):
+            if company.rules.history_start and period.end <= company.rules.history_start:
+                continue
+            groups = [("all", "all")]
+            if has_channels:
+                named = {cost.channel for cost in company.costs if cost.month < period.close}
+                named |= {
+                    company.value_in_period("acquisition_channel", customer, period)
+                    for customer, first in company.first_day["any"].items()
+                    if period.start <= first < period.close
+                }
+                groups += [("acquisition_channel", value) for value in sorted(named)]
+            ends = add_months(period.close.replace(day=1), -MONTHS)
+            months = [company.period("month", add_months(ends, number)) for number in range(MONTHS)]
+            for dimension, value in groups:
+                lifetime = [
+                    answers.get(Key(kpi, grain, period.start, basis, dimension, value))
+                    for kpi, basis in (("clv_subscription", "subscription"), ("clv", "order"))
+                ]
+                figures = acquisition_figures(
+                    [cost for cost in company.costs if dimension == "all" or cost.channel == value],
+                    period,
+                    lambda one, dimension=dimension, value=value: joined_in(one, dimension, value),
+                    [month for month in months if month.end > begun],
+                    (lifetime[0] and lifetime[0].figure, lifetime[1] and lifetime[1].figure),
+                    lambda boundary: company.is_cut("any", boundary),
+                )
+                for kpi, figure in figures.items():
+                    key = Key(kpi, grain, period.start, "all", dimension, value)
+                    found[key] = Answer(figure, period.is_complete)
+    return found
 
 
 def further_family(company: Company, dataset: str, found: list) -> dict[Key, Answer]:
@@ -144,11 +192,6 @@ def further_family(company: Company, dataset: str, found: list) -> dict[Key, Ans
 def kpi_cells(answers: dict[Key, Answer]) -> dict[tuple, dict[str, Any]]:
     """The answers as cells for the comparison: key to named columns."""
     return {key: answer.figure._asdict() | {"is_complete": answer.is_complete} for key, answer in answers.items()}
-
-
-def of_the_oracle(published: dict[tuple, dict]) -> dict[tuple, dict]:
-    """Published cells without those of KPIs that are compared elsewhere."""
-    return {key: cell for key, cell in published.items() if key[0] not in ELSEWHERE}
 
 
 def first_facts(facts: Iterable[tuple[str | None, date]]) -> dict[str | None, date]:

@@ -17,7 +17,7 @@ import yaml
 from oracle.business_days import WEEKDAYS
 from oracle.made_activity import activity_settings, made_events
 from oracle.made_customers import made_aliases, made_customers, made_rates, without_dates
-from oracle.made_further import FURTHER, made_further, made_further_settings
+from oracle.made_further import FURTHER, made_costs, made_further, made_further_settings
 from oracle.made_orders import made_orders
 from oracle.made_subscriptions import made_subscriptions
 from oracle.made_times import Clock
@@ -45,7 +45,7 @@ class MadeCompany:
 
 def made_company(random: Random, customers: int = 15, days: int = 700, *, further: bool = False) -> MadeCompany:
     """A company of so many customers whose facts spread over so many days, and as_of somewhere in their last third.
-    `further`: also payments, surveys, e-mail and tickets.
+    `further`: also payments, surveys, e-mail, tickets and costs of acquisition.
     """
     first = date(2022, 1, 1) + timedelta(days=random.randrange(365))
     last = first + timedelta(days=days)
@@ -58,6 +58,11 @@ def made_company(random: Random, customers: int = 15, days: int = 700, *, furthe
         for dataset in FURTHER:
             if random.random() < 0.8:
                 settings["sources"][dataset] = made_source(random, dataset, settings["business"]["timezone"])
+        if random.random() < 0.6:
+            source = made_source(random, "acquisition_costs", settings["business"]["timezone"])
+            settings["sources"]["acquisition_costs"] = source
+        if "surveys" in settings["sources"] and "segments" in settings and random.random() < 0.6:
+            settings["segments"].append("nps_class")
     business = settings["business"]
     connected = settings["sources"]
     clocks = {name: Clock(random, business["timezone"], source["timezone"]) for name, source in connected.items()}
@@ -88,6 +93,8 @@ def made_company(random: Random, customers: int = 15, days: int = 700, *, furthe
         # Refunds, terms and 12-month figures look at rates of days well outside of [first, last].
         since, until = first - timedelta(days=500), last + timedelta(days=500)
         rows["fx_rates"] = made_rates(random, foreign, since, until, business["fx_max_age_days"])
+    if "acquisition_costs" in connected:
+        rows["acquisition_costs"] = made_costs(random, currencies, first, last)
     return MadeCompany(rows, settings, as_of)
 
 

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
 
+from oracle.acquisition_figures import read_costs
 from oracle.activity import Activity, EngagementGroups, NpsClasses, days_of, read_activity, read_nps_answers
 from oracle.business_days import DAY, Period, days, moment, next_period, period_start
 from oracle.further import Reader, answers, invoices, tickets, units
@@ -31,6 +32,7 @@ class Company:
         alias_zone = rules.source_zones.get("customer_aliases", rules.zone)
         self.survivor = survivors(rows["customer_aliases"], as_of, rules.zone, alias_zone)
         self.rates = Rates(rows["fx_rates"], rules.reporting_currency, rules.fx_max_age_days)
+        self.costs = read_costs(rows["acquisition_costs"], self.rates, rules, as_of)
         self.orders, self.refunds = read_orders(rows["orders"], self.survivor, self.rates, rules, as_of)
         self.subscriptions = read_phases(rows["subscriptions"], self.survivor, rules, as_of)
         self.requests = cancel_requests(rows["subscriptions"], self.survivor, rules, as_of)

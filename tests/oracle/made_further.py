@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any
 
+from oracle.business_days import add_months
 from oracle.made_times import Clock
 
 Row = dict[str, str]
@@ -30,6 +31,25 @@ def made_further(random: Random, dataset: str, clock: Clock, ids: list[str], fir
     make = {"payments": _payments, "surveys": _surveys, "emails": _emails, "tickets": _tickets}[dataset]
     days = [first + timedelta(days=number) for number in range((last - first).days)]
     return make(random, clock, [*ids, *ids, "", ""], days)
+
+
+def made_costs(random: Random, currencies: list[str], first: date, last: date) -> list[Row]:
+    """Rows of `acquisition_costs`: months from some time on, channels of customers and others, some amounts 0."""
+    month = first.replace(day=1)
+    for _ in range(random.choice((0, 0, 2, 5))):
+        month = add_months(month, 1)
+    rows: dict[tuple[str, str, str], Row] = {}
+    while month <= last:
+        for _ in range(random.choice((0, 1, 2, 3))):
+            row = {
+                "month": month.isoformat(),
+                "amount": random.choice(("0.00", "10.00", "99.95", f"{random.randint(1, 500)}.33")),
+                "currency": random.choice(currencies),
+                "acquisition_channel": random.choice(("ads", "organic", "fairs", "")),
+            }
+            rows[row["month"], row["currency"], row["acquisition_channel"]] = row
+        month = add_months(month, 1)
+    return list(rows.values())
 
 
 def _payments(random: Random, clock: Clock, ids: list[str], days: list[date]) -> list[Row]:

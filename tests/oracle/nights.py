@@ -26,6 +26,7 @@ KEYS = {
     "surveys": ("response_id",),
     "emails": ("message_id", "customer_id", "event", "occurred_at"),
     "tickets": ("ticket_id",),
+    "acquisition_costs": ("month", "currency", "acquisition_channel"),
 }
 DATED_BY = {
     "orders": "ordered_at",
@@ -36,6 +37,7 @@ DATED_BY = {
     "surveys": "responded_at",
     "emails": "occurred_at",
     "tickets": "opened_at",
+    "acquisition_costs": "month",
 }
 Row = dict[str, str]
 
@@ -149,6 +151,8 @@ def earlier_version(random: Random, dataset: str, row: Row, names: list[str]) ->
             {"customer_id": random.choice([*names, ""])},
             {"reason": "unclear"},
         ]
+    elif dataset == "acquisition_costs":
+        changes = [{"amount": "7.77"}, {"amount": "0.00"}]
     else:
         changes = [{"rate_to_reporting": f"{float(row['rate_to_reporting']) * 1.1:.6f}"}]
     return row | random.choice(changes)
