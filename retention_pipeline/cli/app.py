@@ -169,6 +169,12 @@ def explain(
     variants: Annotated[
         bool, typer.Option("--variants", help="Instead: which customers make other forms of the figure differ.")
     ] = False,
+    known_at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MOMENT", help="Also: what became of it since it stood published then, and by which rows."
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Why a figure is what it is: its definition, what was divided, who is behind it, what has changed."""
@@ -178,7 +184,7 @@ def explain(
     if variants:
         explaining.variants(home, kpi, period, **asked)
     else:
-        explaining.figure(home, kpi, period, customers=customers, **asked)
+        explaining.figure(home, kpi, period, customers=customers, known_at=known_at, **asked)
 
 
 @app.command(rich_help_panel=READING)

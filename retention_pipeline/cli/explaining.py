@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from rich.console import Console
 
 from retention_pipeline import formatting
 from retention_pipeline.cli.figures import guards_csv, print_json
-from retention_pipeline.cli.print_explain import print_explanation, print_variants, table_of
+from retention_pipeline.cli.print_explain import print_explanation, print_since, print_variants, table_of
 from retention_pipeline.cli.printing import print_rows
+from retention_pipeline.history.known import moment_of
+from retention_pipeline.history.since import since
 from retention_pipeline.kpis.registry import BY_ID
 from retention_pipeline.publish.csv_files import guarded_value
 from retention_pipeline.read.cell_check import is_equal, named_cell, sums_of_members
@@ -19,7 +22,7 @@ from retention_pipeline.read.explain import as_data, asked_figure, cell_of, expl
 from retention_pipeline.read.members import NoMembers
 from retention_pipeline.read.published import UnknownName, open_published, rows_of
 from retention_pipeline.read.variants import COLUMNS, variant_differences, variants_of
-from retention_pipeline.settings import resolve_home
+from retention_pipeline.settings import load_settings, resolve_home
 
 
 class CellError(Exception):
@@ -37,9 +40,13 @@ def figure(
     customers: bool,
     file: Path | None,
     as_json: bool,
+    known_at: str | None = None,
 ) -> None:
-    """One figure explained, on the terminal or as JSON; all its customers into a CSV file where one is named."""
-    with open_published(resolve_home(home)) as connection:
+    """One figure explained, on the terminal or as JSON; all its customers into a CSV file where one is named. known_at:
+    also what became of it since then.
+    """
+    place, later = resolve_home(home), None
+    with open_published(place) as connection:
         try:
             explained = explain(
                 connection,
@@ -52,14 +59,19 @@ def figure(
             )
         except NoMembers as error:
             raise UnknownName(str(error)) from error
+        if known_at is not None:
+            moment = moment_of(known_at, load_settings(place).business.timezone)
+            later = since(connection, place, explained.row, moment)
     if file is not None:
         write_csv(file, table_of(explained), is_guarded=guards_csv(resolve_home(home)))
     if as_json:
-        print_json(as_data(explained))
+        print_json(as_data(explained) | ({"since": asdict(later)} if later else {}))
         return
     console = Console()
     shown = explained if customers else type(explained)(**(vars(explained) | {"members": None}))
     print_explanation(console, shown)
+    if later is not None:
+        print_since(console, later, BY_ID[explained.kpi].shown_as, explained.row["currency"], explained.row["value"])
     if file is not None:
         console.print(f"{formatting.counted(len(explained.members or []), 'customer')} in {file}", style="dim")
 

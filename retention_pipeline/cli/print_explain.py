@@ -13,6 +13,7 @@ from rich.text import Text
 
 from retention_pipeline import formatting
 from retention_pipeline.cli.printing import BAD, GOOD, QUIET, STRONG, WARNING
+from retention_pipeline.history.since import Since
 from retention_pipeline.kpis.registry import better, shown_as
 from retention_pipeline.read.decomposition import DimensionEffect
 from retention_pipeline.read.explain import Amount, Change, Explanation, Member, Part, PartChange, Step
@@ -229,3 +230,36 @@ def table_of(explained: Explanation) -> list[list[Any]]:
     parts = [part.name for part in explained.parts]
     rows: list[list[Any]] = [["customer_id", *parts, "facts"]]
     return rows + [[one.customer_id, *(one.parts[part] for part in parts), "; ".join(one.facts)] for one in members]
+
+
+def print_since(console: Console, later: Since, form: str, currency: str | None, now: float | None) -> None:
+    """What became of a figure since a moment, and the rows that did it."""
+
+    def figure(value: float | None) -> str:
+        return formatting.figure(value, form, currency)
+
+    console.print()
+    then = figure(later.value) if later.was_known else "not published"
+    console.print(
+        f"Known at {formatting.moment(later.moment)} (published {formatting.moment(later.published_at)}):"
+        f" {then}; now {figure(now)}",
+        style="bold",
+        soft_wrap=True,
+    )
+    if not later.steps:
+        console.print("  not restated since", style="dim")
+    for step in later.steps:
+        others = f", maybe {step.other_causes} too" if step.other_causes else ""
+        console.print(
+            f"  {formatting.moment(step.published_at)}: {figure(step.old)} → {figure(step.new)}, {step.cause}{others}",
+            soft_wrap=True,
+        )
+        for row in step.rows:
+            what = f"{row.dataset} {row.row_key}" if row.dataset else "no row of theirs"
+            part = "" if row.numerator_delta is None else f" {row.numerator_delta:+,.6g}"
+            if row.denominator_delta is not None:
+                part += f" / {row.denominator_delta:+,.6g}"
+            where = f" ({row.file}{f', line {row.line}' if row.line else ''})" if row.file else ""
+            console.print(f"    {row.customer_id or 'nobody'}{part}: {what}{where}", style="dim", soft_wrap=True)
+        if step.more:
+            console.print(f"    and {step.more:,} more rows", style="dim")

@@ -30,7 +30,8 @@ def moment_of(text: str, timezone: str) -> datetime:
     zone = ZoneInfo(timezone)
     try:
         if len(text) == len("2026-03-05"):
-            local = datetime.combine(date.fromisoformat(text) + timedelta(days=1), time(), zone)
+            midnight = datetime.combine(date.fromisoformat(text) + timedelta(days=1), time(), zone)
+            local = midnight.astimezone(UTC) - timedelta(microseconds=1)
         else:
             given = datetime.fromisoformat(text)
             local = given if given.tzinfo else given.replace(tzinfo=zone)
@@ -43,7 +44,7 @@ def moment_of(text: str, timezone: str) -> datetime:
 
 def known_publication(known: list[Publication], moment: datetime) -> Publication:
     """The publication that stood at the moment. Raises NotKnownThen."""
-    before = [one for one in known if one.published_at < moment]
+    before = [one for one in known if one.published_at <= moment]
     if not before:
         first = f"; the first publication was at {known[0].published_at:%Y-%m-%d %H:%M} UTC" if known else ""
         raise NotKnownThen(f"Nothing had been published yet at {moment:%Y-%m-%d %H:%M} UTC{first}")
@@ -56,6 +57,16 @@ def figures_at(publication: Publication, table: str = TABLE) -> str:
     return f"select * from {table} where known_from <= {at} and (known_to is null or known_to > {at})"
 
 
+def with_whole_history(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
+    """Take up, for this connection, what only the archive has: of generations that were left by a restore."""
+    if TABLE not in tables_in(connection) or not unseen(connection, home):
+        return
+    database = connection.execute("select current_database()").fetchall()[0][0]
+    for name in (PUBLICATIONS, TABLE):
+        connection.execute(f'create temp table {name} as select * from "{database}".main.{name}')
+    take_up(connection, home)
+
+
 def go_back(connection: duckdb.DuckDBPyConnection, home: Home, moment: datetime) -> Publication:
     """Let everything that is asked on this connection about `retention_kpis` be answered as it stood at the moment;
     returns the publication of then. Raises NotKnownThen.
@@ -65,11 +76,7 @@ def go_back(connection: duckdb.DuckDBPyConnection, home: Home, moment: datetime)
     left out.
     """
     there = tables_in(connection)
-    if TABLE in there and unseen(connection, home):
-        database = connection.execute("select current_database()").fetchall()[0][0]
-        for name in (PUBLICATIONS, TABLE):
-            connection.execute(f'create temp table {name} as select * from "{database}".main.{name}')
-        take_up(connection, home)
+    with_whole_history(connection, home)
     known = publications(connection)
     publication = known_publication(known, moment)
     columns = {name: f"figures.{name}" for name in COLUMNS if name in FIGURE_COLUMNS}

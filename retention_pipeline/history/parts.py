@@ -4,7 +4,7 @@ cell_parts: one row per restated figure and customer whose part of it differs: n
 the value) and denominator_delta. Only of figures whose parts add up to the whole change.
 
 A cell's members are one query over the facts in each of the two generations, so large homes look at few cells: those
-with several causes first, then those of everybody and of late periods.
+with several causes first, then those of everybody, months before other grains and late periods before early ones.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from retention_pipeline.read.members import (
 from retention_pipeline.warehouse import tables_in
 
 TABLE = "cell_parts"
-CELLS_AT_MOST, FACTS_AT_MOST = 40, 3_000_000
+CELLS_AT_MOST, FACTS_AT_MOST = 20, 1_000_000
 TOLERANCE = 1e-9
 
 
@@ -82,8 +82,8 @@ def _cells(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[Cell, list[K
         select * from (
             select {", ".join(ROW_KEY)}, max(causes) as several from cell_causes group by {", ".join(ROW_KEY)}
         )
-        order by several = 1, segment_dimension <> 'all', period_start desc, grain, basis, segment_dimension,
-            segment_value, kpi
+        order by several = 1, segment_dimension <> 'all', grain <> 'month', period_start desc, grain, basis,
+            segment_dimension, segment_value, kpi
         """
     ).fetchall()
     found: dict[tuple[str, Cell], list[Kpi]] = {}

@@ -88,8 +88,8 @@ COMMENTS = {
         "denominator_delta": "The same of the denominator",
     },
 }
-# With more rows than this behind a publication's figures, those of everybody and of late periods come first.
-ROWS_AT_MOST = 200_000
+# Rows go from generation to generation: with more than this, those of everybody and of late periods come first.
+ROWS_AT_MOST = 20_000
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:

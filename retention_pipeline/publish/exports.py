@@ -17,6 +17,7 @@ from retention_pipeline.warehouse import opened, sql_text, tables_in
 EXPORTED = (
     "retention_kpis",
     "kpi_definitions",
+    "restatements",
     "cohort_retention",
     "periods",
     "lost_by_reason",

@@ -70,6 +70,7 @@ def test_a_killed_run_leaves_the_figures_and_the_next_one_goes_through(
     record = json.loads(again.stdout)
     assert (record["status"], record["generation"]) == ("succeeded", 2)
     assert record["seconds"]["build"] > 0
+    assert record["restated_by_cause"] == {"late": record["restated"]}
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         statuses = [record.dagster_run.status for record in instance.get_run_records()]
     assert statuses == [
@@ -77,6 +78,27 @@ def test_a_killed_run_leaves_the_figures_and_the_next_one_goes_through(
         dg.DagsterRunStatus.FAILURE,  # marked by the run after it; else the queue would wait for it
         dg.DagsterRunStatus.SUCCESS,
     ]
+
+
+def test_figures_are_shown_as_they_stood_published(shop: tuple[Home, subprocess.CompletedProcess[str]]) -> None:
+    home, _ = shop
+    asked = retention(home, "query", "select published_at from publications order by all", "--json")
+    first, second = (row["published_at"] for row in json.loads(asked.stdout))
+
+    def february(*options: str) -> float:
+        answer = retention(home, "kpis", "order_revenue", "--json", *options)
+        assert answer.returncode == 0, answer.stderr
+        return next(row["value"] for row in json.loads(answer.stdout) if row["period_start"] == "2024-02-01")
+
+    assert february("--known-at", f"{first}Z") == 32
+    assert february("--known-at", f"{second}Z") == february() == 40
+    headline = retention(home, "kpis", "--known-at", f"{first}Z")
+    assert headline.returncode == 0 and "generation 1" in headline.stderr
+    before = retention(home, "kpis", "--known-at", "2020-01-01")
+    assert before.returncode == 1 and "Nothing had been published yet" in before.stderr
+    explained = retention(home, "explain", "order_revenue", "2024-02", "--known-at", f"{first}Z")
+    assert explained.returncode == 0, explained.stderr
+    assert "buys_once +8: orders 9 (landing/orders/late.csv, line 2)" in explained.stdout
 
 
 def test_a_second_run_at_the_same_time_ends_at_once_and_names_the_first(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from pathlib import Path
 
 import duckdb
 import pytest
 from support.told_nights import ToldHome, unexplained
 
 from retention_pipeline.history.known import go_back
+from retention_pipeline.history.since import since
 from retention_pipeline.ingest.schema import open_raw
 from retention_pipeline.settings import Home
 from retention_pipeline.warehouse import opened
@@ -225,3 +227,33 @@ def test_two_causes_of_one_figure_are_known_apart(told: ToldHome) -> None:
 def test_a_merge_names_both_customers(told: ToldHome) -> None:
     found = told.rows("select distinct customer_id, dataset, row_key from restatement_rows where generation = 6")
     assert sorted(found) == [("anna", "customer_aliases", "ben"), ("ben", "customer_aliases", "ben")]
+
+
+def test_a_figure_is_followed_from_what_was_known_to_the_line_that_changed_it(told: ToldHome) -> None:
+    figure = dict(
+        zip(
+            ("kpi", "grain", "period_start", "basis", "segment_dimension", "segment_value"),
+            ("order_revenue", "month", date(2026, 2, 1), "order", "all", "all"),
+            strict=True,
+        )
+    )
+    with opened(told.home.current, read_only=True) as connection:
+        later = since(connection, told.home, figure, datetime(2026, 3, 3, 12))
+    assert (later.was_known, later.value, later.as_of) == (True, 69, date(2026, 3, 3))
+    assert [(step.cause, step.old, step.new) for step in later.steps] == [
+        ("late", 69, 84),
+        ("corrected", 84, 89),
+        ("deleted", 89, 49),
+        ("fx", 49, 49.5),
+    ]
+    (row,) = later.steps[0].rows
+    assert (row.customer_id, row.row_key, row.numerator_delta, row.file, row.line) == (
+        "ben",
+        "6",
+        15,
+        "landing/orders/2.csv",
+        2,
+    )
+    assert row.copy is not None and Path(row.copy).exists()
+    with opened(told.home.current, read_only=True) as connection:
+        assert since(connection, told.home, figure, datetime(2026, 4, 2, 12)).steps == []
