@@ -114,7 +114,7 @@ def open_duckdb(source: DatabaseFileSource, path: Path) -> Iterator[Pull]:
     except duckdb.Error as error:
         if deadline is not None and deadline.has_passed:
             raise deadline.error from None
-        is_locked = isinstance(error, duckdb.IOException) and "lock" in str(error)
+        is_locked = isinstance(error, duckdb.IOException) and "Could not set lock" in str(error)
         raise SourceError(
             f"{source.path} is open for writing elsewhere" if is_locked else one_line(error), is_locked
         ) from None

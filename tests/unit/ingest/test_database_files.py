@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from subprocess import PIPE
 
 import duckdb
 import pytest
@@ -180,3 +183,16 @@ def test_raw_can_be_made_again_from_the_archive_of_pulls(company: Company, kind:
     path.unlink()
     rebuild_raw(company.home, parse_settings({"business": company.business, "sources": company.sources}))
     assert [company.query(f"from {table} order by all") for table in tables] == before
+
+
+def test_a_duckdb_file_that_another_process_writes_is_told(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pull_night, "SECONDS_BETWEEN_ATTEMPTS", 0.01)
+    path = source(company, "duckdb")
+    write("duckdb", path, TABLE, add(1))
+    script = f"import duckdb; c = duckdb.connect({str(path)!r}); print('open', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", script], stdin=PIPE, stdout=PIPE, text=True) as writer:
+        assert writer.stdout is not None and writer.stdout.readline() == "open\n"
+        [load] = company.run().loads
+        writer.communicate("\n")
+    assert (load.status, load.error) == ("failed", "shop.duckdb is open for writing elsewhere")
+    assert company.run().loads[0].new == 1
