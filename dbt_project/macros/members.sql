@@ -1,6 +1,6 @@
 {# Members: the customers behind a cell, each with their part of its measures. The texts of int_member_queries: of one cell, which the reader puts in for the
-   placeholders __grain__, __period_start__, __basis__, __dimension__ and __value__; one per part, so that only what a measure needs is read. What happens in a period is the text of the flows, added up by customer
-   instead of by profile; what stands at its opening or close is looked up in the facts as of that day. #}
+   placeholders __grain__, __period_start__, __basis__, __dimension__ and __value__; one per part, so that only what a measure needs is read. What happens in a
+   period is the text of the flows, added up by customer instead of by profile; what stands at its opening or close is looked up in the facts as of that day. #}
 
 {# What families that this run has are made of, by family: `ctes`, the text of their CTEs, and `parts`, CTE → {measure: expression}; `types`, measure → type;
    `own_segment`, the parts that have chosen the customers of the segment themselves. #}

@@ -142,7 +142,7 @@ def explain(
         for part in parts
         if part.published is not None and not is_close(part.published, part.total)
     ]
-    changes = []
+    changes = []  # the step from what was known on another day would be one more, against that generation's members
     if named["previous_start"] is not None:
         before = Cell(cell.grain, named["previous_start"], cell.basis, cell.segment_dimension, cell.segment_value)
         changes = [compared(connection, kpi, texts, cell, before, "the period before")]
