@@ -10,7 +10,7 @@ import json
 import os
 from pathlib import Path
 
-from retention_pipeline.ingest.archive import ArchivedFile, Format, take
+from retention_pipeline.ingest.archive import ArchivedFile, Format, UnusableFileError, take
 from retention_pipeline.ingest.landing import DeliveredFile, at_hand, delivered_files, format_of
 from retention_pipeline.ingest.ledger import SourceLedger
 from retention_pipeline.settings import FileSource, Home
@@ -72,6 +72,8 @@ def taken_parts(file: ArchivedFile, source: FileSource, scratch: Path) -> dict[s
     folder = file.path.parent
 
     def taken(path: Path) -> ArchivedFile:
+        if not path.exists():
+            raise UnusableFileError(f"its part {path.name} is no longer in the archive")
         return take(path, _format(path, source), folder, scratch, source.delimiter)
 
     return {relation: [taken(folder / name) for name in names] for relation, names in parts_of(file.path).items()}

@@ -130,6 +130,8 @@ def names_of(home: Home, settings: Settings, given: list[str]) -> list[str]:
 
     Raises IngestError where no source has such a file.
     """
+    if not given:
+        return []
     known = {
         os.path.realpath(file.path) if file.stored is None else file.name: file.name
         for source in settings.sources.values()

@@ -80,6 +80,15 @@ def test_a_missing_input_and_a_wrong_query_leave_what_there_is(company: Company)
     assert run(company, 4) and status(company) == ["refused"]
 
 
+def test_a_part_that_is_no_longer_archived_is_named(company: Company) -> None:
+    run(company)
+    for path in (company.home.archive / "orders").glob("*.csv"):
+        path.unlink()
+    company.sources["orders"]["query"] = QUERY.replace("c.mail", "upper(c.mail)")
+    result = company.run(now=datetime(2024, 5, 2, 3))
+    assert "is no longer in the archive" in str(result.loads[0].error)
+
+
 def settings(company: Company) -> Any:
     return parse_settings({"business": company.business, "sources": company.sources})
 
