@@ -24,6 +24,7 @@ def printed(rows: list[dict[str, Any]]) -> list[str]:
         "problems": [],
         "raw_is_another": None,
         "marked_because": [],
+        "alerts": [],
         "sources": [],
         "runs": [],
     }
