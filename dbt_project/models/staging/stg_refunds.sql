@@ -17,7 +17,8 @@ select
     orders.order_id,
     orders.amount,
     -refunds.amount as refund,
-    {{ business_day('refunds.ordered_at') }} as refunded_date
+    {{ business_day('refunds.ordered_at') }} as refunded_date,
+    refunds._load_id as load_id
 from refunds
 inner join orders
     on refunds.refund_of = orders.order_id
