@@ -70,6 +70,8 @@ def twins(models: CompiledModels, tmp_path_factory: pytest.TempPathFactory) -> I
 def test_every_order_in_a_window_is_unique_or_listed(models: CompiledModels, twins: duckdb.DuckDBPyConnection) -> None:
     looked_at, not_unique = set(), {}
     for model in models.full:
+        if model.name == "int_member_queries":  # text, put together of what the models of flows have
+            continue
         for sql in texts(model.text(AS_OF, None, -1)):
             found = list(windows(sql))
             assert len(found) == sql.count("order by"), f"{model.name}: an order that is no window's, or was not found"
