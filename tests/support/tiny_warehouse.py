@@ -103,6 +103,8 @@ class Load:
     new: int
     changed: int = 0
     bad: int = 0
+    error: str | None = None
+    hints: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -175,6 +177,7 @@ def ingest(home: Home, settings: Settings, *, datasets: list[str] | None, now: d
         "sha256 varchar, n_good bigint, status varchar, error varchar, drift varchar, finished_at timestamp, "
         "n_new bigint, n_changed bigint, n_stale bigint)"
     )
+    connection.execute("create table if not exists raw.customer_keys (customer_id varchar, customer_key bigint)")
     create_identity(connection)
     for path in sorted((home.root / "landing").glob("*.csv")):
         seen = connection.execute("select 1 from raw.ledger where file_name = ?", [path.name]).fetchall()

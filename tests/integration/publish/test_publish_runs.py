@@ -46,6 +46,7 @@ def test_the_first_run_publishes_generation_one_behind_a_link_that_opens(home: H
         "history",
         "publish",
         "exports",
+        "alerts",
     ]
 
 
