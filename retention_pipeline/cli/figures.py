@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -208,13 +208,18 @@ def _executed(
         try:
             while not wait([running], timeout=0.1).done:
                 if time.monotonic() > until:
-                    connection.interrupt()
-                    wait([running])
+                    _stop(connection, running)
                     raise QueryError(f"The query took longer than {seconds:g} seconds (--timeout; 0: no limit)")
         except KeyboardInterrupt:
-            connection.interrupt()
+            _stop(connection, running)
             raise
         return running.result()
+
+
+def _stop(connection: duckdb.DuckDBPyConnection, running: Future[Any]) -> None:
+    """Interrupt until it has ended: what comes before the query is at work is lost."""
+    while not wait([running], timeout=0.1).done:
+        connection.interrupt()
 
 
 def query(home: Path | None, sql: str, *, form: str, limit: int, seconds: float | None = None) -> None:

@@ -327,7 +327,7 @@ class _Stager:
         else:
             staged.bad_rows = bad_lines(self.file, positions, reasons, self.rejected_at, self.rejected_for)
         for row in staged.bad_rows:
-            if "not valid UTF-8" in row.reason:
+            if "not valid UTF-8" in row.reason and isinstance(self.source, FileSource):
                 row.reason += f" (encoding: {fitting_encoding(row.raw)} reads it)"
             if self.file.is_prepared and self.file.format != "parquet":
                 row.line, row.byte_position = row.line + self.file.line_offset, None

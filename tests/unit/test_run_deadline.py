@@ -11,7 +11,8 @@ HANGS = """
 import sys, time
 from datetime import timedelta
 from retention_pipeline.run.deadline import Deadline
-with Deadline(timedelta(seconds=0.3), seconds_to_end=0.3) as deadline:
+seconds_to_end = 30 if sys.argv[1] == "ends" else 0.3
+with Deadline(timedelta(seconds=0.3), seconds_to_end=seconds_to_end) as deadline:
     while True:
         try:
             time.sleep(60)
