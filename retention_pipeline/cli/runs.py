@@ -27,6 +27,7 @@ from retention_pipeline.read.published import dimensions, missing_rows, open_pub
 from retention_pipeline.settings import Home, Settings, load_settings, resolve_home
 
 COMPANY_TIMEZONE = "Europe/Amsterdam"
+FIRST_KPI = "customer_churn_rate"  # what is shown first, where there is one
 SHOWN_SECONDS, SHOWN_PARTS = 0.3, 6
 
 
@@ -212,7 +213,9 @@ def _answer(
     if hint:
         console.print()
         console.print(hint, style="bold yellow", soft_wrap=True)
-    print_places(console, _places(home), _tries(home, segments) if record.get("generation") == 1 else [])
+    kpis = [line.kpi for line in headline.lines] if headline is not None else []
+    kpi = FIRST_KPI if FIRST_KPI in kpis or not kpis else kpis[0]
+    print_places(console, _places(home), _tries(home, kpi, segments) if record.get("generation") == 1 else [])
 
 
 def _where_time_went(seconds: dict[str, float]) -> str:
@@ -234,14 +237,15 @@ def _places(home: Home) -> list[tuple[str, str]]:
     ]
 
 
-def _tries(home: Home, segments: list[str]) -> list[tuple[str, str]]:
+def _tries(home: Home, kpi: str, segments: list[str]) -> list[tuple[str, str]]:
     command, suffix = _command(), _home_option(home)
     segment = f" --segment {segments[0]}" if segments else ""
     tries = [
         (
-            f"{command} kpis customer_churn_rate{segment}{suffix}",
+            f"{command} kpis {kpi}{segment}{suffix}",
             "a KPI over time" + (", by segment" if segment else ""),
         ),
+        (f"{command} report --open{suffix}", "one page to look at, for everybody"),
         (f"{command} kpis --list{suffix}", "every KPI with its definition"),
         (f'{command} query "from cohort_retention limit 20"{suffix}', "SQL on everything that is published"),
         (f"{command} ui{suffix}", "the graph, the runs and the nightly schedule in the browser"),
