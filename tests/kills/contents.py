@@ -23,8 +23,8 @@ DATA_QUALITY = """
 select * replace (case when measure like '%_fact' then moment end as moment)
 from ({rows}) where measure not in ('last_load', 'last_delivery')
 """
-# In a killed night there are more runs than in an undisturbed one.
-ABOUT_RUNS = {"pipeline_runs", "publications"}
+# In a killed night there are more runs than in an undisturbed one, and those that failed are alerts.
+ABOUT_RUNS = {"pipeline_runs", "publications", "alerts"}
 # Columns of raw that say when something was seen or loaded.
 RAW_TIMES = {"_loaded_at", "_superseded_at", "seen_at", "file_stamp", "loaded_at", "finished_at", "visited_at"}
 EXAMPLES = 2
