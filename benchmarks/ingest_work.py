@@ -17,7 +17,7 @@ import duckdb
 import psycopg
 
 from benchmarks.ingest_data import COLUMNS, NIGHT_AT
-from retention_pipeline.ingest import checks, file_night, ingest, pull_night, source_night, staging
+from retention_pipeline.ingest import checks, file_loader, ingest, pull_loader, source_loader, staging
 from retention_pipeline.settings import Home, parse_settings
 
 COPY = "copy (select * from orders) to stdout (format csv, header)"
@@ -110,10 +110,10 @@ def load(root: Path, path: str | None, postmaster: int | None = None, dsn: str =
     os.environ[DSN] = dsn
     parts: dict[str, float] = {}
     for module, name, label in (
-        (file_night, "take", "copy, hash, count lines"),
-        (pull_night.PullNight, "_pull", "copy, hash, count lines"),
-        (source_night, "stage_file", "read and check"),
-        (source_night.SourceNight, "bring_in", "bring in and commit"),
+        (file_loader, "take", "copy, hash, count lines"),
+        (pull_loader.PullLoader, "_pull", "copy, hash, count lines"),
+        (source_loader, "stage_file", "read and check"),
+        (source_loader.SourceLoader, "commit_batch", "commit a batch"),
     ):
         _timed(module, name, label, parts)
     source: dict[str, Any] = (

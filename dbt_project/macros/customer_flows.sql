@@ -54,7 +54,7 @@
       where is_first_in_period and is_last_in_period
   ),
 
-  crowded_periods as (
+  multi_boundary_periods as (
       select
           basis,
           is_only_basis,
@@ -94,7 +94,7 @@
           is_joining as customers_joined,
           0 as customers_referred,
           churn_events
-      from crowded_periods
+      from multi_boundary_periods
       union all
       select
           boundaries.basis,

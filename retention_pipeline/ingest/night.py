@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from retention_pipeline.contracts import CONTRACTS
-from retention_pipeline.ingest.file_night import FileNight
+from retention_pipeline.ingest.file_loader import FileLoader
 from retention_pipeline.ingest.ledger import next_load_id
-from retention_pipeline.ingest.pull_night import PullNight
+from retention_pipeline.ingest.pull_loader import PullLoader
 from retention_pipeline.ingest.result import DatabaseBrokenError, IngestError, IngestResult, LoadResult
 from retention_pipeline.ingest.schema import open_raw
 from retention_pipeline.ingest.visits import write_visit
@@ -47,18 +47,18 @@ def ingest(
             earlier: list[LoadResult] = []
             broken: dict[str, str] = {}
             while True:
-                kind = PullNight if isinstance(source, DatabaseSource) else FileNight
-                night = kind(connection, home, settings, name, source, CONTRACTS[dataset], scratch, now, progress)
-                if isinstance(night, FileNight):
-                    night.broken, night.reload = broken, frozenset(reload)
+                kind = PullLoader if isinstance(source, DatabaseSource) else FileLoader
+                loader = kind(connection, home, settings, name, source, CONTRACTS[dataset], scratch, now, progress)
+                if isinstance(loader, FileLoader):
+                    loader.broken, loader.reload = broken, frozenset(reload)
                 try:
-                    loads = _joined(earlier, night.run())
+                    loads = _joined(earlier, loader.run())
                     break
                 except DatabaseBrokenError as error:
                     if error.sha256 in broken:
                         raise
                     broken[error.sha256] = str(error)
-                    earlier += [load for load in night.loads if load.status == "loaded"]
+                    earlier += [load for load in loader.loads if load.status == "loaded"]
                     connection.close()
                     connection = open_raw(home.raw_file)
             write_visit(connection, dataset, name, loads, is_pull=isinstance(source, DatabaseSource), now=now)

@@ -23,12 +23,12 @@ import duckdb
 
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.ingest.archive import UnusableFileError, take
-from retention_pipeline.ingest.file_night import FileNight
+from retention_pipeline.ingest.file_loader import FileLoader
 from retention_pipeline.ingest.joined import ENDING, parts_of
 from retention_pipeline.ingest.landing import DeliveredFile
 from retention_pipeline.ingest.result import LoadResult
 from retention_pipeline.ingest.schema import open_raw
-from retention_pipeline.ingest.source_night import SourceNight
+from retention_pipeline.ingest.source_loader import SourceLoader
 from retention_pipeline.ingest.staging import TooManyBadError
 from retention_pipeline.settings import DatabaseSource, FileSource, Home, Settings
 from retention_pipeline.warehouse import opened, opened_raw, tables_in
@@ -203,7 +203,7 @@ def _load(
 
 
 @dataclass
-class ArchivedFiles(FileNight):
+class ArchivedFiles(FileLoader):
     """Files of a source as they were loaded once, from their copies."""
 
     past: Sequence[PastLoad] = ()
@@ -217,11 +217,11 @@ class ArchivedFiles(FileNight):
             # No stamp: the file in the landing folder is looked at again by the next run.
             file = DeliveredFile(load.copy, load.file_name, load.copy.stat().st_size, "", math.inf)
             self._look_at(file, self.source)
-            self._bring_in_enough()
+            self._commit_when_enough()
 
 
 @dataclass
-class ArchivedPulls(SourceNight):
+class ArchivedPulls(SourceLoader):
     """Pulls of a source as they were loaded once, from their copies; what a pull says holds, as it did then."""
 
     past: Sequence[PastLoad] = ()
@@ -239,7 +239,7 @@ class ArchivedPulls(SourceNight):
             except (UnusableFileError, TooManyBadError) as error:
                 record.result.status, record.result.error = "refused", str(error)
             self.wait(None, record)
-            self.bring_in()
+            self.commit_batch()
 
 
 def _named(load: PastLoad) -> str:

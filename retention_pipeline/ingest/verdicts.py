@@ -1,7 +1,7 @@
 """Which rows of the stage become current: held against each other, and against the current row of their key.
 
-The result is in temporary tables: `beaten` (rows that another row of the stage beats), `verdict` (what becomes of each
-row that stands) and, with `replace_by`, `group_verdict`. Nothing durable changes here.
+The result is in temporary tables: `superseded` (rows that another row of the stage beats), `verdict` (what becomes of
+each row that stands) and, with `replace_by`, `group_verdict`. Nothing durable changes here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Verdicts:
         self.no_key_twice = False
         self.are_fetched = False
         self.run("create or replace temp table rereads (load_id bigint, former_loads bigint[], ties_only boolean)")
-        self.run("create or replace temp table beaten (stage_row bigint, by_load bigint, outcome utinyint)")
+        self.run("create or replace temp table superseded (stage_row bigint, by_load bigint, outcome utinyint)")
         self.run(
             """
             create or replace temp table verdict (
@@ -125,14 +125,16 @@ class Verdicts:
             f" ({self.contract.key[0]}: {{expression: …}}){newer}"
         )
 
-    def find_beaten(self) -> None:
+    def find_superseded(self) -> None:
         """Rows of the stage that another row of the stage beats."""
         if self.replace_by:
-            self._find_beaten_groups()
+            self._find_superseded_groups()
         elif self.no_key_twice:
             return
         keys = ", ".join(quoted(name) for name in self.contract.key_columns)
-        standing = "_error is null" + (" and rowid not in (select stage_row from beaten)" if self.replace_by else "")
+        standing = "_error is null" + (
+            " and rowid not in (select stage_row from superseded)" if self.replace_by else ""
+        )
         self.run(
             f"create or replace temp table twice as select {keys} from stage where {standing}"
             " group by all having count(*) > 1"
@@ -141,7 +143,7 @@ class Verdicts:
             return
         self.run(
             f"""
-            insert into beaten
+            insert into superseded
             select stage_row, by_load, case when content = winner then {UNCHANGED} else {STALE} end
             from (
                 select stage.rowid as stage_row, {self.content_of("stage")} as content,
@@ -159,7 +161,7 @@ class Verdicts:
             """
         )
 
-    def _find_beaten_groups(self) -> None:
+    def _find_superseded_groups(self) -> None:
         """With `replace_by`: of several deliveries of a value the newest stands as a whole, against the others on
         the stage and against what is current. `group_verdict` says which groups stand, and which are complete."""
         group = quoted(self.replace_by or "")
@@ -184,7 +186,7 @@ class Verdicts:
         )
         self.run(
             f"""
-            insert into beaten
+            insert into superseded
             select stage.rowid, standing.load_id, {STALE}
             from stage join standing on stage.{group} = standing.value
             where stage._error is null and stage._load_id <> standing.load_id
@@ -216,14 +218,14 @@ class Verdicts:
     def judge(self) -> None:
         """What becomes of each row that stands, held against the current row of its key."""
         if self.number(f"select count(*) from (from {self.table} limit 1)") == 0:
-            if self.number("select (select count(*) from beaten) + count(*) from stage where _deleted") == 0:
+            if self.number("select (select count(*) from superseded) + count(*) from stage where _deleted") == 0:
                 self.all_new = True  # a first load: every good row stands, no need to say so row by row
                 return
             self.run(
                 f"""
                 insert into verdict
                 select rowid, _load_id, null, null, case when _deleted then {STALE} else {NEW} end from stage
-                where _error is null and rowid not in (select stage_row from beaten)
+                where _error is null and rowid not in (select stage_row from superseded)
                 """
             )
             return
@@ -244,7 +246,7 @@ class Verdicts:
             select stage.rowid, stage._load_id, here.current_row, here._load_id, {outcome}
             from stage {groups} {self._with_current_rows()}
             left join rereads on rereads.load_id = stage._load_id
-            where stage._error is null and stage.rowid not in (select stage_row from beaten)
+            where stage._error is null and stage.rowid not in (select stage_row from superseded)
             """
         )
 

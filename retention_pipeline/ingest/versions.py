@@ -43,7 +43,7 @@ def merge(
     merger.note_rereads(rereads or {}, rereads_of_ties_only)
     merger.ghosts_leave = bool(rereads) and rereads_are_whole
     merger.register_customers()
-    merger.find_beaten()
+    merger.find_superseded()
     merger.judge()
     merger.write()
     return merger.counts()
@@ -147,13 +147,13 @@ class _Merger(Verdicts):
         self._insert(self.table, raw_names, "stage._error is null" if self.all_new else winners)
         if self.number(
             f"select count(*) from (from verdict where outcome = {STALE} union all by name"
-            f" from beaten where outcome = {STALE})"
+            f" from superseded where outcome = {STALE})"
         ):
             self.run(
                 f"""
                 create or replace temp table late as
                 select stage_row, coalesce(current_load, load_id) as by_load from verdict where outcome = {STALE}
-                union all select stage_row, by_load from beaten where outcome = {STALE}
+                union all select stage_row, by_load from superseded where outcome = {STALE}
                 """
             )
             self._insert_late(history_names)
@@ -224,8 +224,8 @@ class _Merger(Verdicts):
             """
             select load_id, outcome, count(*) from verdict group by all
             union all
-            select stage._load_id, beaten.outcome, count(*)
-            from beaten join stage on stage.rowid = beaten.stage_row group by all
+            select stage._load_id, superseded.outcome, count(*)
+            from superseded join stage on stage.rowid = superseded.stage_row group by all
             """
         ).fetchall():
             counts[load_id][OUTCOMES[outcome]] += number

@@ -83,7 +83,8 @@ def launch(
 
     from retention_pipeline.alerts import tell_failure
     from retention_pipeline.orchestration import instance as storage
-    from retention_pipeline.orchestration.assets.night import (
+    from retention_pipeline.orchestration.definitions import build_definitions
+    from retention_pipeline.orchestration.run_context import (
         COMMAND_TAG,
         JOB,
         RANGE_END,
@@ -91,7 +92,6 @@ def launch(
         Progress,
         business_day,
     )
-    from retention_pipeline.orchestration.definitions import build_definitions
     from retention_pipeline.orchestration.schedules import partition_of, run_config
     from retention_pipeline.publish.recovery import recover
     from retention_pipeline.run.damage import named_damage

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import duckdb
 
-from retention_pipeline.orchestration.assets.night import JOB, RESOURCE
+from retention_pipeline.orchestration.run_context import JOB, RESOURCE
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.warehouse import opened
 

@@ -163,11 +163,6 @@ def write_record(home: Home, run: Run, record: dict[str, Any]) -> None:
     os.replace(temporary, path)
 
 
-def update_record(home: Home, run: Run, values: dict[str, Any]) -> None:
-    """Add values to the record."""
-    write_record(home, run, read_record(home, run) | values)
-
-
 def timings(home: Home, run: Run) -> list[StepTiming]:
     """The steps so far, in order."""
     return [StepTiming(one["step"], one["wall"], one["cpu"]) for one in read_record(home, run).get("steps", [])]

@@ -16,7 +16,7 @@ import yaml
 from support.sizes import SEED as SEED_OF_RUN
 
 from retention_pipeline.contracts import CONTRACTS
-from retention_pipeline.ingest import file_night, ingest
+from retention_pipeline.ingest import file_loader, ingest
 from retention_pipeline.settings import Home, load_settings
 from retention_pipeline.warehouse import opened_raw
 
@@ -27,9 +27,9 @@ pytestmark = pytest.mark.proof
 CHILD = """
 import sys
 from datetime import datetime
-from retention_pipeline.ingest import file_night, ingest
+from retention_pipeline.ingest import file_loader, ingest
 from retention_pipeline.settings import load_settings, resolve_home
-file_night.FILES_AT_ONCE = 2
+file_loader.FILES_AT_ONCE = 2
 home = resolve_home(sys.argv[1])
 print("begins", flush=True)
 ingest(home, load_settings(home), now=datetime(2024, 5, 1, 3), progress=lambda text: print(text, flush=True))
@@ -64,7 +64,7 @@ def contents(home: Path) -> dict[str, list[tuple[Any, ...]]]:
 def test_kills_at_random_moments_leave_no_trace(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_night, "FILES_AT_ONCE", 2)
+    monkeypatch.setattr(file_loader, "FILES_AT_ONCE", 2)
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     for home in (undisturbed, disturbed):
         deliver(home)
@@ -97,7 +97,7 @@ def test_loads_brought_in_together_or_one_by_one_give_the_same_rows(
     together, one_by_one = tmp_path / "together", tmp_path / "one_by_one"
     for home, files in ((together, 500), (one_by_one, 1)):
         deliver(home)
-        monkeypatch.setattr(file_night, "FILES_AT_ONCE", files)
+        monkeypatch.setattr(file_loader, "FILES_AT_ONCE", files)
         ingest(Home(home), load_settings(Home(home)), now=NOW)
     ours, theirs = contents(together), contents(one_by_one)
     names = [name for name, _ in CONTRACTS["orders"].history_columns]

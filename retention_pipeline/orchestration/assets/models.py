@@ -10,9 +10,9 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, build_dbt_asset_specs
 
-from retention_pipeline.orchestration.assets.night import POOL, RESOURCE, Night, failure
 from retention_pipeline.orchestration.assets.previews import table_metadata
 from retention_pipeline.orchestration.assets.raw import raw_key
+from retention_pipeline.orchestration.run_context import POOL, RESOURCE, RunContext, failure
 from retention_pipeline.run import steps
 from retention_pipeline.transform import BuildError, NodeResult
 from retention_pipeline.transform.selection import absent_models, excluded_nodes
@@ -144,19 +144,19 @@ def model_assets(
         op_tags={"stage": "transform"},
     )
     def warehouse_models(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        night: Night = getattr(context.resources, RESOURCE)
-        report = night.reporter(context)
+        run_context: RunContext = getattr(context.resources, RESOURCE)
+        report = run_context.reporter(context)
         expected = {test: key for test, key in checks.items() if key in context.selected_asset_check_keys}
         failed: BuildError | None = None
-        with night.step(context, may_retry=True) as run:
+        with run_context.step(context, may_retry=True) as run:
             try:
                 built = steps.build_step(
-                    night.home,
-                    night.settings,
+                    run_context.home,
+                    run_context.settings,
                     run,
                     progress=report.say,
                     on_event=_count_nodes(report.moment, node_count),
-                    assembly=night.assembly,
+                    assembly=run_context.assembly,
                 )
             except BuildError as error:
                 failed = error
@@ -165,7 +165,7 @@ def model_assets(
             raise failure(failed)
         yield from _check_results(built.dbt.nodes, expected)
         models = [node for node in built.dbt.nodes if node.kind in {"model", "seed"} and node.status in DONE]
-        metadata = table_metadata(night.home.next_file, [node.name for node in models])
+        metadata = table_metadata(run_context.home.next_file, [node.name for node in models])
         for node in models:
             yield dg.MaterializeResult(
                 asset_key=dg.AssetKey(node.name),

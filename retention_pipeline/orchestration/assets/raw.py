@@ -7,8 +7,8 @@ import dagster as dg
 
 from retention_pipeline import formatting
 from retention_pipeline.contracts import CONTRACTS
-from retention_pipeline.orchestration.assets.night import POOL, RESOURCE, Night
 from retention_pipeline.orchestration.assets.previews import markdown_table
+from retention_pipeline.orchestration.run_context import POOL, RESOURCE, RunContext
 from retention_pipeline.run import steps
 
 SHOWN_LOADS = 20
@@ -62,23 +62,23 @@ def _raw_asset(dataset: str) -> dg.AssetsDefinition:
         op_tags={"stage": "ingest", "dataset": dataset},
     )
     def load(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        night: Night = getattr(context.resources, RESOURCE)
-        report = night.reporter(context)
-        if night.is_backfill:
-            with night.step(context):
+        run_context: RunContext = getattr(context.resources, RESOURCE)
+        report = run_context.reporter(context)
+        if run_context.is_backfill:
+            with run_context.step(context):
                 context.log.info("A backfill loads nothing, it computes from what is there.")
             yield dg.AssetCheckResult(check_name=ACCEPTED, asset_key=key, passed=True)
             yield dg.MaterializeResult(asset_key=key, metadata={"loaded": "nothing, in a backfill"})
             return
-        with night.step(context, may_retry=True) as run:
+        with run_context.step(context, may_retry=True) as run:
             result = steps.ingest_step(
-                night.home,
-                night.settings,
+                run_context.home,
+                run_context.settings,
                 run,
                 datasets=[dataset],
-                reload=night.reload,
+                reload=run_context.reload,
                 progress=report.moment,
-                assembly=night.assembly,
+                assembly=run_context.assembly,
             )
         for line in what_came(dataset, result):
             report.say(line)

@@ -20,7 +20,7 @@ import pymysql
 import pytest
 from support.mysql_shop import TABLE, MysqlShop
 
-from retention_pipeline.ingest import pull_night
+from retention_pipeline.ingest import pull_loader
 from retention_pipeline.settings import Home
 
 START_SECONDS = 60
@@ -99,7 +99,7 @@ def _wait_for(server: Server, process: subprocess.Popen, log: Path) -> None:
 @pytest.fixture
 def shop(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MysqlShop]:
     monkeypatch.setenv("SHOP", server.dsn)
-    monkeypatch.setattr(pull_night, "SECONDS_BETWEEN_ATTEMPTS", 0.01)
+    monkeypatch.setattr(pull_loader, "SECONDS_BETWEEN_ATTEMPTS", 0.01)
     database = server.connect()
     with database.cursor() as cursor:
         cursor.execute("drop database if exists shop")

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from support.shop_database import TABLE, Shop
 
-from retention_pipeline.ingest import pull_night
+from retention_pipeline.ingest import pull_loader
 from retention_pipeline.settings import Home
 
 with warnings.catch_warnings():
@@ -37,7 +37,7 @@ def server() -> Iterator[Any]:
 def shop(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     dsn = server.get_uri()
     monkeypatch.setenv("SHOP", dsn)
-    monkeypatch.setattr(pull_night, "SECONDS_BETWEEN_ATTEMPTS", 0.01)
+    monkeypatch.setattr(pull_loader, "SECONDS_BETWEEN_ATTEMPTS", 0.01)
     shop = Shop(dsn, Home(tmp_path))
     shop.write("drop schema public cascade")
     shop.write("create schema public")

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from support.shop_database import Shop
 
-from retention_pipeline.ingest import copy_stream, postgres, pull_night
+from retention_pipeline.ingest import copy_stream, postgres, pull_loader
 
 
 def test_every_type_arrives_as_it_is(shop: Shop) -> None:
@@ -260,7 +260,7 @@ def test_a_query_may_end_in_a_comment(shop: Shop) -> None:
 
 def test_a_locked_table_is_not_waited_for_for_ever(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.05)
-    monkeypatch.setattr(pull_night, "SECONDS_BETWEEN_ATTEMPTS", 0)
+    monkeypatch.setattr(pull_loader, "SECONDS_BETWEEN_ATTEMPTS", 0)
     shop.add(1)
     with psycopg.connect(shop.dsn) as other:
         other.execute("lock table orders in access exclusive mode")

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 from conftest import SUBSCRIPTION_HEADER, Company, order, orders_csv
 
-from retention_pipeline.ingest import file_night
+from retention_pipeline.ingest import file_loader
 
 VERSIONED = "order_id,customer_id,ordered_at,amount,currency,status,updated_at"
 
@@ -61,8 +61,8 @@ def test_files_are_read_again_from_the_archive_and_in_the_order_in_which_they_ca
 def test_a_late_version_stays_late_when_it_is_read_again_and_afterwards(
     company: Company, monkeypatch: pytest.MonkeyPatch, files_at_once: int
 ) -> None:
-    monkeypatch.setattr(file_night, "FILES_AT_ONCE", files_at_once)
-    monkeypatch.setattr(file_night, "BYTES_AT_ONCE", files_at_once)
+    monkeypatch.setattr(file_loader, "FILES_AT_ONCE", files_at_once)
+    monkeypatch.setattr(file_loader, "BYTES_AT_ONCE", files_at_once)
     company.load("orders", orders_csv(order("a", "2.00", "2024-03-02"), header=VERSIONED), "1.csv")
     company.load("orders", orders_csv(order("a", "1.00", "2024-03-01"), header=VERSIONED), "2.csv")
     company.source("orders", values={"status": {"paid": ["complete"]}})

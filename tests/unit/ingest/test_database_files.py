@@ -18,7 +18,7 @@ import pytest
 from conftest import Company
 
 from retention_pipeline.cli.check import check_sources
-from retention_pipeline.ingest import pull_night
+from retention_pipeline.ingest import pull_loader
 from retention_pipeline.ingest.archive import Keeper
 from retention_pipeline.ingest.databases import open_pull
 from retention_pipeline.ingest.pulls import SourceError
@@ -147,7 +147,7 @@ def test_check_shows_rows_and_leaves_nothing(company: Company, kind: str) -> Non
 
 
 def test_a_file_that_is_open_for_writing_is_tried_again(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pull_night, "SECONDS_BETWEEN_ATTEMPTS", 0.01)
+    monkeypatch.setattr(pull_loader, "SECONDS_BETWEEN_ATTEMPTS", 0.01)
     path = source(company, "sqlite")
     write("sqlite", path, TABLE, add(1))
     writer = sqlite3.connect(str(path), isolation_level=None, check_same_thread=False)
@@ -186,7 +186,7 @@ def test_raw_can_be_made_again_from_the_archive_of_pulls(company: Company, kind:
 
 
 def test_a_duckdb_file_that_another_process_writes_is_told(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pull_night, "SECONDS_BETWEEN_ATTEMPTS", 0.01)
+    monkeypatch.setattr(pull_loader, "SECONDS_BETWEEN_ATTEMPTS", 0.01)
     path = source(company, "duckdb")
     write("duckdb", path, TABLE, add(1))
     script = f"import duckdb; c = duckdb.connect({str(path)!r}); print('open', flush=True); input()"

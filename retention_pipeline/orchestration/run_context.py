@@ -65,7 +65,7 @@ class Progress:
 
 
 @dataclass
-class Night:
+class RunContext:
     """One run. `clock`: the time, with a zone. `months`: first and last key (YYYY-MM) of the partitions that Dagster
     was asked for, empty for none.
     `is_backfill`: past months are computed again from what raw holds; nothing is loaded and `as_of` stays as published.
@@ -108,7 +108,7 @@ class Night:
         except dg.Failure:
             raise
         except Exception as error:
-            passing = passes_by_itself(error)
+            passing = is_transient(error)
             if passing and may_retry and context.retry_number < RETRIES:
                 self.reporter(context).say(f"{error}: tried again in {SECONDS_BEFORE_RETRY:.0f} s")
                 raise dg.RetryRequested(RETRIES, SECONDS_BEFORE_RETRY) from error
@@ -183,7 +183,7 @@ def night_resource(
             "reload": dg.Field([str], default_value=[], description="Files to load again though their bytes are known"),
         },
     )
-    def night(context: dg.InitResourceContext) -> Iterator[Night]:
+    def night(context: dg.InitResourceContext) -> Iterator[RunContext]:
         dagster_run = context.run
         assert dagster_run is not None
         given = context.resource_config.get("as_of")
@@ -194,7 +194,7 @@ def night_resource(
             as_of = date.fromisoformat(given)
         else:
             as_of = published.as_of if published is not None and is_backfill else today
-        opened = Night(
+        opened = RunContext(
             home=work.home,
             settings=work.settings,
             as_of=as_of,
@@ -265,7 +265,7 @@ def check_selection(dagster_run: dg.DagsterRun, needed: frozenset[dg.AssetKey]) 
         )
 
 
-def passes_by_itself(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether an error may be gone in a minute: a database, a network or a disk that does not answer."""
     seen: BaseException | None = error
     while seen is not None:

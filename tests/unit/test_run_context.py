@@ -5,7 +5,7 @@ import duckdb
 import pytest
 
 from retention_pipeline.orchestration.assets.figures import further_months
-from retention_pipeline.orchestration.assets.night import asked_months, asks_for_the_past, passes_by_itself
+from retention_pipeline.orchestration.run_context import asked_months, asks_for_the_past, is_transient
 from retention_pipeline.orchestration.schedules import month_partitions
 from retention_pipeline.run.lock import HomeIsBusy
 from retention_pipeline.settings import parse_settings
@@ -33,10 +33,10 @@ OperationalError.__module__ = "psycopg.errors"
     ],
 )
 def test_what_can_pass_by_itself_is_tried_again(error: Exception) -> None:
-    assert passes_by_itself(error)
+    assert is_transient(error)
     wrapped = RuntimeError("while loading")
     wrapped.__cause__ = error
-    assert passes_by_itself(wrapped)
+    assert is_transient(wrapped)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_what_can_pass_by_itself_is_tried_again(error: Exception) -> None:
     ],
 )
 def test_what_will_not_pass_is_not_tried_again(error: Exception) -> None:
-    assert not passes_by_itself(error)
+    assert not is_transient(error)
 
 
 def test_the_months_of_a_run_are_its_range_or_its_one_partition() -> None:

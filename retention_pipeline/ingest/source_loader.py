@@ -31,7 +31,7 @@ from retention_pipeline.testing import stop_for_test
 
 
 @dataclass
-class SourceNight:
+class SourceLoader:
     """One source in one run; `waiting` loads are on the stage and not yet in the raw table.
 
     `rereads` names the former loads of what a waiting load reads again by other settings.
@@ -61,7 +61,7 @@ class SourceNight:
         self.load_id = next_load_id(self.connection)
         create_stage(self.connection, self.contract)
         self.load()
-        self.bring_in()
+        self.commit_batch()
         return self.loads
 
     def load(self) -> None:
@@ -131,7 +131,7 @@ class SourceNight:
         self.waiting = [(file, record) for file, record in self.waiting if record.result.load_id is not None]
         return no_key_twice
 
-    def bring_in(self) -> None:
+    def commit_batch(self) -> None:
         """Make what is waiting durable, in one transaction."""
         if not self.waiting and not self.seen:
             return

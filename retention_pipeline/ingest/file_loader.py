@@ -15,7 +15,7 @@ from retention_pipeline.ingest.outcomes import note_outcome, outcome_of
 from retention_pipeline.ingest.result import DatabaseBrokenError
 from retention_pipeline.ingest.schema import BROKEN, first_line, quoted
 from retention_pipeline.ingest.small_files import SmallFiles, stage_small_files
-from retention_pipeline.ingest.source_night import SourceNight
+from retention_pipeline.ingest.source_loader import SourceLoader
 from retention_pipeline.ingest.versions import remove_missing
 from retention_pipeline.settings import FileSource
 
@@ -25,7 +25,7 @@ SURELY_LATER = 60.0  # seconds; copies made in one go differ by less
 
 
 @dataclass
-class FileNight(SourceNight):
+class FileLoader(SourceLoader):
     """The files of a source, in order of name. `records` are those of the loads that wait, by checksum.
 
     `broken`: files, by checksum, that DuckDB broke on, and how; they are refused without being read. `reload`: names
@@ -52,13 +52,13 @@ class FileNight(SourceNight):
                 self._look_at(file, self.source)
             except (StillBeingWrittenError, FileNotFoundError):
                 self.say(f"{file.name}: still being written, left for the next run")
-            self._bring_in_enough()
+            self._commit_when_enough()
 
-    def _bring_in_enough(self) -> None:
+    def _commit_when_enough(self) -> None:
         """One by one where a file holds the whole: what it has no longer is gone before the next one comes."""
         enough = len(self.waiting) >= FILES_AT_ONCE or self.waiting_bytes >= BYTES_AT_ONCE
         if enough or (self.is_whole and self.waiting):
-            self.bring_in()
+            self.commit_batch()
 
     @property
     def is_whole(self) -> bool:
@@ -86,7 +86,7 @@ class FileNight(SourceNight):
         load_id = self.waiting[-1][1].result.load_id if self.waiting else self._last_load()
         known = {file_name: sha256 for file_name, (stamp, sha256) in self.ledger.stamps.items() if stamp}
         self.seen += [(file, sha256, load_id or 0) for file, sha256 in files if known.get(file.name) != sha256]
-        self.bring_in()
+        self.commit_batch()
 
     def _not_before_the_last(self, files: list[DeliveredFile]) -> list[DeliveredFile]:
         """With `delivery: whole`, the files from that on which was loaded last; older ones say nothing any more."""
@@ -139,8 +139,8 @@ class FileNight(SourceNight):
             self.ledger.files[sha256] = replace(known, mapping=self.mapping)
             self.wait(None, record)
             if self.contract.history_counts or self.waiting_bytes >= BYTES_AT_ONCE:
-                self.bring_in()
-        self.bring_in()
+                self.commit_batch()
+        self.commit_batch()
 
     def _look_at(self, file: DeliveredFile, source: FileSource) -> None:
         """Stage a file, unless these bytes are known."""
@@ -286,11 +286,11 @@ class FileNight(SourceNight):
             f" (to take it again: retention run --reload {file.name})"
         ]
 
-    def bring_in(self) -> None:
+    def commit_batch(self) -> None:
         self._stage_small_files()
         self._leave_failed()
         files = [(file, record) for file, record in self.waiting if file is not None]
-        super().bring_in()
+        super().commit_batch()
         self._tell_order(files)
         self.records = {}
 

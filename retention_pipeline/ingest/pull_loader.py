@@ -15,7 +15,7 @@ from retention_pipeline.ingest.outcomes import note_outcome
 from retention_pipeline.ingest.pulls import Pull, SourceError
 from retention_pipeline.ingest.readers import read_csv
 from retention_pipeline.ingest.schema import quoted
-from retention_pipeline.ingest.source_night import SourceNight
+from retention_pipeline.ingest.source_loader import SourceLoader
 from retention_pipeline.ingest.staging import create_stage, stage_file
 from retention_pipeline.ingest.versions import remove_missing
 from retention_pipeline.settings import DatabaseSource, SettingsError
@@ -30,7 +30,7 @@ def _text_name(key_column: str) -> str:
 
 
 @dataclass
-class PullNight(SourceNight):
+class PullLoader(SourceLoader):
     """What changed in a table or query since the last pull."""
 
     watermark: datetime | None = None
