@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 
 from retention_pipeline.settings import Home
+from retention_pipeline.warehouse import DamagedFile
 
 OPERATIONS = "operations"  # stands for the rule of what concerns the runs themselves
 KEPT_RESOLVED = 1_000
@@ -100,11 +101,21 @@ def after(
 
 
 def load(home: Home) -> list[Incident]:
-    """The incidents of a home; none where the file is missing. A broken file is an error, never an empty list."""
+    """The incidents of a home; none where the file is missing. A broken file is an error, never an empty list.
+
+    Raises DamagedFile.
+    """
     path = home.incidents_file
     if not path.exists():
         return []
-    return [_incident(one) for one in json.loads(path.read_text(encoding="utf-8"))]
+    try:
+        return [_incident(one) for one in json.loads(path.read_text(encoding="utf-8"))]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise DamagedFile(
+            f"{path}, the list of alerts, is damaged: {reason}. To put it aside and begin a new one:"
+            f" retention doctor --mend --home {home.root}"
+        ) from error
 
 
 def save(home: Home, incidents: list[Incident]) -> None:

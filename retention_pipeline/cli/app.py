@@ -345,6 +345,23 @@ def status(home: HomeOption = None, json: JsonOption = False) -> None:
 
 
 @app.command(rich_help_panel=KEEPING)
+def doctor(
+    home: HomeOption = None,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Also do what needs no choice and loses nothing that is needed.")
+    ] = False,
+    without_missing: Annotated[
+        bool, typer.Option("--without-missing", help="With --mend: archived copies that are nowhere are noted as lost.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Look at every part of the home: what is fine, what is not, and the command that helps."""
+    from retention_pipeline.cli import doctoring
+
+    doctoring.doctor(home, with_mending=mend, without_missing=without_missing, as_json=json)
+
+
+@app.command(rich_help_panel=KEEPING)
 def restore(
     generation: Annotated[int | None, typer.Argument(help="Default: the one before the current.")] = None,
     home: HomeOption = None,
@@ -399,7 +416,7 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         _nobody_reads()
     except Exception as raised:
-        error = raised if _is_for_people(raised) else _damage_behind(raised, given)
+        error = raised if _is_for_people(raised) else _named(raised, given)
         if error is None:
             raise
         _explain(str(error), getattr(error, "kind", type(error).__name__), given)
@@ -431,20 +448,24 @@ def _nobody_reads() -> NoReturn:
 
 
 def _is_for_people(error: Exception) -> bool:
-    """Errors of the project itself say what to do; those of the file system name the file."""
-    return type(error).__module__.startswith("retention_pipeline.") or isinstance(error, OSError)
+    """Errors of the project itself say what to do."""
+    return type(error).__module__.startswith("retention_pipeline.")
 
 
-def _damage_behind(error: Exception, arguments: list[str]) -> Exception | None:
-    """The damaged file of the home that an error comes from; None if none is."""
+def _named(error: Exception, arguments: list[str]) -> Exception | None:
+    """What the machine refused, or the damaged file of the home that an error comes from, in words; None for a fault of
+    the program.
+    """
     from itertools import pairwise
 
     from retention_pipeline.run.damage import damaged_file
+    from retention_pipeline.run.machine import machine_error
     from retention_pipeline.settings import resolve_home
 
     named = [given.partition("=")[2] for given in arguments if given.startswith("--home=")]
     named += [value for option, value in pairwise(arguments) if option == "--home"]
-    return damaged_file(resolve_home(named[0] if named else None), error)
+    home = resolve_home(named[0] if named else None)
+    return machine_error(home, error) or damaged_file(home, error) or (error if isinstance(error, OSError) else None)
 
 
 def _explain(message: str, kind: str, arguments: list[str]) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 import duckdb
 
 from retention_pipeline.contracts import CONTRACTS
-from retention_pipeline.ingest.archive import UnusableFileError, take
+from retention_pipeline.ingest.archive import UnusableFileError, is_whole, take
 from retention_pipeline.ingest.file_loader import FileLoader
 from retention_pipeline.ingest.joined import ENDING, parts_of
 from retention_pipeline.ingest.landing import DeliveredFile
@@ -84,17 +84,25 @@ def rebuild_raw(
         if load.copy is not None and load.copy.suffix == ENDING:
             known |= {name.split(".")[0] for names in parts_of(load.copy).values() for name in names}
     result = Rebuilt(unknown=[path for path in archived_files(home) if path.name.split(".")[0] not in known])
+    damaged: set[Path] = set()
     for load in loads:
         if load.source not in settings.sources:
             result.left_out.append(f"{_named(load)}: settings.yaml has no source {load.source}")
         elif load.copy is None:
             result.left_out.append(f"{_named(load)}: its copy is not in {home.archive / load.dataset}")
+        elif not is_whole(load.copy):
+            damaged.add(load.copy)
+            result.left_out.append(f"{_named(load)}: its copy {load.copy} is damaged")
     if result.left_out and not without_missing:
         raise CannotRebuild(
             f"raw.duckdb cannot be rebuilt as a whole:\n{_some(result.left_out)}\n"
-            "Nothing was changed. To leave these out: retention rebuild --without-missing"
+            "Nothing was changed. To take what the landing folders still have: "
+            f"retention doctor --mend --home {home.root}\n"
+            "To leave out what is nowhere: retention rebuild --without-missing"
         )
-    usable = [load for load in loads if load.copy is not None and load.source in settings.sources]
+    usable = [
+        load for load in loads if load.copy is not None and load.copy not in damaged and load.source in settings.sources
+    ]
     if not usable:
         raise CannotRebuild(
             f"No ledger and no generation names a load whose copy is in {home.archive}. To begin with what lies in the"

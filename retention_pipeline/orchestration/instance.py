@@ -5,16 +5,21 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import yaml
 
+from retention_pipeline.run.doctor import damaged_storage, put_storage_aside
 from retention_pipeline.settings import Home
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
+T = TypeVar("T")
 PROCESS_TAG, HOST_TAG = "retention/pid", "retention/host"
 DAGSTER_YAML = """\
 # Written by the retention pipeline when the folder was made; yours to change.
@@ -77,6 +82,70 @@ def open_instance(home: Home) -> DagsterInstance:
         "config": {"base_dir": str(folder / "history" / "runs")},
     }
     return DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides={"event_log_storage": log}))
+
+
+def with_instance(home: Home, work: Callable[[DagsterInstance], T], say: Callable[[str], None]) -> T:
+    """Do work on Dagster's instance of a home, whatever state its storage is in, for no figure depends on it: what is
+    damaged is put aside and made anew, and where that cannot be done the run leaves no trace in the web page. Both are
+    said. What storage breaks on in the middle of the work, the work is begun again for.
+    """
+    from dagster import DagsterInstance
+
+    for attempt in (1, 2):
+        try:
+            if wrong := damaged_storage(home.dagster):
+                _begin_anew(home, f"{wrong[0][0]} {wrong[0][1]}", say)
+            opened = open_instance(home)
+            try:
+                end_dead_runs(opened)
+            except BaseException:
+                opened.__exit__(*sys.exc_info())
+                raise
+        except Exception as error:
+            if attempt == 1 and _begin_anew(home, _reason(error), say):
+                continue
+            break
+        try:
+            with opened as instance:
+                return work(instance)
+        except Exception as error:
+            if not _is_of_storage(error):
+                raise
+            if attempt == 1 and _begin_anew(home, _reason(error), say):
+                continue
+            break
+    say(f"{home.dagster} cannot be used; this run will not show in the web page (retention doctor --home {home.root})")
+    with DagsterInstance.ephemeral() as instance:
+        return work(instance)
+
+
+def _begin_anew(home: Home, reason: str, say: Callable[[str], None]) -> bool:
+    """Put Dagster's folder aside; whether that could be done."""
+    try:
+        aside = put_storage_aside(home, f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
+    except OSError:
+        return False
+    say(
+        f"Dagster's history of runs was damaged ({reason}). It is put aside as {aside}, and a new one begins;"
+        " no figure depends on it"
+    )
+    return True
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split("\n")[0].split())[:300] or type(error).__name__
+
+
+def _is_of_storage(error: BaseException | None) -> bool:
+    """Whether an error comes from Dagster's own files: SQLite's, or what stands in them."""
+    from dagster import DagsterExecutionInterruptedError, Failure
+
+    while error is not None and not isinstance(error, Failure | DagsterExecutionInterruptedError):
+        module = type(error).__module__
+        if module.startswith(("sqlalchemy", "sqlite3", "alembic", "dagster._serdes", "dagster_shared.serdes")):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def process_tags() -> dict[str, str]:

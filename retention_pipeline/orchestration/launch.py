@@ -8,8 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -125,53 +124,36 @@ def launch(
         if months is not None:
             _check_months(months, [key for key in partitions.get_partition_keys() if key <= f"{day:%Y-%m}"])
             tags |= {RANGE_START: months[0], RANGE_END: months[1]}
-        with _named_storage(home), storage.open_instance(home) as instance:
-            storage.end_dead_runs(instance)
+        config = {
+            **run_config(day, full_refresh=full_refresh, allow_future=allow_future, reload=reload),
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        }
+
+        def execute(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
             lap("Dagster's storage")
             logging.getLogger("dagster").setLevel(logging.CRITICAL)
-            try:
-                result = job.execute_in_process(
-                    instance=instance,
-                    run_config={
-                        **run_config(day, full_refresh=full_refresh, allow_future=allow_future, reload=reload),
-                        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-                    },
-                    tags=tags,
-                    partition_key=None if months else partition_of(day, partitions),
-                )
-            except dg.Failure as failure:
-                kind = failure.metadata["kind"].value if "kind" in failure.metadata else "Failure"
-                raise RunFailed(failure.description or "the run failed", str(kind)) from failure
-            except dg.DagsterExecutionInterruptedError:
-                if time.perf_counter() - began > settings.max_run_time.total_seconds():
-                    tell_failure(home, settings, Deadline(settings.max_run_time).message, clock().replace(tzinfo=None))
-                    raise RunFailed(Deadline(settings.max_run_time).message, "RunTookTooLong") from None
-                raise Interrupted("Stopped; the published figures are as they were.") from None
-            lap("run")
+            return job.execute_in_process(
+                instance=instance,
+                run_config=config,
+                tags=tags,
+                partition_key=None if months else partition_of(day, partitions),
+            )
+
+        try:
+            result = storage.with_instance(home, execute, say)
+        except dg.Failure as failure:
+            kind = failure.metadata["kind"].value if "kind" in failure.metadata else "Failure"
+            raise RunFailed(failure.description or "the run failed", str(kind)) from failure
+        except dg.DagsterExecutionInterruptedError:
+            if time.perf_counter() - began > settings.max_run_time.total_seconds():
+                tell_failure(home, settings, Deadline(settings.max_run_time).message, clock().replace(tzinfo=None))
+                raise RunFailed(Deadline(settings.max_run_time).message, "RunTookTooLong") from None
+            raise Interrupted("Stopped; the published figures are as they were.") from None
+        lap("run")
     record = _record(home, result.run_id)
     steps = {step["step"]: step["wall"] for step in record.get("steps", [])}
     seconds["Dagster's events"] = max(seconds.pop("run") - sum(steps.values()), 0.0)
     return Launched(result.run_id, record, {**seconds, **steps})
-
-
-class DamagedHistory(Exception):
-    """Dagster's files of a home cannot be read."""
-
-
-@contextmanager
-def _named_storage(home: Home) -> Iterator[None]:
-    """Dagster's storage is files of SQLite; one that is none any more is named with what helps."""
-    from sqlalchemy.exc import DatabaseError, OperationalError
-
-    try:
-        yield
-    except DatabaseError as error:
-        if isinstance(error, OperationalError) and "disk image" not in str(error):
-            raise
-        raise DamagedHistory(
-            f"Dagster's history of runs in {home.dagster} is damaged: {error.orig}. No figure depends on it: "
-            "move this folder away and run again."
-        ) from error
 
 
 def _check_months(months: tuple[str, str], known: Any) -> None:

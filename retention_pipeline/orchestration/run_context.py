@@ -21,6 +21,7 @@ from retention_pipeline.run import steps
 from retention_pipeline.run.day import check_day
 from retention_pipeline.run.deadline import Deadline
 from retention_pipeline.run.lock import HomeIsBusy, writer_lock
+from retention_pipeline.run.machine import machine_error
 from retention_pipeline.run.records import Run
 from retention_pipeline.run.state import PipelineState, read_state
 from retention_pipeline.run.steps import Assembly
@@ -107,14 +108,15 @@ class RunContext:
             yield self.run
         except dg.Failure:
             raise
-        except Exception as error:
-            passing = is_transient(error)
+        except Exception as raised:
+            error = machine_error(self.home, raised) or raised
+            passing = is_transient(raised)
             if passing and may_retry and context.retry_number < RETRIES:
                 self.reporter(context).say(f"{error}: tried again in {SECONDS_BEFORE_RETRY:.0f} s")
-                raise dg.RetryRequested(RETRIES, SECONDS_BEFORE_RETRY) from error
+                raise dg.RetryRequested(RETRIES, SECONDS_BEFORE_RETRY) from raised
             self.tell(error)
             if passing or type(error).__module__.startswith("retention_pipeline."):
-                raise failure(error) from error
+                raise failure(error) from raised
             raise
 
     def _open(self) -> None:

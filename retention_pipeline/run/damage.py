@@ -8,19 +8,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from retention_pipeline.publish import generations
+from retention_pipeline.run.machine import MachineError, machine_error
 from retention_pipeline.settings import Home
 from retention_pipeline.warehouse import DamagedFile, damage, looks_damaged
 
 
 @contextmanager
 def named_damage(home: Home) -> Iterator[None]:
-    """Turn an error that comes from a damaged file of the home into DamagedFile."""
+    """Turn an error that comes from a damaged file of the home into DamagedFile, and what the machine refuses into
+    MachineError: each says what helps.
+    """
     try:
         yield
-    except DamagedFile:
+    except (DamagedFile, MachineError):
         raise
     except Exception as error:
-        found = damaged_file(home, error)
+        found = machine_error(home, error) or damaged_file(home, error)
         if found is None:
             raise
         raise found from error

@@ -7,8 +7,9 @@ What a step needs from the one before stands in `next.duckdb` or in the record, 
 """
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -406,11 +407,18 @@ def publish_step(home: Home, settings: Settings, run: Run, *, progress: Progress
         path = generations.publish(home, number, keep=settings.publish.keep_generations)
         alerts.save(home, incidents)
         prune(home, settings.keep.runs)
+        _keep_settings(home)
         notes.update(alerts=[alerts.as_row(one) for one in incidents if one.is_open], alert_problems=rule_problems)
         counts = row_counts(path)
         notes.update(status="succeeded", finished_at=_now(), failed_step=None, error=None, row_counts=counts)
         say(f"published generation {number}: {path}")
     return Published(number, path, counts)
+
+
+def _keep_settings(home: Home) -> None:
+    """A copy of settings.yaml, for when it is lost."""
+    with suppress(OSError):
+        shutil.copyfile(home.settings_file, home.settings_copy)
 
 
 def _kept_small(home: Home, *, is_fresh: bool) -> bool:

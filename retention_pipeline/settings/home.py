@@ -29,6 +29,11 @@ class Home:
         return self.root / "settings.yaml"
 
     @property
+    def settings_copy(self) -> Path:
+        """The settings of the last publication, for when settings.yaml is lost."""
+        return self.warehouse / "settings.yaml"
+
+    @property
     def warehouse(self) -> Path:
         return self.root / "warehouse"
 
