@@ -13,6 +13,7 @@ from retention_pipeline import formatting
 from retention_pipeline.cli.figures import print_json
 from retention_pipeline.read.published import open_published
 from retention_pipeline.settings import (
+    BUILT_IN_DIMENSIONS,
     DatabaseSource,
     FileSource,
     Home,
@@ -64,8 +65,8 @@ def check_sources(
     home: Home, settings: Settings, previews: dict[str, Preview] | None = None
 ) -> list[tuple[str, bool, str]]:
     """What the newest file of each source would become, and the first rows of each database; `previews` takes them."""
-    from retention_pipeline.ingest.landing import delivered_files
-    from retention_pipeline.ingest.preview import preview_file, preview_pull
+    from retention_pipeline.ingest.landing import delivered_files, newest_of
+    from retention_pipeline.ingest.preview import preview_file, preview_joined, preview_pull
 
     if not settings.sources:
         return [("sources", False, "none: say in settings.yaml where orders or subscriptions are")]
@@ -83,8 +84,12 @@ def check_sources(
             usable = [file for file in files if not file.problem]
             if not usable:
                 continue
-            preview = preview_file(settings, name, max(usable, key=lambda file: file.changed_at))
-            read = f"{formatting.counted(len(files), 'file')}, the newest is {preview.file_name}"
+            if source.inputs:
+                preview = preview_joined(settings, name, home)
+                read = f"{formatting.counted(len(files), 'file')}, joined with {', '.join(source.inputs)}"
+            else:
+                preview = preview_file(settings, name, newest_of(usable))
+                read = f"{formatting.counted(len(files), 'file')}, the newest is {preview.file_name}"
         else:
             preview = preview_pull(settings, name, home)
             read = _read_from(source, source.type, preview)
@@ -102,17 +107,18 @@ def _read_from(source: DatabaseSource, kind: str, preview: Preview) -> str:
 
 
 def _check_segments(home: Home, settings: Settings, previews: dict[str, Preview]) -> list[tuple[str, bool, str]]:
-    """Whether the further columns of customers that are asked for as dimensions are there: in what is loaded, before
-    the first load in what each source would deliver.
+    """Whether dimensions have values: in what is loaded, before the first load in what each source would deliver. One
+    that the settings ask for and that has none is wrong; of the usual ones it is only told.
     """
-    from retention_pipeline.settings import BUILT_IN_DIMENSIONS
     from retention_pipeline.transform.delivered_segments import empty_segments
 
     if home.raw_file.exists():
-        return [
-            (f"segment {name}", False, "no row has a value of it; runs leave it out")
-            for name in (empty_segments(home, settings) if settings.segments else ())
-        ]
+        empty = empty_segments(home, settings)
+        if settings.segments is None:
+            return _left_out(empty, "no row has a value of it")
+        return [(f"segment {name}", False, "no row has a value of it; runs leave it out") for name in empty]
+    if settings.segments is None:
+        return _left_out(_not_delivered(settings, previews), "no source delivers it")
     of_customers = [name for name in settings.sources if settings.dataset_of(name) == "customers"]
     if any(name in previews and not previews[name].there for name in of_customers):
         return []
@@ -121,6 +127,25 @@ def _check_segments(home: Home, settings: Settings, previews: dict[str, Preview]
         (f"segment {name}", False, f"no source of customers has a column {name} (there are {', '.join(sorted(found))})")
         for name in settings.segments or ()
         if name not in BUILT_IN_DIMENSIONS and found and name not in found
+    ]
+
+
+def _left_out(names: list[str], why: str) -> list[tuple[str, bool, str]]:
+    return [(f"segment {name}", True, f"{why}, so figures leave it out") for name in names]
+
+
+def _not_delivered(settings: Settings, previews: dict[str, Preview]) -> list[str]:
+    """The usual dimensions whose dataset is connected, and whose column none of its sources would give."""
+    from retention_pipeline.transform.delivered_segments import COLUMNS
+
+    by_dataset: dict[str, list[Preview]] = {}
+    for name, preview in previews.items():
+        by_dataset.setdefault(settings.dataset_of(name), []).append(preview)
+    return [
+        name
+        for name, (dataset, column) in COLUMNS.items()
+        if (those := by_dataset.get(dataset))
+        and all(preview.columns and preview.columns.get(column) is None for preview in those)
     ]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from retention_pipeline import formatting, templates
+from retention_pipeline import templates
 from retention_pipeline.contracts import Contract
 from retention_pipeline.ingest.mapping import Mapping
 from retention_pipeline.ingest.records import BrokenRecordError, split_record
@@ -159,11 +159,12 @@ def of_repeated_keys(connection: duckdb.DuckDBPyConnection, contract: Contract, 
     ).fetchall()
     if different == rows:
         return []
-    number = formatting.counted(rows - different, "row")
+    repeated = rows - different
+    repeat = f"{repeated:,} of {rows:,} rows {'repeats' if repeated == 1 else 'repeat'}"
     in_file = [found.name for name in keys if (found := mapping.given[name]) is not None and found.name]
     one_per = in_file[0] if len(in_file) == 1 else f"[{', '.join(in_file)}]"
     is_one = f" rows: {{one_per: {one_per}, take: first}} makes one of them, sum: [...] adds up" if in_file else ""
-    return [f"{number} of {rows:,} repeat the {', '.join(keys)} of another: line items?{is_one}"]
+    return [f"{repeat} the {', '.join(keys)} of another: line items?{is_one}"]
 
 
 def _width(line: str, delimiter: str) -> int:

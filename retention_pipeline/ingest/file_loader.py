@@ -9,7 +9,14 @@ from datetime import UTC, datetime
 from retention_pipeline.ingest.archive import ArchivedFile, StillBeingWrittenError, UnusableFileError, checksum, take
 from retention_pipeline.ingest.cloud import CloudError
 from retention_pipeline.ingest.joined import MissingInput, delivered_parts, written
-from retention_pipeline.ingest.landing import DeliveredFile, at_hand, delivered_files, format_of, natural_order
+from retention_pipeline.ingest.landing import (
+    TOGETHER,
+    DeliveredFile,
+    at_hand,
+    delivered_files,
+    format_of,
+    natural_order,
+)
 from retention_pipeline.ingest.ledger import LoadRecord
 from retention_pipeline.ingest.outcomes import note_outcome, outcome_of
 from retention_pipeline.ingest.result import DatabaseBrokenError
@@ -21,7 +28,6 @@ from retention_pipeline.settings import FileSource
 
 FILES_AT_ONCE = 500
 BYTES_AT_ONCE = 64 * 1024 * 1024
-SURELY_LATER = 60.0  # seconds; copies made in one go differ by less
 
 
 @dataclass
@@ -299,7 +305,7 @@ class FileLoader(SourceLoader):
         version = self.contract.version_column
         newest: tuple[DeliveredFile, LoadRecord] | None = None
         for file, record in files:
-            if newest is not None and newest[0].modified_at > file.modified_at + SURELY_LATER:
+            if newest is not None and newest[0].modified_at > file.modified_at + TOGETHER:
                 before, result = newest[0], record.result
                 in_both = newest[1].result.stale or result.changed
                 if in_both and version not in record.given:

@@ -41,6 +41,32 @@ def hints_of_rows(
     return hints
 
 
+def hints_before_loading(connection: duckdb.DuckDBPyConnection, contract: Contract, source: Source) -> list[str]:
+    """Of the rows on the stage, what a run tells once they are loaded and counted."""
+    hints = []
+    if "customer_id" in contract.names and not (source.ids or Ids()).lower:
+        number, example = _one(
+            connection,
+            """
+            select count(*), min(example) from (
+                select max(customer_id) as example from stage where _error is null and customer_id is not null
+                group by lower(customer_id) having count(distinct customer_id) > 1
+            )
+            """,
+        )
+        hints += [_differ_by_case(number, example)] if number else []
+    if contract.dataset == "orders" and source.refund_of is None and "refund_of" not in source.columns:
+        rows, negative = _one(
+            connection, "select count(*), count(*) filter (where amount < 0) from stage where _error is null"
+        )
+        if negative:
+            hints.append(
+                f"{negative:,} of {rows:,} orders are negative and do not count: refunds?"
+                " (refund_of: the column that names the order)"
+            )
+    return hints
+
+
 def hints_of_ids(connection: duckdb.DuckDBPyConnection, source: Source, *, known_keys: int) -> list[str]:
     """Of customers that are new since there were `known_keys`."""
     if (source.ids or Ids()).lower:
@@ -63,8 +89,12 @@ def hints_of_ids(connection: duckdb.DuckDBPyConnection, source: Source, *, known
     )
     if not found[0]:
         return []
-    ids = "1 id differs" if found[0] == 1 else f"{found[0]:,} ids differ"
-    return [f"{ids} from another by letters' case only, such as {found[1]} (ids: {{lower: true}} makes them one)"]
+    return [_differ_by_case(found[0], found[1])]
+
+
+def _differ_by_case(number: int, example: str) -> str:
+    ids = "1 id differs" if number == 1 else f"{number:,} ids differ"
+    return f"{ids} from another by letters' case only, such as {example} (ids: {{lower: true}} makes them one)"
 
 
 def known_keys(connection: duckdb.DuckDBPyConnection) -> int:

@@ -45,7 +45,7 @@ def delivered_parts(
             archived = next(folder.glob(f"{sha256}.*"), None) if sha256 else None
             if archived is None or sha256 is None:
                 with at_hand(file, scratch / "fetched") as here:
-                    taken = take(here.path, _format(here.path, source), folder, scratch, source.delimiter)
+                    taken = take(here.path, format_of_part(here.path, source), folder, scratch, source.delimiter)
                 archived, sha256 = taken.path, taken.sha256
             parts[relation].append(archived.name)
             delivered.append((file, sha256))
@@ -74,12 +74,13 @@ def taken_parts(file: ArchivedFile, source: FileSource, scratch: Path) -> dict[s
     def taken(path: Path) -> ArchivedFile:
         if not path.exists():
             raise UnusableFileError(f"its part {path.name} is no longer in the archive")
-        return take(path, _format(path, source), folder, scratch, source.delimiter)
+        return take(path, format_of_part(path, source), folder, scratch, source.delimiter)
 
     return {relation: [taken(folder / name) for name in names] for relation, names in parts_of(file.path).items()}
 
 
-def _format(path: Path, source: FileSource) -> Format:
+def format_of_part(path: Path, source: FileSource) -> Format:
+    """The format of one of the files; raises MissingInput where nothing says it."""
     found = format_of(path, source)
     if found is None:
         raise MissingInput(f"{path.name}: the ending says no format (csv, csv.gz, parquet, jsonl, xlsx)")

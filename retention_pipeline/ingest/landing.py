@@ -17,6 +17,7 @@ from retention_pipeline.ingest.cloud import ChangedMeanwhileError, CloudError, S
 from retention_pipeline.ingest.result import IngestError
 from retention_pipeline.settings import FileSource, Home, Settings
 
+TOGETHER = 60.0  # seconds; copies made in one go differ by less
 UNFINISHED = (".part", ".partial", ".tmp", ".crdownload", ".filepart")
 FORMATS: dict[str, Format] = {
     ".csv": "csv",
@@ -147,6 +148,12 @@ def names_of(home: Home, settings: Settings, given: list[str]) -> list[str]:
     if unknown:
         raise IngestError(f"no source has the file {', '.join(unknown)} (settings: sources.<name>.path)")
     return names
+
+
+def newest_of(files: list[DeliveredFile]) -> DeliveredFile:
+    """The file that came last: of those that came together, as copies do, the last by name."""
+    latest = max(file.changed_at for file in files)
+    return [file for file in files if file.changed_at > latest - TOGETHER][-1]
 
 
 def natural_order(name: str) -> tuple[list[tuple[int, str]], str]:

@@ -4,10 +4,7 @@ nothing is kept.
 
 from __future__ import annotations
 
-import gzip
-import itertools
 import re
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -21,17 +18,19 @@ import duckdb
 
 from retention_pipeline.contracts import CONTRACTS, Contract
 from retention_pipeline.ingest import advice
-from retention_pipeline.ingest.archive import ArchivedFile, Format, Keeper, StillBeingWrittenError, take
+from retention_pipeline.ingest.archive import ArchivedFile, Keeper, StillBeingWrittenError, take
+from retention_pipeline.ingest.beginnings import LINES, beginning_of, joined_beginnings
 from retention_pipeline.ingest.cloud import CloudError
 from retention_pipeline.ingest.databases import open_pull
-from retention_pipeline.ingest.hints import hints_of_rows
+from retention_pipeline.ingest.hints import hints_before_loading, hints_of_rows
+from retention_pipeline.ingest.joined import MissingInput
 from retention_pipeline.ingest.landing import DeliveredFile, at_hand, format_of
 from retention_pipeline.ingest.mapping import Mapping, NotMappedError
 from retention_pipeline.ingest.outcomes import outcome_of
 from retention_pipeline.ingest.prepared import needs_preparing, prepared
 from retention_pipeline.ingest.pulls import SourceError
 from retention_pipeline.ingest.readers import read_header, read_json_lines, read_parquet
-from retention_pipeline.ingest.schema import BROKEN, first_line, literal, quoted
+from retention_pipeline.ingest.schema import BROKEN, first_line, quoted
 from retention_pipeline.ingest.staging import create_stage, stage_file
 from retention_pipeline.ingest.versions import refuse_conflicts
 from retention_pipeline.settings import (
@@ -44,7 +43,6 @@ from retention_pipeline.settings import (
     Source,
 )
 
-LINES, BYTES = 2_000, 4_000_000
 SHOWN_ROWS, SHOWN_REASONS = 3, 3
 LONGEST_PULL = timedelta(minutes=5)
 
@@ -99,15 +97,11 @@ def preview_file(settings: Settings, name: str, file: DeliveredFile) -> Preview:
         beginning: Path | None = None
         try:
             with at_hand(file, folder / "fetched") as here:
-                beginning = _beginning(connection, here.path, file_format, folder, source)
+                beginning = beginning_of(connection, here.path, file_format, folder, source)
             archived = take(beginning, file_format, folder / "copy", folder / "scratch", source.delimiter)
             if needs_preparing(archived, source):
                 archived = prepared(archived, source, folder / "scratch", 0)
             delivered = _columns_of(connection, archived, source)
-            if source.inputs:
-                preview.there = delivered
-                preview.hints = ["its query joins further files (inputs); what it gives is seen by a run alone"]
-                return preview
             preview.template = advice.template_of(delivered)
             _look(preview, connection, settings, name, source, archived, folder)
         except (StillBeingWrittenError, FileNotFoundError):
@@ -127,6 +121,29 @@ def preview_file(settings: Settings, name: str, file: DeliveredFile) -> Preview:
             preview.hints = advice.of_bytes(beginning) + preview.hints
     if preview.template and not source.has_query:
         preview.hints.append(advice.of_template(preview.template))
+    return preview
+
+
+def preview_joined(settings: Settings, name: str, home: Home) -> Preview:
+    """Read the beginning of each file that the query of the source `name` joins."""
+    source = settings.read_source(name)
+    assert isinstance(source, FileSource)
+    preview = _new(settings, name, f"{', '.join(source.paths)} with {', '.join(source.inputs)}")
+    with _stage(settings, name) as (connection, folder):
+        try:
+            archived, cut = joined_beginnings(connection, home, source, folder)
+            _look(preview, connection, settings, name, source, archived, folder)
+            preview.hints += cut
+        except (StillBeingWrittenError, FileNotFoundError):
+            preview.error = "a file is still being written, or has gone"
+        except CloudError as error:
+            preview.error = f"a file cannot be fetched: {error}"
+        except MissingInput as error:
+            preview.error = str(error)
+        except BROKEN as error:
+            preview.error = f"a file cannot be read: {first_line(error)}"
+        except Exception as error:
+            _refused(preview, error, advises_names=False)
     return preview
 
 
@@ -202,6 +219,7 @@ def _look(
     ]
     preview.hints = advice.of_reasons((row.reason for row in staged.bad_rows), preview.columns)
     preview.hints += hints_of_rows(connection, contract, source, is_first=True)
+    preview.hints += hints_before_loading(connection, contract, source)
     line_items = advice.of_repeated_keys(connection, contract, mapping)
     conflicts, _ = refuse_conflicts(connection, contract, datetime.now(UTC).replace(tzinfo=None))
     preview.error = next(iter(conflicts.values()), None)
@@ -249,34 +267,3 @@ def _columns_of(connection: duckdb.DuckDBPyConnection, file: ArchivedFile, sourc
         return [name for _, name in read_header(file, source.separator).named]
     reading = read_parquet(connection, file) if file.format == "parquet" else read_json_lines(connection, file)
     return [column.name for column in reading.columns]
-
-
-def _beginning(
-    connection: duckdb.DuckDBPyConnection, path: Path, file_format: Format, folder: Path, source: FileSource
-) -> Path:
-    """The first rows of a file as a file of its own."""
-    if file_format == "parquet":
-        beginning = folder / "beginning.parquet"
-        try:
-            first = f"from read_parquet({literal(str(path))}) limit {LINES}"
-            connection.execute(f"copy ({first}) to {literal(str(beginning))} (format parquet)")
-        except duckdb.Error:
-            shutil.copy(path, beginning)  # staging says what is wrong with it
-        return beginning
-    beginning = folder / f"beginning.{file_format}"
-    if file_format == "xlsx" or source.encoding == "utf-16":  # cannot be cut between two bytes
-        shutil.copy(path, beginning)
-        return beginning
-    opened = gzip.open if path.suffix == ".gz" else open
-    kept, size, is_open, whole = [], 0, False, 0
-    with opened(path, "rb") as stream:  # type: ignore[operator]
-        for line in itertools.islice(stream, LINES + 1):
-            kept.append(line)
-            size += len(line)
-            is_open ^= bool(line.count(b'"') % 2)
-            whole = whole if is_open else len(kept)
-            if size > BYTES:
-                break
-        is_cut = bool(stream.read(1))
-    beginning.write_bytes(b"".join(kept[:whole] if is_cut and whole else kept))
-    return beginning

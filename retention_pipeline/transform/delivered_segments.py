@@ -9,7 +9,7 @@ from retention_pipeline.transform.arguments import DIMENSION_DATASETS
 from retention_pipeline.warehouse import opened_raw, sql_text, tables_in
 
 # The column of raw that a dimension is made from; a further one is a key of `_extra` of customers.
-_COLUMNS = {
+COLUMNS = {
     "country": ("customers", "country"),
     "acquisition_channel": ("customers", "acquisition_channel"),
     "first_order_channel": ("orders", "channel"),
@@ -36,7 +36,7 @@ def empty_segments(home: Home, settings: Settings) -> list[str]:
         return [
             name
             for name in asked
-            if (name in _COLUMNS or name not in DIMENSION_DATASETS)
+            if (name in COLUMNS or name not in DIMENSION_DATASETS)
             and (dataset := DIMENSION_DATASETS.get(name, "customers")) in connected
             and dataset in present
             and not _has_values(connection, name, dataset)
@@ -45,8 +45,8 @@ def empty_segments(home: Home, settings: Settings) -> list[str]:
 
 def _has_values(connection: duckdb.DuckDBPyConnection, name: str, dataset: str) -> bool:
     condition = "_extra like " + sql_text(f'%"{name}"%')
-    if name in _COLUMNS:
-        condition = f"{_COLUMNS[name][1]} is not null"
+    if name in COLUMNS:
+        condition = f"{COLUMNS[name][1]} is not null"
     tables = (f"raw.{dataset}", f"raw.{dataset}_history")
     found = " or ".join(f"exists (select 1 from {table} where {condition})" for table in tables)
     row = connection.execute(f"select {found} or not exists (select 1 from raw.{dataset})").fetchone()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ import yaml
 from conftest import Company, order, orders_csv
 
 from retention_pipeline.cli.check import CheckFailed, check_home, check_sources
-from retention_pipeline.ingest.landing import delivered_files
-from retention_pipeline.ingest.preview import LINES, Preview, preview_file
+from retention_pipeline.ingest.beginnings import LINES
+from retention_pipeline.ingest.landing import delivered_files, newest_of
+from retention_pipeline.ingest.preview import Preview, preview_file, preview_joined
 from retention_pipeline.settings import parse_settings
 
 
@@ -184,7 +186,7 @@ def test_line_items_would_be_refused_as_by_a_run(company: Company) -> None:
     assert not found.would_load
     assert "1 key stands on several rows of other content, such as order_id a" in (found.error or "")
     assert found.hints[-1] == (
-        "1 row of 3 repeat the order_id of another: line items? rows: {one_per: order_id, take: first} makes one of"
+        "1 of 3 rows repeats the order_id of another: line items? rows: {one_per: order_id, take: first} makes one of"
         " them, sum: [...] adds up"
     )
     assert company.load("orders", orders_csv(order("a", "1.00"), order("a", "2.00"))).status == "refused"
@@ -260,3 +262,71 @@ def test_a_form_that_does_not_fit_is_told_with_the_one_that_does(company: Compan
     company.deliver("orders", "a.csv", orders_csv(order("a", at="01/31/2024")))
     found = preview(company)
     assert found.hints == ["times: columns: {ordered_at: {column: …, format: '%m/%d/%Y'}}; the month comes first"]
+
+
+def test_what_a_run_tells_of_ids_and_negative_orders_is_told_before(company: Company) -> None:
+    rows = ("a,mira@x.test,2024-03-01,10,EUR,paid", "b,Mira@X.test,2024-03-02,-10,EUR,paid")
+    company.deliver("orders", "a.csv", orders_csv(*rows))
+    assert preview(company).hints == [
+        "1 id differs from another by letters' case only, such as mira@x.test (ids: {lower: true} makes them one)",
+        "1 of 2 orders are negative and do not count: refunds? (refund_of: the column that names the order)",
+    ]
+    company.source("orders", ids={"lower": True}, refund_of="order_id")
+    assert preview(company).hints == []
+
+
+def test_of_files_that_came_together_the_last_by_name_is_the_newest(company: Company) -> None:
+    for number in ("10", "9"):
+        company.deliver("orders", f"export_{number}.csv", orders_csv(order(number)))
+    settings = parse_settings({"business": company.business, "sources": company.sources})
+    files = delivered_files(company.home, settings.sources["orders"])  # type: ignore[arg-type]
+    assert newest_of(files).name == "landing/orders/export_10.csv"
+    later = replace(files[0], changed_at=files[1].changed_at + 100)
+    assert newest_of([later, files[1]]) is later
+
+
+JOIN = """
+    select o.id as order_id, p.mail as customer_id, o.day as ordered_at, o.total as amount, 'EUR' as currency,
+        'paid' as status, o._line
+    from rows as o inner join people as p on o.person = p.id
+"""
+
+
+def test_a_query_that_joins_files_is_run(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    company.source("orders", path="landing/orders/*.csv", inputs={"people": "landing/people/*.csv"}, query=JOIN)
+    settings = parse_settings({"business": company.business, "sources": company.sources})
+    company.deliver("orders", "1.csv", b"id,person,day,total\na,1,2024-03-01,10\n")
+    company.deliver("orders", "2.csv", b"id,person,day,total\nb,2,2024-03-02,x\n")
+    assert preview_joined(settings, "orders", company.home).error == "no file at landing/people/*.csv"
+    people = b"".join(b"%d,m%d\n" % (number, number) for number in range(3_000))
+    company.deliver("people", "1.csv", b"id,mail\n" + people)
+    company.sources.pop("people", None)
+    found = preview_joined(settings, "orders", company.home)
+    assert (found.good, found.bad, found.rows[0]["customer_id"], found.hints) == (1, 1, "m1", [])
+    assert found.reasons == [("amount: 'x' is no number with at most 2 decimals", 1)]
+    monkeypatch.setattr("retention_pipeline.ingest.beginnings.WHOLE_INPUTS_BYTES", 10)
+    assert preview_joined(settings, "orders", company.home).hints == [
+        "of people the first 2,000 rows of 1 file were joined: a run joins all"
+    ]
+    company.deliver("people", "1.csv", b"id,email\n1,m1\n")
+    company.sources.pop("people", None)
+    found = preview_joined(settings, "orders", company.home)
+    assert not found.would_load and "the query of the source fails" in (found.error or "")
+    assert not company.home.archive.exists()
+
+
+def test_dimensions_without_values_are_told_to_be_left_out(
+    company: Company, capsys: pytest.CaptureFixture[str]
+) -> None:
+    company.deliver(
+        "orders", "a.csv", orders_csv(order("a"), header="order_id,customer_id,ordered_at,amount,currency,status")
+    )
+    company.deliver("customers", "a.csv", b"customer_id,country\nanna,NL\n")
+    company.home.settings_file.write_text(yaml.safe_dump({"business": company.business, "sources": company.sources}))
+    check_home(company.home.root, as_json=True)
+    found = {one["check"]: one["finding"] for one in json.loads(capsys.readouterr().out)}
+    left_out = "no source delivers it, so figures leave it out"
+    assert {name: text for name, text in found.items() if name.startswith("segment")} == {
+        "segment acquisition_channel": left_out,
+        "segment first_order_channel": left_out,
+    }
