@@ -62,7 +62,8 @@ const hasValues = (kpi, state) => history(kpi, state).some((one) => Number.isFin
 
 // ---- writing figures -----------------------------------------------------------------------------------------------
 
-const number = (value, options) => new Intl.NumberFormat(meta.locale, options).format(value);
+/** A number in the reader's language; what rounds to nothing has no sign. */
+const number = (value, options) => new Intl.NumberFormat(meta.locale, { signDisplay: "negative", ...options }).format(value);
 
 function shown(kpi, value, { short = false } = {}) {
   const form = definitions.get(kpi)?.format ?? "decimals";
