@@ -82,6 +82,7 @@ def render(connection: duckdb.DuckDBPyConnection, settings: Settings, *, title: 
 def page_data(connection: duckdb.DuckDBPyConnection, settings: Settings, title: str) -> dict[str, Any]:
     """Everything that the page shows."""
     language, min_n = settings.report.language, settings.business.min_n
+    payload.mark_small_groups(connection, min_n)
     small = payload.small_tables(connection, min_n)
     for row in small["definitions"]:
         row["label"] = kpi_label(row["kpi"], row["label"], language)
@@ -103,7 +104,7 @@ def page_data(connection: duckdb.DuckDBPyConnection, settings: Settings, title: 
         "words": words(language),
         "views": [view.as_data() for view in VIEWS],
         "charts": charts.specifications(),
-        "figures": payload.figures(connection, min_n),
+        "figures": payload.figures(connection),
         "cohorts": payload.cohorts(connection, min_n),
         "tables": small,
     }

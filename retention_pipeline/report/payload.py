@@ -37,8 +37,34 @@ def packed_text(text: str) -> str:
     return base64.b64encode(gzip.compress(text.encode("utf-8"), 6, mtime=0)).decode("ascii")
 
 
-def figures(connection: duckdb.DuckDBPyConnection, min_n: int) -> dict[str, Any]:
-    """`periods`, `segments`, `series` and `columns` of retention_kpis."""
+def mark_small_groups(connection: duckdb.DuckDBPyConnection, min_n: int) -> None:
+    """The temporary table `report_figures`: retention_kpis, and which of its rows are of groups too small to show."""
+    connection.execute(f"""
+        create or replace temp table report_figures as
+        select
+            *,
+            -- a cell without an n of its own is as small as the largest group that its segment has in the period
+            segment_dimension <> 'all' and {min_n} > coalesce(
+                n, max(n) over (partition by grain, period_start, basis, segment_dimension, segment_value), 0
+            ) as is_suppressed
+        from retention_kpis""")
+
+
+def _is_large_enough(table: str, period_start: str) -> str:
+    """SQL: a row of a table with the key of a figure is about everyone, about no figure, or about one that is shown."""
+    return f"""(
+        coalesce({table}.segment_dimension, 'all') = 'all' or {table}.{period_start} is null or exists (
+            select 1 from report_figures as figures
+            where figures.kpi = {table}.kpi and figures.grain = {table}.grain and not figures.is_suppressed
+                and figures.period_start = {table}.{period_start} and figures.basis = {table}.basis
+                and figures.segment_dimension = {table}.segment_dimension
+                and figures.segment_value = {table}.segment_value
+        )
+    )"""
+
+
+def figures(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """`periods`, `segments`, `series` and `columns` of retention_kpis; needs `report_figures`."""
     periods = {
         grain: [
             [start.isoformat(), end.isoformat(), complete]
@@ -58,21 +84,12 @@ def figures(connection: duckdb.DuckDBPyConnection, min_n: int) -> dict[str, Any]
         " cast(unnest(?::varchar[]) as date) as period_start, unnest(?::integer[]) as place",
         [grains, starts, indexes],
     )
-    connection.execute(f"""
+    connection.execute("""
         create or replace temp table report_rows as
-        with shown as (
-            select
-                *,
-                -- a cell without an n of its own is as small as the largest group that its segment has in the period
-                coalesce(n, max(n) over (partition by grain, period_start, basis, segment_dimension, segment_value), 0)
-                    as group_n
-            from retention_kpis
-        )
         select
-            kpi, grain, basis, segment_dimension, segment_value, place,
-            segment_dimension <> 'all' and group_n < {min_n} as is_suppressed,
+            kpi, grain, basis, segment_dimension, segment_value, place, is_suppressed,
             value, numerator, denominator, cast(n as double) as n, ci_low, ci_high, null_reason
-        from shown
+        from report_figures
         inner join report_places using (grain, period_start)""")
     series = connection.execute("""
         select * from (
@@ -159,11 +176,15 @@ def table(connection: duckdb.DuckDBPyConnection, sql: str, name: str) -> list[di
 
 
 def small_tables(connection: duckdb.DuckDBPyConnection, min_n: int) -> dict[str, Any]:
-    """The tables that are shown as they are, each empty where it is not published."""
+    """The tables that are shown as they are, each empty where it is not published; needs `report_figures`."""
     large_enough = f"(segment_dimension = 'all' or at_risk_at_start >= {min_n})"
     return {
         "definitions": table(connection, "from kpi_definitions", "kpi_definitions"),
-        "attainment": table(connection, "from kpi_attainment order by all", "kpi_attainment"),
+        "attainment": table(
+            connection,
+            f"from kpi_attainment where {_is_large_enough('kpi_attainment', 'value_period_start')} order by all",
+            "kpi_attainment",
+        ),
         "benchmarks": table(connection, "from kpi_with_benchmark order by all", "kpi_with_benchmark"),
         "survival": table(
             connection,
@@ -190,7 +211,8 @@ def small_tables(connection: duckdb.DuckDBPyConnection, min_n: int) -> dict[str,
         ),
         "restatements": table(
             connection,
-            f"""select generation, kpi, grain, period_start, basis, segment_dimension, segment_value, cause, old, new
+            f"""select generation, published_at, kpi, grain, period_start, basis, segment_dimension, segment_value,
+                    cause, old, new
                 from restatements where segment_dimension = 'all' and kpi in (select kpi from kpi_definitions)
                 order by generation desc, abs(delta) desc nulls last, kpi, grain, period_start desc, basis, cause
                 limit {MOST_LISTED}""",
@@ -199,15 +221,7 @@ def small_tables(connection: duckdb.DuckDBPyConnection, min_n: int) -> dict[str,
         "alerts": table(
             connection,
             f"""select rule, message, opened_at, acknowledged_at is not null as is_seen from alerts
-                where resolved_at is null and (
-                    kpi is null or segment_dimension = 'all' or exists (
-                        select 1 from retention_kpis as figures
-                        where figures.kpi = alerts.kpi and figures.grain = alerts.grain and figures.n >= {min_n}
-                            and figures.period_start = alerts.period_start and figures.basis = alerts.basis
-                            and figures.segment_dimension = alerts.segment_dimension
-                            and figures.segment_value = alerts.segment_value
-                    )
-                )
+                where resolved_at is null and {_is_large_enough("alerts", "period_start")}
                 order by opened_at desc, alert_id limit {MOST_LISTED}""",
             "alerts",
         ),

@@ -98,8 +98,9 @@ function change(kpi, now, before) {
   return { text: good === null ? text : `${text} ${good ? w("better") : w("worse")}`, tone: good === null ? "" : good ? "good" : "bad" };
 }
 
-function dayName(day) {
-  return new Intl.DateTimeFormat(meta.locale, { timeZone: "UTC", day: "numeric", month: "short", year: "numeric" }).format(new Date(`${day}T00:00Z`));
+/** The business day of an instant, given in UTC. */
+function momentDay(instant) {
+  return new Intl.DateTimeFormat(meta.locale, { timeZone: meta.timezone, day: "numeric", month: "short", year: "numeric" }).format(new Date(`${instant}Z`));
 }
 
 function periodName(grain, start) {
@@ -371,6 +372,8 @@ function section(view, ...children) {
     element("h2", { id: `title-${view.id}` }, w(`view.${view.id}`)), ...children);
 }
 
+/** Rows of a table of the payload for CSV, as they are. */
+const csvOfRows = (rows) => [Object.keys(rows[0]), ...rows.map(Object.values)];
 const csvButton = (name, rows) => element("div", { class: "tools" }, element("button", { type: "button", onclick: () => download(name, rows()) }, w("csv")));
 
 const KINDS = {
@@ -498,13 +501,14 @@ const KINDS = {
     });
     const choice = element("select", { "aria-label": w("kpi"), onchange: (event) => set({ league: event.target.value }) },
       ...kpis.map((one) => element("option", { value: one, selected: one === kpi }, definitions.get(one).label)));
-    return section(view, element("div", { class: "tools" }, choice), tableOf([w("segment"), w("value"), w("changed"), w("interval"), "n"], body, { label: w("view.league") }));
+    const csv = () => { const [head] = csvOf([], state); return [head, ...rows.flatMap((row) => csvOf([kpi], { ...state, segment: row.segment }).slice(1).filter((one) => one[2] === figures.periods[state.grain][state.at][0]))]; };
+    return section(view, element("div", { class: "tools" }, choice, element("button", { type: "button", onclick: () => download("segments", csv()) }, w("csv"))), tableOf([w("segment"), w("value"), w("changed"), w("interval"), "n"], body, { label: w("view.league") }));
   },
 
   async goals(view) {
     const rows = DATA.tables.attainment;
     if (!rows.length) return null;
-    return section(view, tableOf([w("kpi"), w("segment"), w("value"), w("target"), w("progress"), w("due"), w("status")], rows.map((row) => {
+    return section(view, csvButton("goals", () => csvOfRows(rows)), tableOf([w("kpi"), w("segment"), w("value"), w("target"), w("progress"), w("due"), w("status")], rows.map((row) => {
       const share = row.progress === null ? null : Math.min(Math.max(row.progress, 0), 1);
       const bar = share === null ? "" : element("progress", { max: 1, value: share, "aria-label": `${w("progress")} ${number(row.progress, { style: "percent" })}` });
       const name = `${definitions.get(row.kpi)?.label ?? row.kpi} (${w(row.grain === "year" ? "year_grain" : row.grain)})`;
@@ -518,7 +522,7 @@ const KINDS = {
     const start = figures.periods[state.grain][state.at]?.[0];
     const rows = DATA.tables.benchmarks.filter((row) => row.grain === state.grain && row.period_start === start && row.basis === basisOf(row.kpi, state.basis));
     if (!rows.length) return null;
-    return section(view, tableOf([w("kpi"), w("value"), w("benchmark"), w("gap"), w("source")], rows.map((row) => {
+    return section(view, csvButton("benchmarks", () => csvOfRows(rows)), tableOf([w("kpi"), w("value"), w("benchmark"), w("gap"), w("source")], rows.map((row) => {
       const moved = change(row.kpi, row.value, row.benchmark);
       return [definitions.get(row.kpi)?.label ?? row.kpi, shown(row.kpi, row.value), shown(row.kpi, row.benchmark), { text: moved?.text ?? "", class: moved?.tone || null }, { text: `${row.source}${row.year ? `, ${row.year}` : ""}`, class: "text" }];
     }), { label: w("view.benchmarks") }));
@@ -528,23 +532,23 @@ const KINDS = {
     const rows = DATA.tables.at_risk;
     if (!rows.length) return null;
     const money = (value) => (value === null ? "" : number(value, { style: "currency", currency: meta.currency, maximumFractionDigits: 0 }));
-    return section(view, tableOf([w("reason"), w("customers"), "MRR", `${w("revenue")} (12)`], rows.map((row) => [w(`reason.${row.reason}`), number(row.customers), money(row.mrr), money(row.revenue_12m)]), { label: w("view.at_risk") }));
+    return section(view, csvButton("at_risk", () => csvOfRows(rows)), tableOf([w("reason"), w("customers"), "MRR", `${w("revenue")} (12)`], rows.map((row) => [w(`reason.${row.reason}`), number(row.customers), money(row.mrr), money(row.revenue_12m)]), { label: w("view.at_risk") }));
   },
 
   async alerts(view) {
     const rows = DATA.tables.alerts;
     if (!rows.length) return null;
-    return section(view, tableOf([w("rule"), w("alert"), w("since")], rows.map((row) => [
+    return section(view, csvButton("alerts", () => csvOfRows(rows)), tableOf([w("rule"), w("alert"), w("since")], rows.map((row) => [
       { text: row.rule, class: "text" }, { text: row.is_seen ? `${row.message} (${w("seen")})` : row.message, class: "text wrap" },
-      { text: dayName(row.opened_at.slice(0, 10)), class: "text" }]), { label: w("view.alerts") }));
+      { text: momentDay(row.opened_at), class: "text" }]), { label: w("view.alerts") }));
   },
 
   async restatements(view) {
     const rows = DATA.tables.restatements;
     if (!rows.length) return null;
-    return section(view, tableOf([w("kpi"), w("period_label"), w("segment"), w("old"), w("new"), w("cause")], rows.map((row) => [
+    return section(view, csvButton("restatements", () => csvOfRows(rows)), tableOf([w("kpi"), w("period_label"), w("segment"), w("old"), w("new"), w("cause"), w("reported")], rows.map((row) => [
       definitions.get(row.kpi)?.label ?? row.kpi, periodName(row.grain, row.period_start), row.segment_dimension === "all" ? w("everyone") : `${row.segment_dimension}: ${row.segment_value}`,
-      shown(row.kpi, row.old), shown(row.kpi, row.new), { text: w(`cause.${row.cause}`), class: "text" }]), { label: w("view.restatements") }));
+      shown(row.kpi, row.old), shown(row.kpi, row.new), { text: w(`cause.${row.cause}`), class: "text" }, { text: momentDay(row.published_at), class: "text" }]), { label: w("view.restatements") }));
   },
 
   async quality(view) {

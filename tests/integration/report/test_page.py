@@ -49,9 +49,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
             from range(4) as cohorts (cohort), range(4) as ages (age) where cohort + age <= 4""")
         warehouse.execute("""
             create table restatements as
-            select 7 as generation, kpi, grain, period_start, basis, segment_dimension, segment_value, 'late' as cause,
+            select 7 as generation, timestamp '2024-03-10 01:00' as published_at, kpi, grain, period_start, basis,
+                segment_dimension, segment_value, 'late' as cause,
                 0.5 as old, 0.25 as new, -0.25 as delta
             from retention_kpis where kpi = 'customer_churn_rate' and grain = 'month'""")
+        warehouse.execute("""
+            create table kpi_attainment as
+            select kpi, grain, basis, segment_dimension, segment_value, date '2024-01-01' as start_on,
+                date '2024-12-31' as due_on, 0.1 as baseline, 0.02 as target, value,
+                period_start as value_period_start, 0.5 as progress, 0.25 as elapsed, 'ahead' as status
+            from retention_kpis where kpi in ('customer_churn_rate', 'mrr_end') and grain = 'month'
+                and period_start = '2024-02-01'""")
         key = "kpi, grain, period_start, basis, segment_dimension, segment_value"
         warehouse.execute(f"""
             create table alerts as
@@ -131,11 +139,14 @@ def test_the_page_carries_every_published_value_exactly_but_those_of_small_group
     assert 0 < hidden < len(rows)
 
 
-def test_restatements_and_alerts_leave_out_small_groups(text: str) -> None:
+def test_restatements_goals_and_alerts_leave_out_small_groups(text: str) -> None:
     tables = data_of(text)["tables"]
     assert tables["restatements"] and {row["segment_value"] for row in tables["restatements"]} == {"all"}
     told = {row["message"] for row in tables["alerts"]}
     assert "churn of all" in told and f"churn of {NASTY[0]}" in told and "churn of tiny" not in told
+    goals = {(row["kpi"], row["segment_value"]) for row in tables["attainment"]}
+    assert {("customer_churn_rate", NASTY[0]), ("mrr_end", "all"), ("mrr_end", NASTY[0])} <= goals
+    assert not [goal for goal in goals if goal[1] == "tiny"]
 
 
 def test_the_same_generation_gives_the_same_bytes(text: str, home: Home, settings: Settings) -> None:
