@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 
 import duckdb
 
+from retention_pipeline.audit.acquisition import acquisition_rules
 from retention_pipeline.audit.cohorts import cohort_rules
 from retention_pipeline.audit.customers import customer_rules
 from retention_pipeline.audit.engagement import engagement_rules
 from retention_pipeline.audit.facts import fact_rules
 from retention_pipeline.audit.families import family_rules
 from retention_pipeline.audit.lives import life_rules
+from retention_pipeline.audit.measures import measure_rules
 from retention_pipeline.audit.mrr import mrr_rules
 from retention_pipeline.audit.orders import order_rules
 from retention_pipeline.audit.shapes import Rule
@@ -58,11 +60,13 @@ def all_rules(settings: Settings, *, touched_only: bool = False) -> list[Rule]:
     """
     return [
         *fact_rules(touched_only=touched_only),
+        *measure_rules(),
         *customer_rules(settings),
         *order_rules(settings),
         *mrr_rules(settings),
         *cohort_rules(settings),
         *family_rules(),
+        *acquisition_rules(settings),
         *engagement_rules(settings),
         *life_rules(),
         NO_VIEW_READS_ELSEWHERE,

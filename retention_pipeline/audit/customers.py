@@ -3,28 +3,11 @@
 from retention_pipeline.audit.shapes import (
     Rule,
     close_is_next_opening,
-    grains_nest,
     moves_cancel,
-    never_negative,
-    no_period_is_missing,
     rows_hold,
     starts_from_nothing,
-    values_add_up,
 )
 from retention_pipeline.settings import Settings
-
-CUSTOMERS = (
-    "customers_start",
-    "customers_end",
-    "customers_retained",
-    "customers_new",
-    "customers_reactivated",
-    "customers_lost",
-    "customers_transient",
-    "customers_active",
-    "customers_joined",
-    "churn_events",
-)
 
 
 def customer_rules(settings: Settings) -> list[Rule]:
@@ -67,8 +50,6 @@ def customer_rules(settings: Settings) -> list[Rule]:
             "churn_events >= customers_lost + customers_transient",
             ("churn_events", "customers_lost", "customers_transient"),
         ),
-        never_negative(table, (*CUSTOMERS, "customers_moved_in", "customers_moved_out")),
-        values_add_up(table, CUSTOMERS),
         moves_cancel(table, "customers_moved_in", "customers_moved_out"),
         close_is_next_opening(
             "customers_close_is_next_opening",
@@ -77,8 +58,6 @@ def customer_rules(settings: Settings) -> list[Rule]:
             "customers_end",
             moved="customers_moved_in - customers_moved_out",
         ),
-        no_period_is_missing(table),
-        grains_nest(table, ("customers_joined", "churn_events")),
         *starts_from_nothing(settings, table, "customers_start"),
         Rule(
             "lost_by_reason_adds_up",

@@ -3,21 +3,16 @@
 from retention_pipeline.audit.shapes import (
     CELL,
     Rule,
-    grains_nest,
-    never_negative,
-    no_period_is_missing,
     rows_hold,
     starts_from_nothing,
-    values_add_up,
 )
 from retention_pipeline.settings import Settings
 
-ENGAGEMENT_FLOWS = ("active_days", "active_new", "session_events")
-ENGAGEMENT_BALANCES = (
+COMPARED = (
+    "active_days",
     "active_customers",
+    "active_new",
     "active_returning",
-    "active_resurrected",
-    "active_dormant",
     "wau",
     "mau",
     "yau",
@@ -44,7 +39,7 @@ def engagement_rules(settings: Settings) -> list[Rule]:
             "a subset of customers or days is no larger than the set; the shorter window lies in the longer one",
             table,
             nested,
-            (*ENGAGEMENT_FLOWS, *ENGAGEMENT_BALANCES),
+            COMPARED,
         ),
         Rule(
             "a_week_is_its_window",
@@ -56,10 +51,6 @@ def engagement_rules(settings: Settings) -> list[Rule]:
             """,
             (table, "periods"),
         ),
-        never_negative(table, (*ENGAGEMENT_FLOWS, *ENGAGEMENT_BALANCES)),
-        values_add_up(table, (*ENGAGEMENT_FLOWS, *ENGAGEMENT_BALANCES)),
-        no_period_is_missing(table),
-        grains_nest(table, ENGAGEMENT_FLOWS),
         Rule(
             "active_before_return_or_are_dormant",
             "the active customers of a period return in the next one or are dormant there (all)",

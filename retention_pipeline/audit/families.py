@@ -1,19 +1,12 @@
-"""What must hold in the period tables of further datasets: subsets of counts, segments, grains, tables that add up."""
-
-from collections.abc import Sequence
+"""What must hold in the period tables of further datasets: subsets of counts, tables that add up."""
 
 from retention_pipeline.audit.shapes import (
     Rule,
     adds_up,
-    grains_nest,
-    never_negative,
-    no_period_is_missing,
     rows_hold,
-    values_add_up,
 )
 
 PAYMENTS = ("invoices_attempted", "invoices_failed", "invoices_recovered")
-# A customer's last answer of a year may not be that of any of its months, so scores do not nest.
 ANSWERS = ("survey_responses", "csat_responses", "csat_satisfied")
 SCORES = ("nps_responses", "nps_promoters", "nps_detractors")
 EMAILS = ("emails_delivered", "emails_opened", "emails_opened_raw", "emails_clicked", "emails_opened_or_clicked")
@@ -23,7 +16,6 @@ TICKETS = ("tickets_opened", "tickets_resolved_48h", "first_replies", "resolutio
 def family_rules() -> list[Rule]:
     """Rules of every further family; those of datasets that are not connected have no tables."""
     return [
-        *counts("period_payments", PAYMENTS),
         rows_hold(
             "payments_subsets",
             "recovered invoices are failed ones, and failed ones invoices",
@@ -34,7 +26,6 @@ def family_rules() -> list[Rule]:
         adds_up(
             "payment_failures", {"invoices": "invoices_failed", "recovered": "invoices_recovered"}, "period_payments"
         ),
-        *counts("period_surveys", ANSWERS, SCORES),
         rows_hold(
             "surveys_subsets",
             "scores and satisfaction are of answers; nobody is promoter and detractor; who answered has a score",
@@ -43,7 +34,6 @@ def family_rules() -> list[Rule]:
             " and nps_responses + csat_responses <= survey_responses",
             (*ANSWERS, *SCORES),
         ),
-        *counts("period_emails", EMAILS),
         rows_hold(
             "emails_subsets",
             "what was opened or clicked was delivered, and what a person opened was opened",
@@ -53,7 +43,6 @@ def family_rules() -> list[Rule]:
             " and emails_opened_or_clicked <= least(emails_opened + emails_clicked, emails_delivered)",
             EMAILS,
         ),
-        *counts("period_tickets", TICKETS),
         rows_hold(
             "tickets_subsets",
             "tickets resolved within 48 hours were opened",
@@ -64,16 +53,4 @@ def family_rules() -> list[Rule]:
         adds_up("tickets_by_reason", {"tickets": "tickets_opened"}, "period_tickets"),
         adds_up("period_first_replies", {"tickets": "first_replies"}, "period_tickets"),
         adds_up("period_resolutions", {"tickets": "resolutions"}, "period_tickets"),
-    ]
-
-
-def counts(table: str, measures: Sequence[str], not_nested: Sequence[str] = ()) -> list[Rule]:
-    """What holds for counts of facts by their day, whatever they count; `not_nested`: counts that are no sums of those
-    of shorter periods.
-    """
-    return [
-        never_negative(table, (*measures, *not_nested, "customers_known")),
-        values_add_up(table, (*measures, *not_nested)),
-        no_period_is_missing(table),
-        grains_nest(table, measures),
     ]

@@ -5,35 +5,24 @@ from retention_pipeline.audit.shapes import (
     Rule,
     adds_up,
     close_is_next_opening,
-    grains_nest,
-    never_negative,
-    no_period_is_missing,
     rows_hold,
     starts_from_nothing,
-    values_add_up,
 )
 from retention_pipeline.settings import Settings
 
 REPURCHASED = ("repurchased_30d", "repurchased_60d", "repurchased_90d", "repurchased_180d", "repurchased_365d")
-ORDER_FLOWS = (
+COMPARED = (
     "orders",
-    "order_revenue",
-    "new_customer_orders",
-    "new_customer_revenue",
-    "first_time_buyers",
-    *REPURCHASED,
-    "purchase_gaps",
-    "purchase_gap_days",
-    "refunds_by_refund_date",
-)
-ORDER_BALANCES = (
     "ordering_customers",
     "repeat_customers",
     "returning_customers",
+    "first_time_buyers",
     "buyers_to_date",
     "repeat_buyers_to_date",
-    "revenue_to_date",
     "ordering_customers_365d",
+    "order_revenue",
+    "new_customer_revenue",
+    "revenue_to_date",
     "order_revenue_365d",
 )
 
@@ -54,13 +43,9 @@ def order_rules(settings: Settings) -> list[Rule]:
     )
     rules = [
         rows_hold(
-            "orders_subsets", "a subset of orders or customers is no larger than the set", table, nested, ORDER_BALANCES
+            "orders_subsets", "a subset of orders or customers is no larger than the set", table, nested, COMPARED
         ),
         rows_hold("repurchases_rise", "longer horizons see no fewer repurchases", table, ladder, REPURCHASED),
-        never_negative(table, (*ORDER_FLOWS, *ORDER_BALANCES)),
-        values_add_up(table, (*ORDER_FLOWS, *ORDER_BALANCES)),
-        no_period_is_missing(table),
-        grains_nest(table, ORDER_FLOWS),
         close_is_next_opening(
             "buyers_accumulate",
             table,

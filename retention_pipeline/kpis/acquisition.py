@@ -9,6 +9,7 @@ from typing import Any
 from retention_pipeline.kpis import look_backs
 from retention_pipeline.kpis.declaration import Family, Kpi, money, ratio
 from retention_pipeline.kpis.inputs import BorrowedFigure
+from retention_pipeline.kpis.measures import balances, derived, flows
 
 FAMILY = Family(
     name="acquisition",
@@ -16,7 +17,12 @@ FAMILY = Family(
     period_table="period_acquisition",
     bases=("all",),
     datasets=("acquisition_costs",),
-    measures=("acquisition_cost", "customers_joined", "acquisition_cost_6m", "customers_joined_6m", "months_are_short"),
+    measures=(
+        *flows("acquisition_cost", "customers_joined"),
+        *balances("acquisition_cost_6m"),
+        *balances("customers_joined_6m", is_additive=False),
+        *derived("months_are_short", is_signed=True),
+    ),
     first_row="the first month of costs",
     borrowed_figures=(BorrowedFigure("clv_subscription", "subscription"), BorrowedFigure("clv", "order")),
 )

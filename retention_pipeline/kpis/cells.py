@@ -145,7 +145,7 @@ def joined_columns(
     family: Family, tables: Collection[str], kept: Collection[str], kept_relation: str
 ) -> tuple[list[str], list[str], list[str]]:
     """The columns of `joined` with the relations (SQL of CTEs) and the joins that they come from."""
-    columns = [f"measures.{name}" for name in (*KEY, *family.measures)]
+    columns = [f"measures.{name}" for name in (*KEY, *family.measure_names)]
     columns += [f"closes.{name}" for name in ("period_end", "is_complete", *DAYS)]
     relations, joins = [], []
     for number, borrowed in enumerate(family.borrowed):

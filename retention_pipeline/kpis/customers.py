@@ -16,6 +16,7 @@ from retention_pipeline.kpis.declaration import (
 )
 from retention_pipeline.kpis.identities import Identity, equal
 from retention_pipeline.kpis.inputs import TrailingMonths
+from retention_pipeline.kpis.measures import balances, flows, once_per_period
 
 CHURN_OF_SIX_MONTHS = TrailingMonths("trailing", ("customers_start", "customers_lost"), of_first=("customers_start",))
 FAMILY = Family(
@@ -25,20 +26,19 @@ FAMILY = Family(
     bases=("subscription", "order", "any"),
     datasets=("orders", "subscriptions"),
     measures=(
-        "customers_start",
-        "customers_end",
-        "customers_retained",
-        "customers_new",
-        "customers_reactivated",
-        "customers_lost",
-        "customers_transient",
-        "customers_active",
-        "customers_moved_in",
-        "customers_moved_out",
-        "customers_joined",
-        "customers_referred",
-        "churn_events",
+        *balances("customers_start", "customers_end"),
+        *once_per_period(
+            "customers_retained",
+            "customers_new",
+            "customers_reactivated",
+            "customers_lost",
+            "customers_transient",
+            "customers_active",
+        ),
+        *balances("customers_moved_in", "customers_moved_out", is_additive=False),
+        *flows("customers_joined", "customers_referred", "churn_events"),
     ),
+    further_measures=balances("customers_known"),
     first_row="the first active span of the basis",
     trailing=(CHURN_OF_SIX_MONTHS,),
     months_table="customer_months",

@@ -12,6 +12,7 @@ from typing import Any
 
 from retention_pipeline.kpis.inputs import Borrowed, BorrowedFigure, Histogram, TrailingMonths
 from retention_pipeline.kpis.look_backs import LookBack
+from retention_pipeline.kpis.measures import Measure
 
 GRAINS = ("week", "month", "quarter", "year")
 BASES = ("subscription", "order", "any", "all")
@@ -35,8 +36,9 @@ ANY_NUMBER = (None, None)
 class Family:
     """A set of KPIs whose rows are the cells of one period table.
 
-    `measures` are the columns of the period table that KPIs may name; `rows` filters the table (empty = every row);
-    `datasets`: at least one of them must be connected, else the family is absent from the results. `borrowed`,
+    `measures` are the columns of the period table that KPIs may name, `further_measures` the others; `rows` filters the
+    table (empty = every row); `datasets`: at least one of them must be connected, else the family is absent from the
+    results. `borrowed`,
     `borrowed_figures`, `trailing` and `histograms` (inputs.py) are columns that its cells have beside. `months_table`:
     where the family's month rows stand without the cut of `history_start`, for trailing months; default the period
     table.
@@ -47,8 +49,9 @@ class Family:
     period_table: str
     bases: tuple[str, ...]
     datasets: tuple[str, ...]
-    measures: tuple[str, ...]
+    measures: tuple[Measure, ...]
     first_row: str
+    further_measures: tuple[Measure, ...] = ()
     rows: str = ""
     borrowed: tuple[Borrowed, ...] = ()
     borrowed_figures: tuple[BorrowedFigure, ...] = ()
@@ -63,10 +66,15 @@ class Family:
             raise ValueError(f"family {self.name}: {', '.join(sorted(twice))} stands twice in its cells")
 
     @property
+    def measure_names(self) -> tuple[str, ...]:
+        """The columns of the period table that KPIs may name."""
+        return tuple(measure.name for measure in self.measures)
+
+    @property
     def cell_columns(self) -> tuple[str, ...]:
         """What KPIs may name, but for what their own look-backs and horizons add."""
         return (
-            *self.measures,
+            *self.measure_names,
             *(name for borrowed in self.borrowed for name in borrowed.measures),
             *(name for figure in self.borrowed_figures for name in figure.columns),
             *(name for months in self.trailing for name in (*months.columns, months.is_short)),

@@ -5,6 +5,7 @@ What a unit is stands in vocabulary.py.
 
 from retention_pipeline.kpis.declaration import Family, Headline, Kpi, count, proportion
 from retention_pipeline.kpis.identities import Identity
+from retention_pipeline.kpis.measures import balances, flows
 
 FAMILY = Family(
     name="emails",
@@ -13,12 +14,9 @@ FAMILY = Family(
     bases=("all",),
     datasets=("emails",),
     measures=(
-        "emails_delivered",
-        "emails_opened",
-        "emails_opened_raw",
-        "emails_clicked",
-        "emails_opened_or_clicked",
+        *flows("emails_delivered", "emails_opened", "emails_opened_raw", "emails_clicked", "emails_opened_or_clicked"),
     ),
+    further_measures=balances("customers_known"),
     first_row="the first unit",
 )
 AFTER = "within email_window_days; not given until so many days have passed since the period's end."

@@ -9,6 +9,7 @@ from retention_pipeline.kpis import customers, look_backs
 from retention_pipeline.kpis.declaration import SHARE, Family, Headline, Kpi, count, ratio
 from retention_pipeline.kpis.identities import Identity, equal
 from retention_pipeline.kpis.inputs import Borrowed, Histogram
+from retention_pipeline.kpis.measures import balances, flows, once_per_period
 
 FAMILY = Family(
     name="engagement",
@@ -17,19 +18,11 @@ FAMILY = Family(
     bases=("all",),
     datasets=("events",),
     measures=(
-        "active_days",
-        "active_customers",
-        "active_new",
-        "active_returning",
-        "active_resurrected",
-        "active_dormant",
-        "wau",
-        "mau",
-        "yau",
-        "mau_active_days",
-        "index_active_days",
-        "session_events",
+        *flows("active_days", "active_new", "session_events"),
+        *once_per_period("active_customers", "active_returning", "active_resurrected", "active_dormant"),
+        *balances("wau", "mau", "yau", "mau_active_days", "index_active_days"),
     ),
+    further_measures=balances("customers_end_any", "customers_known"),
     first_row="the first active day",
     borrowed=(Borrowed(customers.FAMILY, "any", ("customers_end",)),),
     histograms=(

@@ -26,7 +26,7 @@ class Borrowed:
     measures: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        unknown = set(self.measures) - set(self.family.measures)
+        unknown = set(self.measures) - set(self.family.measure_names)
         if unknown or self.basis not in self.family.bases:
             raise ValueError(f"{self.family.name} has no {', '.join(sorted(unknown)) or f'basis {self.basis}'}")
 

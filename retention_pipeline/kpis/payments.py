@@ -4,6 +4,7 @@ What an invoice is stands in vocabulary.py.
 """
 
 from retention_pipeline.kpis.declaration import Family, Headline, Kpi, count, proportion
+from retention_pipeline.kpis.measures import balances, flows
 
 FAMILY = Family(
     name="payments",
@@ -11,7 +12,8 @@ FAMILY = Family(
     period_table="period_payments",
     bases=("all",),
     datasets=("payments",),
-    measures=("invoices_attempted", "invoices_failed", "invoices_recovered"),
+    measures=flows("invoices_attempted", "invoices_failed", "invoices_recovered"),
+    further_measures=balances("customers_known"),
     first_row="the first invoice",
 )
 

@@ -2,6 +2,7 @@
 
 from retention_pipeline.kpis.declaration import Family, Headline, Kpi, count, proportion, ratio
 from retention_pipeline.kpis.identities import Identity, equal
+from retention_pipeline.kpis.measures import balances, flows, once_per_period
 
 FAMILY = Family(
     name="surveys",
@@ -10,13 +11,11 @@ FAMILY = Family(
     bases=("all",),
     datasets=("surveys",),
     measures=(
-        "survey_responses",
-        "nps_responses",
-        "nps_promoters",
-        "nps_detractors",
-        "csat_responses",
-        "csat_satisfied",
+        *flows("survey_responses", "csat_responses", "csat_satisfied"),
+        # The last answer of a year may not be that of any of its months.
+        *once_per_period("nps_responses", "nps_promoters", "nps_detractors"),
     ),
+    further_measures=balances("customers_known"),
     first_row="the first answer of either kind",
 )
 ONE_ANSWER = "Of a customer's nps answers in the period the latest one counts; answers without a customer each count."

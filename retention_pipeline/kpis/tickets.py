@@ -3,6 +3,7 @@
 from retention_pipeline.kpis import customers, look_backs
 from retention_pipeline.kpis.declaration import Family, Headline, Kpi, count, proportion, ratio
 from retention_pipeline.kpis.inputs import Borrowed, Histogram
+from retention_pipeline.kpis.measures import balances, flows
 
 FAMILY = Family(
     name="tickets",
@@ -10,7 +11,8 @@ FAMILY = Family(
     period_table="period_tickets",
     bases=("all",),
     datasets=("tickets",),
-    measures=("tickets_opened", "tickets_resolved_48h", "first_replies", "resolutions"),
+    measures=flows("tickets_opened", "tickets_resolved_48h", "first_replies", "resolutions"),
+    further_measures=balances("customers_known"),
     first_row="the first ticket opened",
     borrowed=(Borrowed(customers.FAMILY, "any", ("customers_active",)),),
     histograms=(

@@ -300,7 +300,7 @@ def facts_behind(connection: duckdb.DuckDBPyConnection, kpi: Kpi, texts: dict[st
     columns = set().union(*map(columns_in, texts.values())) if texts else set()
     own = kpi.family.name
     kinds = kinds_behind(
-        (name, own if name in kpi.family.measures and own != "acquisition" else lenders.get(name, own))
+        (name, own if name in kpi.family.measure_names and own != "acquisition" else lenders.get(name, own))
         for name in sorted(columns)
     )
     days = connection.execute(

@@ -39,8 +39,6 @@ TOO_OLD = "This generation is of before there were members; the next run makes t
 # Costs belong to nobody; who joined is asked of the customers.
 COSTS = ("acquisition_cost", "acquisition_cost_6m")
 JOINED = {"customers_joined": False, "customers_joined_6m": True}  # whether over six months
-# Columns of period tables that are no sums over customers.
-NOT_ADDITIVE = frozenset({"next_purchase_median_days", "months_are_short"})
 # Columns, times a number or a setting, added and subtracted: what is a sum over customers if the columns are.
 TERM = r"(?:(?:\d+|\{\w+\}) \* )?[a-z]\w*"
 LINEAR = re.compile(rf"{TERM}(?: [+-] {TERM})*")
@@ -91,7 +89,7 @@ left join {of_main(database)}int_customers as customers on parts.customer_key = 
 
 def additive(family: Family) -> tuple[str, ...]:
     """The measures of a family that are sums over customers."""
-    return tuple(name for name in family.measures if name not in NOT_ADDITIVE)
+    return tuple(measure.name for measure in family.measures if measure.is_sum)
 
 
 def parts_of(kpi: Kpi) -> dict[str, str]:

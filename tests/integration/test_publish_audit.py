@@ -14,6 +14,9 @@ import duckdb
 import pytest
 
 from retention_pipeline.audit import all_rules, audit, describe
+from retention_pipeline.kpis.declaration import Family
+from retention_pipeline.kpis.keys import KEY
+from retention_pipeline.kpis.registry import FAMILIES
 from retention_pipeline.run.steps import RunResult, run
 from retention_pipeline.settings import Home, Settings, parse_settings
 from retention_pipeline.transform import InputError
@@ -77,6 +80,12 @@ m2,upgrades,delivered,2024-04-02,
 m2,upgrades,clicked,2024-04-03,
 m2,subscribes,delivered,2024-04-02,
 m2,subscribes,opened,2024-04-02,true
+""",
+    "acquisition_costs": """month,acquisition_channel,amount,currency
+2023-12-01,ads,50.00,EUR
+2024-02-01,ads,40.00,EUR
+2024-02-01,search,20.00,EUR
+2024-07-01,,10.00,EUR
 """,
     "tickets": """ticket_id,customer_id,opened_at,first_reply_at,resolved_at,reason
 t1,upgrades,2024-03-02T10:00:00Z,2024-03-02T11:00:00Z,2024-03-03T10:00:00Z,billing
@@ -180,6 +189,12 @@ DAMAGE = {
     "active_days_are_those_of_facts": "delete from int_active_days where day_number = 1",
     "order_value_by_rank_adds_up": "update order_value_by_rank set order_revenue = order_revenue + 1",
     "revenue_by_tenure_adds_up": f"delete from revenue_by_tenure where {TOTAL} or tenure_half_years > 0",
+    "period_acquisition_not_negative": f"update period_acquisition set acquisition_cost = -1 where {TOTAL}",
+    "period_acquisition_segments_add_up": f"update period_acquisition set customers_joined = 9 where {TOTAL}",
+    "period_acquisition_no_gaps": f"delete from period_acquisition where {TOTAL}",
+    "period_acquisition_grains_nest": f"update period_acquisition set acquisition_cost = 9 where {TOTAL}",
+    "six_months_are_their_months": "update period_acquisition set customers_joined_6m = customers_joined_6m + 1",
+    "months_are_short_until_there_are_six": f"update period_acquisition set months_are_short = false where {TOTAL}",
     "survival_never_rises": "update survival_curves set survival = 0.1 + t / 1000, ci_low = 0, ci_high = 1 where t > 0",
     "profiles_are_the_customers": "delete from int_active_spans where basis = 'subscription'",
     "profiles_have_the_mrr": "update int_mrr_changes set mrr_after = mrr_after + 1 where mrr_after > 0",
@@ -255,6 +270,31 @@ def test_a_rule_sees_the_damage_that_it_is_there_for(rule: str, damaged: Path) -
         connection.execute("rollback")
     assert [violation.rule for violation in violations] == [rule]
     assert violations[0].cells > 0 and violations[0].examples
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_every_measure_of_a_period_table_is_covered_by_a_rule(family: Family, damaged: Path) -> None:
+    """One more in one cell (of what is derived: a value that cannot be) is seen by a rule that names the measure."""
+    chosen = [one for one in all_rules(settings()) if family.period_table in one.tables]
+    measures = (*family.measures, *family.further_measures)
+    unseen = []
+    with duckdb.connect(str(damaged)) as connection:
+        columns = connection.execute(f"describe {family.period_table}").fetchall()
+        kinds = {name: kind for name, kind, *_ in columns if name not in (*KEY, "currency")}
+        assert set(kinds) == {measure.name for measure in measures}
+        # The last month that is complete and behind which there are six.
+        cell = "grain = 'month' and period_start = date '2024-07-01' and segment_dimension = 'all'"
+        cell += " and currency = 'all'" if "currency" in {name for name, *_ in columns} else ""
+        for measure in measures:
+            number = f"coalesce({measure.name}, 0) + 1" if measure.is_sum else "-1"
+            other = f"not {measure.name}" if kinds[measure.name] == "BOOLEAN" else number
+            naming = [rule for rule in chosen if re.search(rf"\b{measure.name}\b", rule.sql)]
+            connection.execute("begin")
+            connection.execute(f"update {family.period_table} set {measure.name} = {other} where {cell}")
+            if not audit(connection, settings(), naming).violations:
+                unseen.append(measure.name)
+            connection.execute("rollback")
+    assert unseen == []
 
 
 def test_a_broken_fact_is_told_with_the_customer_and_at_night_if_the_customer_is_touched(damaged: Path) -> None:

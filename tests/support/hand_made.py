@@ -40,7 +40,7 @@ class Warehouse:
         self.connection = duckdb.connect()
         for family in FAMILIES:
             extra = ", currency varchar" if family.rows else ""
-            measures = ", ".join(f"{name} {self.measure_type(name)}" for name in family.measures)
+            measures = ", ".join(f"{name} {self.measure_type(name)}" for name in family.measure_names)
             self.connection.execute(f"create table {family.period_table} ({KEY}{extra}, {measures})")
             if family.months_table:
                 self.connection.execute(

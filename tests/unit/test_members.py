@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from retention_pipeline.kpis.declaration import Family, ratio
+from retention_pipeline.kpis.measures import flows
 from retention_pipeline.kpis.registry import KPIS
 from retention_pipeline.read.members import Cell, NoMembers, cell_queries, members, parts_of
 
@@ -35,7 +36,7 @@ def test_every_kpi_that_counts_or_sums_has_members() -> None:
 
 @pytest.mark.parametrize("numerator", ["greatest(a, b)", "a / b", "a * b", "a * 2 + median_of_something", "a + 1"])
 def test_an_expression_that_is_no_sum_over_customers_has_no_part(numerator: str) -> None:
-    family = Family("made_up", "Made up", "period_made_up", ("all",), ("orders",), ("a", "b"), "never")
+    family = Family("made_up", "Made up", "period_made_up", ("all",), ("orders",), flows("a", "b"), "never")
     kpi = ratio("made_up", "Made up", "Made up.", family, numerator, "a + 2 * b", n="a", better="higher")
     assert parts_of(kpi) == {"denominator": "a + 2 * b"}
 

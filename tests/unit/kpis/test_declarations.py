@@ -15,6 +15,7 @@ from support.hand_made import KEY, Warehouse, settings
 from retention_pipeline.kpis import customers, look_backs, registry, validate_kpis
 from retention_pipeline.kpis.declaration import Family, Kpi, count, proportion, ratio
 from retention_pipeline.kpis.inputs import Borrowed, BorrowedFigure, Histogram, TrailingMonths
+from retention_pipeline.kpis.measures import flows
 from retention_pipeline.kpis.row_model import CONTRACT
 from retention_pipeline.kpis.rules import Rules
 from retention_pipeline.kpis.store import KpiResult, write_kpis
@@ -26,7 +27,7 @@ ACTIVITY = Family(
     period_table="period_activity",
     bases=("all",),
     datasets=("events",),
-    measures=("cases", "hits", "misses", "curve"),
+    measures=flows("cases", "hits", "misses", "curve"),
     first_row="the first case",
     borrowed=(Borrowed(customers.FAMILY, "any", ("customers_active",)),),
     trailing=(
@@ -44,7 +45,7 @@ RESULTS = Family(
     period_table="period_results",
     bases=("all",),
     datasets=("events",),
-    measures=("costs",),
+    measures=flows("costs"),
     first_row="the first case",
     borrowed_figures=(BorrowedFigure("hit_rate", "all"), BorrowedFigure("hits_per_customer", "all")),
 )
@@ -127,7 +128,7 @@ def warehouse(monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
     """An empty warehouse under a registry that has these families only."""
     put_in_registry(monkeypatch, (customers.FAMILY, ACTIVITY, RESULTS), KPIS)
     made = Warehouse()
-    for table, measures in (("activity", ACTIVITY.measures), ("results", RESULTS.measures)):
+    for table, measures in (("activity", ACTIVITY.measure_names), ("results", RESULTS.measure_names)):
         made.connection.execute(f"create table period_{table} ({KEY}, {', '.join(f'{name} int' for name in measures)})")
     for histogram in ACTIVITY.histograms:
         made.connection.execute(f"create table {histogram.table} ({KEY}, {histogram.value} int, {histogram.count} int)")
