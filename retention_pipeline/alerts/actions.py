@@ -69,7 +69,7 @@ def act(
             lines += texts()
         send(home, settings, action.notify, title(home, settings, incident), "\n".join(lines))
     elif isinstance(action, Export):
-        _export(home, action, rule, position, is_guarded=settings.publish.guard_csv)
+        _export(home, settings, action, rule, position)
     else:
         _post(home, action, incident, rule, position)
 
@@ -111,7 +111,7 @@ def _apprise(home: Home, name: str, channel: Channel, address: str, subject: str
         raise NotDone(f"channel {name}: the message was not taken (it is tried again after the next run)")
 
 
-def _export(home: Home, action: Export, rule: Rule, position: int, *, is_guarded: bool) -> None:
+def _export(home: Home, settings: Settings, action: Export, rule: Rule, position: int) -> None:
     path = (home.root / action.to).resolve()
     kind = {".csv": "format csv, header", ".parquet": "format parquet", ".json": "format json, array"}[path.suffix]
     temporary = path.with_name(f".{path.name}")
@@ -127,7 +127,12 @@ def _export(home: Home, action: Export, rule: Rule, position: int, *, is_guarded
                 if not unsent(home, connection, rule.slug, position, rule.when.new_actions):
                     return
                 rows = "unsent_actions"
-            shown = guarded(connection, rows, is_guarded=path.suffix == ".csv" and is_guarded)
+            shown = guarded(
+                connection,
+                rows,
+                is_guarded=path.suffix == ".csv" and settings.publish.guard_csv,
+                with_customers=settings.privacy.export_customers,
+            )
             connection.execute(f"copy ({shown}) to {sql_text(str(temporary))} ({kind})")
             os.replace(temporary, path)
             if is_clock:

@@ -388,6 +388,19 @@ def rebuild(
 
 
 @app.command(rich_help_panel=KEEPING)
+def forget(
+    customers: Annotated[list[str] | None, typer.Argument(metavar="CUSTOMER...", help="Ids of customers.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", metavar="FILE", help="Ids, one a line.")] = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Forget people: their ids become random ones everywhere in the home, and stay so; no figure changes."""
+    from retention_pipeline.cli import privacy
+
+    privacy.forget(home, customers or [], file, as_json=json)
+
+
+@app.command(rich_help_panel=KEEPING)
 def ui(
     home: HomeOption = None,
     port: Annotated[int, typer.Option(help="Port of the web page.")] = 3000,

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from retention_pipeline import formatting
-from retention_pipeline.cli.figures import guards_csv, print_json
+from retention_pipeline.cli.figures import exports_customers, guards_csv, print_json
 from retention_pipeline.cli.print_explain import print_explanation, print_since, print_variants, table_of
 from retention_pipeline.cli.printing import print_rows
 from retention_pipeline.history.known import moment_of
@@ -22,7 +22,17 @@ from retention_pipeline.read.explain import as_data, asked_figure, cell_of, expl
 from retention_pipeline.read.members import NoMembers
 from retention_pipeline.read.published import UnknownName, open_published, rows_of
 from retention_pipeline.read.variants import COLUMNS, variant_differences, variants_of
-from retention_pipeline.settings import load_settings, resolve_home
+from retention_pipeline.settings import Home, load_settings, resolve_home
+
+
+class NotExported(Exception):
+    """The settings do not let customers into files."""
+
+
+def check_export(home: Home) -> None:
+    """Raise NotExported where files may not name customers."""
+    if not exports_customers(home):
+        raise NotExported("privacy.export_customers is false in the settings: no file may name customers")
 
 
 class CellError(Exception):
@@ -63,7 +73,8 @@ def figure(
             moment = moment_of(known_at, load_settings(place).business.timezone)
             later = since(connection, place, explained.row, moment)
     if file is not None:
-        write_csv(file, table_of(explained), is_guarded=guards_csv(resolve_home(home)))
+        check_export(place)
+        write_csv(file, table_of(explained), is_guarded=guards_csv(place))
     if as_json:
         print_json(as_data(explained) | ({"since": asdict(later)} if later else {}))
         return
@@ -98,6 +109,7 @@ def variants(
             found.append((label, rows_of(connection, query)))
     rows = [one for _, of_pair in found for one in of_pair]
     if file is not None:
+        check_export(resolve_home(home))
         listed = [list(COLUMNS), *([one[column] for column in COLUMNS] for one in rows)]
         write_csv(file, listed, is_guarded=guards_csv(resolve_home(home)))
     if as_json:

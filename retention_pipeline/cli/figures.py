@@ -280,8 +280,11 @@ def export(home: Path | None, folder: Path, *, form: str, tables: list[str], as_
             raise UnknownName(f"There is no table {unknown[0]!r}{_nearest(unknown[0], there)}")
         chosen = tables or exported_tables(connection)
         folder.mkdir(parents=True, exist_ok=True)
-        is_guarded = guards_csv(place)
-        written = [_export(connection, name, folder, form, is_guarded=is_guarded) for name in chosen]
+        is_guarded, with_customers = guards_csv(place), exports_customers(place)
+        written = [
+            _export(connection, name, folder, form, is_guarded=is_guarded, with_customers=with_customers)
+            for name in chosen
+        ]
     if as_json:
         print_json(written)
         return
@@ -297,11 +300,27 @@ def guards_csv(home: Home) -> bool:
         return True
 
 
-def _export(connection: duckdb.DuckDBPyConnection, table: str, folder: Path, form: str, *, is_guarded: bool) -> Row:
+def exports_customers(home: Home) -> bool:
+    """What the settings say; no, where they cannot be read."""
+    try:
+        return load_settings(home).privacy.export_customers
+    except SettingsError:
+        return not home.settings_file.exists()
+
+
+def _export(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    folder: Path,
+    form: str,
+    *,
+    is_guarded: bool,
+    with_customers: bool,
+) -> Row:
     target = folder / f"{table}.{form}"
     partial = folder / f".{table}.{form}.part"
     try:
-        rows = guarded(connection, f'"{table}"', is_guarded=form == "csv" and is_guarded)
+        rows = guarded(connection, f'"{table}"', is_guarded=form == "csv" and is_guarded, with_customers=with_customers)
         copied = connection.execute(f"copy ({rows}) to {sql_text(str(partial))} ({FORMATS[form]})")
         count = copied.fetchone()
         os.replace(partial, target)

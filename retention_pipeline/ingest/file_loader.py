@@ -76,7 +76,7 @@ class FileLoader(SourceLoader):
         folder = self.home.archive / self.contract.dataset
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            parts, files = delivered_parts(self.home, source, folder, self.scratch, self.ledger)
+            parts, files = delivered_parts(self.home, source, folder, self.scratch, self.ledger, self.door)
         except (StillBeingWrittenError, FileNotFoundError):
             self.say(f"{name}: still being written, left for the next run")
             return
@@ -181,9 +181,12 @@ class FileLoader(SourceLoader):
         self.say(f"{file.name}: loading")
         record: LoadRecord | None = None
         try:
+            path = self.door.through(file.path, file_format, source, self.scratch / "through")
             archived = take(
-                file.path, file_format, self.home.archive / self.contract.dataset, self.scratch, source.delimiter
+                path, file_format, self.home.archive / self.contract.dataset, self.scratch, source.delimiter
             )
+            if path != file.path:
+                path.unlink()
             if not again and self._is_known(file, archived.sha256, True):
                 return
             record = self._new_record(file.name, file.size, archived.sha256)
@@ -277,6 +280,7 @@ class FileLoader(SourceLoader):
             )
             return
         gone = remove_missing(self.connection, self.contract, source=self.name, load_id=load_id, now=self.now)
+        self.check_deletes(gone, result.new)
         if gone:
             self.say(f"{self.name}: {gone:,} rows are gone")
 

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from retention_pipeline.ingest.archive import ArchivedFile, Format, UnusableFileError, take
+from retention_pipeline.ingest.door import Door
 from retention_pipeline.ingest.landing import DeliveredFile, at_hand, delivered_files, format_of
 from retention_pipeline.ingest.ledger import SourceLedger
 from retention_pipeline.settings import FileSource, Home
@@ -24,7 +25,7 @@ class MissingInput(Exception):
 
 
 def delivered_parts(
-    home: Home, source: FileSource, folder: Path, scratch: Path, ledger: SourceLedger
+    home: Home, source: FileSource, folder: Path, scratch: Path, ledger: SourceLedger, door: Door
 ) -> tuple[Parts, list[tuple[DeliveredFile, str]]]:
     """(by relation the archived files in order of name, the delivered files with their checksums).
 
@@ -45,7 +46,11 @@ def delivered_parts(
             archived = next(folder.glob(f"{sha256}.*"), None) if sha256 else None
             if archived is None or sha256 is None:
                 with at_hand(file, scratch / "fetched") as here:
-                    taken = take(here.path, format_of_part(here.path, source), folder, scratch, source.delimiter)
+                    form = format_of_part(here.path, source)
+                    through = door.through(here.path, form, source, scratch / "through")
+                    taken = take(through, form, folder, scratch, source.delimiter)
+                    if through != here.path:
+                        through.unlink()
                 archived, sha256 = taken.path, taken.sha256
             parts[relation].append(archived.name)
             delivered.append((file, sha256))

@@ -8,7 +8,7 @@ import re
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -18,6 +18,7 @@ from retention_pipeline.ingest.result import IngestError
 from retention_pipeline.settings import FileSource, Home, Settings
 
 TOGETHER = 60.0  # seconds; copies made in one go differ by less
+OPEN_LINE_SECONDS = 60.0  # so long a file waits whose last line has no end
 UNFINISHED = (".part", ".partial", ".tmp", ".crdownload", ".filepart")
 FORMATS: dict[str, Format] = {
     ".csv": "csv",
@@ -73,7 +74,7 @@ def delivered_files(home: Home, source: FileSource) -> list[DeliveredFile]:
             except OSError as error:
                 found[name] = DeliveredFile(path, name, problem=f"cannot be read: {error.strerror}")
                 continue
-            if not stat.S_ISREG(status.st_mode) or time.time() - status.st_mtime < source.settle_seconds:
+            if not stat.S_ISREG(status.st_mode) or _is_unsettled(path, status, source):
                 continue
             stamp = f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
             found[name] = DeliveredFile(
@@ -99,8 +100,24 @@ def _objects(store: Store, pattern: str, source: FileSource) -> dict[str, Delive
             stored=one,
         )
         for one in listed
-        if _is_finished(PurePosixPath(one.name).name) and time.time() - one.changed_at >= source.settle_seconds
+        if _is_finished(PurePosixPath(one.name).name) and time.time() - one.changed_at >= (source.settle_seconds or 0)
     }
+
+
+def _is_unsettled(path: Path, status: os.stat_result, source: FileSource) -> bool:
+    """Whether a file may still be written: it changed a moment ago, as the settings say or with a last line that has no
+    end."""
+    age = time.time() - status.st_mtime
+    if source.settle_seconds is not None:
+        return age < source.settle_seconds
+    if age >= OPEN_LINE_SECONDS or status.st_size == 0 or path.suffix == ".gz":
+        return False
+    if format_of(path, source) not in ("csv", "jsonl"):
+        return False
+    with suppress(OSError), path.open("rb") as stream:  # who may not read it is told later
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) not in (b"\n", b"\r", b"\0")
+    return False
 
 
 def _is_finished(name: str) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 
 from retention_pipeline.contracts import Column
-from retention_pipeline.ingest.archive import ArchivedFile, Keeper, UnusableFileError
+from retention_pipeline.ingest.archive import ArchivedFile, Keeper, UnusableFileError, take
 from retention_pipeline.ingest.databases import open_pull
 from retention_pipeline.ingest.ledger import KnownFile
 from retention_pipeline.ingest.mapping import has_other_keys
@@ -44,7 +45,7 @@ class PullLoader(SourceLoader):
         record = self.new_record(relation)
         record.result.is_pull = True
         try:
-            archived = self._pull(self.source)
+            archived = self._through(self._pull(self.source), self.home.archive / self.contract.dataset)
             record.sha256, record.size = archived.sha256, archived.size
             if self._is_known(archived.sha256):
                 record.result.status, record.result.load_id = "already_loaded", None
@@ -113,14 +114,26 @@ class PullLoader(SourceLoader):
         return max(self.ledger.files.values(), key=lambda known: known.load_id, default=None)
 
     def _keeper(self) -> Keeper:
-        return Keeper(self.home.archive / self.contract.dataset, self.scratch, ".csv", "csv")
+        folder = self.scratch / "pulled" if self.door.is_shut else self.home.archive / self.contract.dataset
+        return Keeper(folder, self.scratch, ".csv", "csv")
+
+    def _through(self, pulled: ArchivedFile, folder: Path) -> ArchivedFile:
+        """The rows as they come through the door, in `folder`."""
+        if not self.door.is_shut:
+            return pulled
+        come = self.door.through(pulled.path, "csv", self.source, self.scratch / "through")
+        taken = take(come, "csv", folder, self.scratch)
+        for path in {come, pulled.path} - {taken.path}:
+            path.unlink(missing_ok=True)
+        types = {name: kind for name, kind in pulled.types.items() if name not in self.door.dropped | self.door.hashed}
+        return replace(taken, records=pulled.records, types=types)
 
     def _pull_keys(self, pull: Pull, source: DatabaseSource) -> ArchivedFile:
         mapped = [source.columns.get(name, name) for name in self.contract.key]
         columns = [name for name in mapped if isinstance(name, str)]
         self.key_names = [name for name in pull.columns() if name in columns]
         keeper = Keeper(self.scratch / "keys", self.scratch, ".csv", "csv")
-        return pull.copy_keys(columns, keeper)
+        return self._through(pull.copy_keys(columns, keeper), self.scratch / "keys")
 
     def _with_missing(
         self, pull: Pull, source: DatabaseSource, known: datetime | None, archived: ArchivedFile, keys: ArchivedFile
@@ -153,7 +166,8 @@ class PullLoader(SourceLoader):
         also = {column: [row[place] for row in missing] for place, column in enumerate(columns.values())}
         if archived.sha256 not in self.ledger.files:
             archived.path.unlink(missing_ok=True)
-        return pull.copy_rows(known if len(missing) <= FETCHED_BY_KEY else None, self._keeper(), also)
+        by_key = len(missing) <= FETCHED_BY_KEY and not self.door.hashed  # a hash names no row there
+        return pull.copy_rows(known if by_key else None, self._keeper(), also)
 
     def _key_columns(self, source: DatabaseSource) -> dict[str, str]:
         """The source's column of each key column that it has."""
@@ -197,7 +211,8 @@ class PullLoader(SourceLoader):
             return
         load_id = self.waiting[0][1].result.load_id or 0
         if self.keys is not None:
-            remove_missing(self.connection, self.contract, source=self.name, load_id=load_id, now=self.now)
+            gone = remove_missing(self.connection, self.contract, source=self.name, load_id=load_id, now=self.now)
+            self.check_deletes(gone, self.waiting[0][1].result.new)
         self._write_watermark(load_id)
 
     def _note_without_rows(self) -> None:

@@ -23,6 +23,7 @@ import duckdb
 
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.ingest.archive import UnusableFileError, is_whole, take
+from retention_pipeline.ingest.door import Door
 from retention_pipeline.ingest.file_loader import FileLoader
 from retention_pipeline.ingest.joined import ENDING, parts_of
 from retention_pipeline.ingest.landing import DeliveredFile
@@ -215,6 +216,10 @@ class ArchivedFiles(FileLoader):
     """Files of a source as they were loaded once, from their copies."""
 
     past: Sequence[PastLoad] = ()
+    guards_deletes = False  # what happened has been let in
+
+    def made_door(self) -> Door:
+        return Door()  # the copies have been through it
 
     def load(self) -> None:
         assert isinstance(self.source, FileSource)
@@ -234,6 +239,9 @@ class ArchivedPulls(SourceLoader):
 
     past: Sequence[PastLoad] = ()
     rereads_of_ties_only = True
+
+    def made_door(self) -> Door:
+        return Door()
 
     def load(self) -> None:
         for load in self.past:

@@ -17,6 +17,7 @@ import duckdb
 
 from retention_pipeline.contracts import Contract
 from retention_pipeline.ingest.archive import ArchivedFile
+from retention_pipeline.ingest.door import Door, door_of
 from retention_pipeline.ingest.hints import hints_of_ids, hints_of_rows, known_keys
 from retention_pipeline.ingest.identity import begin_epoch
 from retention_pipeline.ingest.landing import DeliveredFile
@@ -28,6 +29,12 @@ from retention_pipeline.ingest.staging import Staged, create_stage, stage_file
 from retention_pipeline.ingest.versions import merge, refuse_conflicts
 from retention_pipeline.settings import Home, Settings, Source
 from retention_pipeline.testing import stop_for_test
+
+FEW_ROWS = 10  # of fewer rows a share says nothing
+
+
+class MassDeletion(Exception):
+    """More rows of a source would go than it may lose at once; str() says how many."""
 
 
 @dataclass
@@ -53,10 +60,12 @@ class SourceLoader:
     rereads: dict[int, list[int]] = field(default_factory=dict)
     rereads_are_whole = False
     rereads_of_ties_only = False
+    guards_deletes = True
 
     def run(self) -> list[LoadResult]:
         """Load what is new; the results are in the order of the loads."""
         self.mapping = mapping_fingerprint(self.contract, self.source, self.settings.business.timezone)
+        self.door = self.made_door()
         self.ledger = SourceLedger.read(self.connection, self.contract.dataset, self.name)
         self.load_id = next_load_id(self.connection)
         create_stage(self.connection, self.contract)
@@ -64,12 +73,41 @@ class SourceLoader:
         self.commit_batch()
         return self.loads
 
+    def made_door(self) -> Door:
+        """What delivered bytes go through before anything keeps them."""
+        return door_of(self.home, self.settings, self.name)
+
     def load(self) -> None:
         """Stage what is new, and bring it in when enough is waiting."""
         raise NotImplementedError
 
     def beside(self) -> None:
         """What belongs into the transaction that brings the waiting loads in."""
+
+    def check_deletes(self, gone: int, new: int) -> None:
+        """Raise MassDeletion where more rows of the source are gone than `max_delete` allows; after the removal."""
+        row = self.connection.execute(
+            f"select count(*) from raw.{self.contract.dataset} where _load_id in"
+            " (select load_id from raw.ledger where dataset = $1 and source = $2)",
+            [self.contract.dataset, self.name],
+        ).fetchone()
+        before = (row[0] if row else 0) + gone - new
+        if self.guards_deletes and before >= FEW_ROWS and gone > self.source.max_delete * before:
+            raise MassDeletion(
+                f"{gone:,} of {before:,} rows would be deleted ({gone / before:.0%}, allowed"
+                f" {self.source.max_delete:.0%}); nothing of it was loaded."
+                f" If they are really gone: sources.{self.name}.max_delete: 1, and run again"
+            )
+
+    def _leave_waiting(self, why: str) -> None:
+        """Nothing of what waits is loaded, nor written down: the next run tries again."""
+        for _, record in self.waiting:
+            result = record.result
+            result.status, result.error, result.load_id = "failed", why, None
+            result.good = result.bad = result.new = result.changed = result.unchanged = result.stale = 0
+            self.loads.append(result)
+        self.waiting, self.seen, self.waiting_bytes, self.rereads = [], [], 0, {}
+        create_stage(self.connection, self.contract)
 
     def say(self, text: str) -> None:
         if self.progress:
@@ -169,6 +207,10 @@ class SourceLoader:
                 begin_epoch(self.connection, self.now)
             stop_for_test("staged")
             self.connection.execute("commit")
+        except MassDeletion as error:
+            self.connection.execute("rollback")
+            self._leave_waiting(str(error))
+            return
         except duckdb.Error as error:
             self.connection.execute("rollback")
             names = ", ".join(record.result.file_name for _, record in self.waiting[:3])

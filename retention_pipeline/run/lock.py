@@ -103,11 +103,17 @@ def _acquire(path: Path, home: Home) -> int:
         "pid": str(os.getpid()),
         "host": socket.gethostname(),
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200],
+        "command": _command(),
     }
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, json.dumps(holder).encode(), 0)
     return descriptor
+
+
+def _command() -> str:
+    """The command line; of one that names people only its verb."""
+    words = [Path(sys.argv[0]).name, *(sys.argv[1:2] if "forget" in sys.argv[1:2] else sys.argv[1:])]
+    return " ".join(words)[:200]
 
 
 def _read_holder(descriptor: int) -> dict[str, str]:

@@ -78,6 +78,18 @@ class Keep(Strict):
     runs: Annotated[int, Field(ge=10)] = 400
 
 
+class Privacy(Strict):
+    """What is not kept of people. drop, pseudonymise: by source the columns that are never stored, and those whose
+    values become keyed hashes at the door. export_customers: whether files made for others name customers (`retention
+    export`, exports of alerts, `explain --csv`); the report names none.
+    """
+
+    key: FromEnvironment | None = None
+    drop: dict[str, list[str]] = Field(default={})
+    pseudonymise: dict[str, list[str]] = Field(default={})
+    export_customers: bool = True
+
+
 class Schedule(Strict):
     cron: Cron = "0 2 * * *"
 
@@ -102,6 +114,7 @@ class Settings(Strict):
     alerts: Alerts = Alerts()
     schedule: Schedule = Schedule()
     keep: Keep = Keep()
+    privacy: Privacy = Privacy()
     close_after_days: Annotated[int, Field(ge=0)] | None = None
     closed_periods: Literal["tell", "hold"] = "tell"
     max_quarantine_rate: Share = 0.05
@@ -152,10 +165,24 @@ def parse_settings(content: Any) -> Settings:
     problems += _segment_problems(settings)
     if settings.ids.path is not None:
         problems.append("ids.path: belongs to one source (sources.<name>.ids.path)")
+    problems += _privacy_problems(settings)
     problems += alert_problems(settings.alerts, settings.sources)
     if problems:
         raise SettingsError("\n".join(problems))
     return settings
+
+
+def _privacy_problems(settings: Settings) -> list[str]:
+    privacy = settings.privacy
+    problems = [
+        f"privacy.{key}.{name}: there is no source of this name"
+        for key, named in (("drop", privacy.drop), ("pseudonymise", privacy.pseudonymise))
+        for name in named
+        if name not in settings.sources
+    ]
+    if privacy.pseudonymise and privacy.key is None:
+        problems.append("privacy.key: is missing: {env: NAME}, the environment variable that holds a random text")
+    return problems
 
 
 def _segment_problems(settings: Settings) -> list[str]:

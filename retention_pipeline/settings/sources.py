@@ -56,6 +56,9 @@ class Source(Strict):
     so that a cancelled one with an end was active until then. `placeholder_dates`: what 1 January 1900, 1970 and their
     like are.
 
+    `max_delete`: where a delivery holds the whole (`delivery: whole`, `inputs`, `deletes: compare_keys`), no more than
+    this share of the source's rows may be gone at once.
+
     `max_age`: the longest time without a delivery or a pull; `max_shrink`: the share by which a delivery may be smaller
     than usual; `on_stale`: what follows where a source keeps one of them not, or cannot be loaded.
     """
@@ -74,6 +77,7 @@ class Source(Strict):
     shape: Literal["phases", "snapshot"] = "phases"
     placeholder_dates: Literal["refuse", "empty", "accept"] = "refuse"
     max_quarantine_rate: Share | None = None
+    max_delete: Share = 0.2
     max_age: Age | None = None
     max_shrink: Annotated[float, Field(ge=0, lt=1)] | None = None
     on_stale: Literal["warn", "block"] = "warn"
@@ -127,6 +131,9 @@ class FileSource(Source):
     `inputs`: further files that the query joins, by the name that it has for them; all of them and those of `path`
     together are one delivery, which holds the whole table.
 
+    `settle_seconds`: files that changed within this time are left for the next run; not given: those alone whose last
+    line has no end, for 60 seconds.
+
     `delivery: whole`: a file holds the whole table, so that rows that are not in the newest one are gone.
 
     `max_read_time`: the longest time that listing and fetching objects may take in a run.
@@ -141,7 +148,7 @@ class FileSource(Source):
     skip_after_header: Annotated[int, Field(ge=0)] = 0
     columns_in_order: list[str] | None = None
     sheet: str | None = None
-    settle_seconds: Annotated[float, Field(ge=0)] = 0
+    settle_seconds: Annotated[float, Field(ge=0)] | None = None
     delivery: Literal["parts", "whole"] = "parts"
     query: str | None = None
     inputs: dict[str, str | list[str]] = Field(default={})

@@ -266,3 +266,16 @@ def test_parquet_instants_in_nanoseconds_keep_their_zone(company: Company, tmp_p
     company.source("orders", timezone="Europe/Amsterdam")
     company.load("orders", (tmp_path / "ns.parquet").read_bytes(), "file.parquet")
     assert company.query("select ordered_at from raw.orders") == [(datetime(2024, 7, 1, 10),)]
+
+
+def test_a_file_whose_last_line_has_no_end_waits(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    from retention_pipeline.ingest import landing
+
+    monkeypatch.setattr(landing, "OPEN_LINE_SECONDS", 60.0)
+    open_line = company.deliver("orders", "1.csv", orders_csv(order("a"), order("b")).rstrip(b"\n"))
+    company.deliver("orders", "2.csv", orders_csv(order("c")))
+    assert [load.file_name for load in company.run().loads] == ["landing/orders/2.csv"]
+    an_hour_ago = time.time() - 3600
+    os.utime(open_line, (an_hour_ago, an_hour_ago))
+    assert sorted(load.file_name for load in company.run().loads if load.status == "loaded") == ["landing/orders/1.csv"]
+    assert company.query("select count(*) from raw.orders") == [(3,)]

@@ -93,3 +93,35 @@ def test_a_whole_cannot_be_the_whole_of_a_value() -> None:
     source = {"type": "files", "path": "x", "delivery": "whole", "replace_by": "order_id"}
     with pytest.raises(SettingsError, match="replace_by: with delivery: whole"):
         parse_settings({"business": {"timezone": "UTC", "reporting_currency": "EUR"}, "sources": {"orders": source}})
+
+
+def test_a_delivery_that_would_delete_too_much_stops_its_source_and_changes_nothing(company: Company) -> None:
+    ids = [f"o{number}" for number in range(20)]
+    assert len(deliver(company, *ids)) == 20
+    assert len(deliver(company, *ids[:16], "x", day=2)) == 17  # 4 of 20 are a fifth
+    before = company.contents(), company.query("from raw.ledger"), company.query("select count(*) from raw.deliveries")
+    company.deliver("customers", "1.csv", b"customer_id,country\nanna,NL\n")
+    assert len(deliver(company, *ids[:12], day=3)) == 17
+    [stopped] = [load for load in company.last if load.dataset == "orders"]  # type: ignore[attr-defined]
+    assert stopped.status == "failed" and stopped.error is not None
+    assert "5 of 17 rows would be deleted (29%, allowed 20%)" in stopped.error
+    assert "sources.orders.max_delete: 1" in stopped.error
+    after = company.contents(), company.query("from raw.ledger where dataset = 'orders'")
+    assert (after[0]["orders"], after[1]) == (before[0]["orders"], before[1])
+    assert company.query("select count(*) from raw.customers") == [(1,)]
+    company.sources["orders"]["max_delete"] = 1
+    assert len(deliver(company, *ids[:12], day=4)) == 12
+    rebuild_raw(
+        company.home,
+        parse_settings({"business": company.business, "sources": company.sources | {"orders": stops(company)}}),
+    )
+    assert len(orders(company)) == 12
+
+
+def stops(company: Company) -> dict:
+    return company.sources["orders"] | {"max_delete": 0}
+
+
+def test_of_a_few_rows_any_may_go(company: Company) -> None:
+    assert deliver(company, "a", "b", "c") == ["a", "b", "c"]
+    assert deliver(company, "c", day=2) == ["c"]

@@ -1,0 +1,513 @@
+"""The door: what is done to delivered bytes before anything keeps them. Columns that are never stored are dropped, ids
+and columns that the settings name become keyed hashes, and whoever was forgotten is so again.
+
+A file passes it before it is copied into the archive, so the archive, raw and all that follows hold only what came
+through. The same bytes come out the same, whenever they come, so that a delivery is known by what came through. Lines
+keep their numbers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import gzip
+import hashlib
+import hmac
+import io
+import json
+import os
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, cast
+
+from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.ingest.archive import Format, StillBeingWrittenError, UnusableFileError
+from retention_pipeline.ingest.ids import CUSTOMER_IDS
+from retention_pipeline.settings import (
+    DatabaseSource,
+    DeleteColumn,
+    FileSource,
+    Home,
+    Ids,
+    Made,
+    RowHash,
+    Settings,
+    SettingsError,
+    Source,
+    tokens_of,
+)
+from retention_pipeline.settings.sources import ServerSource
+
+LONGEST_RECORD = 200  # lines; a longer one has a quote that is never closed
+EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}")
+_FORMULA = re.compile(r"^=\"([^\"]*)\"$|^'(.*)$")
+_FLOAT = re.compile(r"^([0-9]+)[.]0+$")
+SHORTEST_TEXT, SHORTEST_NUMBER = 5, 7
+
+
+def clean(text: str, ids: Ids) -> str:
+    """An id as raw has it (ids.py says the same in SQL)."""
+    text = text.strip()
+    if ids.strip:
+        if found := _FORMULA.match(text):
+            text = (found[1] or found[2] or "").strip()
+        text = _FLOAT.sub(r"\1", text)
+    return text.lower() if ids.lower else text
+
+
+def keyed_hash(key: bytes, text: str) -> str:
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def is_telling(identifier: str) -> bool:
+    """Whether an identifier is long enough to mean the person wherever it stands; `17` is also a number of items."""
+    return len(identifier) >= (SHORTEST_NUMBER if identifier.isdigit() else SHORTEST_TEXT)
+
+
+class Names:
+    """What stands for what: identifiers of people and the random ones that take their place."""
+
+    def __init__(self, pairs: dict[str, str]) -> None:
+        self.pairs = pairs
+        telling = sorted((one for one in pairs if is_telling(one)), key=len, reverse=True)
+        self.lowered = {one.lower(): pairs[one] for one in telling}
+        listed = "|".join(re.escape(one) for one in telling)
+        self.pattern = re.compile(rf"(?<![\w])(?:{listed})(?![\w])", re.IGNORECASE) if telling else None
+
+    def in_text(self, text: str) -> str:
+        """A text with the telling ones replaced wherever they stand as words."""
+        if self.pattern is None:
+            return text
+        return self.pattern.sub(lambda found: self.lowered[found[0].lower()], text)
+
+
+@dataclass
+class Door:
+    """What one source's files go through. columns: those of the file that hold customers' ids (None: any may).
+
+    forgotten: keyed hash of an id or address, and what stands in its place. names: the same in clear, known only while
+    somebody is being forgotten. kept: columns of the file that a person's row keeps (None: all). emails: addresses seen
+    in rows of people who were forgotten.
+    """
+
+    ids: Ids = field(default_factory=Ids)
+    key: bytes = b""
+    dropped: frozenset[str] = frozenset()
+    hashed: frozenset[str] = frozenset()
+    columns: frozenset[str] | None = None
+    kept: frozenset[str] | None = None
+    forgotten: dict[str, str] = field(default_factory=dict)
+    names: Names | None = None
+    emails: set[str] = field(default_factory=set)
+
+    @property
+    def is_shut(self) -> bool:
+        return bool(self.dropped or self.hashed or self.forgotten)
+
+    def person(self, value: Any) -> str | None:
+        """The random id in the place of a forgotten one; None for anybody else."""
+        text = clean(str(value), self.ids)
+        if not text or text.lower() in self.ids.null_values:
+            return None
+        return self.forgotten.get(keyed_hash(self.key, text))
+
+    def pseudonym(self, value: Any) -> str:
+        text = clean("" if value is None else str(value), self.ids)
+        if not text or text.lower() in self.ids.null_values:
+            return text
+        made = f"p{keyed_hash(self.key, text)[:24]}"
+        return self.forgotten.get(keyed_hash(self.key, made), made)
+
+    def row(self, names: list[str], values: list[Any], empty: Any = "") -> list[Any]:
+        """The values of a row as they come through, dropped columns included (the caller leaves those out)."""
+        found = [
+            self.person(value) if self.columns is None or name in self.columns else None
+            for name, value in zip(names, values, strict=True)
+        ]
+        is_person = any(found)
+        if is_person:
+            for value in values:
+                if isinstance(value, str):
+                    self.emails.update(EMAIL.findall(value))
+        come: list[Any] = []
+        for name, value, replacement in zip(names, values, found, strict=True):
+            if name in self.dropped:
+                come.append(empty)
+            elif name in self.hashed:
+                come.append(self.pseudonym(value))
+            elif replacement is not None:
+                come.append(replacement)
+            elif is_person and self.kept is not None and name not in self.kept:
+                come.append(empty)
+            elif isinstance(value, str):
+                come.append(self._in_text(value))
+            else:
+                come.append(value)
+        return come
+
+    def _in_text(self, text: str) -> str:
+        if self.forgotten and "@" in text:
+            text = EMAIL.sub(lambda found: self.person(found[0].lower()) or found[0], text)
+        return self.names.in_text(text) if self.names else text
+
+    def line(self, text: str) -> str:
+        """A line that is no row."""
+        if self.dropped or self.hashed:
+            return "".join(sign for sign in text if sign in "\r\n")
+        for word in set(re.split(r"[,;|\t\s\"]+", text)):
+            replacement = self.person(word)
+            if replacement is not None:
+                text = text.replace(word, replacement)
+        return self._in_text(text)
+
+    def through(self, path: Path, file_format: Format, source: Source, folder: Path) -> Path:
+        """The file as it comes through: `path` itself where nothing of it changes, else a file in `folder`.
+
+        Raises UnusableFileError for one that cannot be read, StillBeingWrittenError if it changed meanwhile.
+        """
+        if not self.is_shut:
+            return path
+        folder.mkdir(parents=True, exist_ok=True)
+        made = folder / path.name
+        before = os.stat(path)
+        try:
+            if file_format == "parquet":
+                changed = _parquet(self, path, made)
+            elif file_format == "xlsx":
+                changed = _workbook(self, path, made, source)
+            else:
+                changed = _text(self, path, made, file_format, source)
+        except (UnicodeError, EOFError, gzip.BadGzipFile) as error:
+            raise UnusableFileError(f"privacy: the file cannot be read: {error}") from None
+        after = os.stat(path)
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            made.unlink(missing_ok=True)
+            raise StillBeingWrittenError(path)
+        if not changed:
+            made.unlink(missing_ok=True)
+            return path
+        return made
+
+
+def door_of(home: Home, settings: Settings, name: str) -> Door:
+    """The door of a source. Raises SettingsError where the key is needed and is not in the environment."""
+    privacy = settings.privacy
+    dropped = frozenset(privacy.drop.get(name, ()))
+    hashed = frozenset(privacy.pseudonymise.get(name, ()))
+    people = read_forgotten(home)
+    if not hashed and not people:
+        return Door(dropped=dropped)
+    key = privacy_key(settings)
+    check_key(home, key)
+    source = settings.read_source(name)
+    columns, kept = _columns_of(settings, name, source)
+    return Door(source.ids or Ids(), key, dropped, hashed, columns, kept, people)
+
+
+def _columns_of(settings: Settings, name: str, source: Source) -> tuple[frozenset[str] | None, frozenset[str] | None]:
+    """(the columns of a source that hold customers' ids, those that the row of a forgotten one keeps). Where a query
+    stands between the columns and the contract both cannot be told."""
+    if getattr(source, "has_query", False) or getattr(source, "inputs", None):
+        return None, None
+    contract = CONTRACTS[settings.dataset_of(name)]
+    used: dict[str, set[str]] = {}
+    for column in contract.names:
+        mapped = source.columns.get(column, column)
+        if isinstance(mapped, str):
+            used[column] = {mapped}
+        elif isinstance(mapped, Made):
+            tokens = {one.strip('"') for one in tokens_of(mapped.expression)} if mapped.expression else set()
+            used[column] = tokens | set(mapped.first_of or [mapped.column or ""])
+    if source.refund_of is not None:
+        return None, None
+    if source.ids is not None and source.ids.path is not None:
+        used["customer_id"] = {source.ids.path}
+    in_ids = frozenset(one for column in CUSTOMER_IDS for one in used.get(column, ()))
+    kept = {one for names in used.values() for one in names} | set(settings.segments or ())
+    kept |= {one.split(".")[0] for one in kept}
+    if isinstance(source, DatabaseSource) and isinstance(source.deletes, DeleteColumn):
+        kept.add(source.deletes.column)
+    if isinstance(source, ServerSource) and source.cursor is not None:
+        kept.add(source.cursor)
+    made_of_content = contract.row_hash_key is not None and contract.row_hash_key not in source.columns
+    made_of_content = made_of_content or any(isinstance(one, RowHash) for one in source.columns.values())
+    return in_ids or None, None if made_of_content else frozenset(kept)
+
+
+def forgotten_file(home: Home) -> Path:
+    """The people who were forgotten: keyed hashes and the random ids in their place, no name."""
+    return home.archive / "forgotten.json"
+
+
+def read_forgotten(home: Home) -> dict[str, str]:
+    """By keyed hash the random id of everybody who was forgotten. Raises SettingsError for a file that is damaged."""
+    path = forgotten_file(home)
+    if not path.exists():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["people"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f"{path}, which says who was forgotten, is damaged ({error}): put it back from a backup, or"
+            f" mv {path} {path}.aside and forget them again"
+        ) from None
+
+
+def privacy_key(settings: Settings) -> bytes:
+    """The key of the hashes. Raises SettingsError."""
+    if settings.privacy.key is None:
+        raise SettingsError("privacy.key is missing: {env: NAME}, the environment variable that holds a random text")
+    return settings.privacy.key.read().encode()
+
+
+def check_key(home: Home, key: bytes) -> None:
+    """Raise SettingsError where people were forgotten under another key: they would come back."""
+    path = forgotten_file(home)
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")).get("key") != keyed_hash(key, "key"):
+        raise SettingsError(f"privacy.key: another key than that of {path}; nobody could be known again")
+
+
+def write_forgotten(home: Home, key: bytes, people: dict[str, str], acts: list[dict[str, Any]]) -> None:
+    """Replace the file as a whole, and durably."""
+    path = forgotten_file(home)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".new")
+    with unfinished.open("w", encoding="utf-8") as stream:
+        json.dump({"key": keyed_hash(key, "key"), "people": people, "acts": acts}, stream, indent=1)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(unfinished, path)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, mode: str, encoding: str) -> Iterator[IO[str]]:
+    """A text file, unpacked where its name says that it is packed; packed anew without a time, for equal bytes."""
+    errors = "strict" if encoding.startswith("utf-16") else "surrogateescape"
+    with contextlib.ExitStack() as held:
+        binary: IO[bytes] = held.enter_context(path.open(f"{mode}b"))
+        if path.suffix == ".gz":
+            packed = gzip.GzipFile("", f"{mode}b", fileobj=binary, mtime=0)
+            held.callback(packed.close)
+            binary = cast(IO[bytes], packed)
+        text = io.TextIOWrapper(binary, encoding, errors, newline="")
+        yield text
+        text.flush()
+        text.detach()
+
+
+def _text(door: Door, path: Path, made: Path, file_format: Format, source: Source) -> bool:
+    """Rewrite a text file line by line; whether anything changed."""
+    encoding = "utf-8"
+    if isinstance(source, FileSource) and source.encoding != "utf-8":
+        encoding = {"windows-1252": "cp1252", "latin-1": "latin-1", "utf-16": "utf-16"}[source.encoding]
+    changed = False
+    with _opened(path, "r", encoding) as reading, _opened(made, "w", encoding) as writing:
+        rewritten = _csv_lines(door, reading, source) if file_format == "csv" else _json_lines(door, reading)
+        for before, after in rewritten:
+            changed = changed or before != after
+            writing.write(after)
+    return changed
+
+
+def _csv_lines(door: Door, stream: IO[str], source: Source) -> Iterator[tuple[str, str]]:
+    """(a record as it stood, as it comes through)."""
+    delimiter = source.separator if isinstance(source, FileSource) else ","
+    skipped = source.skip_lines if isinstance(source, FileSource) else 0
+    names: list[str] | None = None
+    if isinstance(source, FileSource) and source.columns_in_order is not None:
+        names = list(source.columns_in_order)
+    is_spaced = isinstance(source, FileSource) and source.delimiter == "whitespace"
+    for number, record in enumerate(_records(stream)):
+        body = record.rstrip("\r\n")
+        end = record[len(body) :]
+        if number < skipped or not body:
+            yield record, door.line(record) if body else record
+            continue
+        try:
+            values = body.split() if is_spaced else next(csv.reader(io.StringIO(body, newline=""), delimiter=delimiter))
+        except (csv.Error, StopIteration):
+            yield record, door.line(record)
+            continue
+        if names is None:
+            names = [value.strip().removeprefix("\ufeff") for value in values]
+            come: list[Any] = values
+        elif len(values) != len(names):
+            yield record, door.line(record)
+            continue
+        else:
+            come = door.row(names, values)
+        left = [value for name, value in zip(names, come, strict=True) if name not in door.dropped]
+        if left == values:
+            yield record, record
+        elif is_spaced:
+            yield record, " ".join(value or "-" for value in left) + end
+        else:
+            written = io.StringIO(newline="")
+            csv.writer(written, delimiter=delimiter, lineterminator="").writerow(left)
+            yield record, written.getvalue() + end
+
+
+def _records(stream: IO[str]) -> Iterator[str]:
+    """Records of CSV: lines, several where a quoted value goes over them."""
+    held: list[str] = []
+    quotes = 0
+    for line in stream:
+        held.append(line)
+        quotes += line.count('"')
+        if quotes % 2 == 0:
+            yield "".join(held)
+            held, quotes = [], 0
+        elif len(held) > LONGEST_RECORD:
+            yield from held
+            held, quotes = [], 0
+    yield from held
+
+
+def _json_lines(door: Door, stream: IO[str]) -> Iterator[tuple[str, str]]:
+    for line in stream:
+        body = line.strip()
+        try:
+            value = json.loads(body) if body else None
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            yield line, door.line(line) if body else line
+            continue
+        come = _object(door, value)
+        if come == value:
+            yield line, line
+        else:
+            yield line, json.dumps(come, ensure_ascii=False) + line[len(line.rstrip("\r\n")) :]
+
+
+def _object(door: Door, value: dict[str, Any]) -> dict[str, Any]:
+    """An object of JSON: its values as columns, those of inner objects as `outer.inner`."""
+    flat: list[tuple[tuple[Any, ...], Any]] = []
+
+    def walk(path: tuple[Any, ...], inner: Any) -> None:
+        if isinstance(inner, dict):
+            for name, one in inner.items():
+                walk((*path, name), one)
+        elif isinstance(inner, list):
+            for index, one in enumerate(inner):
+                walk((*path, index), one)
+        else:
+            flat.append((path, inner))
+
+    walk((), value)
+    names = [".".join(str(part) for part in path if isinstance(part, str)) for path, _ in flat]
+    tops = {str(path[0]) for path, _ in flat}
+    inner_dropped = {name for name in names if any(name == one or name.startswith(f"{one}.") for one in door.dropped)}
+    widened = Door(**{**vars(door), "dropped": door.dropped | inner_dropped, "emails": door.emails})
+    if door.kept is not None:
+        widened.kept = door.kept | {name for name in names if name.split(".")[0] in door.kept and "." in name}
+    come = widened.row(names, [one for _, one in flat], None)
+    made = json.loads(json.dumps(value))
+    for (path, before), after in zip(flat, come, strict=True):
+        if before == after:
+            continue
+        holder = made
+        for part in path[:-1]:
+            holder = holder[part]
+        holder[path[-1]] = after
+    for name in tops & door.dropped:
+        made.pop(name, None)
+    return made
+
+
+def _parquet(door: Door, path: Path, made: Path) -> bool:
+    """Rewrite a Parquet file, row group by row group; whether anything changed."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise UnusableFileError(f"not a complete Parquet file: {str(error).splitlines()[0]}") from None
+    names = list(file.schema_arrow.names)
+    left = [name for name in names if name not in door.dropped]
+    schema = pa.schema(
+        [
+            pa.field(
+                one.name, pa.string() if _may_hold(door, one.name) and not pa.types.is_nested(one.type) else one.type
+            )
+            for one in file.schema_arrow
+            if one.name in left
+        ]
+    )
+    changed = left != names
+    with pq.ParquetWriter(made, schema, compression="zstd") as writer:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            texts = {
+                name: [None if one is None else str(one) for one in table.column(name).to_pylist()]
+                for name in names
+                if _may_hold(door, name) or pa.types.is_string(table.column(name).type)
+            }
+            come = [door.row(list(texts), list(one), None) for one in zip(*texts.values(), strict=True)]
+            columns = {}
+            for name in left:
+                if name not in texts:
+                    columns[name] = table.column(name)
+                    continue
+                place = list(texts).index(name)
+                values = [row[place] for row in come]
+                if values == texts[name] and schema.field(name).type == table.column(name).type:
+                    columns[name] = table.column(name)
+                else:
+                    changed = changed or values != texts[name]
+                    columns[name] = pa.array(values, pa.string()).cast(schema.field(name).type)
+            writer.write_table(pa.table(columns, schema=schema))
+    return changed
+
+
+def _may_hold(door: Door, name: str) -> bool:
+    return name in door.hashed or (bool(door.forgotten) and door.columns is not None and name in door.columns)
+
+
+def _workbook(door: Door, path: Path, made: Path, source: Source) -> bool:
+    """Rewrite the sheets of a workbook; whether anything changed."""
+    from openpyxl import load_workbook
+
+    try:
+        workbook = load_workbook(path)
+    except Exception as error:  # whatever it is: it is no workbook
+        raise UnusableFileError(f"not a complete .xlsx workbook: {error}") from None
+    skipped = source.skip_lines if isinstance(source, FileSource) else 0
+    changed = False
+    for sheet in workbook.worksheets:
+        names: list[str] | None = None
+        gone: list[int] = []
+        for cells in list(sheet.iter_rows())[skipped:]:
+            if names is None:
+                names = [str(cell.value or "").strip() for cell in cells]
+                gone = [number for number, name in enumerate(names, start=1) if name in door.dropped]
+                continue
+            values = [cell.value for cell in cells]
+            come = door.row(names[: len(values)], values, None)
+            for cell, before, after in zip(cells, values, come, strict=True):
+                if before != after:
+                    cell.value, changed = after, True
+        for number in reversed(gone):
+            sheet.delete_cols(number)
+            changed = True
+    if changed:
+        workbook.save(made)
+        _without_times(made)
+    return changed
+
+
+def _without_times(path: Path) -> None:
+    """Write a workbook's parts without the time of writing, for equal bytes."""
+    with zipfile.ZipFile(path) as archive:
+        parts = [(name, archive.read(name)) for name in sorted(archive.namelist())]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts:
+            if name == "docProps/core.xml":
+                content = re.sub(
+                    rb"(<dcterms:(?:created|modified)[^>]*>)[^<]*<", rb"\g<1>2000-01-01T00:00:00Z<", content
+                )
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)

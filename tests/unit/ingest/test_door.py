@@ -1,0 +1,158 @@
+"""What the settings say is never stored is not, ids become keyed hashes, and nothing keeps the bytes before that."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import NOW, ORDER_HEADER, Company, order, orders_csv
+
+from retention_pipeline.ingest import ingest
+from retention_pipeline.ingest.door import Door, check_key, clean, keyed_hash, write_forgotten
+from retention_pipeline.settings import Home, Ids, Settings, SettingsError, parse_settings
+
+KEY = b"a key"
+
+
+@pytest.fixture
+def secret(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("PRIVACY_KEY", KEY.decode())
+    return "PRIVACY_KEY"
+
+
+def settings(company: Company, **privacy: object) -> Settings:
+    return parse_settings(
+        {
+            "business": company.business,
+            "sources": company.sources,
+            "max_quarantine_rate": 1.0,
+            "privacy": {"key": {"env": "PRIVACY_KEY"}, **privacy},
+        }
+    )
+
+
+def bytes_below(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def with_email(*rows: str) -> bytes:
+    return "\n".join([f"{ORDER_HEADER},email", *rows, ""]).encode()
+
+
+@pytest.mark.parametrize("form", ["csv", "csv.gz", "jsonl", "parquet", "xlsx"])
+def test_dropped_columns_and_ids_are_in_no_file_that_is_kept(company: Company, secret: str, form: str) -> None:
+    names = [*ORDER_HEADER.split(","), "email"]
+    rows = [[*order("a").split(","), "anna@example.com"], [*order("b", "20.00").split(","), "anna@example.com"]]
+    text = "\n".join(",".join(row) for row in [names, *rows]) + "\n"
+    content = {
+        "csv": text.encode,
+        "csv.gz": lambda: gzip.compress(text.encode()),
+        "jsonl": lambda: "".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows).encode(),
+        "parquet": lambda: parquet(names, rows),
+        "xlsx": lambda: workbook(names, rows),
+    }[form]()
+    company.deliver("orders", f"1.{form}", content)
+    asked = settings(company, drop={"orders": ["email"]}, pseudonymise={"orders": ["customer_id"]})
+    [load] = ingest(company.home, asked, now=NOW).loads
+    assert (load.status, load.new, load.bad) == ("loaded", 2, 0), load
+    [(customer, extra)] = company.query("select distinct customer_id, _extra from raw.orders")
+    assert customer == f"p{keyed_hash(KEY, 'anna')[:24]}" and "email" not in (extra or "")
+    for folder in (company.home.archive, company.home.warehouse):
+        assert b"anna" not in bytes_below(folder)
+    [again] = ingest(company.home, asked, now=NOW).loads
+    assert again.status == "already_loaded"
+
+
+def parquet(names: list[str], rows: list[list[str]]) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)}), sink)
+    return bytes(sink.getvalue())
+
+
+def workbook(names: list[str], rows: list[list[str]]) -> bytes:
+    import io
+
+    from openpyxl import Workbook
+
+    book = Workbook()
+    for row in [names, *rows]:
+        assert book.active is not None
+        book.active.append(row)
+    made = io.BytesIO()
+    book.save(made)
+    return made.getvalue()
+
+
+def test_lines_keep_their_numbers_and_a_line_that_is_no_row_is_not_shown(company: Company, secret: str) -> None:
+    content = with_email(
+        f"{order('a')},anna@example.com",
+        "",
+        f'{order("b")},"two\nlines"',
+        "too,few,anna@example.com",
+        f"{order('c')},x",
+    )
+    company.deliver("orders", "1.csv", content)
+    ingest(company.home, settings(company, drop={"orders": ["email"]}), now=NOW)
+    assert company.query("select order_id from raw.orders order by 1") == [("a",), ("b",), ("c",)]
+    assert company.query("select count(*) from raw.quarantine") == company.query("select 0")
+    assert b"anna@" not in bytes_below(company.home.archive)
+
+
+def test_whoever_was_forgotten_is_so_again_when_delivered_again(company: Company, secret: str) -> None:
+    write_forgotten(company.home, KEY, {keyed_hash(KEY, "anna"): "forgotten-1"}, [])
+    bob = order("b").replace("anna", "bob")
+    company.deliver("orders", "1.csv", with_email(f"{order('a')},anna@example.com", f"{bob},bob@example.com"))
+    ingest(company.home, settings(company), now=NOW)
+    assert company.query("select customer_id from raw.orders order by order_id") == [("forgotten-1",), ("bob",)]
+    assert b"anna" not in bytes_below(company.home.archive)
+    assert b"bob@example.com" in bytes_below(company.home.archive)
+
+
+def test_files_that_name_nobody_come_through_as_they_are(company: Company, secret: str) -> None:
+    write_forgotten(company.home, KEY, {keyed_hash(KEY, "zoe"): "forgotten-1"}, [])
+    content = orders_csv(order("a"), '"q",anna,2024-03-01T12:00:00Z,"1,00",EUR,paid', "broken")
+    company.deliver("orders", "1.csv", content)
+    ingest(company.home, settings(company), now=NOW)
+    assert [path.read_bytes() for path in (company.home.archive / "orders").iterdir()] == [content]
+
+
+def test_without_the_key_or_with_another_one_nothing_is_loaded(
+    company: Company, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_forgotten(company.home, KEY, {keyed_hash(KEY, "anna"): "forgotten-1"}, [])
+    company.deliver("orders", "1.csv", orders_csv(order("a")))
+    with pytest.raises(SettingsError, match="another key"):
+        check_key(company.home, b"other")
+    monkeypatch.delenv("PRIVACY_KEY")
+    with pytest.raises(SettingsError, match="PRIVACY_KEY is not set"):
+        ingest(company.home, settings(company), now=NOW)
+    assert company.query("select count(*) from raw.orders") == [(0,)]
+
+
+def test_ids_are_hashed_as_raw_would_have_them() -> None:
+    door = Door(Ids(lower=True), KEY, hashed=frozenset({"id"}))
+    same = {door.pseudonym(text) for text in ("Anna@x.nl", " anna@X.nl ", '="anna@x.nl"')}
+    assert len(same) == 1 and door.pseudonym("") == "" and door.pseudonym("N/A") == "n/a"
+    assert clean("12.0", Ids()) == "12" and door.pseudonym(12) == door.pseudonym("12.0")
+
+
+def test_settings_name_sources_that_are_there_and_need_a_key(company: Company) -> None:
+    company.source("orders")
+    with pytest.raises(SettingsError, match=r"privacy\.drop\.shop: there is no source"):
+        settings(company, drop={"shop": ["email"]})
+    with pytest.raises(SettingsError, match=r"privacy\.key: is missing"):
+        settings(company, key=None, pseudonymise={"orders": ["customer_id"]})
+
+
+def test_the_home_is_named_where_the_list_is_damaged(tmp_path: Path) -> None:
+    from retention_pipeline.ingest.door import forgotten_file, read_forgotten
+
+    home = Home(tmp_path)
+    home.archive.mkdir()
+    forgotten_file(home).write_text("{")
+    with pytest.raises(SettingsError, match=r"forgotten\.json, which says who was forgotten, is damaged"):
+        read_forgotten(home)
