@@ -12,6 +12,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from retention_pipeline.run.stopping import listen
+
 HomeOption = Annotated[
     Path | None,
     typer.Option(
@@ -21,6 +23,7 @@ HomeOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON for programs.")]
 MONTH = "%Y-%m"
 INTERRUPTED, CLOSED_PIPE = 130, 141
+OWNER_ONLY = 0o077
 
 app = typer.Typer(
     name="retention",
@@ -417,6 +420,9 @@ def main(arguments: list[str] | None = None) -> None:
     130 when it was stopped.
     """
     given = sys.argv[1:] if arguments is None else arguments
+    os.umask(OWNER_ONLY)  # what a run makes may be wider: the setting readable_by
+    if arguments is None:
+        listen()
     try:
         app(args=given, prog_name="retention")
     except KeyboardInterrupt:

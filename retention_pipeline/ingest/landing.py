@@ -74,6 +74,9 @@ def delivered_files(home: Home, source: FileSource) -> list[DeliveredFile]:
             except OSError as error:
                 found[name] = DeliveredFile(path, name, problem=f"cannot be read: {error.strerror}")
                 continue
+            if _leaves_its_folder(home.root / pattern, path):
+                found[name] = DeliveredFile(path, name, problem="is a link that leaves the folder of its source")
+                continue
             if not stat.S_ISREG(status.st_mode) or _is_unsettled(path, status, source):
                 continue
             stamp = f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
@@ -102,6 +105,14 @@ def _objects(store: Store, pattern: str, source: FileSource) -> dict[str, Delive
         for one in listed
         if _is_finished(PurePosixPath(one.name).name) and time.time() - one.changed_at >= (source.settle_seconds or 0)
     }
+
+
+def _leaves_its_folder(pattern: Path, path: Path) -> bool:
+    """Whether links on the way behind the folder that a pattern names in full lead out of it."""
+    named = pattern.parent
+    while glob.has_magic(str(named)):
+        named = named.parent
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(named))
 
 
 def _is_unsettled(path: Path, status: os.stat_result, source: FileSource) -> bool:

@@ -14,7 +14,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from retention_pipeline.run.steps import PRODUCTION, Assembly
-from retention_pipeline.settings import Home, Settings
+from retention_pipeline.run.stopping import Interrupted, check_not_stopped
+from retention_pipeline.settings import Home, Settings, keep_private
 
 
 class RunFailed(Exception):
@@ -23,12 +24,6 @@ class RunFailed(Exception):
     def __init__(self, message: str, kind: str) -> None:
         super().__init__(message)
         self.kind = kind
-
-
-class Interrupted(Exception):
-    """Somebody stopped the run (Ctrl-C)."""
-
-    exit_code = 130
 
 
 class NoSuchMonths(Exception):
@@ -75,6 +70,7 @@ def launch(
         seconds[name] = seconds.get(name, 0.0) + now - started
         started = now
 
+    keep_private(with_group=settings.readable_by == "group")
     moment("starting Dagster")
     # A stopped run leaves dbt's semaphores to Python's tracker process, which would complain about the two.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
@@ -100,6 +96,7 @@ def launch(
     from retention_pipeline.run.state import read_state
 
     lap("imports")
+    check_not_stopped()
     with writer_lock(home), named_damage(home):
         if recovered := recover(home, thorough=full_refresh):
             say(recovered)
@@ -131,6 +128,7 @@ def launch(
 
         def execute(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
             lap("Dagster's storage")
+            check_not_stopped()
             logging.getLogger("dagster").setLevel(logging.CRITICAL)
             return job.execute_in_process(
                 instance=instance,

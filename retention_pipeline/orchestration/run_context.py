@@ -25,7 +25,7 @@ from retention_pipeline.run.machine import machine_error
 from retention_pipeline.run.records import Run
 from retention_pipeline.run.state import PipelineState, read_state
 from retention_pipeline.run.steps import Assembly
-from retention_pipeline.settings import Home, Settings, SettingsError
+from retention_pipeline.settings import Home, Settings, SettingsError, keep_private
 
 JOB = "nightly"
 RESOURCE = "night"
@@ -125,6 +125,7 @@ class RunContext:
         check_selection(self.dagster_run, self.needed)
         today = business_day(self.settings, self.clock())
         check_day(self.as_of, today=today, allow_future=self.allow_future or self.is_backfill)
+        keep_private(with_group=self.settings.readable_by == "group")
         self.held.enter_context(writer_lock(self.home))
         self.deadline = self.held.enter_context(Deadline(self.settings.max_run_time))
         now = self.clock().astimezone(UTC).replace(tzinfo=None)

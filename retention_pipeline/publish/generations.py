@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from retention_pipeline.settings import Home
+from retention_pipeline.settings import Home, without_others
 from retention_pipeline.testing import stop_for_test
 from retention_pipeline.warehouse import attach, create_database, opened, sql_text, tables_in
 
@@ -122,7 +122,7 @@ def begin(home: Home, *, full_refresh: bool) -> Path:
     stop_for_test("begin")
     if home.current.exists() and not full_refresh:
         copy_file(home.current.resolve(), home.next_file)
-        home.next_file.chmod(0o644)
+        home.next_file.chmod(without_others(0o644))
     else:
         create_database(home.next_file)
         if home.current.exists():
@@ -173,7 +173,7 @@ def publish(home: Home, number: int, *, keep: int) -> Path:
     settle(home)
     fsync(home.next_file)
     stop_for_test("checkpoint")
-    home.next_file.chmod(0o444)
+    home.next_file.chmod(without_others(0o444))
     path = home.published / f"g{number}.duckdb"
     os.rename(home.next_file, path)
     fsync(home.published)

@@ -133,6 +133,11 @@ def _rights(home: Home) -> list[Finding]:
         Finding("rights", "broken", f"{path}: user {name} may not read and write it", f"chown -R {name} {path}")
         for path in dict.fromkeys(closed)
     ]
+    wide = [path for path in (*made, home.raw_file) if path.exists() and path.stat().st_mode & 0o007]
+    if wide:
+        listed = ", ".join(path.name for path in wide)
+        text = f"everybody on this machine may read {listed} (made by an earlier version, or changed)"
+        found.append(Finding("rights", "note", text, f"chmod -R o-rwx {' '.join(map(str, wide))}"))
     return found or [Finding("rights", "fine", f"user {name} may read and write everything")]
 
 

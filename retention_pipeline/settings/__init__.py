@@ -22,8 +22,10 @@ from retention_pipeline.settings.home import (
     LARGEST_MEMORY_LIMIT_GB,
     MEMORY_VARIABLE,
     Home,
+    keep_private,
     memory_limit,
     resolve_home,
+    without_others,
 )
 from retention_pipeline.settings.kinds import SettingsError
 from retention_pipeline.settings.sources import (
@@ -71,9 +73,11 @@ __all__ = [
     "Source",
     "figure_settings",
     "has_time",
+    "keep_private",
     "load_settings",
     "memory_limit",
     "parse_settings",
     "resolve_home",
     "tokens_of",
+    "without_others",
 ]

@@ -73,9 +73,12 @@ class Report(Strict):
 
 
 class Keep(Strict):
-    """What is kept of the past, beside generations. `runs`: records and logs of so many runs."""
+    """What is kept of the past, beside generations. `runs`: records and logs of so many runs; `dagster_history`: so
+    many runs in Dagster's web page, beside the marks of what was computed.
+    """
 
     runs: Annotated[int, Field(ge=10)] = 400
+    dagster_history: Annotated[int, Field(ge=10)] = 60
 
 
 class Privacy(Strict):
@@ -98,7 +101,7 @@ class Settings(Strict):
     """The content of `settings.yaml`. `segments` None means every dimension that has data. `actions` are those that
     customer_actions lists. `close_after_days`: so long after its end a period is closed; None: never. `closed_periods`:
     whether a change in one is published and told, or held back. `exchange_from_rows`: with fewer rows in raw a night
-    computes everything anew, which is quicker; 0: never.
+    computes everything anew, which is quicker; 0: never. `readable_by`: who may read the files that runs make.
     """
 
     business: Business
@@ -115,6 +118,7 @@ class Settings(Strict):
     schedule: Schedule = Schedule()
     keep: Keep = Keep()
     privacy: Privacy = Privacy()
+    readable_by: Literal["owner", "group"] = "owner"
     close_after_days: Annotated[int, Field(ge=0)] | None = None
     closed_periods: Literal["tell", "hold"] = "tell"
     max_quarantine_rate: Share = 0.05

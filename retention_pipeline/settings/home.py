@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+OWNER_ONLY, OWNER_AND_GROUP = 0o077, 0o027  # taken from the rights of new files
 MEMORY_VARIABLE = "RETENTION_MEMORY_LIMIT"
 LARGEST_MEMORY_LIMIT_GB = 8  # 100 million orders need no more; DuckDB spills to disk beyond it
 
@@ -16,6 +17,18 @@ def memory_limit() -> str:
     """
     gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**31
     return os.environ.get(MEMORY_VARIABLE) or f"{max(1, min(LARGEST_MEMORY_LIMIT_GB, gigabytes))}GB"
+
+
+def keep_private(*, with_group: bool) -> None:
+    """From here on this process makes files for its user alone, with_group: which their group may read."""
+    os.umask(OWNER_AND_GROUP if with_group else OWNER_ONLY)
+
+
+def without_others(mode: int) -> int:
+    """A mode without the rights that new files of this process do not give."""
+    taken = os.umask(OWNER_ONLY)
+    os.umask(taken)
+    return mode & ~taken
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from functools import lru_cache
 from importlib.metadata import version
@@ -44,7 +45,8 @@ def parsed_project(project: Path = PROJECT) -> Path:
     fingerprint = project_fingerprint(project)
     stores = _stores(project)
     for store in stores:
-        if all((store / fingerprint / name).exists() for name in PARSED_FILES):
+        parsed = [store / fingerprint, *(store / fingerprint / name for name in PARSED_FILES)]
+        if all(is_trusted(path) for path in parsed):
             return store / fingerprint
     store, building = _writable_folder(stores)
     try:
@@ -96,10 +98,21 @@ def _stores(project: Path) -> list[Path]:
     ]
 
 
+def is_trusted(path: Path) -> bool:
+    """Whether a file or folder is there and belongs to the user, or to root, who installed it: what it says is run."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return not stat.S_ISLNK(status.st_mode) and status.st_uid in (os.getuid(), 0)
+
+
 def _writable_folder(stores: list[Path]) -> tuple[Path, Path]:
     for store in stores:
         try:
             store.mkdir(parents=True, exist_ok=True)
+            if not (is_trusted(store) and is_trusted(store.parent)):
+                continue  # somebody else made it, and could change what is put there
             return store, Path(tempfile.mkdtemp(prefix=".parsing-", dir=store))
         except OSError:
             continue

@@ -1,6 +1,7 @@
 """Dagster's storage of a home: made once, never overwritten, and shared by the command line and the web page."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from support.small_shop import open_shop
 from retention_pipeline.cli import homes
 from retention_pipeline.orchestration import instance
 from retention_pipeline.orchestration.event_log import OpenEventLog
+from retention_pipeline.orchestration.pruning import prune_history
+from retention_pipeline.run.doctor import damaged_storage
 from retention_pipeline.settings import Home
 
 
@@ -85,3 +88,28 @@ def test_ui_starts_dagster_on_the_homes_storage(home: Home, monkeypatch: pytest.
     assert command[1:] == ["-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", "3456"]
     assert (environment["DAGSTER_HOME"], environment["RETENTION_HOME"]) == (str(home.dagster), str(home.root))
     assert Path.cwd() == home.dagster
+
+
+def test_old_runs_leave_the_storage_and_marks_of_partitions_stay(home: Home) -> None:
+    months = dg.StaticPartitionsDefinition(["2024-01", "2024-02"])
+
+    @dg.asset(partitions_def=months, check_specs=[dg.AssetCheckSpec("sound", asset="figures")])
+    def figures() -> dg.MaterializeResult:
+        return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True, check_name="sound")])
+
+    with instance.open_instance(home) as opened:
+        for month in ("2024-01", "2024-02", "2024-02", "2024-02"):
+            assert dg.materialize([figures], instance=opened, partition_key=month).success
+        kept = [run.run_id for run in opened.get_runs(limit=2)]
+        assert prune_history(opened, home, 2) == 2
+        assert prune_history(opened, home, 2) == 0
+        assert [run.run_id for run in opened.get_runs()] == kept
+        shards = {path.name.split(".")[0] for path in (home.dagster / "history" / "runs").glob("*-*.db")}
+        assert shards == set(kept)
+        assert opened.get_materialized_partitions(dg.AssetKey("figures")) == {"2024-01", "2024-02"}
+        assert dg.materialize([figures], instance=opened, partition_key="2024-02").success
+    with sqlite3.connect(home.dagster / "history" / "runs" / "index.db") as log:
+        materialized = "select count(*) from event_logs where dagster_event_type = 'ASSET_MATERIALIZATION'"
+        assert log.execute(materialized).fetchone() == (4,)
+        assert log.execute("select count(*) from asset_check_executions").fetchone() == (3,)
+    assert not damaged_storage(home.dagster, thorough=True)

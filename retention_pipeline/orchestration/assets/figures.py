@@ -10,6 +10,7 @@ from retention_pipeline.alerts import load as incidents_of
 from retention_pipeline.audit import AuditError
 from retention_pipeline.history.sentences import Restated
 from retention_pipeline.orchestration.assets.previews import markdown_table, table_metadata
+from retention_pipeline.orchestration.pruning import prune_history
 from retention_pipeline.orchestration.run_context import POOL, RESOURCE, RunContext, failure
 from retention_pipeline.read.headline import as_markdown, goal_lines, read_headline
 from retention_pipeline.run import steps
@@ -192,6 +193,10 @@ def report_asset() -> dg.AssetsDefinition:
             path = steps.report_step(
                 run_context.home, run_context.settings, run, progress=run_context.reporter(context).say
             )
+        try:
+            prune_history(context.instance, run_context.home, run_context.settings.keep.dagster_history)
+        except Exception as error:  # whatever it is: no figure depends on it, and the next run tries again
+            run_context.reporter(context).say(f"Dagster's history was not pruned: {' '.join(str(error).split())}")
         return dg.MaterializeResult(
             metadata={"as_of": str(run_context.as_of)}
             | (

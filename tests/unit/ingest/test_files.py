@@ -279,3 +279,20 @@ def test_a_file_whose_last_line_has_no_end_waits(company: Company, monkeypatch: 
     os.utime(open_line, (an_hour_ago, an_hour_ago))
     assert sorted(load.file_name for load in company.run().loads if load.status == "loaded") == ["landing/orders/1.csv"]
     assert company.query("select count(*) from raw.orders") == [(3,)]
+
+
+def test_links_that_leave_the_folder_of_a_source_are_refused(company: Company, tmp_path: Path) -> None:
+    outside = tmp_path.parent / f"{tmp_path.name}-secret.csv"
+    outside.write_bytes(orders_csv(order("secret")))
+    inside = company.deliver("orders", "1.csv", orders_csv(order("a")))
+    (inside.parent / "latest.csv").symlink_to(inside.name)
+    (inside.parent / "2.csv").symlink_to(outside)
+    loads = {load.file_name: load for load in company.run().loads}
+    assert loads["landing/orders/2.csv"].status == "failed"
+    assert loads["landing/orders/2.csv"].error == "is a link that leaves the folder of its source"
+    assert company.query("select order_id from raw.orders") == [("a",)]
+    assert b"secret" not in b"".join(path.read_bytes() for path in company.home.archive.rglob("*.csv"))
+    moved = tmp_path / "elsewhere"
+    inside.parent.rename(moved)
+    inside.parent.symlink_to(moved)  # the folder itself may be a link: that is where the sender delivers
+    assert company.run().loads[0].status == "already_loaded"
