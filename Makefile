@@ -6,6 +6,7 @@
 # make kills  SIGKILL at every step and at 50 random moments of nights on a million orders (about an hour)
 # make bench SIZE=10m   measure the pipeline (1m, 10m or 100m orders) against two baselines
 # make bench-ingest SIZE=10m   measure ingestion (100k, 1m or 10m rows) against bare DuckDB and bare COPY
+# make bench-shopify SIZE=10m  measure a template (100k, 1m or 10m lines) against plain mapping of the same orders
 # make clean  remove what the other targets made (not the environment; `make distclean` removes that too)
 
 VENV := .venv
@@ -16,7 +17,7 @@ SIZE ?= 1m
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test proof proof-short lint types kills bench clean distclean
+.PHONY: help install run check test proof proof-short lint types kills bench bench-ingest bench-shopify clean distclean
 
 help:
 	@sed -n 's/^# \(make.*\)/  \1/p' Makefile
@@ -89,6 +90,9 @@ bench: $(INSTALLED)
 
 bench-ingest: $(INSTALLED)
 	$(BIN)/python -m benchmarks.ingest --size $(SIZE)
+
+bench-shopify: $(INSTALLED)
+	$(BIN)/python -m benchmarks.shopify --size $(SIZE)
 
 clean:
 	rm -rf $(HOME_FOLDER) bench build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis \

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -29,7 +30,8 @@ from retention_pipeline.ingest.readers import (
 )
 from retention_pipeline.ingest.schema import first_line, literal, quoted
 from retention_pipeline.ingest.slow_path import read_csv_slowly, read_lines_slowly
-from retention_pipeline.settings import FileSource
+from retention_pipeline.ingest.used_columns import used_columns
+from retention_pipeline.settings import FileSource, memory_limit
 
 LINE = "_line"
 INSTANTS = (
@@ -94,12 +96,15 @@ def queried(
     query = checked_query(query_of(source))
     result = scratch / f"queried {load_id}.parquet"
     with duckdb.connect(config={"threads": 2}) as connection:
-        connection.execute("set timezone = 'UTC'")
+        connection.execute(f"set timezone = 'UTC'; set memory_limit = {literal(memory_limit())}")
+        connection.execute(f"set temp_directory = {literal(str(scratch / 'spill'))}")
+        used = used_columns(connection, query)
         if source.inputs:
             for relation, parts in taken_parts(file, source, scratch).items():
-                _make_joined(connection, relation, parts, source, scratch)
+                _make_joined(connection, relation, parts, source, scratch, used)
+            there = [name for name, *_ in connection.execute("describe rows").fetchall() if name != LINE]
         else:
-            _make_rows(connection, file, source, scratch)
+            there = _make_rows(connection, file, source, scratch, used)
         for macro in macros(source.timezone or "UTC"):
             connection.execute(macro)
         connection.execute("set enable_external_access = false; set lock_configuration = true")
@@ -110,21 +115,25 @@ def queried(
                     writer.write_table(pa.Table.from_batches([batch]).cast(_plain(batches.schema)))
             hints = _hints(connection, source, watched)
         except (duckdb.Error, pa.ArrowInvalid) as error:
-            there = ", ".join(name for name, *_ in connection.execute("describe rows").fetchall() if name != LINE)
             what = "the query" if source.query is not None else "where or rows"
             problem = f"{what} of the source fails: {first_line(error)}"
-            raise UnusableFileError(f"{problem}; the file has: {there}") from None
+            raise UnusableFileError(f"{problem}; the file has: {', '.join(there)}") from None
     return replace(file, plain=result, format="parquet", records=None, types={}), hints
 
 
 def _make_joined(
-    connection: duckdb.DuckDBPyConnection, relation: str, parts: list[ArchivedFile], source: FileSource, scratch: Path
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    parts: list[ArchivedFile],
+    source: FileSource,
+    scratch: Path,
+    used: set[str] | None,
 ) -> None:
     """The table of a relation: the rows of its files, one after another, whose columns may differ."""
     for number, part in enumerate(parts):
         if needs_preparing(part, source):
             part = prepared(part, source, scratch, f"{relation} {number}")
-        _make_rows(connection, part, source, scratch, "part")
+        _make_rows(connection, part, source, scratch, used, "part")
         if number == 0:
             connection.execute(f"create table {quoted(relation)} as from part")
         else:
@@ -180,25 +189,33 @@ def _plain(schema: pa.Schema) -> pa.Schema:
 
 
 def _make_rows(
-    connection: duckdb.DuckDBPyConnection, file: ArchivedFile, source: FileSource, scratch: Path, table: str = "rows"
-) -> None:
-    """The table of a file's rows."""
+    connection: duckdb.DuckDBPyConnection,
+    file: ArchivedFile,
+    source: FileSource,
+    scratch: Path,
+    used: set[str] | None,
+    table: str = "rows",
+) -> list[str]:
+    """The table of a file's rows, with those of its columns that are `used` (None: all); the result names them all."""
     reading, lines = _reading(connection, file, source, scratch)
-    columns = ", ".join(f"{column.expression} as {quoted(column.name)}" for column in reading.columns)
-    connection.execute("create table lines (position bigint, line bigint)")
-    if lines is not None:
-        connection.register("numbers", pa.table({"line": pa.array(lines, pa.int64())}))
-        connection.execute("insert into lines select row_number() over () , line from numbers")
+    taken = [column for column in reading.columns if used is None or column.name.lower() in used]
+    columns = ", ".join(f"{column.expression} as {quoted(column.name)}" for column in taken or reading.columns[:1])
+    numbered = f"select {columns}, row_number() over () as position from {reading.relation}"
+    before = _constant_offset(lines)
     try:
-        connection.execute(
-            f"create table {table} as select {columns}, cast(null as bigint) as {LINE} from {reading.relation} limit 0"
-        )
-        at = "coalesce(lines.line, of_file.position)"
-        connection.execute(
-            f"""insert into {table} select of_file.* exclude (position), {at} from (
-                select {columns}, row_number() over () as position from {reading.relation}
-            ) as of_file left join lines using (position) order by of_file.position"""
-        )
+        if before is not None:  # in the order of the file, as it is read
+            connection.execute(
+                f"create table {table} as select * exclude (position), position + {before} as {LINE} from ({numbered})"
+            )
+        else:
+            connection.register("numbers", pa.table({"line": pa.array(lines, pa.int64())}))
+            connection.execute(
+                "create table lines as select row_number() over () as position, line from numbers;"
+                f"""create table {table} as select of_file.* exclude (position),
+                    coalesce(lines.line, of_file.position) as {LINE}
+                from ({numbered}) as of_file left join lines using (position) order by of_file.position;"""
+                "drop table lines"
+            )
     except duckdb.Error as error:
         raise UnusableFileError(f"the file cannot be read: {first_line(error)}") from None
     if file.format == "csv" and lines is not None:
@@ -211,12 +228,20 @@ def _make_rows(
                 else "the lines do not add up"
             )
             raise UnusableFileError(f"a source with a query needs files of which every line can be read; {where}")
-    connection.execute("drop table lines")
+    return [column.name for column in reading.columns]
+
+
+def _constant_offset(lines: np.ndarray | None) -> int | None:
+    """By how much the line of every row is greater than its position, if that is the same for all."""
+    if lines is None or len(lines) == 0:
+        return 0
+    first = int(lines[0])
+    return first - 1 if np.array_equal(lines, np.arange(first, first + len(lines))) else None
 
 
 def _reading(
     connection: duckdb.DuckDBPyConnection, file: ArchivedFile, source: FileSource, scratch: Path
-) -> tuple[Reading, list[int] | None]:
+) -> tuple[Reading, np.ndarray | None]:
     """How the file is read, and the line of each of its rows (None: rows are numbered from 1)."""
     if file.format == "parquet":
         return read_parquet(connection, file), None
@@ -224,7 +249,7 @@ def _reading(
     if file.format == "jsonl":
         slow = read_lines_slowly(file, scratch)
         reading = read_json_lines(connection, file, f"read_parquet({literal(str(slow.path))})")
-        return reading, [int(line) + file.line_offset for line in slow.lines]
+        return reading, np.array(slow.lines, dtype=np.int64) + file.line_offset
     header = read_header(file, source.separator)
     if counts.nul_bytes or counts.is_mixed or counts.stray_quotes or counts.lines_with_open_quote:
         slow = read_csv_slowly(file, source.separator, len(header.names), header.lines, scratch)
@@ -235,12 +260,11 @@ def _reading(
                 f" {len(slow.rejected)} cannot; first: line {first.line + file.line_offset}: {first.reason}"
             )
         columns = read_csv(file, source.separator).columns
-        return Reading(f"read_parquet({literal(str(slow.path))})", columns), [
-            int(line) + file.line_offset for line in slow.lines
-        ]
+        lines = np.array(slow.lines, dtype=np.int64) + file.line_offset
+        return Reading(f"read_parquet({literal(str(slow.path))})", columns), lines
     numbers = LineIndex.of(file.plain).numbers[header.lines :] + file.line_offset
     relation = csv_relation(file.plain, source.separator, ["VARCHAR"] * len(header.names), counts.quotes > 0)
-    return Reading(relation, read_csv(file, source.separator).columns), [int(number) for number in numbers]
+    return Reading(relation, read_csv(file, source.separator).columns), numbers
 
 
 def macros(timezone: str) -> list[str]:
