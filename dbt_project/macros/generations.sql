@@ -12,7 +12,7 @@
   {%- do ref('night_touched') -%}
   {%- set is_sum = config.get('materialized') == 'contributions' -%}
   {%- if not is_built(model) -%} {%- do ref(model) -%} {{ no_rows_of(model) }}
-  {%- elif not var('night') or config.get('facts') == 'all' or (var('backfill') and is_sum) -%} {{ ref(model) }}
+  {%- elif not is_at_night() or config.get('facts') == 'all' or (var('backfill') and is_sum) -%} {{ ref(model) }}
   {%- elif is_sum -%} (select * from {{ touched_rows(ref(model)) }} where customer_key in (select customer_key from {{ changed_customers(this) }}))
   {%- else -%} {{ touched_rows(ref(model)) }}
   {%- endif -%}
@@ -21,7 +21,7 @@
 {# The same for what depends on the other phases of a subscription, which may have belonged to another customer. #}
 {% macro fact_of_subscriptions(model) -%}
   {%- do ref('night_touched') -%}
-  {%- if var('night') -%}
+  {%- if is_at_night() -%}
     (select * from {{ ref(model) }} where subscription_id in (
         select subscription_id from {{ touched_rows(ref(model)) }}
     ))
@@ -70,11 +70,14 @@
 {# The condition on raw rows: at night those of touched customers, by the key of the id that the source gave (0: none). #}
 {% macro of_touched_customers(key) -%}
   {%- do ref('night_touched_keys') -%}
-  {%- if var('night') -%} coalesce({{ key }}, 0) in (select raw_key from main.night_touched_keys) {%- else -%} true {%- endif -%}
+  {%- if is_at_night() -%} coalesce({{ key }}, 0) in (select raw_key from main.night_touched_keys) {%- else -%} true {%- endif -%}
 {%- endmacro %}
 
+{# Whether this model adds to the previous generation. One that only reads a dataset that was not connected then is built wholly, also at night. #}
+{% macro is_at_night() -%} {{ return(var('night') and model.name not in var('new_models')) }} {%- endmacro %}
+
 {# A table of the generation that this run starts from. #}
-{% macro previous(model) -%} {%- if is_built(model) -%} previous.main.{{ model }} {%- else -%} {{ no_rows_of(model) }} {%- endif -%} {%- endmacro %}
+{% macro previous(model) -%} {%- if is_built(model) and model not in var('new_models') -%} previous.main.{{ model }} {%- else -%} {{ no_rows_of(model) }} {%- endif -%} {%- endmacro %}
 
 {# Whether a run builds a model: the datasets that it needs are connected (its yml: config.meta.needs, needs_any). #}
 {% macro is_built(model) -%} {{ return(model not in var('absent_models')) }} {%- endmacro %}

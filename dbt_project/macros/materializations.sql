@@ -31,9 +31,21 @@
 {% materialization by_customer, default -%}
   {%- set target_relation = this.incorporate(type='table') -%}
   {{ run_hooks(pre_hooks) }}
-  {%- if not var('night') -%}
+  {%- if not is_at_night() -%}
     {%- do drop_existing(this) -%}
     {%- call statement('main') -%} {{ create_table_as(False, target_relation, sql) }} {%- endcall -%}
+    {%- if var('night') -%}
+      {%- call statement('new_rows') -%}
+        create or replace table {{ touched_rows(target_relation) }} as
+        select * from {{ target_relation }} where customer_key in (select customer_key from main.night_touched)
+      {%- endcall -%}
+      {%- call statement('old_rows') -%}
+        create or replace table {{ touched_rows_before(target_relation) }} as select * from {{ target_relation }} where false
+      {%- endcall -%}
+      {%- call statement('changed') -%}
+        create or replace table {{ changed_customers(target_relation) }} as select distinct customer_key from {{ target_relation }}
+      {%- endcall -%}
+    {%- endif -%}
   {%- else -%}
     {%- set columns = column_names(target_relation) -%}
     {%- set new_rows = touched_rows(target_relation) -%}
@@ -70,7 +82,7 @@
   {%- set target_relation = this.incorporate(type='table') -%}
   {%- set keys = config.require('flow_keys') -%}
   {{ run_hooks(pre_hooks) }}
-  {%- if not var('night') -%}
+  {%- if not is_at_night() -%}
     {%- do drop_existing(this) -%}
     {%- for grain in grains_of(sql) -%}
       {%- call statement('main') -%} {{ created_or_inserted(target_relation, sql | replace('__grain__', grain), loop.first) }} {%- endcall -%}

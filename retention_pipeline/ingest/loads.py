@@ -23,6 +23,15 @@ def waiting_loads(home: Home, applied_load_id: int) -> int:
     return int(row[0]) if row else 0
 
 
+def datasets_loaded(home: Home, applied_load_id: int) -> frozenset[str]:
+    """The datasets of which loads up to this one are in raw."""
+    if not home.raw_file.exists():
+        return frozenset()
+    with opened_raw(home) as connection:
+        question = "select distinct dataset from raw.ledger where status = 'loaded' and load_id <= $1"
+        return frozenset(name for (name,) in connection.execute(question, [applied_load_id]).fetchall())
+
+
 def any_rows(home: Home) -> bool:
     """Whether any load brought a row that could be used."""
     if not home.raw_file.exists():

@@ -23,7 +23,8 @@ create or replace table pipeline_state (
     raw_epoch bigint,
     raw_stamp varchar,
     fresh_bytes bigint,
-    fresh_rows bigint
+    fresh_rows bigint,
+    kept_settings varchar
 )
 """
 
@@ -32,7 +33,7 @@ create or replace table pipeline_state (
 class PipelineState:
     """applied_load_id: the highest load of raw that the figures contain (-1: none). built_at: naive UTC. raw_*: which
     raw.duckdb that was, and how far it had come (ingest/identity.py). fresh_*: size and rows of the file when
-    it was last written as a whole (publish/compaction.py).
+    it was last written as a whole (publish/compaction.py). kept_settings: those on which its sums depend, as JSON.
     """
 
     generation: int
@@ -48,6 +49,7 @@ class PipelineState:
     raw_stamp: str | None = None
     fresh_bytes: int | None = None
     fresh_rows: int | None = None
+    kept_settings: str | None = None
 
     @property
     def raw_identity(self) -> RawIdentity | None:

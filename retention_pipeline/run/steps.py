@@ -28,7 +28,7 @@ from retention_pipeline.history.publications import Publication
 from retention_pipeline.history.sentences import Restated
 from retention_pipeline.history.write import Before, write_history
 from retention_pipeline.ingest.identity import raw_identity
-from retention_pipeline.ingest.loads import any_rows, max_load_id, waiting_loads
+from retention_pipeline.ingest.loads import any_rows, datasets_loaded, max_load_id, waiting_loads
 from retention_pipeline.publish import exports, generations
 from retention_pipeline.publish.compaction import compact, is_bloated
 from retention_pipeline.publish.customers_in_period import write_customers_in_period
@@ -58,6 +58,7 @@ from retention_pipeline.run.state import PipelineState, read_state, state_of, wr
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.testing import stop_for_test
 from retention_pipeline.transform import build, code_fingerprint, settings_fingerprint
+from retention_pipeline.transform.arguments import kept_settings
 from retention_pipeline.transform.build import row_counts
 from retention_pipeline.transform.delivered_segments import empty_segments, with_delivered_segments
 from retention_pipeline.transform.fingerprints import moving_settings
@@ -190,6 +191,7 @@ def build_step(
     with _step(home, run, "build") as notes:
         previous = read_state(home.current)
         fingerprints = _fingerprints(settings, assembly)
+        kept = kept_settings(settings, settings.connected_datasets)
         apart = mismatch(home, settings, home.current, previous.raw_identity) if previous else None
         if apart is not None and apart.lost:
             _told_or_refused(home, run, apart, say)
@@ -198,6 +200,8 @@ def build_step(
             as_of=run.as_of,
             settings_fingerprint=fingerprints["settings_fingerprint"],
             code_fingerprint=fingerprints["code_fingerprint"],
+            kept_settings=kept,
+            loaded_before=datasets_loaded(home, previous.applied_load_id) if previous else (),
             asked=run.full_refresh,
             months=run.months,
             waiting_loads=waiting_loads(home, previous.applied_load_id) if previous else 0,
@@ -205,7 +209,7 @@ def build_step(
             cheaper=full_refresh_is_cheaper(home, settings, previous) if previous else None,
         )
         say(f"{mode.name}: {mode.reason}")
-        notes.update(mode=mode.name, reason=mode.reason, **fingerprints)
+        notes.update(mode=mode.name, reason=mode.reason, kept_settings=kept, **fingerprints)
         generations.begin(home, full_refresh=mode.full_refresh)
         number = generations.next_number(home)
         result = build(
@@ -218,6 +222,7 @@ def build_step(
             applied_load_id=previous.applied_load_id if previous else -1,
             previous_file=None if mode.full_refresh else home.current,
             backfill=run.backfilled_days,
+            new_datasets=mode.new_datasets,
             on_event=on_event,
             project_dir=assembly.project_dir,
         )
@@ -398,6 +403,7 @@ def publish_step(home: Home, settings: Settings, run: Run, *, progress: Progress
                     raw_stamp=(record.get("raw_identity") or {}).get("stamp"),
                     fresh_bytes=before.fresh_bytes if before else None,
                     fresh_rows=before.fresh_rows if before else None,
+                    kept_settings=json.dumps(record["kept_settings"], sort_keys=True),
                 ),
             )
             write_pipeline_loads(connection, home)

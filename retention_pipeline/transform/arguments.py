@@ -25,6 +25,23 @@ DIMENSION_DATASETS = {
     "nps_class": "surveys",
 }
 
+# Datasets of which the models of others know only a customer's first day (int_first_facts): where one is connected
+# later, its models are built wholly, and the others' night stays a night.
+OWN_MODELS = frozenset(
+    {
+        "events",
+        "payments",
+        "surveys",
+        "emails",
+        "tickets",
+        "memberships",
+        "acquisition_costs",
+        "kpi_targets",
+        "kpi_benchmarks",
+    }
+)
+
+# Settings of the business that models are given; the others are read by KPI code alone.
 BUSINESS_VARS = (
     "timezone",
     "reporting_currency",
@@ -72,17 +89,17 @@ def dbt_vars(
     connected_datasets: Iterable[str],
     backfill: tuple[date, date] | None = None,
     absent_models: Iterable[str] = (),
+    new_models: Iterable[str] = (),
 ) -> dict[str, Any]:
     """dbt's vars as JSON-able values: dates as YYYY-MM-DD, absent ones null.
 
-    `absent_models` are not built (selection.py); whoever reads one of them reads no rows.
+    `absent_models` are not built (selection.py); whoever reads one of them reads no rows. `new_models` are not in the
+    generation that a night starts from, and are built wholly.
 
     On a full refresh nothing of a previous generation is told: `night` is false, `applied_load_id` -1, `previous_as_of`
     null.
     """
     values = settings.model_dump(mode="json")
-    business = values["business"]
-    datasets = sorted(connected_datasets)
     return {
         "as_of": as_of.isoformat(),
         "previous_as_of": None if full_refresh or previous_as_of is None else previous_as_of.isoformat(),
@@ -92,13 +109,26 @@ def dbt_vars(
         if full_refresh or backfill is None
         else {"from": backfill[0].isoformat(), "to": backfill[1].isoformat()},
         "run_id": run_id,
-        **{name: business[name] for name in BUSINESS_VARS},
-        "history_start": values["history_start"],
+        **kept_settings(settings, connected_datasets),
         "close_after_days": values["close_after_days"],
-        "cohort_max_age": dict(values["cohort_max_age"]),
         "actions": dict(values["actions"]),
-        "datasets": datasets,
         "absent_models": sorted(absent_models),
+        "new_models": [] if full_refresh else sorted(new_models),
+    }
+
+
+def kept_settings(settings: Settings, connected_datasets: Iterable[str]) -> dict[str, Any]:
+    """The settings on which sums depend that a night takes over from the generation before, as JSON-able values.
+
+    Of `close_after_days` and `actions` know only models that every run makes wholly.
+    """
+    values = settings.model_dump(mode="json")
+    datasets = sorted(connected_datasets)
+    return {
+        **{name: values["business"][name] for name in BUSINESS_VARS},
+        "history_start": values["history_start"],
+        "cohort_max_age": dict(values["cohort_max_age"]),
+        "datasets": datasets,
         "segments": resolved_segments(settings.segments, datasets),
         "max_segment_values": values["max_segment_values"],
     }

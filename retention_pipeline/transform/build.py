@@ -17,7 +17,7 @@ from retention_pipeline.transform import dbt_costs
 from retention_pipeline.transform.arguments import dbt_arguments, dbt_environment, dbt_vars
 from retention_pipeline.transform.input_checks import check_aliases, check_rates
 from retention_pipeline.transform.manifest import PROJECT, manifest_json, manifest_object, parsed_project
-from retention_pipeline.transform.selection import absent_models, excluded_nodes
+from retention_pipeline.transform.selection import absent_models, excluded_nodes, new_models
 from retention_pipeline.warehouse import attach, create_database, opened, sql_text
 
 NAMED_AT_MOST = 5
@@ -71,14 +71,16 @@ def build(
     applied_load_id: int = -1,
     previous_file: Path | None = None,
     backfill: tuple[date, date] | None = None,
+    new_datasets: Iterable[str] = (),
     on_event: Callable[[Any], None] | None = None,
     project_dir: Path = PROJECT,
 ) -> BuildResult:
     """Bring `next.duckdb` up to date from raw with dbt, tests included.
 
     Needs `next.duckdb` and `raw.duckdb`, open nowhere else in this process. `previous_file` is the generation that a
-    night adds to. `on_event` gets dbt's own events (EventMsg) while it runs. All connections are closed afterwards,
-    whatever happens. Raises InputError (an alias cycle, a missing rate) and BuildError, both with a message for users.
+    night adds to; `new_datasets` were not connected when it was made. `on_event` gets dbt's own events (EventMsg) while
+    it runs. All connections are closed afterwards, whatever happens. Raises InputError (an alias cycle, a missing rate)
+    and BuildError, both with a message for users.
     """
     check_aliases(home, timezone=settings.business.timezone, as_of=as_of)
     manifest = manifest_json(project_dir)
@@ -93,6 +95,9 @@ def build(
         connected_datasets=settings.connected_datasets,
         backfill=backfill,
         absent_models=absent,
+        new_models=new_models(
+            manifest, settings.connected_datasets, set(settings.connected_datasets) - set(new_datasets)
+        ),
     )
     target_path = home.runs / run_id / "dbt"
     arguments = dbt_arguments(

@@ -27,6 +27,16 @@ def is_built(model: Mapping[str, Any], connected: frozenset[str]) -> bool:
     return connected.issuperset(meta.get(NEEDS, ())) and (not alternatives or not connected.isdisjoint(alternatives))
 
 
+def new_models(manifest: Mapping[str, Any], datasets: Iterable[str], before: Iterable[str]) -> list[str]:
+    """Names of the models that these datasets have and those of the generation before had not, with the staging models
+    of the new datasets, in alphabetical order.
+    """
+    connected, known = frozenset(datasets), frozenset(before)
+    absent = set(absent_models(manifest, connected))
+    staged = {f"stg_{dataset}" for dataset in connected - known}
+    return sorted({*absent_models(manifest, known), *staged} - absent)
+
+
 def excluded_nodes(manifest: Mapping[str, Any], absent: Iterable[str]) -> list[str]:
     """What dbt is told to leave out: the absent models, and every data test that reads one."""
     names = frozenset(absent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -158,14 +159,42 @@ def test_a_backfill_brings_in_what_waits_in_raw_for_all_months(tmp_path: Path) -
     assert_as_a_full_refresh(root, date(2024, 4, 10))
 
 
+def changed_settings(root: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    settings = yaml.safe_load((root / "settings.yaml").read_text())
+    change(settings)
+    (root / "settings.yaml").write_text(yaml.safe_dump(settings))
+
+
+def test_settings_of_kpis_and_datasets_of_their_own_leave_a_night_a_night(tmp_path: Path) -> None:
+    root = make_home(tmp_path / "home", "orders", "customers", segments=["country"])
+    deliver(root, "customers/1", "customer_id,country", "ada,NL", "bob,DE")
+    orders = ("o1,ada,2023-07-10T12:00:00,30.00,EUR,paid", "o2,bob,2024-02-10T12:00:00,9,EUR,paid")
+    deliver(root, "orders/1", ORDERS, *orders)
+    run_home(root, date(2024, 4, 10))
+    rows = "from retention_kpis where period_start = date '2024-02-01' and grain = 'month' and segment_value = 'all'"
+    lifetime = f"select null_reason {rows} and kpi = 'customer_lifespan_years' and basis = 'order'"
+    assert asked(root, lifetime) == [(None,)]
+    changed_settings(root, lambda settings: settings["business"].update(min_n=30))
+    source = {"type": "files", "timezone": "UTC"}
+    further = {name: source | {"path": f"landing/{name}/*.csv"} for name in ("tickets", "events", "payments")}
+    changed_settings(root, lambda settings: settings["sources"].update(further))
+    opened = ("t1,ada,2024-01-11T12:00:00", "t2,eve,2024-02-11T12:00:00")
+    deliver(root, "tickets/1", "ticket_id,customer_id,opened_at", *opened)
+    deliver(root, "events/1", "event_id,customer_id,occurred_at,event", "e1,bob,2024-02-11T12:00:00,login")
+    deliver(root, "payments/1", "payment_id,customer_id,attempted_at,status", "p1,ada,2024-03-11T12:00:00,failed")
+    mode = run_home(root, date(2024, 4, 12)).mode
+    assert (mode.name, mode.new_datasets) == ("night", ("events", "payments", "tickets"))
+    assert asked(root, lifetime) == [("small_n",)]
+    assert asked(root, f"select value {rows} and kpi = 'tickets_opened'") == [(1,)]
+    assert_as_a_full_refresh(root, date(2024, 4, 12))
+
+
 def test_a_dataset_whose_source_is_taken_out_counts_no_more(tmp_path: Path) -> None:
     root = make_home(tmp_path / "home", "orders", "subscriptions")
     deliver(root, "orders/1", ORDERS, "o1,ada,2024-01-10T12:00:00,30.00,EUR,paid")
     deliver(root, "subscriptions/1", PHASES, "s1,bob,basic,10,EUR,month,active,2024-01-01T12:00:00,,")
     run_home(root, date(2024, 2, 10))
-    settings = yaml.safe_load((root / "settings.yaml").read_text())
-    del settings["sources"]["orders"]
-    (root / "settings.yaml").write_text(yaml.safe_dump(settings))
+    changed_settings(root, lambda settings: settings["sources"].pop("orders"))
     run_home(root, date(2024, 2, 11))
     found = asked(
         root,

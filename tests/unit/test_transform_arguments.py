@@ -1,13 +1,14 @@
 """What dbt is told, as data: vars, command line, environment."""
 
 import json
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from retention_pipeline.settings import Home, Settings, parse_settings
+from retention_pipeline.settings import Business, Home, Settings, parse_settings
 from retention_pipeline.transform import (
     code_fingerprint,
     dbt_arguments,
@@ -16,7 +17,9 @@ from retention_pipeline.transform import (
     resolved_segments,
     settings_fingerprint,
 )
+from retention_pipeline.transform.arguments import kept_settings
 from retention_pipeline.transform.build import environment
+from retention_pipeline.transform.manifest import manifest_json
 
 ORDERS = {"type": "files", "path": "orders.csv"}
 
@@ -146,6 +149,36 @@ def test_the_environment_is_put_back_even_after_an_error(monkeypatch: pytest.Mon
 def test_only_settings_that_move_figures_change_the_fingerprint(changes: dict[str, Any], moves: bool) -> None:
     before = settings_fingerprint(settings(), ["orders"])
     assert (settings_fingerprint(settings(**changes), ["orders"]) != before) is moves
+
+
+def test_sums_depend_on_what_models_are_given_and_on_nothing_else() -> None:
+    """Every var but those of the run, and of models that every run makes wholly."""
+    given = dbt_vars(
+        settings(),
+        as_of=date(2024, 1, 1),
+        previous_as_of=None,
+        applied_load_id=-1,
+        full_refresh=True,
+        run_id="r",
+        connected_datasets=["orders"],
+    )
+    of_the_run = {"as_of", "previous_as_of", "applied_load_id", "night", "backfill", "run_id"}
+    made_wholly = {"absent_models", "new_models", "actions", "close_after_days"}
+    assert set(kept_settings(settings(), ["orders"])) == set(given) - of_the_run - made_wholly
+
+
+@pytest.mark.parametrize("name", ["min_n", "gross_margin", "industry", "clv_gates"])
+def test_settings_that_only_kpis_read_are_not_given_to_models(name: str) -> None:
+    assert name in Business.model_fields
+    assert name not in kept_settings(settings(), ["orders"])
+
+
+def test_a_model_that_takes_sums_over_knows_neither_actions_nor_closing() -> None:
+    """Their tables are made wholly in every run, so a change of them needs no full refresh."""
+    nodes = [node for node in manifest_json()["nodes"].values() if node["resource_type"] == "model"]
+    readers = [node for node in nodes if re.search(r"var\('(actions|close_after_days)'\)", node["raw_code"])]
+    assert {node["name"] for node in readers} == {"customer_actions", "periods"}
+    assert {node["config"]["materialized"] for node in readers} <= {"table", "view"}
 
 
 def test_a_newly_connected_dataset_changes_the_fingerprint() -> None:

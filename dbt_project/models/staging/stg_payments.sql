@@ -1,7 +1,7 @@
 with payments as (
     select * from {{ source('raw', 'payments') }}
     where ({{ of_touched_customers('_customer_key') }}
-{%- if var('night') %}
+{%- if is_at_night() %}
         {#- An invoice is that of its first attempt, whoever the others are of. #}
         or invoice_id in (select invoice_id from {{ source('raw', 'payments') }} where {{ of_touched_customers('_customer_key') }})
 {%- endif %})
