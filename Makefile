@@ -5,6 +5,7 @@
 # make proof  the random tests at length, from a seed that is printed (RETENTION_SEED sets it; hours)
 # make kills  SIGKILL at every step and at 50 random moments of nights on a million orders (about an hour)
 # make bench SIZE=10m   measure the pipeline (1m, 10m or 100m orders) against two baselines
+# make bench-activity SIZE=10m   the same for events, answers and e-mails (ten events per order)
 # make bench-ingest SIZE=10m   measure ingestion (100k, 1m or 10m rows) against bare DuckDB and bare COPY
 # make bench-shopify SIZE=10m  measure a template (100k, 1m or 10m lines) against plain mapping of the same orders
 # make clean  remove what the other targets made (not the environment; `make distclean` removes that too)
@@ -17,7 +18,8 @@ SIZE ?= 1m
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test proof proof-short lint types kills bench bench-ingest bench-shopify clean distclean
+.PHONY: help install run check test proof proof-short lint types kills bench bench-activity bench-ingest bench-shopify \
+	clean distclean
 
 help:
 	@sed -n 's/^# \(make.*\)/  \1/p' Makefile
@@ -87,6 +89,9 @@ kills: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.run --size $(SIZE)
+
+bench-activity: $(INSTALLED)
+	$(BIN)/python -m benchmarks.activity --size $(SIZE)
 
 bench-ingest: $(INSTALLED)
 	$(BIN)/python -m benchmarks.ingest --size $(SIZE)

@@ -70,24 +70,32 @@ def generate(home: Home, size: Size) -> dict[str, int]:
         _orders(connection, size)
         _customers(connection, size)
         _subscriptions(connection, size)
-        counts = {}
-        for load, dataset in enumerate(("orders", "subscriptions", "customers"), start=1):
-            row = connection.execute(f"select count(*) from raw.{dataset}").fetchone()
-            counts[dataset] = int(row[0]) if row else 0
-            connection.execute(
-                "insert into raw.ledger (load_id, dataset, source, file_name, sha256, n_lines, n_good, n_bad, n_blank, "
-                "n_new, n_changed, n_unchanged, n_stale, status, mode, started_at, finished_at) values "
-                "(?, ?, ?, 'generated', ?, ?, ?, 0, 0, ?, 0, 0, 0, 'loaded', 'fast', timestamp '2025-01-01', "
-                "timestamp '2025-01-01')",
-                [load, dataset, dataset, f"generated {dataset}", *[counts[dataset]] * 3],
-            )
+        counts = write_ledger(connection, ("orders", "subscriptions", "customers"))
         connection.execute("checkpoint raw_store")
     finally:
         connection.close()
     return counts
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, dataset: str, values: dict[str, str], rows: str, load: int) -> None:
+def write_ledger(connection: duckdb.DuckDBPyConnection, datasets: tuple[str, ...]) -> dict[str, int]:
+    """One load per dataset, in this order from 1 on; returns the rows of each."""
+    counts = {}
+    for load, dataset in enumerate(datasets, start=1):
+        row = connection.execute(f"select count(*) from raw.{dataset}").fetchone()
+        counts[dataset] = int(row[0]) if row else 0
+        connection.execute(
+            "insert into raw.ledger (load_id, dataset, source, file_name, sha256, n_lines, n_good, n_bad, n_blank, "
+            "n_new, n_changed, n_unchanged, n_stale, status, mode, started_at, finished_at) values "
+            "(?, ?, ?, 'generated', ?, ?, ?, 0, 0, ?, 0, 0, 0, 'loaded', 'fast', timestamp '2025-01-01', "
+            "timestamp '2025-01-01')",
+            [load, dataset, dataset, f"generated {dataset}", *[counts[dataset]] * 3],
+        )
+    return counts
+
+
+def insert_rows(
+    connection: duckdb.DuckDBPyConnection, dataset: str, values: dict[str, str], rows: str, load: int
+) -> None:
     """Insert with the contract's bookkeeping columns; columns not given are null."""
     given = values | {"_load_id": str(load), "_loaded_at": "timestamp '2025-01-01'"}
     names = [name for name, _ in CONTRACTS[dataset].raw_columns if name in given]
@@ -106,7 +114,7 @@ def _orders(connection: duckdb.DuckDBPyConnection, size: Size) -> None:
             select range as i, {instant("range", size.orders)} as moment, {customer("range")} as number
             from range({start}, {start + step})
         )"""
-        _insert(connection, "orders", values, rows, load=1)
+        insert_rows(connection, "orders", values, rows, load=1)
 
 
 def _customers(connection: duckdb.DuckDBPyConnection, size: Size) -> None:
@@ -128,7 +136,7 @@ def _customers(connection: duckdb.DuckDBPyConnection, size: Size) -> None:
         "_customer_key": "c + 1",
     }
     rows = f"(select range as c, {instant('range * 10', size.orders)} as moment from range({count}))"
-    _insert(connection, "customers", values, rows, load=3)
+    insert_rows(connection, "customers", values, rows, load=3)
     # Three in a hundred move to another country later.
     moved = values | {
         "valid_from": f"moment + to_days(cast(30 + floor(600 * {uniform('c', 13)}) as int))",
@@ -136,7 +144,7 @@ def _customers(connection: duckdb.DuckDBPyConnection, size: Size) -> None:
         "country": country.replace(uniform("c", 11), uniform("c", 14)),
         "acquisition_channel": "null",
     }
-    _insert(connection, "customers", moved, f"(from {rows} where {uniform('c', 15)} < 0.03)", load=3)
+    insert_rows(connection, "customers", moved, f"(from {rows} where {uniform('c', 15)} < 0.03)", load=3)
 
 
 def _subscriptions(connection: duckdb.DuckDBPyConnection, size: Size) -> None:
@@ -188,7 +196,7 @@ def _subscriptions(connection: duckdb.DuckDBPyConnection, size: Size) -> None:
         "updated_at": "started",
         "_customer_key": "c + 1",
     }
-    _insert(connection, "subscriptions", values, phases, load=2)
+    insert_rows(connection, "subscriptions", values, phases, load=2)
 
 
 def write_night(home: Home, size: Size) -> int:

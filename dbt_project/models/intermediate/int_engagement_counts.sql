@@ -27,18 +27,29 @@ changing_profiles as (
     {{ changing_profiles() }}
 ),
 
-{# A day that comes takes its customer one level up, the same day mau_days later one level down. Days that come and leave at once take it down and up again. #}
-level_changes as (
-    select customer_key, active_date as change_date, days_before + 1 as position, 1 as customers from active_days
-    union all
-    select customer_key, active_date as change_date, days_before as position, -1 as customers from active_days where days_before > 0
-    union all
-    select customer_key, {{ add_days('active_date', var('mau_days')) }} as change_date, days_after + 1 as position, -1 as customers from active_days
-    union all
-    select customer_key, {{ add_days('active_date', var('mau_days')) }} as change_date, days_after as position, 1 as customers from active_days where days_after > 0
+{# A day leaves the window of another mau_days after it. #}
+days_left as (
+    select
+        customer_key,
+        {{ add_days('active_date', var('mau_days')) }} as exit_date,
+        days_after
+    from active_days
 ),
 
-{{ sums_of_facts('levels', 'level_changes', 'change_date', {'number': 'sum(level_changes.customers)'}, keys=['position']) }},
+{{ sums_of_facts('arrivals', 'active_days', 'active_date', {'days': 'count(*)'}, keys=['days_before']) }},
+
+{{ sums_of_facts('exits', 'days_left', 'exit_date', {'days': 'count(*)'}, keys=['days_after']) }},
+
+{# A day that comes takes its customer one level up, the same day mau_days later one level down. Days that come and leave at once take it down and up again. #}
+levels as (
+    select grain, period_start, profile_key, days_before + 1 as position, days as number from arrivals
+    union all
+    select grain, period_start, profile_key, days_before as position, -days as number from arrivals where days_before > 0
+    union all
+    select grain, period_start, profile_key, days_after + 1 as position, -days as number from exits
+    union all
+    select grain, period_start, profile_key, days_after as position, days as number from exits where days_after > 0
+),
 
 {{ sums_of_facts('lengths', 'session_lengths', 'active_date', {'number': 'sum(session_lengths.events)'}, keys=['duration_seconds']) }},
 

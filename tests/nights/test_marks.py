@@ -1,0 +1,133 @@
+"""Each mark has its story: a figure that changes on a day on which no row arrives, night by night.
+
+All rows are loaded before the first run; what lies ahead of `as_of` is not seen yet. Days in UTC, 2024 is a leap year:
+
+- `eva` logs in on 1 March and on 3 April. She leaves the window of 7 days after the close of 8 March and that of 28
+  days after the close of 29 March. April's group of engagement is that of 1 April: no active day in [4 March, 1 April),
+  so her log-in in April is one of the inactive.
+- `ann` answered 9 on 5 March 2023 and logs in on 6 and 12 March and on 2 April. The week of 4 March looks back to 5
+  March 2023 (365 days) and finds a promoter, that of 11 March finds no answer. In April she has two active days: low.
+- `max` got mails on 20 February; one was opened on the 27th, seven days later: in its window. The week of 19 February
+  ends on the 26th, so its rate is mature from 4 March on: 1/2. Until then it is immature.
+- `tim` wrote on 29 February, 10:00, and was helped on 2 March, 11:00, after 49 hours; and on 1 March, 12:00, helped
+  after 6 hours. The week of 26 February ends on 4 March, 3 days later (48 hours for everybody) it is known: 1/2 on 7
+  March. The median of hours knows the second ticket on 2 March (6), both on the 3rd (27.5).
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+
+import duckdb
+
+from nights.compiled_models import compile_models
+from nights.warehouse_in_memory import Warehouse
+from retention_pipeline.ingest import ingest
+from retention_pipeline.kpis import compute_kpis
+from retention_pipeline.settings import Home, Settings
+
+DATASETS = ("events", "surveys", "emails", "tickets")
+SETTINGS = Settings.model_validate(
+    {
+        "business": {"reporting_currency": "EUR", "timezone": "UTC", "mau_days": 28, "email_window_days": 7},
+        "segments": ["engagement_group", "nps_class"],
+        "sources": {name: {"type": "files", "path": f"landing/{name}.csv", "timezone": "UTC"} for name in DATASETS},
+    }
+)
+LANDING = {
+    "events": """\
+        event_id,customer_id,occurred_at,event
+        e1,eva,2024-03-01T09:00:00,login
+        e2,eva,2024-04-03T09:00:00,login
+        e3,ann,2024-03-06T09:00:00,login
+        e4,ann,2024-03-12T09:00:00,login
+        e5,ann,2024-04-02T09:00:00,login""",
+    "surveys": """\
+        response_id,customer_id,responded_at,kind,score,scale_max
+        r1,ann,2023-03-05T12:00:00,nps,9,10""",
+    "emails": """\
+        message_id,customer_id,event,occurred_at
+        m1,max,delivered,2024-02-20T08:00:00
+        m2,max,delivered,2024-02-20T09:00:00
+        m1,max,opened,2024-02-27T20:00:00""",
+    "tickets": """\
+        ticket_id,customer_id,opened_at,first_reply_at,resolved_at
+        t1,tim,2024-02-29T10:00:00,,2024-03-02T11:00:00
+        t2,tim,2024-03-01T12:00:00,,2024-03-01T18:00:00""",
+}
+EVERYONE = ("all", "all")
+# day → figures seen then: (KPI, grain, period start, segment) → (value, numerator, denominator); None: no row or NULL
+STORY: dict[str, dict[tuple, tuple[float, ...] | float | None]] = {
+    "2024-03-01": {("email_open_rate", "week", "2024-02-19", EVERYONE): None},
+    "2024-03-02": {
+        ("wau", "month", "2024-03-01", EVERYONE): 1,
+        ("resolution_hours_median", "week", "2024-02-26", EVERYONE): 6,
+    },
+    "2024-03-03": {
+        ("email_open_rate", "week", "2024-02-19", EVERYONE): None,
+        ("emails_delivered", "week", "2024-02-19", EVERYONE): 2,
+        ("resolution_hours_median", "week", "2024-02-26", EVERYONE): 27.5,
+    },
+    "2024-03-04": {("email_open_rate", "week", "2024-02-19", EVERYONE): (0.5, 1, 2)},
+    "2024-03-06": {("ticket_unresolved_48h_rate", "week", "2024-02-26", EVERYONE): None},
+    "2024-03-07": {
+        ("ticket_unresolved_48h_rate", "week", "2024-02-26", EVERYONE): (0.5, 1, 2),
+        ("active_customers", "week", "2024-03-04", ("nps_class", "promoter")): 1,
+        ("wau", "month", "2024-03-01", EVERYONE): 2,
+    },
+    "2024-03-08": {("wau", "month", "2024-03-01", EVERYONE): 2},
+    "2024-03-09": {("wau", "month", "2024-03-01", EVERYONE): 1, ("mau", "month", "2024-03-01", EVERYONE): 2},
+    "2024-03-13": {
+        ("active_customers", "week", "2024-03-11", ("nps_class", "promoter")): None,
+        ("active_customers", "week", "2024-03-11", ("nps_class", "(none)")): 1,
+        ("active_customers", "week", "2024-03-04", ("nps_class", "promoter")): 1,
+    },
+    "2024-03-29": {("mau", "month", "2024-03-01", EVERYONE): 2},
+    "2024-03-30": {("mau", "month", "2024-03-01", EVERYONE): 1},
+    "2024-04-04": {
+        ("active_customers", "month", "2024-04-01", ("engagement_group", "low")): 1,
+        ("active_customers", "month", "2024-04-01", ("engagement_group", "inactive")): 1,
+        ("active_customers", "month", "2024-03-01", ("engagement_group", "(none)")): 2,
+        ("mau", "month", "2024-03-01", EVERYONE): 1,
+    },
+}
+
+
+def test_figures_change_with_the_calendar_alone(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    (tmp_path / "landing").mkdir()
+    for name, text in LANDING.items():
+        lines = [line.strip() for line in text.splitlines()]
+        (tmp_path / "landing" / f"{name}.csv").write_text("\n".join([*lines, ""]))
+    result = ingest(home, SETTINGS, now=datetime(2024, 3, 1, 2))
+    assert not result.refused and not sum(load.bad for load in result.loads)
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute(f"attach '{home.raw_file}' as raw_store (read_only)")
+        warehouse = Warehouse(connection, compile_models(SETTINGS, tmp_path / "compiled"))
+        before: date | None = None
+        for day, expected in STORY.items():
+            as_of = date.fromisoformat(day)
+            if before is None:
+                warehouse.full_refresh(as_of)
+            else:
+                warehouse.night(as_of, before, 99)
+            before = as_of
+            connection.execute("drop table if exists retention_kpis")
+            compute_kpis(
+                connection,
+                SETTINGS,
+                as_of=as_of,
+                run_id=day,
+                computed_at=datetime(2024, 3, 1),
+                connected_datasets=SETTINGS.connected_datasets,
+            )
+            for (kpi, grain, start, segment), figure in expected.items():
+                found = connection.execute(
+                    "select value, numerator, denominator from retention_kpis where kpi = ? and grain = ?"
+                    " and period_start = ? and segment_dimension = ? and segment_value = ?",
+                    [kpi, grain, start, *segment],
+                ).fetchone()
+                value = found and (found if isinstance(figure, tuple) else found[0])
+                assert value == figure, (day, kpi, grain, start, segment, found)
