@@ -52,6 +52,9 @@ def init(folder: Path, template: str | None = None) -> None:
         raise UnknownTemplate(f"there is no template {template!r}; there are: {', '.join(templates.names())}")
     home.root.mkdir(parents=True, exist_ok=True)
     home.settings_file.write_text(settings_template() if template is None else templates.text(template), "utf-8")
+    ignored = home.root / ".gitignore"
+    if not ignored.exists():
+        ignored.write_text("# A home in a clone is nobody's business: it holds the names of customers.\n*\n", "utf-8")
     console = Console()
     console.print(Text.assemble("Made ", (str(home.settings_file), "bold"), ". Next:"))
     first = "say in it where your orders or subscriptions are, and how their columns are called;"

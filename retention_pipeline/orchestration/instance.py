@@ -177,3 +177,10 @@ def _is_alive(process: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+if __name__ == "__main__":
+    from retention_pipeline.settings import resolve_home
+
+    os.umask(0o077)
+    print(prepare_storage(resolve_home(None)))
