@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import socket
 import threading
 from abc import ABC, abstractmethod
@@ -21,6 +22,7 @@ from retention_pipeline.settings import DatabaseSource
 CONNECT_SECONDS = 15
 LOCK_SECONDS = 60  # of waiting for a table that somebody else has locked
 ROWS_AT_ONCE = 5_000
+SURELY_SECRET = 8  # signs of a password that is part of no word
 
 
 class SourceError(Exception):
@@ -125,8 +127,17 @@ def one_line(error: Exception, secrets: Iterable[str] = ()) -> str:
     lines = str(error).strip().splitlines()
     text = " ".join(lines[0].split()) if lines else type(error).__name__
     for secret in secrets:
-        text = text.replace(secret, "…")
+        text = without_secret(text, secret)
     return text
+
+
+def without_secret(text: str, secret: str) -> str:
+    """A text without a password. A short one is also a part of words (`a`, `user`), so it is taken out only where a
+    value stands: after a colon, an equals sign or a quote.
+    """
+    if len(secret) >= SURELY_SECRET:
+        return text.replace(secret, "…")
+    return re.sub(rf"(?<=[:='\"]){re.escape(secret)}(?=[@'\"\s&;,]|$)", "…", text)
 
 
 def keep_rows(header: Sequence[str], batches: Iterable[Sequence[Sequence[Any]]], keeper: Keeper) -> ArchivedFile:
