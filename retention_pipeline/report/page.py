@@ -84,6 +84,7 @@ def page_data(connection: duckdb.DuckDBPyConnection, settings: Settings, title: 
     language, min_n = settings.report.language, settings.business.min_n
     payload.mark_small_groups(connection, min_n)
     small = payload.small_tables(connection, min_n)
+    small["customers_at_risk"] = payload.customers_at_risk(connection) if settings.privacy.report_customers else []
     for row in small["definitions"]:
         row["label"] = kpi_label(row["kpi"], row["label"], language)
     state = payload.table(connection, "from pipeline_state", "pipeline_state")[0]

@@ -175,6 +175,17 @@ def table(connection: duckdb.DuckDBPyConnection, sql: str, name: str) -> list[di
     return [dict(zip(names, _plain(row), strict=True)) for row in cursor.fetchall()]
 
 
+def customers_at_risk(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """The customers at risk who are worth most, by name."""
+    return table(
+        connection,
+        f"""select customer_id, reasons, cast(mrr as double) as mrr, cast(revenue_12m as double) as revenue_12m
+            from at_risk order by coalesce(mrr, 0) * 12 + coalesce(revenue_12m, 0) desc, customer_id
+            limit {MOST_LISTED}""",
+        "at_risk",
+    )
+
+
 def small_tables(connection: duckdb.DuckDBPyConnection, min_n: int) -> dict[str, Any]:
     """The tables that are shown as they are, each empty where it is not published; needs `report_figures`."""
     large_enough = f"(segment_dimension = 'all' or at_risk_at_start >= {min_n})"

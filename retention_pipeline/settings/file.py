@@ -84,13 +84,14 @@ class Keep(Strict):
 class Privacy(Strict):
     """What is not kept of people. drop, pseudonymise: by source the columns that are never stored, and those whose
     values become keyed hashes at the door. export_customers: whether files made for others name customers (`retention
-    export`, exports of alerts, `explain --csv`); the report names none.
+    export`, exports of alerts, `explain --csv`). report_customers: whether the report names those at risk.
     """
 
     key: FromEnvironment | None = None
     drop: dict[str, list[str]] = Field(default={})
     pseudonymise: dict[str, list[str]] = Field(default={})
     export_customers: bool = True
+    report_customers: bool = False
 
 
 class Schedule(Strict):

@@ -529,10 +529,15 @@ const KINDS = {
   },
 
   async at_risk(view) {
-    const rows = DATA.tables.at_risk;
+    const rows = DATA.tables.at_risk, named = DATA.tables.customers_at_risk;
     if (!rows.length) return null;
     const money = (value) => (value === null ? "" : number(value, { style: "currency", currency: meta.currency, maximumFractionDigits: 0 }));
-    return section(view, csvButton("at_risk", () => csvOfRows(rows)), tableOf([w("reason"), w("customers"), "MRR", `${w("revenue")} (12)`], rows.map((row) => [w(`reason.${row.reason}`), number(row.customers), money(row.mrr), money(row.revenue_12m)]), { label: w("view.at_risk") }));
+    const amounts = (row) => [money(row.mrr), money(row.revenue_12m)], heads = ["MRR", `${w("revenue")} (12)`];
+    const reasons = (row) => row.reasons.split(",").map((reason) => w(`reason.${reason}`)).join(", ");
+    return section(view, csvButton("at_risk", () => csvOfRows(named.length ? named : rows)),
+      tableOf([w("reason"), w("customers"), ...heads], rows.map((row) => [w(`reason.${row.reason}`), number(row.customers), ...amounts(row)]), { label: w("view.at_risk") }),
+      named.length ? element("details", {}, element("summary", {}, `${w("customers")} (${number(named.length)})`),
+        tableOf([w("customer"), w("reason"), ...heads], named.map((row) => [row.customer_id, { text: reasons(row), class: "text" }, ...amounts(row)]), { label: w("customers") })) : null);
   },
 
   async alerts(view) {

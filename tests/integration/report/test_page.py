@@ -54,6 +54,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
                 0.5 as old, 0.25 as new, -0.25 as delta
             from retention_kpis where kpi = 'customer_churn_rate' and grain = 'month'""")
         warehouse.execute("""
+            create table at_risk as
+            select 'customer ' || number as customer_id, 'past_due,inactive' as reasons,
+                cast(number as decimal(38, 6)) as mrr, cast(100 - number as decimal(38, 2)) as revenue_12m
+            from range(1, 4) as numbers (number)""")
+        warehouse.execute("""
             create table kpi_attainment as
             select kpi, grain, basis, segment_dimension, segment_value, date '2024-01-01' as start_on,
                 date '2024-12-31' as due_on, 0.1 as baseline, 0.02 as target, value,
@@ -147,6 +152,21 @@ def test_restatements_goals_and_alerts_leave_out_small_groups(text: str) -> None
     goals = {(row["kpi"], row["segment_value"]) for row in tables["attainment"]}
     assert {("customer_churn_rate", NASTY[0]), ("mrr_end", "all"), ("mrr_end", NASTY[0])} <= goals
     assert not [goal for goal in goals if goal[1] == "tiny"]
+
+
+def test_customers_at_risk_are_counted_and_named_only_where_privacy_allows(
+    text: str, home: Home, settings: Settings
+) -> None:
+    counted = data_of(text)["tables"]
+    assert [(row["reason"], row["customers"], row["mrr"]) for row in counted["at_risk"]] == [
+        ("inactive", 3, 6.0),
+        ("past_due", 3, 6.0),
+    ]
+    assert counted["customers_at_risk"] == []
+    allowed = settings.model_copy(update={"privacy": settings.privacy.model_copy(update={"report_customers": True})})
+    with opened(home.current, read_only=True) as connection:
+        named = data_of(render(connection, allowed, title="shop"))["tables"]["customers_at_risk"]
+    assert [row["customer_id"] for row in named] == ["customer 3", "customer 2", "customer 1"]
 
 
 def test_the_same_generation_gives_the_same_bytes(text: str, home: Home, settings: Settings) -> None:
