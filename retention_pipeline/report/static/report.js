@@ -132,9 +132,11 @@ function tableOf(head, rows, attributes = {}) {
     const { text, ...rest } = given !== null && typeof given === "object" && !(given instanceof Node) ? given : { text: given };
     return element(name, { ...more, ...rest }, text ?? "");
   };
+  // a head stands above its column: texts on the left, numbers on the right
+  const isText = (i) => i === 0 || String(rows[0]?.[i]?.class ?? "").split(" ").includes("text");
   return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": attributes.label ? `${attributes.label}, ${w("as_table")}` : w("table") },
     element("table", { class: attributes.class ?? null },
-      element("thead", {}, element("tr", {}, ...head.map((one) => cell("th", one, { scope: "col" })))),
+      element("thead", {}, element("tr", {}, ...head.map((one, i) => cell("th", one, { scope: "col", class: isText(i) ? "text" : null })))),
       element("tbody", {}, ...rows.map((row) => element("tr", {}, ...row.map((one, i) => (i ? cell("td", one) : cell("th", one, { scope: "row" }))))))));
 }
 
@@ -532,7 +534,7 @@ const KINDS = {
     const rows = DATA.tables.at_risk, named = DATA.tables.customers_at_risk;
     if (!rows.length) return null;
     const money = (value) => (value === null ? "" : number(value, { style: "currency", currency: meta.currency, maximumFractionDigits: 0 }));
-    const amounts = (row) => [money(row.mrr), money(row.revenue_12m)], heads = ["MRR", `${w("revenue")} (12)`];
+    const amounts = (row) => [money(row.mrr), money(row.revenue_12m)], heads = ["MRR", w("revenue_12m")];
     const reasons = (row) => row.reasons.split(",").map((reason) => w(`reason.${reason}`)).join(", ");
     return section(view, csvButton("at_risk", () => csvOfRows(named.length ? named : rows)),
       tableOf([w("reason"), w("customers"), ...heads], rows.map((row) => [w(`reason.${row.reason}`), number(row.customers), ...amounts(row)]), { label: w("view.at_risk") }),
