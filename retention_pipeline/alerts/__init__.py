@@ -6,7 +6,6 @@ freshness/, what is wrong with figures of audit/.
 """
 
 from retention_pipeline.alerts.actions import deliver, test_channel
-from retention_pipeline.alerts.conditions import holding, rule_problems
 from retention_pipeline.alerts.incidents import Incident, acknowledge, as_row, load, save
 from retention_pipeline.alerts.night import after_publication, before_publication, tell_failure
 
@@ -17,9 +16,7 @@ __all__ = [
     "as_row",
     "before_publication",
     "deliver",
-    "holding",
     "load",
-    "rule_problems",
     "save",
     "tell_failure",
     "test_channel",

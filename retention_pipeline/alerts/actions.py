@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
@@ -17,10 +16,10 @@ import duckdb
 
 from retention_pipeline.alerts.incidents import OPERATIONS, Incident, as_row
 from retention_pipeline.alerts.new_actions import ACTIONS, mark_sent, unsent
-from retention_pipeline.publish.csv_files import guarded
+from retention_pipeline.publish.csv_files import guarded, write_file
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.settings.alerts import Channel, Export, Notify, Rule, Webhook, read_secret
-from retention_pipeline.warehouse import opened, sql_text, tables_in
+from retention_pipeline.warehouse import opened, tables_in
 
 SECONDS_TO_CONNECT, SECONDS_TO_ANSWER = 10, 30
 
@@ -113,8 +112,6 @@ def _apprise(home: Home, name: str, channel: Channel, address: str, subject: str
 
 def _export(home: Home, settings: Settings, action: Export, rule: Rule, position: int) -> None:
     path = (home.root / action.to).resolve()
-    kind = {".csv": "format csv, header", ".parquet": "format parquet", ".json": "format json, array"}[path.suffix]
-    temporary = path.with_name(f".{path.name}")
     is_clock = action.export == ACTIONS and rule.when.new_actions is not None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,14 +130,11 @@ def _export(home: Home, settings: Settings, action: Export, rule: Rule, position
                 is_guarded=path.suffix == ".csv" and settings.publish.guard_csv,
                 with_customers=settings.privacy.export_customers,
             )
-            connection.execute(f"copy ({shown}) to {sql_text(str(temporary))} ({kind})")
-            os.replace(temporary, path)
+            write_file(connection, shown, path, path.suffix.removeprefix("."))
             if is_clock:
                 mark_sent(home, connection, rule.slug, position)
     except (OSError, duckdb.Error) as error:
         raise NotDone(f"export to {action.to}: {' '.join(str(error).split())}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _post(home: Home, action: Webhook, incident: Incident, rule: Rule, position: int) -> None:

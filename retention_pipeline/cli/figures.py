@@ -6,7 +6,6 @@ import csv
 import difflib
 import json
 import math
-import os
 import sys
 import tempfile
 import time
@@ -30,7 +29,7 @@ from retention_pipeline.cli.printing import (
     print_series,
 )
 from retention_pipeline.history.known import go_back, moment_of
-from retention_pipeline.publish.csv_files import guarded
+from retention_pipeline.publish.csv_files import FORMATS, guarded, write_file
 from retention_pipeline.read import published
 from retention_pipeline.read.headline import read_headline
 from retention_pipeline.read.published import GRAINS, Row, UnknownName, open_published
@@ -38,7 +37,7 @@ from retention_pipeline.settings import Home, SettingsError, load_settings, reso
 from retention_pipeline.warehouse import looks_damaged, sql_text
 
 LAID_OUT_AT_ONCE, FETCHED_AT_ONCE = 1000, 10_000
-FORMATS = {"parquet": "format parquet, compression zstd", "csv": "format csv, header true"}
+EXPORTED = ("parquet", "csv")
 
 
 class QueryError(Exception):
@@ -270,8 +269,8 @@ def export(home: Path | None, folder: Path, *, form: str, tables: list[str], as_
     """One file per table; a file appears whole or not at all. Default: the tables that every run copies to Parquet."""
     from retention_pipeline.publish.exports import exported_tables
 
-    if form not in FORMATS:
-        raise UnknownName(f"There is no format {form!r}; there are {' and '.join(FORMATS)}")
+    if form not in EXPORTED:
+        raise UnknownName(f"There is no format {form!r}; there are {' and '.join(EXPORTED)}")
     place = resolve_home(home)
     with open_published(place) as connection:
         there = {row["name"]: row for row in published.tables(connection)}
@@ -318,15 +317,8 @@ def _export(
     with_customers: bool,
 ) -> Row:
     target = folder / f"{table}.{form}"
-    partial = folder / f".{table}.{form}.part"
-    try:
-        rows = guarded(connection, f'"{table}"', is_guarded=form == "csv" and is_guarded, with_customers=with_customers)
-        copied = connection.execute(f"copy ({rows}) to {sql_text(str(partial))} ({FORMATS[form]})")
-        count = copied.fetchone()
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return {"table": table, "file": str(target), "rows": count[0] if count else 0}
+    rows = guarded(connection, f'"{table}"', is_guarded=form == "csv" and is_guarded, with_customers=with_customers)
+    return {"table": table, "file": str(target), "rows": write_file(connection, rows, target, form)}
 
 
 def quarantine(

@@ -6,12 +6,17 @@ put there themselves. Numbers are numbers and stay as they are; for programs the
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from retention_pipeline.warehouse import sql_text
+
 OF_CUSTOMERS = ("alias_id", "referred_by", "row_key", "raw")  # beside customer_id
+FORMATS = {"csv": "format csv, header", "parquet": "format parquet, compression zstd", "json": "format json, array"}
 DANGEROUS = r"^[=+\-@\t\r]"
 
 
@@ -37,3 +42,14 @@ def guarded(
         guard = f"case when regexp_matches({column}, '{DANGEROUS}') then chr(39) || {column} else {column} end"
         shown.append(f"{guard} as {column}" if is_guarded and kind == "VARCHAR" else column)
     return f"select {', '.join(shown)} from {relation}"
+
+
+def write_file(connection: duckdb.DuckDBPyConnection, rows: str, target: Path, form: str) -> int:
+    """Write the rows of a query to a file, atomically: whole, or not at all. Returns how many rows."""
+    partial = target.with_name(f".{target.name}.part")
+    try:
+        copied = connection.execute(f"copy ({rows}) to {sql_text(str(partial))} ({FORMATS[form]})").fetchone()
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return copied[0] if copied else 0
