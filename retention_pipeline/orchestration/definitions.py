@@ -17,7 +17,7 @@ from retention_pipeline.orchestration.assets.graph import asset_graph
 from retention_pipeline.orchestration.run_context import RESOURCE, Progress, night_resource
 from retention_pipeline.orchestration.schedules import first_month, month_partitions, nightly_job, nightly_schedule
 from retention_pipeline.orchestration.workspace import find_workspace
-from retention_pipeline.run.steps import PRODUCTION, Assembly
+from retention_pipeline.run.frame import PRODUCTION, Assembly
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.transform.manifest import manifest_json
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from retention_pipeline.run.steps import PRODUCTION, Assembly
+from retention_pipeline.run.frame import PRODUCTION, Assembly
 from retention_pipeline.run.stopping import Interrupted, check_not_stopped
 from retention_pipeline.settings import Home, Settings, keep_private
 

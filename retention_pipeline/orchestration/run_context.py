@@ -20,11 +20,11 @@ from retention_pipeline.publish.recovery import recover
 from retention_pipeline.run import steps
 from retention_pipeline.run.day import check_day
 from retention_pipeline.run.deadline import Deadline
+from retention_pipeline.run.frame import Assembly
 from retention_pipeline.run.lock import HomeIsBusy, writer_lock
 from retention_pipeline.run.machine import machine_error
 from retention_pipeline.run.records import Run
 from retention_pipeline.run.state import PipelineState, read_state
-from retention_pipeline.run.steps import Assembly
 from retention_pipeline.settings import Home, Settings, SettingsError, keep_private
 
 JOB = "nightly"

@@ -27,10 +27,12 @@ from retention_pipeline.publish.provenance import mismatch
 from retention_pipeline.publish.recovery import NoSuchGeneration
 from retention_pipeline.publish.recovery import restore as restore_generation
 from retention_pipeline.run.damage import find_damage, lost_link, named_damage
+from retention_pipeline.run.frame import PRODUCTION, Assembly, Progress, validator
 from retention_pipeline.run.lock import lock_holder, writer_lock
 from retention_pipeline.run.records import all_records, as_row, new_run_id
+from retention_pipeline.run.results import RunResult
 from retention_pipeline.run.state import PipelineState, read_state
-from retention_pipeline.run.steps import PRODUCTION, Assembly, Progress, RunResult, run, validator
+from retention_pipeline.run.steps import run
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.transform.data_tests import compiled_data_tests
 from retention_pipeline.transform.delivered_segments import with_delivered_segments

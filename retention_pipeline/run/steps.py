@@ -1,5 +1,5 @@
-"""The steps of a run as plain functions, and `run()` that does them in order. No Dagster here; Dagster's assets call
-the steps.
+"""The steps of a run up to publication as plain functions, and `run()` that does all steps in order (those that follow
+stand in after.py). No Dagster here; Dagster's assets call the steps.
 
 Every step takes (home, settings, run), asks for the writer lock (which counts within a process), and keeps its timing
 and outcome in the run's record. A step that fails leaves the published generation as it was and removes `next.duckdb`.
@@ -8,38 +8,34 @@ What a step needs from the one before stands in `next.duckdb` or in the record, 
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
-
-import duckdb
 
 from retention_pipeline import alerts, formatting
 from retention_pipeline.audit import AuditError, AuditResult, audit
-from retention_pipeline.formatting import counted, few_of_each
+from retention_pipeline.formatting import few_of_each
 from retention_pipeline.freshness.figures import write_figure_marks
 from retention_pipeline.freshness.sources import check_blocks, not_fresh, source_states
-from retention_pipeline.history.archive import write_missing
 from retention_pipeline.history.closing import put_in
 from retention_pipeline.history.publications import Publication
 from retention_pipeline.history.sentences import Restated
 from retention_pipeline.history.write import Before, write_history
 from retention_pipeline.ingest.identity import raw_identity
 from retention_pipeline.ingest.loads import any_rows, datasets_loaded, max_load_id, waiting_loads
-from retention_pipeline.publish import exports, generations
+from retention_pipeline.publish import generations
 from retention_pipeline.publish.compaction import compact, is_bloated
 from retention_pipeline.publish.customers_in_period import write_customers_in_period
-from retention_pipeline.publish.postgres import publish_to_postgres
 from retention_pipeline.publish.provenance import Mismatch, RawLacksLoads, mismatch, write_pipeline_loads
 from retention_pipeline.publish.quality import excluded_orders, write_data_quality
 from retention_pipeline.publish.quarantine import write_quarantine
 from retention_pipeline.publish.recovery import recover
 from retention_pipeline.read.headline import Headline, read_headline
+from retention_pipeline.run.after import alerts_step, export_step
 from retention_pipeline.run.cost import full_refresh_is_cheaper
-from retention_pipeline.run.damage import named_damage
+from retention_pipeline.run.frame import PRODUCTION, Assembly, Progress, silent, step_of, validator
 from retention_pipeline.run.lock import writer_lock
 from retention_pipeline.run.mode import decide_mode
 from retention_pipeline.run.records import (
@@ -48,7 +44,6 @@ from retention_pipeline.run.records import (
     peak_memory_mb,
     prune,
     read_record,
-    recorded,
     start_run,
     timings,
     write_pipeline_runs,
@@ -62,23 +57,7 @@ from retention_pipeline.transform.arguments import kept_settings
 from retention_pipeline.transform.build import row_counts
 from retention_pipeline.transform.delivered_segments import empty_segments, with_delivered_segments
 from retention_pipeline.transform.fingerprints import moving_settings
-from retention_pipeline.transform.manifest import PROJECT
 from retention_pipeline.warehouse import opened, tables_in
-
-Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Assembly:
-    """The parts of other packages that a run is put together from; a test swaps one by argument."""
-
-    project_dir: Path = PROJECT
-    ingest: Callable[..., Any] | None = None
-    compute_kpis: Callable[..., Any] | None = None
-    validate_kpis: Callable[..., list[Any]] | None = None
-
-
-PRODUCTION = Assembly()
 
 
 def begin_run(
@@ -122,7 +101,7 @@ def ingest_step(
     else:
         ingest = assembly.ingest
     step = "ingest" if datasets is None else f"ingest {', '.join(datasets)}"
-    with _step(home, run, step, keeps_next=True) as notes:
+    with step_of(home, run, step, keeps_next=True) as notes:
         try:
             again = {"reload": reload} if reload else {}
             result = ingest(home, settings, datasets=datasets, now=run.started_at, progress=progress, **again)
@@ -147,12 +126,12 @@ def loads_step(home: Home, run: Run) -> None:
     if spoiled:
         from retention_pipeline.ingest.result import IngestError
 
-        with _step(home, run, "ingest", keeps_next=True):
+        with step_of(home, run, "ingest", keeps_next=True):
             raise IngestError("\n".join(["too many rows of a load were refused, it was left out", *spoiled]))
     if loads and not home.current.exists() and not any_rows(home):
         from retention_pipeline.ingest.result import IngestError
 
-        with _step(home, run, "ingest", keeps_next=True):
+        with step_of(home, run, "ingest", keeps_next=True):
             few = few_of_each((one["source"], one["file_name"], one["error"] or "it has no rows") for one in loads)
             lines = [f"{name}: {why}" for name, why in few]
             raise IngestError("\n".join(["no source has brought a row, so there is nothing to publish", *lines]))
@@ -160,12 +139,12 @@ def loads_step(home: Home, run: Run) -> None:
 
 def sources_step(home: Home, settings: Settings, run: Run, *, progress: Progress | None = None) -> None:
     """Say which sources are late; raises NotFresh where one of them blocks. The build step begins with it."""
-    with _step(home, run, "sources") as notes:
+    with step_of(home, run, "sources") as notes:
         states = source_states(home, settings, now=run.started_at, as_of=run.as_of)
         warnings = [state.warning for state in not_fresh(states)]
         notes.update(sources=[state.as_json() for state in states], warnings=warnings)
         for warning in warnings:
-            (progress or _silent)(f"warning: {warning}")
+            (progress or silent)(f"warning: {warning}")
         check_blocks(states)
 
 
@@ -182,13 +161,13 @@ def build_step(
 
     Raises IngestError, NotFresh, InputError, BuildError, NotEnoughSpace.
     """
-    say = progress or _silent
+    say = progress or silent
     for name in empty_segments(home, settings) if settings.segments else ():
         say(f"warning: segments: {name} is left out, no row has a value of it")
     settings = with_delivered_segments(home, settings)
     loads_step(home, run)
     sources_step(home, settings, run, progress=progress)
-    with _step(home, run, "build") as notes:
+    with step_of(home, run, "build") as notes:
         previous = read_state(home.current)
         fingerprints = _fingerprints(settings, assembly)
         kept = kept_settings(settings, settings.connected_datasets)
@@ -263,7 +242,7 @@ def figures_step(
     else:
         compute_kpis = assembly.compute_kpis
     settings = with_delivered_segments(home, settings)
-    with _step(home, run, "figures") as notes, opened(home.next_file) as connection:
+    with step_of(home, run, "figures") as notes, opened(home.next_file) as connection:
         put_in(connection, run_id=run.run_id)
         computed = compute_kpis(
             connection,
@@ -279,7 +258,7 @@ def figures_step(
         figures = Figures(computed.rows, computed.changed, list(computed.changed_months))
         removed = int(getattr(computed, "removed", 0))
         notes.update(kpi_rows=figures.rows, kpi_rows_changed=figures.changed, kpi_rows_removed=removed)
-        (progress or _silent)(f"figures: {figures.rows:,} rows, {figures.changed:,} changed")
+        (progress or silent)(f"figures: {figures.rows:,} rows, {figures.changed:,} changed")
     stop_for_test("figures")
     return figures
 
@@ -297,13 +276,13 @@ def audit_step(
     """
     validate_kpis = validator(assembly)
     settings = with_delivered_segments(home, settings)
-    with _step(home, run, "audit"), opened(home.next_file) as connection:
+    with step_of(home, run, "audit"), opened(home.next_file) as connection:
         result = audit(connection, settings, touched_only=read_record(home, run).get("mode") == "night")
         stop_for_test("audited")
         violations = [*result.violations, *validate_kpis(connection, settings)]
         if violations:
             raise AuditError(violations)
-        (progress or _silent)(f"audit: {len(result.rules)} rules hold")
+        (progress or silent)(f"audit: {len(result.rules)} rules hold")
     stop_for_test("audit")
     return result
 
@@ -313,7 +292,7 @@ def history_step(home: Home, settings: Settings, run: Run, *, progress: Progress
     in complete periods.
     """
     settings = with_delivered_segments(home, settings)
-    with _step(home, run, "history") as notes, opened(home.next_file) as connection:
+    with step_of(home, run, "history") as notes, opened(home.next_file) as connection:
         noted = read_record(home, run)
         state = read_state(home.current)
         apart = mismatch(home, settings, home.current, state.raw_identity) if state else None
@@ -335,7 +314,7 @@ def history_step(home: Home, settings: Settings, run: Run, *, progress: Progress
             Before(_as_publication(state), state.applied_load_id, apart is not None) if state else Before(),
             removed=bool(noted.get("kpi_rows_removed")),
             released=run.released,
-            say=progress or _silent,
+            say=progress or silent,
         )
         notes.update(
             published_at=publication.published_at,
@@ -346,7 +325,7 @@ def history_step(home: Home, settings: Settings, run: Run, *, progress: Progress
             restatements=restated.lines,
         )
         for line in restated.lines:
-            (progress or _silent)(line)
+            (progress or silent)(line)
     stop_for_test("history")
     return restated
 
@@ -368,8 +347,8 @@ def _as_publication(state: PipelineState) -> Publication:
 
 def publish_step(home: Home, settings: Settings, run: Run, *, progress: Progress | None = None) -> Published:
     """Write the tables about the run and its data, and make `next.duckdb` the current generation."""
-    say = progress or _silent
-    with _step(home, run, "publish") as notes:
+    say = progress or silent
+    with step_of(home, run, "publish") as notes:
         record = read_record(home, run)
         number = int(record["generation"])
         with opened(home.next_file) as connection:
@@ -446,69 +425,6 @@ def _kept_small(home: Home, *, is_fresh: bool) -> bool:
     return compacted and not is_fresh
 
 
-def export_step(
-    home: Home, settings: Settings, run: Run, *, progress: Progress | None = None
-) -> tuple[list[Path], list[str]]:
-    """Parquet copies of the published KPI and period tables. Returns (files, problems); a problem withdraws nothing."""
-    with _step(home, run, "exports", keeps_next=True) as notes:
-        files, problems = exports.export_tables(home)
-        problems += _archived_history(home)
-        problems += publish_to_postgres(home, settings)
-        notes.update(exported=len(files), export_problems=problems)
-        for problem in problems:
-            (progress or _silent)(f"not exported: {problem}")
-    stop_for_test("exports")
-    return files, problems
-
-
-def _archived_history(home: Home) -> list[str]:
-    """Write the history's files that are missing; returns in words what could not be done."""
-    try:
-        write_missing(home)
-    except (OSError, duckdb.Error) as error:
-        return [f"archive/history: {error}"]
-    return []
-
-
-def report_step(home: Home, settings: Settings, run: Run, *, progress: Progress | None = None) -> Path | None:
-    """The report of what was just published; None where it could not be made, which is told and withdraws nothing."""
-    from retention_pipeline.report.page import write_report
-
-    path: Path | None = None
-    with _step(home, run, "report", keeps_next=True) as notes:
-        try:
-            path = write_report(home, settings)
-        except Exception as error:  # whatever it is: the figures are published, and the report can be made again
-            problem = (
-                f"no report: {' '.join(str(error).split()) or type(error).__name__} (again with: retention report)"
-            )
-            notes.update(report_problem=problem)
-            (progress or _silent)(problem)
-        else:
-            (progress or _silent)(f"report: {path}")
-    return path
-
-
-def alerts_step(home: Home, settings: Settings, run: Run, *, progress: Progress | None = None) -> list[str]:
-    """Do what alerts ask for, now that the figures are out. Returns what could not be done, which withdraws nothing and
-    is tried again by the next run.
-    """
-    say = progress or _silent
-    with _step(home, run, "alerts", keeps_next=True) as notes:
-        problems = list(read_record(home, run).get("alert_problems") or [])
-        try:
-            told, not_done = alerts.after_publication(home, settings, texts=lambda: _sentences(home, settings))
-            problems += not_done
-            if told:
-                say(f"alerts: {counted(told, 'alert')} told or carried out")
-        except Exception as error:  # whatever it is: the figures are published
-            problems.append(" ".join(str(error).split()) or type(error).__name__)
-        for problem in problems:
-            say(f"alerts: {problem}")
-        notes.update(alert_problems=problems)
-    return problems
-
-
 def _not_loaded(record: dict[str, Any]) -> list[tuple[str, str, str]]:
     """(source, file or table, why) of what the run could not load."""
     return [
@@ -516,14 +432,6 @@ def _not_loaded(record: dict[str, Any]) -> list[tuple[str, str, str]]:
         for load in record.get("loads", [])
         if load["status"] in ("refused", "failed")
     ]
-
-
-def _sentences(home: Home, settings: Settings) -> list[str]:
-    """The report's summary."""
-    from retention_pipeline.report.summary import sentences
-
-    with opened(home.current.resolve(), read_only=True) as connection:
-        return sentences(connection, settings.business.reporting_currency)
 
 
 def run(
@@ -549,7 +457,7 @@ def run(
     """
     with writer_lock(home):
         if recovered := recover(home, thorough=full_refresh):
-            (progress or _silent)(recovered)
+            (progress or silent)(recovered)
         this = begin_run(
             home,
             as_of,
@@ -590,29 +498,6 @@ def run(
         )
 
 
-def validator(assembly: Assembly) -> Callable[..., list[Any]]:
-    """The contract of the KPI rows."""
-    if assembly.validate_kpis is not None:
-        return assembly.validate_kpis
-    from retention_pipeline.kpis import validate_kpis
-
-    return validate_kpis
-
-
-@contextmanager
-def _step(home: Home, run: Run, name: str, *, keeps_next: bool = False) -> Iterator[dict[str, Any]]:
-    """The lock, the record, and on failure the end of `next.duckdb`."""
-    with writer_lock(home):
-        start_run(home, run)
-        try:
-            with recorded(home, run, name) as notes, named_damage(home):
-                yield notes
-        except BaseException:
-            if not keeps_next:
-                generations.discard(home)
-            raise
-
-
 def _fingerprints(settings: Settings, assembly: Assembly) -> dict[str, str]:
     from retention_pipeline.kpis.registry import registry_fingerprint
 
@@ -647,7 +532,3 @@ def _headline(home: Home, as_of: date) -> Headline | None:
 
 def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
-
-
-def _silent(_: str) -> None:
-    """Say nothing."""

@@ -5,7 +5,8 @@ from datetime import date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
-from retention_pipeline.run.steps import RunResult, run
+from retention_pipeline.run.results import RunResult
+from retention_pipeline.run.steps import run
 from retention_pipeline.settings import Home
 from support import tiny_warehouse as tiny
 

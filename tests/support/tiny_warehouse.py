@@ -16,7 +16,8 @@ import duckdb
 
 from retention_pipeline.ingest.identity import begin_epoch, create_identity
 from retention_pipeline.kpis.store import COLUMNS
-from retention_pipeline.run.steps import Assembly, run
+from retention_pipeline.run.frame import Assembly
+from retention_pipeline.run.steps import run
 from retention_pipeline.settings import Home, Settings, parse_settings
 from retention_pipeline.warehouse import sql_text
 

@@ -13,7 +13,7 @@ from retention_pipeline.orchestration.assets.previews import markdown_table, tab
 from retention_pipeline.orchestration.pruning import prune_history
 from retention_pipeline.orchestration.run_context import POOL, RESOURCE, RunContext, failure
 from retention_pipeline.read.headline import as_markdown, goal_lines, read_headline
-from retention_pipeline.run import steps
+from retention_pipeline.run import after, steps
 from retention_pipeline.settings.alerts import Alerts
 from retention_pipeline.warehouse import opened
 
@@ -151,7 +151,7 @@ def _snapshot_asset(models: list[dg.AssetKey]) -> dg.AssetsDefinition:
         report = run_context.reporter(context)
         with run_context.step(context) as run:
             published = steps.publish_step(run_context.home, run_context.settings, run, progress=report.say)
-            files, problems = steps.export_step(run_context.home, run_context.settings, run, progress=report.say)
+            files, problems = after.export_step(run_context.home, run_context.settings, run, progress=report.say)
         with opened(run_context.home.current.resolve(), read_only=True) as connection:
             headline = read_headline(connection, as_of=run_context.as_of)
             goals = goal_lines(connection)
@@ -190,7 +190,7 @@ def report_asset() -> dg.AssetsDefinition:
     def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         run_context: RunContext = getattr(context.resources, RESOURCE)
         with run_context.step(context) as run:
-            path = steps.report_step(
+            path = after.report_step(
                 run_context.home, run_context.settings, run, progress=run_context.reporter(context).say
             )
         try:
@@ -232,7 +232,7 @@ def alerts_asset(asked: Alerts) -> list[dg.AssetsDefinition]:
     def alerts(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         run_context: RunContext = getattr(context.resources, RESOURCE)
         with run_context.step(context) as run:
-            problems = steps.alerts_step(
+            problems = after.alerts_step(
                 run_context.home, run_context.settings, run, progress=run_context.reporter(context).say
             )
         seen = [one.finding for one in incidents_of(run_context.home) if one.seen_at == run.started_at]

@@ -1,0 +1,91 @@
+"""The steps after publication: copies for other tools, the report, alerts.
+
+None of them withdraws what is published; what could not be done is told, kept in the run's record, and can be done
+again.
+"""
+
+from pathlib import Path
+
+import duckdb
+
+from retention_pipeline import alerts
+from retention_pipeline.formatting import counted
+from retention_pipeline.history.archive import write_missing
+from retention_pipeline.publish import exports
+from retention_pipeline.publish.postgres import publish_to_postgres
+from retention_pipeline.run.frame import Progress, silent, step_of
+from retention_pipeline.run.records import Run, read_record
+from retention_pipeline.settings import Home, Settings
+from retention_pipeline.testing import stop_for_test
+from retention_pipeline.warehouse import opened
+
+
+def export_step(
+    home: Home, settings: Settings, run: Run, *, progress: Progress | None = None
+) -> tuple[list[Path], list[str]]:
+    """Parquet copies of the published KPI and period tables. Returns (files, problems); a problem withdraws nothing."""
+    with step_of(home, run, "exports", keeps_next=True) as notes:
+        files, problems = exports.export_tables(home)
+        problems += _archived_history(home)
+        problems += publish_to_postgres(home, settings)
+        notes.update(exported=len(files), export_problems=problems)
+        for problem in problems:
+            (progress or silent)(f"not exported: {problem}")
+    stop_for_test("exports")
+    return files, problems
+
+
+def _archived_history(home: Home) -> list[str]:
+    """Write the history's files that are missing; returns in words what could not be done."""
+    try:
+        write_missing(home)
+    except (OSError, duckdb.Error) as error:
+        return [f"archive/history: {error}"]
+    return []
+
+
+def report_step(home: Home, settings: Settings, run: Run, *, progress: Progress | None = None) -> Path | None:
+    """The report of what was just published; None where it could not be made, which is told and withdraws nothing."""
+    from retention_pipeline.report.page import write_report
+
+    path: Path | None = None
+    with step_of(home, run, "report", keeps_next=True) as notes:
+        try:
+            path = write_report(home, settings)
+        except Exception as error:  # whatever it is: the figures are published, and the report can be made again
+            problem = (
+                f"no report: {' '.join(str(error).split()) or type(error).__name__} (again with: retention report)"
+            )
+            notes.update(report_problem=problem)
+            (progress or silent)(problem)
+        else:
+            (progress or silent)(f"report: {path}")
+    return path
+
+
+def alerts_step(home: Home, settings: Settings, run: Run, *, progress: Progress | None = None) -> list[str]:
+    """Do what alerts ask for, now that the figures are out. Returns what could not be done, which withdraws nothing and
+    is tried again by the next run.
+    """
+    say = progress or silent
+    with step_of(home, run, "alerts", keeps_next=True) as notes:
+        problems = list(read_record(home, run).get("alert_problems") or [])
+        try:
+            told, not_done = alerts.after_publication(home, settings, texts=lambda: _sentences(home, settings))
+            problems += not_done
+            if told:
+                say(f"alerts: {counted(told, 'alert')} told or carried out")
+        except Exception as error:  # whatever it is: the figures are published
+            problems.append(" ".join(str(error).split()) or type(error).__name__)
+        for problem in problems:
+            say(f"alerts: {problem}")
+        notes.update(alert_problems=problems)
+    return problems
+
+
+def _sentences(home: Home, settings: Settings) -> list[str]:
+    """The report's summary."""
+    from retention_pipeline.report.summary import sentences
+
+    with opened(home.current.resolve(), read_only=True) as connection:
+        return sentences(connection, settings.business.reporting_currency)
