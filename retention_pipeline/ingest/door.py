@@ -107,6 +107,12 @@ class Door:
     def is_shut(self) -> bool:
         return bool(self.dropped or self.hashed or self.forgotten)
 
+    def _may_be_id(self, name: str, value: Any) -> bool:
+        """Where it is not known which columns hold ids, a short one could be a number of items."""
+        if self.columns is not None:
+            return name in self.columns
+        return value is not None and is_telling(clean(str(value), self.ids))
+
     def person(self, value: Any) -> str | None:
         """The random id in the place of a forgotten one; None for anybody else."""
         text = clean(str(value), self.ids)
@@ -124,7 +130,7 @@ class Door:
     def row(self, names: list[str], values: list[Any], empty: Any = "") -> list[Any]:
         """The values of a row as they come through, dropped columns included (the caller leaves those out)."""
         found = [
-            self.person(value) if self.columns is None or name in self.columns else None
+            self.person(value) if self._may_be_id(name, value) else None
             for name, value in zip(names, values, strict=True)
         ]
         is_person = any(found)

@@ -156,3 +156,11 @@ def test_the_home_is_named_where_the_list_is_damaged(tmp_path: Path) -> None:
     forgotten_file(home).write_text("{")
     with pytest.raises(SettingsError, match=r"forgotten\.json, which says who was forgotten, is damaged"):
         read_forgotten(home)
+
+
+def test_where_columns_of_ids_are_not_known_a_short_id_is_left_alone() -> None:
+    people = {keyed_hash(KEY, one): f"forgotten-{one}" for one in ("12", "customer-12")}
+    names, row = ["buyer", "quantity", "note"], ["customer-12", "12", "12"]
+    assert Door(Ids(), KEY, forgotten=people).row(names, row) == ["forgotten-customer-12", "12", "12"]
+    known = Door(Ids(), KEY, columns=frozenset({"buyer"}), forgotten=people)
+    assert known.row(names, ["12", "12", "12"]) == ["forgotten-12", "12", "12"]
