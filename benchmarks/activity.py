@@ -59,7 +59,7 @@ def make_activity(root: Path, size_name: str) -> dict[str, Any]:
         _in_batches(connection, "events", size.orders * EVENTS_PER_ORDER, 2, _event)
         _in_batches(connection, "surveys", size.orders // ORDERS_PER_ANSWER, 3, _answer)
         _in_batches(connection, "emails", size.orders * MAILS_PER_ORDER, 4, _mail)
-        counts = write_ledger(connection, ("customers", "events", "surveys", "emails"))
+        counts = write_ledger(connection, home, ("customers", "events", "surveys", "emails"))
         connection.execute("checkpoint raw_store")
     finally:
         connection.close()

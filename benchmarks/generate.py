@@ -9,8 +9,9 @@ import duckdb
 
 from benchmarks.sizes import AS_OF, FIRST_DAY, SETTINGS, Size
 from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.ingest.mapping import mapping_fingerprint
 from retention_pipeline.ingest.schema import open_raw, quoted
-from retention_pipeline.settings import Home
+from retention_pipeline.settings import Home, load_settings
 
 SECONDS = (AS_OF - FIRST_DAY).days * 86400
 BATCHES = 10
@@ -70,27 +71,33 @@ def generate(home: Home, size: Size) -> dict[str, int]:
         _orders(connection, size)
         _customers(connection, size)
         _subscriptions(connection, size)
-        counts = write_ledger(connection, ("orders", "subscriptions", "customers"))
+        counts = write_ledger(connection, home, ("orders", "subscriptions", "customers"))
         connection.execute("checkpoint raw_store")
     finally:
         connection.close()
     return counts
 
 
-def write_ledger(connection: duckdb.DuckDBPyConnection, datasets: tuple[str, ...]) -> dict[str, int]:
+def write_ledger(connection: duckdb.DuckDBPyConnection, home: Home, datasets: tuple[str, ...]) -> dict[str, int]:
     """One load per dataset, in this order from 1 on; returns the rows of each."""
     counts = {}
     for load, dataset in enumerate(datasets, start=1):
         row = connection.execute(f"select count(*) from raw.{dataset}").fetchone()
         counts[dataset] = int(row[0]) if row else 0
         connection.execute(
-            "insert into raw.ledger (load_id, dataset, source, file_name, sha256, n_lines, n_good, n_bad, n_blank, "
-            "n_new, n_changed, n_unchanged, n_stale, status, mode, started_at, finished_at) values "
-            "(?, ?, ?, 'generated', ?, ?, ?, 0, 0, ?, 0, 0, 0, 'loaded', 'fast', timestamp '2025-01-01', "
+            "insert into raw.ledger (load_id, dataset, source, file_name, sha256, mapping, n_lines, n_good, n_bad, "
+            "n_blank, n_new, n_changed, n_unchanged, n_stale, status, mode, started_at, finished_at) values "
+            "(?, ?, ?, 'generated', ?, ?, ?, ?, 0, 0, ?, 0, 0, 0, 'loaded', 'fast', timestamp '2025-01-01', "
             "timestamp '2025-01-01')",
-            [load, dataset, dataset, f"generated {dataset}", *[counts[dataset]] * 3],
+            [load, dataset, dataset, f"generated {dataset}", _mapping(home, dataset), *[counts[dataset]] * 3],
         )
     return counts
+
+
+def _mapping(home: Home, dataset: str) -> str:
+    """What the ledger says of how the rows were read; with anything else the first run wants to read them again."""
+    settings = load_settings(home)
+    return mapping_fingerprint(CONTRACTS[dataset], settings.read_source(dataset), settings.business.timezone)
 
 
 def insert_rows(

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from retention_pipeline.ingest.archive import ArchivedFile, StillBeingWrittenError, UnusableFileError, checksum, take
+from retention_pipeline.ingest.archive import ArchivedFile, StillBeingWrittenError, checksum, take
 from retention_pipeline.ingest.cloud import CloudError
 from retention_pipeline.ingest.joined import MissingInput, delivered_parts, written
 from retention_pipeline.ingest.landing import (
@@ -28,19 +28,18 @@ from retention_pipeline.settings import FileSource
 
 FILES_AT_ONCE = 500
 BYTES_AT_ONCE = 64 * 1024 * 1024
+READ_TOGETHER = "together"  # in place of a checksum, where DuckDB broke on small files that were read together
 
 
 @dataclass
 class FileLoader(SourceLoader):
     """The files of a source, in order of name. `records` are those of the loads that wait, by checksum.
 
-    `broken`: files, by checksum, that DuckDB broke on, and how; they are refused without being read. `reload`: names
-    of files that are loaded again, whether their bytes are known or not.
+    `reload`: names of files that are loaded again, whether their bytes are known or not.
     """
 
     records: dict[str, LoadRecord] = field(default_factory=dict)
     small: SmallFiles = field(default_factory=SmallFiles)
-    broken: dict[str, str] = field(default_factory=dict)
     reload: frozenset[str] = frozenset()
     rereads_are_whole = True
 
@@ -132,8 +131,6 @@ class FileLoader(SourceLoader):
                 self.loads.append(record.result)
                 continue
             try:
-                if sha256 in self.broken:
-                    raise UnusableFileError(self.broken[sha256])
                 archived = take(path, file_format, folder, self.scratch, source.delimiter)
             except Exception as error:
                 note_outcome(record.result, error)
@@ -190,8 +187,6 @@ class FileLoader(SourceLoader):
             if not again and self._is_known(file, archived.sha256, True):
                 return
             record = self._new_record(file.name, file.size, archived.sha256)
-            if archived.sha256 in self.broken:
-                raise UnusableFileError(self.broken[archived.sha256])
             if not self.small.takes(archived, source):
                 self._stage_small_files()
             if self.small.takes(archived, source):
@@ -216,8 +211,6 @@ class FileLoader(SourceLoader):
     def _stage_alone(self, record: LoadRecord, archived: ArchivedFile) -> None:
         try:
             self.stage(archived, record)
-        except BROKEN as error:
-            raise DatabaseBrokenError(archived.sha256, f"the file cannot be read: {first_line(error)}") from error
         except Exception as error:
             note_outcome(record.result, error)
 
@@ -228,14 +221,20 @@ class FileLoader(SourceLoader):
             return
         assert isinstance(self.source, FileSource)
         try:
-            sound = stage_small_files(
-                self.connection,
-                self.contract,
-                self.source,
-                group,
-                business_timezone=self.settings.business.timezone,
-                scratch=self.scratch,
+            sound = (
+                {}
+                if READ_TOGETHER in self.broken
+                else stage_small_files(
+                    self.connection,
+                    self.contract,
+                    self.source,
+                    group,
+                    business_timezone=self.settings.business.timezone,
+                    scratch=self.scratch,
+                )
             )
+        except BROKEN as error:  # the next attempt reads them one by one and finds which it is
+            raise DatabaseBrokenError(READ_TOGETHER, first_line(error)) from error
         except Exception as error:  # which of them it is, and why, is found one by one
             outcome_of(error)
             self.connection.execute(

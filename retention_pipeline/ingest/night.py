@@ -49,8 +49,9 @@ def ingest(
             while True:
                 kind = PullLoader if isinstance(source, DatabaseSource) else FileLoader
                 loader = kind(connection, home, settings, name, source, CONTRACTS[dataset], scratch, now, progress)
+                loader.broken = broken
                 if isinstance(loader, FileLoader):
-                    loader.broken, loader.reload = broken, frozenset(reload)
+                    loader.reload = frozenset(reload)
                 try:
                     loads = _joined(earlier, loader.run())
                     break

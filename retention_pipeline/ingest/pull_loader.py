@@ -45,6 +45,8 @@ class PullLoader(SourceLoader):
         record = self.new_record(relation)
         record.result.is_pull = True
         try:
+            if self.broken:  # what is pulled now may have other bytes, and break DuckDB once more
+                raise UnusableFileError(next(iter(self.broken.values())))
             archived = self._through(self._pull(self.source), self.home.archive / self.contract.dataset)
             record.sha256, record.size = archived.sha256, archived.size
             if self._is_known(archived.sha256):

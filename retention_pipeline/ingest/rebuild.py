@@ -22,19 +22,24 @@ from pathlib import Path
 import duckdb
 
 from retention_pipeline.contracts import CONTRACTS
-from retention_pipeline.ingest.archive import UnusableFileError, is_whole, take
+from retention_pipeline.ingest.archive import is_whole, take
 from retention_pipeline.ingest.door import Door
 from retention_pipeline.ingest.file_loader import FileLoader
 from retention_pipeline.ingest.joined import ENDING, parts_of
 from retention_pipeline.ingest.landing import DeliveredFile
-from retention_pipeline.ingest.result import LoadResult
+from retention_pipeline.ingest.outcomes import note_outcome
+from retention_pipeline.ingest.result import DatabaseBrokenError, LoadResult
 from retention_pipeline.ingest.schema import open_raw
 from retention_pipeline.ingest.source_loader import SourceLoader
-from retention_pipeline.ingest.staging import TooManyBadError
 from retention_pipeline.settings import DatabaseSource, FileSource, Home, Settings
 from retention_pipeline.warehouse import opened, opened_raw, tables_in
 
 NAMED_AT_MOST = 5
+NOT_AS_A_WHOLE = (
+    "raw.duckdb cannot be rebuilt as a whole:\n{left_out}\n"
+    "Nothing was changed. To take what the landing folders still have: retention doctor --mend --home {home}\n"
+    "To leave out what is nowhere: retention rebuild --without-missing"
+)
 
 
 class CannotRebuild(Exception):
@@ -95,12 +100,7 @@ def rebuild_raw(
             damaged.add(load.copy)
             result.left_out.append(f"{_named(load)}: its copy {load.copy} is damaged")
     if result.left_out and not without_missing:
-        raise CannotRebuild(
-            f"raw.duckdb cannot be rebuilt as a whole:\n{_some(result.left_out)}\n"
-            "Nothing was changed. To take what the landing folders still have: "
-            f"retention doctor --mend --home {home.root}\n"
-            "To leave out what is nowhere: retention rebuild --without-missing"
-        )
+        raise CannotRebuild(NOT_AS_A_WHOLE.format(left_out=_some(result.left_out), home=home.root))
     usable = [
         load for load in loads if load.copy is not None and load.copy not in damaged and load.source in settings.sources
     ]
@@ -110,22 +110,55 @@ def rebuild_raw(
             f" landing folders: move {home.raw_file} away, then retention run"
         )
     made = home.warehouse / "raw.rebuilt.duckdb"
+    broken: dict[str, str] = {}
+    while True:
+        try:
+            result.loads = _loaded_into(made, home, settings, usable, broken, progress)
+            break
+        except DatabaseBrokenError as error:  # begun anew, without reading these bytes
+            if error.sha256 in broken:
+                raise
+            broken[error.sha256] = str(error)
+    failed = [f"{load.dataset}: {load.file_name}: {load.error}" for load in result.loads if load.status == "failed"]
+    if failed and not without_missing:
+        made.unlink()
+        raise CannotRebuild(NOT_AS_A_WHOLE.format(left_out=_some(failed), home=home.root))
+    result.left_out += failed
+    result.loads = [load for load in result.loads if load.status != "failed"]
+    if home.raw_file.exists():
+        result.replaced = _put_aside(home)
+    os.replace(made, home.raw_file)
+    return result
+
+
+def _loaded_into(
+    made: Path,
+    home: Home,
+    settings: Settings,
+    loads: list[PastLoad],
+    broken: dict[str, str],
+    progress: Callable[[str], None] | None,
+) -> list[LoadResult]:
+    """Load everything into a new file; what is `broken` (how, by checksum) is refused without being read."""
     scratch = home.warehouse / "raw.scratch"
     for path in (made, made.with_name(f"{made.name}.wal")):
         path.unlink(missing_ok=True)
     shutil.rmtree(scratch, ignore_errors=True)
     connection = open_raw(made)
+    results = []
     try:
-        for (source, loaded_at), group in itertools.groupby(usable, lambda load: (load.source, load.loaded_at)):
-            result.loads += _load(connection, home, settings, source, loaded_at, list(group), scratch, progress)
+        for (name, loaded_at), group in itertools.groupby(loads, lambda load: (load.source, load.loaded_at)):
+            source = settings.read_source(name)
+            kind = ArchivedPulls if isinstance(source, DatabaseSource) else ArchivedFiles
+            contract = CONTRACTS[settings.dataset_of(name)]
+            loader = kind(connection, home, settings, name, source, contract, scratch, loaded_at, progress)
+            loader.past, loader.broken = tuple(group), broken
+            results += loader.run()
         connection.execute("checkpoint raw_store")
     finally:
         connection.close()
         shutil.rmtree(scratch, ignore_errors=True)
-    if home.raw_file.exists():
-        result.replaced = _put_aside(home)
-    os.replace(made, home.raw_file)
-    return result
+    return results
 
 
 def _put_aside(home: Home) -> Path:
@@ -192,25 +225,6 @@ def _loads_of_generation(file: Path) -> list[tuple]:
         return []
 
 
-def _load(
-    connection: duckdb.DuckDBPyConnection,
-    home: Home,
-    settings: Settings,
-    name: str,
-    loaded_at: datetime,
-    loads: list[PastLoad],
-    scratch: Path,
-    progress: Callable[[str], None] | None,
-) -> list[LoadResult]:
-    """Loads of one source that came in one run."""
-    source = settings.read_source(name)
-    kind = ArchivedPulls if isinstance(source, DatabaseSource) else ArchivedFiles
-    contract = CONTRACTS[settings.dataset_of(name)]
-    return kind(
-        connection, home, settings, name, source, contract, scratch, loaded_at, progress, past=tuple(loads)
-    ).run()
-
-
 @dataclass
 class ArchivedFiles(FileLoader):
     """Files of a source as they were loaded once, from their copies."""
@@ -252,8 +266,8 @@ class ArchivedPulls(SourceLoader):
             self.rereads[record.result.load_id or 0] = self.ledger.former_loads()
             try:
                 self.stage(take(load.copy, "csv", load.copy.parent, self.scratch), record)
-            except (UnusableFileError, TooManyBadError) as error:
-                record.result.status, record.result.error = "refused", str(error)
+            except Exception as error:
+                note_outcome(record.result, error)
             self.wait(None, record)
             self.commit_batch()
 

@@ -16,15 +16,15 @@ from pathlib import Path
 import duckdb
 
 from retention_pipeline.contracts import Contract
-from retention_pipeline.ingest.archive import ArchivedFile
+from retention_pipeline.ingest.archive import ArchivedFile, UnusableFileError
 from retention_pipeline.ingest.door import Door, door_of
 from retention_pipeline.ingest.hints import hints_of_ids, hints_of_rows, known_keys
 from retention_pipeline.ingest.identity import begin_epoch
 from retention_pipeline.ingest.landing import DeliveredFile
 from retention_pipeline.ingest.ledger import LoadRecord, SourceLedger, next_load_id, write_deliveries, write_loads
 from retention_pipeline.ingest.mapping import mapping_fingerprint
-from retention_pipeline.ingest.result import IngestError, LoadResult, LoadStatus
-from retention_pipeline.ingest.schema import first_line
+from retention_pipeline.ingest.result import DatabaseBrokenError, IngestError, LoadResult, LoadStatus
+from retention_pipeline.ingest.schema import BROKEN, first_line
 from retention_pipeline.ingest.staging import Staged, create_stage, stage_file
 from retention_pipeline.ingest.versions import merge, refuse_conflicts
 from retention_pipeline.settings import Home, Settings, Source
@@ -41,7 +41,8 @@ class MassDeletion(Exception):
 class SourceLoader:
     """One source in one run; `waiting` loads are on the stage and not yet in the raw table.
 
-    `rereads` names the former loads of what a waiting load reads again by other settings.
+    `rereads` names the former loads of what a waiting load reads again by other settings. `broken`: what DuckDB broke
+    on in an attempt before, by checksum, and how; it is refused without being read.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -58,6 +59,7 @@ class SourceLoader:
     seen: list[tuple[DeliveredFile, str, int]] = field(default_factory=list)
     waiting_bytes: int = 0
     rereads: dict[int, list[int]] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
     rereads_are_whole = False
     rereads_of_ties_only = False
     guards_deletes = True
@@ -118,17 +120,22 @@ class SourceLoader:
 
     def stage(self, archived: ArchivedFile, record: LoadRecord) -> None:
         """Bring a file onto the stage under its record's load id, and note what became of its lines."""
+        if archived.sha256 in self.broken:
+            raise UnusableFileError(self.broken[archived.sha256])
         rate = self.source.max_quarantine_rate
-        staged = stage_file(
-            self.connection,
-            self.contract,
-            self.source,
-            archived,
-            load_id=record.result.load_id or 0,
-            business_timezone=self.settings.business.timezone,
-            max_quarantine_rate=self.settings.max_quarantine_rate if rate is None else rate,
-            scratch=self.scratch,
-        )
+        try:
+            staged = stage_file(
+                self.connection,
+                self.contract,
+                self.source,
+                archived,
+                load_id=record.result.load_id or 0,
+                business_timezone=self.settings.business.timezone,
+                max_quarantine_rate=self.settings.max_quarantine_rate if rate is None else rate,
+                scratch=self.scratch,
+            )
+        except BROKEN as error:
+            raise DatabaseBrokenError(archived.sha256, f"the file cannot be read: {first_line(error)}") from error
         self.note(staged, record)
 
     def note(self, staged: Staged, record: LoadRecord) -> None:

@@ -10,10 +10,7 @@ import yaml
 
 from benchmarks.generate import generate, uniform, write_night
 from benchmarks.sizes import AS_OF, SETTINGS, Size
-from retention_pipeline.contracts import CONTRACTS
-from retention_pipeline.ingest.mapping import mapping_fingerprint
-from retention_pipeline.ingest.schema import open_raw
-from retention_pipeline.settings import Home, load_settings
+from retention_pipeline.settings import Home
 from retention_pipeline.warehouse import opened_raw, sql_text
 
 FIRST_DAY, NIGHT_DAY = AS_OF, AS_OF + timedelta(days=1)
@@ -29,17 +26,7 @@ def make_home(root: Path, orders: int) -> Home:
     for source in SOURCES:
         settings["sources"][source]["path"] = f"landing/{source}/*"
     home.settings_file.write_text(yaml.safe_dump(settings))
-    _mark_as_loaded_by(home)
     return home
-
-
-def _mark_as_loaded_by(home: Home) -> None:
-    """Write into the ledger that the history was read by these settings; else the first run wants to read it again."""
-    settings = load_settings(home)
-    with open_raw(home.raw_file) as connection:
-        for name in SOURCES:
-            fingerprint = mapping_fingerprint(CONTRACTS[name], settings.sources[name], settings.business.timezone)
-            connection.execute("update raw.ledger set mapping = $1 where dataset = $2", [fingerprint, name])
 
 
 def deliver_night(home: Home, orders: int) -> dict[str, int]:

@@ -184,3 +184,21 @@ def test_a_file_that_breaks_the_database_is_refused_and_all_others_load(
     assert found["a.parquet"][0] == "refused"
     monkeypatch.setattr(staging, "read_json_lines", read)
     assert outcomes(company)["b.jsonl"][0] == "refused"  # the same bytes, the same settings
+
+
+def test_small_files_that_break_the_database_together_are_read_one_by_one(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from retention_pipeline.ingest import file_loader
+
+    def broken(*_: object, **__: object) -> object:
+        raise duckdb.InternalException("INTERNAL Error: information loss")
+
+    monkeypatch.setattr(file_loader, "stage_small_files", broken)
+    company.deliver("orders", "a.csv", orders_csv(order("o1")))
+    company.deliver("orders", "b.csv", orders_csv(order("o2"), order("o3", "much")))
+    assert set(outcomes(company).values()) == {("loaded", None)}
+    assert company.query("select order_id from raw.orders where order_id in ('o1', 'o2', 'o3') order by all") == [
+        ("o1",),
+        ("o2",),
+    ]

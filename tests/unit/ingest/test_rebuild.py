@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 from conftest import SUBSCRIPTION_HEADER, Company, order, orders_csv
 
+from retention_pipeline.ingest import file_loader, source_loader
 from retention_pipeline.ingest.rebuild import CannotRebuild, Rebuilt, rebuild_raw
 from retention_pipeline.publish.provenance import write_pipeline_loads
 from retention_pipeline.settings import parse_settings
@@ -132,3 +134,70 @@ def test_without_any_ledger_nothing_is_made(tmp_path) -> None:
     with pytest.raises(CannotRebuild, match="No ledger and no generation"):
         rebuild(company)
     assert not company.home.raw_file.exists()
+
+
+def breaks_once(monkeypatch: pytest.MonkeyPatch, error: Exception, *, on: bytes) -> None:
+    """Reading a file with these bytes in it ends in `error`, of any kind of reader."""
+    read = source_loader.stage_file
+
+    def stage_file(connection: Any, contract: Any, source: Any, archived: Any, **arguments: Any) -> Any:
+        if on in archived.plain.read_bytes():
+            raise error
+        return read(connection, contract, source, archived, **arguments)
+
+    monkeypatch.setattr(source_loader, "stage_file", stage_file)
+
+
+ERRORS = [duckdb.InternalException("INTERNAL Error: information loss"), duckdb.InvalidInputException("no such thing")]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_an_archived_pull_that_duckdb_cannot_read_is_refused_with_its_reason(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company = Company(tmp_path)
+    path = tmp_path / "shop.duckdb"
+    company.source("orders", type="duckdb", path=str(path), table="orders")
+    add = "insert into orders values ('{}', 'c', '2024-05-05T10:00:00Z', 10.5, 'EUR', 'paid')"
+    for statement in (
+        "create table orders (order_id text, customer_id text, ordered_at text, amount text, "
+        "currency text, status text)",
+        add.format("o1"),
+        add.format("o2"),
+    ):
+        with duckdb.connect(str(path)) as connection:
+            connection.execute(statement)
+        if "insert" in statement:
+            company.run()
+    breaks_once(monkeypatch, error, on=b"o2")
+    result = rebuild(company)
+    assert [(load.status, load.error) for load in result.loads] == [
+        ("loaded", None),
+        ("refused", f"the file cannot be read: {error}"),
+    ]
+    assert company.query("select order_id from raw.orders") == [("o1",)]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_an_archived_file_that_duckdb_cannot_read_is_refused_with_its_reason(
+    error: Exception, company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_loader, "stage_small_files", lambda *_, **__: {})
+    breaks_once(monkeypatch, error, on=b"25.00")
+    before = company.query("select count(*) from raw.ledger")
+    result = rebuild(company)
+    assert [load.error for load in result.loads if load.file_name.endswith("3.csv")] == [
+        f"the file cannot be read: {error}"
+    ]
+    assert company.query("select count(*) from raw.ledger") == before
+    assert company.query("select order_id from raw.orders order by all") == [("a",), ("b",), ("c",), ("e",)]
+
+
+def test_a_disk_that_fails_changes_nothing(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = contents(company)
+    monkeypatch.setattr(file_loader, "stage_small_files", lambda *_, **__: {})
+    breaks_once(monkeypatch, OSError(5, "Input/output error"), on=b"25.00")
+    with pytest.raises(CannotRebuild, match=r"3\.csv: cannot be read: Input/output error(?s:.)*--without-missing"):
+        rebuild(company)
+    assert contents(company) == before
+    assert len(rebuild(company, without_missing=True).left_out) == 1
