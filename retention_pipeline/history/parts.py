@@ -33,6 +33,11 @@ CELLS_AT_MOST, FACTS_AT_MOST = 20, 1_000_000
 TOLERANCE = 1e-9
 
 
+def added(column: str) -> str:
+    """SQL for the sum of parts, which are doubles, as decimals: their order does not matter to the last bit."""
+    return f"cast(sum(cast({column} as decimal(38, 12))) as double)"
+
+
 def find_parts(connection: duckdb.DuckDBPyConnection) -> None:
     """cell_parts of the figures of `restated`, as far as they are looked at; `published` is the generation before."""
     connection.execute(
@@ -64,9 +69,9 @@ def find_parts(connection: duckdb.DuckDBPyConnection) -> None:
         )
         connection.execute(f"""
             insert into {TABLE}
-            select kpi, {placed}, customer_key, sum(numerator), sum(denominator)
+            select kpi, {placed}, customer_key, {added("numerator")}, {added("denominator")}
             from ({" union all ".join(sides)}) group by kpi, customer_key
-            having sum(numerator) <> 0 or sum(denominator) <> 0""")
+            having {added("numerator")} <> 0 or {added("denominator")} <> 0""")
     _keep_whole_ones(connection)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import duckdb
 
 from retention_pipeline.history.causes import BACKFILL, CAUSES, DEFINITION, FX, SETTINGS
+from retention_pipeline.history.parts import added
 from retention_pipeline.history.reported import ROW_KEY
 from retention_pipeline.kpis.keys import same_key
 from retention_pipeline.warehouse import sql_text
@@ -43,10 +44,10 @@ def split(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"""
         create or replace temp table cell_deltas as
         with by_cause as (
-            select {key}, cause, case cause {order} end as place, sum(numerator_delta) as numerator_delta,
-                sum(denominator_delta) as denominator_delta
+            select {key}, cause, case cause {order} end as place, {added("numerator_delta")} as numerator_delta,
+                {added("denominator_delta")} as denominator_delta
             from customer_causes group by {key}, cause
-            having abs(sum(numerator_delta)) > 1e-12 or abs(sum(denominator_delta)) > 1e-12
+            having {added("numerator_delta")} <> 0 or {added("denominator_delta")} <> 0
         ),
         added as (
             select by_cause.*, old_value, new_value, old_numerator is not null as is_ratio, old_numerator,
