@@ -262,7 +262,10 @@ def _reading(
         columns = read_csv(file, source.separator).columns
         lines = np.array(slow.lines, dtype=np.int64) + file.line_offset
         return Reading(f"read_parquet({literal(str(slow.path))})", columns), lines
-    numbers = LineIndex.of(file.plain).numbers[header.lines :] + file.line_offset
+    if counts.blank == 0:
+        numbers = np.arange(header.lines + 1, counts.lines + 1) + file.line_offset
+    else:
+        numbers = LineIndex.of(file.plain).numbers[header.lines :] + file.line_offset
     relation = csv_relation(file.plain, source.separator, ["VARCHAR"] * len(header.names), counts.quotes > 0)
     return Reading(relation, read_csv(file, source.separator).columns), numbers
 

@@ -32,6 +32,7 @@ class Server:
 
     port: int
     socket: Path
+    certificate: Path | None = None  # its own, which signs itself
 
     @property
     def dsn(self) -> str:
@@ -60,6 +61,10 @@ def server() -> Iterator[Server]:
             for path in (place, data):
                 os.chown(path, owner.pw_uid, owner.pw_gid)
             as_user = ["--user=mysql"]
+        certificate, key = _certificate(place)
+        if as_user and key is not None:
+            os.chown(key, owner.pw_uid, owner.pw_gid)
+        tls = [f"--ssl-cert={certificate}", f"--ssl-key={key}"] if certificate else []
         subprocess.run(
             [install, "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal", *as_user],
             check=True,
@@ -71,17 +76,32 @@ def server() -> Iterator[Server]:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [daemon, "--no-defaults", f"--datadir={data}", f"--socket={address}", f"--port={port}",
-                 "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0", "--skip-log-bin", *as_user],
+                 "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0", "--skip-log-bin", *tls, *as_user],
                 stdout=output,
                 stderr=output,
             )  # fmt: skip
         try:
-            server = Server(port, address)
+            server = Server(port, address, certificate)
             _wait_for(server, process, log)
             yield server
         finally:
             process.terminate()
             process.wait(30)
+
+
+def _certificate(folder: Path) -> tuple[Path | None, Path | None]:
+    """A certificate of 127.0.0.1 with its key; none where there is no openssl."""
+    if shutil.which("openssl") is None:
+        return None, None
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    certificate.chmod(0o644)
+    return certificate, key
 
 
 def _wait_for(server: Server, process: subprocess.Popen, log: Path) -> None:

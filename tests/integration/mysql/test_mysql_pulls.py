@@ -290,3 +290,20 @@ def test_raw_equals_the_table_after_pulls_while_others_write(server: Any, shop: 
     shop.pull()
     assert shop.query("select count(*) > 0 from raw.orders_history") == [(True,)]
     shop.assert_raw_equals_the_table()
+
+
+def test_a_server_that_asks_for_encryption_is_read_where_its_certificate_is_known(
+    shop: MysqlShop, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if server.certificate is None:
+        pytest.skip("no openssl here")
+    shop.write("create or replace user safe@'127.0.0.1' identified by 'hunter2' require ssl")
+    shop.write("grant select on shop.* to safe@'127.0.0.1'")
+    shop.add(1)
+    address = f"mysql://safe:hunter2@127.0.0.1:{server.port}/shop"
+    monkeypatch.setenv("SHOP", f"{address}?ssl=true")  # nobody that the machine trusts has signed it
+    load = shop.pull()
+    assert load.status == "failed" and "certificate verify failed" in (load.error or "")
+    assert "hunter2" not in (load.error or "")
+    monkeypatch.setenv("SHOP", f"{address}?ssl_ca={server.certificate}")
+    assert shop.pull().new == 1
