@@ -12,7 +12,7 @@ from support.small_shop import AS_OF, LATE_ORDER, MONTHS, deliver, open_shop
 
 from retention_pipeline.ingest import IngestError
 from retention_pipeline.kpis.violation import Violation
-from retention_pipeline.orchestration.assets import night
+from retention_pipeline.orchestration import run_context
 from retention_pipeline.orchestration.assets.raw import raw_key
 from retention_pipeline.orchestration.definitions import build_definitions
 from retention_pipeline.orchestration.instance import open_instance
@@ -191,7 +191,7 @@ def test_an_order_in_a_currency_without_a_rate_stops_the_run_with_one_message(
 def test_what_can_pass_is_tried_three_times_and_bad_data_once(
     error: Exception, tries: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(night, "SECONDS_BEFORE_RETRY", 0)
+    monkeypatch.setattr(run_context, "SECONDS_BEFORE_RETRY", 0)
     asked: list[str] = []
 
     def ingest(*_: object, datasets: list[str], **__: object) -> None:
