@@ -1,7 +1,7 @@
 # make run    fresh clone to figures: environment, a made-up company, its whole history, last month's KPIs
 # make check  lint, types and the unit tests
 # make test   everything deterministic
-# make proof-short   the random tests in their short edition; CI runs `make test` and this
+# make proof-short   the random tests in their short edition, before a change of sums or nights lands
 # make proof  the random tests at length, from a seed that is printed (RETENTION_SEED sets it; hours)
 # make kills  SIGKILL at every step and at 50 random moments of nights on a million orders (about an hour)
 # make bench SIZE=10m   measure the pipeline (1m, 10m or 100m orders) against two baselines
