@@ -86,6 +86,7 @@ select 'month' as grain, period_start, 'order' as basis, 'all' as segment_dimens
     cast(count(*) filter (where before or after) as bigint) as customers_active,
     cast(0 as bigint) as customers_moved_in, cast(0 as bigint) as customers_moved_out,
     cast(count(*) filter (where is_first) as bigint) as customers_joined,
+    cast(0 as bigint) as customers_referred,
     cast(count(*) filter (where before and not after) as bigint) as churn_events,
     cast(count(*) as bigint) as customers_known
 from states group by period_start
