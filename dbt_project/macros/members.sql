@@ -1,9 +1,10 @@
-{# Members: the customers behind a cell, each with their part of its measures. The texts of int_member_queries: of one cell, which the reader puts in for the
-   placeholders __grain__, __period_start__, __basis__, __dimension__ and __value__; one per part, so that only what a measure needs is read. What happens in a
-   period is the text of the flows, added up by customer instead of by profile; what stands at its opening or close is looked up in the facts as of that day. #}
+{# Members: the customers behind cells, each with their part of the measures. The texts of int_member_queries: of one grain and basis and some of its periods, which
+   the reader puts in for the placeholders __grain__, __basis__ and __periods__; one per part, so that only what a measure needs is read. What happens in a
+   period is the text of the flows, added up by customer instead of by profile; what stands at its opening or close is looked up in the facts as of that day.
+   A row counts for the segment values of profile_key, but for those that other_profile_key (if there is one) has, too: who moves. #}
 
 {# What families that this run has are made of, by family: `ctes`, the text of their CTEs, and `parts`, CTE → {measure: expression}; `types`, measure → type;
-   `own_segment`, the parts that have chosen the customers of the segment themselves. #}
+   `own_profile`, the parts that say the profiles themselves. #}
 {% macro member_families() -%}
   {%- set families = {} -%}
   {%- if is_built('period_customers') -%} {%- do families.update({'customers': customer_members()}) -%} {%- endif -%}
@@ -17,16 +18,16 @@
   {{ return(families) }}
 {%- endmacro %}
 
-{# CTEs of a cell: `calendar`, the days of its period, `cell`, its one row, `chosen`, the profiles with its segment value, and `profiles` of customers in the period. #}
-{% macro cell_of_members() -%}
+{# CTEs of the cells: `calendar`, the days of their periods, `cells`, one row per period, and `profiles` of customers in periods. #}
+{% macro cells_of_members() -%}
   calendar as (
       select *
       from ({{ calendar_with_previous() }}) as days
       where grain = {{ this_grain() }}
-          and period_start = cast('__period_start__' as date)
+          and period_start in (__periods__)
   ),
 
-  cell as (
+  cells as (
       select distinct
           period_start,
           close_date,
@@ -37,64 +38,69 @@
       from calendar
   ),
 
-  chosen as (
-      select profile_key
-      from {{ ref('int_profile_values') }}
-      where segment_dimension = '__dimension__'
-          and segment_value = '__value__'
-  ),
-
   profiles as (
       {{ profiles_of_periods() }}
   )
 {%- endmacro %}
 
-{# CTEs `moved`: customers whose profile changes at the cell's opening so that they come into its segment (is_in) or leave it. #}
+{# CTE `moved`: customers who change profile at a cell's opening, twice: into a profile and out of the other one. #}
 {% macro movers_of_members() -%}
   profile_changes as (
       {{ profile_changes() }}
   ),
 
+  changes_of_cells as (
+      select profile_changes.*
+      from profile_changes
+      inner join cells
+          on profile_changes.period_start = cells.period_start
+  ),
+
   moved as (
       select
-          profile_changes.customer_key,
-          case when profile_changes.profile_key in (select profile_key from chosen) then 1 else 0 end as is_in,
-          case when profile_changes.profile_before in (select profile_key from chosen) then 1 else 0 end as is_out
-      from profile_changes
-      inner join cell
-          on profile_changes.period_start = cell.period_start
+          customer_key,
+          period_start,
+          profile_key,
+          profile_before as other_profile_key,
+          1 as is_in
+      from changes_of_cells
+      union all
+      select
+          customer_key,
+          period_start,
+          profile_before as profile_key,
+          profile_key as other_profile_key,
+          0 as is_in
+      from changes_of_cells
   )
 {%- endmacro %}
 
-{# Rows (customer_key, columns) of customers who have the cell's segment value in its period. #}
-{% macro of_segment(rows) -%}
-  cross join cell
-  left join profiles
-      on {{ rows }}.customer_key = profiles.customer_key
-      and profiles.from_period <= cell.period_start
-      and cell.period_start < profiles.to_period
-  where coalesce(profiles.profile_key, 0) in (select profile_key from chosen)
-{%- endmacro %}
-
-{# The query of one part: customer_key and the measures to which it adds. #}
+{# The query of one part: customer_key, period_start, profile_key, other_profile_key and the measures to which it adds. #}
 {% macro member_query(family, name) -%}
   {%- set types = {} -%}
+  {%- set is_own = name in family.own_profile -%}
   {%- for measure in family.parts[name] -%} {%- do types.update({measure: family.types[measure]}) -%} {%- endfor -%}
   with {{ family.ctes }}
 
   select
       {{ name }}.customer_key,
+      {{ name }}.period_start,
+      {{ name ~ '.profile_key' if is_own else 'coalesce(profiles.profile_key, 0)' }} as profile_key,
+      {{ name ~ '.other_profile_key' if is_own else 'cast(null as bigint)' }} as other_profile_key,
       {{ only(types, family.parts[name]) }}
   from {{ name }}
-  {% if name not in family.own_segment %}{{ of_segment(name) }}{% endif %}
+{%- if not is_own %}
+  {{ join_profile(name) }}
+{%- endif %}
 {%- endmacro %}
 
-{# CTEs of parts (see sums_of_parts), added up by customer over the days of the cell. #}
+{# CTEs of parts (see sums_of_parts), added up by customer over the days of each cell. #}
 {% macro members_of_parts(parts) -%}
 {%- for name, part in parts.items() %}
   {{ name }} as (
       select
           {{ part.facts }}.customer_key,
+          calendar.period_start,
 {%- for column, aggregate in part.measures.items() %}
           {{ aggregate }} as {{ column }}{{ ',' if not loop.last }}
 {%- endfor %}
@@ -102,7 +108,9 @@
       inner join calendar
           on {{ part.facts }}.{{ part.day }} = calendar.calendar_date
       where {{ part.get('condition', 'true') }}
-      group by {{ part.facts }}.customer_key
+      group by
+          {{ part.facts }}.customer_key,
+          calendar.period_start
   ){{ ',' if not loop.last }}
 {%- endfor %}
 {%- endmacro %}
@@ -128,11 +136,11 @@
       select * from {{ fact(fact_model) }}
   ),
 
-  {{ cell_of_members() }},
+  {{ cells_of_members() }},
 
   {{ members_of_parts(parts) }}
   {%- endset -%}
-  {{ return({'ctes': ctes, 'parts': expressions, 'types': typed(counts), 'own_segment': []}) }}
+  {{ return({'ctes': ctes, 'parts': expressions, 'types': typed(counts), 'own_profile': []}) }}
 {%- endmacro %}
 
 {% macro customer_members() -%}
@@ -158,20 +166,23 @@
       where known_date < {{ as_of() }}
   ),
 
-  {{ cell_of_members() }},
+  {{ cells_of_members() }},
 
   {{ customer_contributions(counts) }},
 
   states as (
       select
           spans.customer_key,
-          max(case when spans.start_date < cell.period_start then 1 else 0 end) as is_active_at_opening,
-          max(case when spans.end_date >= cell.close_date then 1 else 0 end) as is_active_at_close
+          cells.period_start,
+          max(case when spans.start_date < cells.period_start then 1 else 0 end) as is_active_at_opening,
+          max(case when spans.end_date >= cells.close_date then 1 else 0 end) as is_active_at_close
       from spans
-      cross join cell
-      where spans.start_date < cell.close_date
-          and spans.end_date >= cell.period_start
-      group by spans.customer_key
+      inner join cells
+          on spans.start_date < cells.close_date
+          and spans.end_date >= cells.period_start
+      group by
+          spans.customer_key,
+          cells.period_start
   ),
 
   {{ movers_of_members() }},
@@ -179,11 +190,15 @@
   moves as (
       select
           moved.customer_key,
-          moved.is_in * (1 - moved.is_out) as customers_moved_in,
-          moved.is_out * (1 - moved.is_in) as customers_moved_out
+          moved.period_start,
+          moved.profile_key,
+          moved.other_profile_key,
+          moved.is_in as customers_moved_in,
+          1 - moved.is_in as customers_moved_out
       from moved
       inner join states
           on moved.customer_key = states.customer_key
+          and moved.period_start = states.period_start
           and states.is_active_at_opening = 1
   )
   {%- endset -%}
@@ -195,7 +210,7 @@
       'moves': {'customers_moved_in': 'moves.customers_moved_in', 'customers_moved_out': 'moves.customers_moved_out'}
     },
     'types': typed(['customers_start', 'customers_end', 'customers_retained', 'customers_active', 'customers_moved_in', 'customers_moved_out'] + counts),
-    'own_segment': ['moves']
+    'own_profile': ['moves']
   }) }}
 {%- endmacro %}
 
@@ -206,8 +221,8 @@
   {%- set balances = {'buyers_to_date': 'buyers', 'repeat_buyers_to_date': 'repeat_buyers', 'repeat_buyers_by_orders_to_date': 'repeat_buyers_by_orders',
     'loyal_customers': 'loyal_customers', 'revenue_to_date': 'revenue', 'ordering_customers_365d': 'buyers_365d', 'order_revenue_365d': 'revenue_365d'} -%}
   {%- set amounts = ['order_revenue', 'new_customer_revenue', 'refunds_by_refund_date', 'revenue_to_date', 'order_revenue_365d'] -%}
-  {%- set at_close = buyer_state('cell.close_date', 'cell.close_365d', 'cell.previous_start') -%}
-  {%- set at_opening = buyer_state('cell.period_start', 'cell.close_365d', 'cell.previous_start') -%}
+  {%- set at_close = buyer_state('cells.close_date', 'cells.close_365d', 'cells.previous_start') -%}
+  {%- set at_opening = buyer_state('cells.period_start', 'cells.close_365d', 'cells.previous_start') -%}
   {%- set parts = {} -%}
   {%- set expressions = {} -%}
   {%- for name, part in order_parts().items() if name in ['purchases', 'first_purchases', 'refunded'] -%}
@@ -231,7 +246,7 @@
       select * from {{ fact('int_refunds') }}
   ),
 
-  {{ cell_of_members() }},
+  {{ cells_of_members() }},
 
   {{ members_of_parts(parts) }},
 
@@ -239,47 +254,54 @@
   days_before as (
       select
           purchase_days.customer_key,
+          cells.period_start,
           purchase_days.revenue_to_date
       from purchase_days
-      inner join cell
-          on purchase_days.purchase_date < cell.close_365d
-          and (purchase_days.next_date is null or purchase_days.next_date >= cell.close_365d)
+      inner join cells
+          on purchase_days.purchase_date < cells.close_365d
+          and (purchase_days.next_date is null or purchase_days.next_date >= cells.close_365d)
   ),
 
   at_close as (
       select
           purchase_days.customer_key,
+          cells.period_start,
 {%- for column in balances.values() %}
           {{ at_close[column] }} as {{ column }}{{ ',' if not loop.last }}
 {%- endfor %}
       from purchase_days
-      inner join cell
-          on purchase_days.purchase_date < cell.close_date
-          and (purchase_days.next_date is null or purchase_days.next_date >= cell.close_date)
+      inner join cells
+          on purchase_days.purchase_date < cells.close_date
+          and (purchase_days.next_date is null or purchase_days.next_date >= cells.close_date)
       left join days_before
           on purchase_days.customer_key = days_before.customer_key
+          and cells.period_start = days_before.period_start
   ),
 
   at_opening as (
       select
           purchase_days.customer_key,
+          cells.period_start,
           {{ at_opening.ordered }} as ordered
       from purchase_days
-      inner join cell
-          on purchase_days.purchase_date < cell.period_start
-          and (purchase_days.next_date is null or purchase_days.next_date >= cell.period_start)
+      inner join cells
+          on purchase_days.purchase_date < cells.period_start
+          and (purchase_days.next_date is null or purchase_days.next_date >= cells.period_start)
   ),
 
   days_of_year as (
       select
           purchase_days.customer_key,
+          cells.period_start,
           count(*) as purchase_days
       from purchase_days
-      inner join cell
-          on purchase_days.purchase_date < cell.close_date
-          and purchase_days.purchase_date >= cell.close_365d
+      inner join cells
+          on purchase_days.purchase_date < cells.close_date
+          and purchase_days.purchase_date >= cells.close_365d
       where {{ this_grain() }} <> 'week'
-      group by purchase_days.customer_key
+      group by
+          purchase_days.customer_key,
+          cells.period_start
   )
   {%- endset -%}
   {%- for name in expressions -%}
@@ -287,7 +309,7 @@
     {%- for measure, expression in expressions[name].items() if measure in counts + amounts -%} {%- do wanted.update({measure: expression}) -%} {%- endfor -%}
     {%- do expressions.update({name: wanted}) -%}
   {%- endfor -%}
-  {{ return({'ctes': ctes, 'parts': expressions, 'types': typed(counts, amounts, 'decimal(38, 2)'), 'own_segment': []}) }}
+  {{ return({'ctes': ctes, 'parts': expressions, 'types': typed(counts, amounts, 'decimal(38, 2)'), 'own_profile': []}) }}
 {%- endmacro %}
 
 {# CTE: the MRR of customers at a moment, at the rates of its eve or of `rated_at`'s. #}
@@ -295,17 +317,20 @@
   {{ name }} as (
       select
           changes.customer_key,
+          cells.period_start,
           sum({{ mrr_to_reporting('changes.mrr_after', 'changes.currency', 'rates.rate') }}) as mrr,
           sum({{ mrr_to_reporting('changes.list_after', 'changes.currency', 'rates.rate') }}) as list_mrr
       from {{ fact('int_mrr_changes') }} as changes
-      inner join cell
+      inner join cells
           on changes.change_date < {{ moment }}
           and {{ moment }} <= changes.next_change_date
       left join {{ ref('int_fx_rates') }} as rates
           on changes.currency = rates.currency
           and rates.rate_date = {{ add_days(rated_at, -1) }}
       where changes.mrr_after > 0
-      group by changes.customer_key
+      group by
+          changes.customer_key,
+          cells.period_start
   )
 {%- endmacro %}
 
@@ -322,23 +347,25 @@
   {%- set further_amounts = ['mrr_start', 'mrr_end', 'mrr_list_end', 'mrr_open', 'mrr_kept', 'mrr_kept_and_grown', 'mrr_new_net', 'mrr_reactivation_net',
     'mrr_moved_in', 'mrr_moved_out', 'mrr_open_12m', 'mrr_kept_12m', 'mrr_kept_and_grown_12m'] -%}
   {%- set ctes -%}
-  {{ cell_of_members() }},
+  {{ cells_of_members() }},
 
   {{ mrr_contributions(narrow(columns)) }},
 
-  {{ mrr_at('opening', 'cell.period_start', 'cell.period_start') }},
+  {{ mrr_at('opening', 'cells.period_start', 'cells.period_start') }},
 
-  {{ mrr_at('closing', 'cell.close_date', 'cell.close_date') }},
+  {{ mrr_at('closing', 'cells.close_date', 'cells.close_date') }},
 
   {# Who paid at the close and not at the opening. #}
   come as (
       select
           pairs.customer_key,
+          pairs.period_start,
           pairs.is_new * closing.mrr as mrr_new_net,
           (1 - pairs.is_new) * closing.mrr as mrr_reactivation_net
       from pairs
       inner join closing
           on pairs.customer_key = closing.customer_key
+          and pairs.period_start = closing.period_start
       where not pairs.is_paying_open
   ),
 
@@ -347,16 +374,20 @@
   moves as (
       select
           moved.customer_key,
-          moved.is_in * (1 - moved.is_out) * opening.mrr as mrr_moved_in,
-          moved.is_out * (1 - moved.is_in) * opening.mrr as mrr_moved_out
+          moved.period_start,
+          moved.profile_key,
+          moved.other_profile_key,
+          moved.is_in * opening.mrr as mrr_moved_in,
+          (1 - moved.is_in) * opening.mrr as mrr_moved_out
       from moved
       inner join opening
           on moved.customer_key = opening.customer_key
+          and moved.period_start = opening.period_start
   ),
 
-  {{ mrr_at('year_before', 'cell.close_12m', 'cell.close_12m') }},
+  {{ mrr_at('year_before', 'cells.close_12m', 'cells.close_12m') }},
 
-  {{ mrr_at('year_after', 'cell.close_date', 'cell.close_12m') }},
+  {{ mrr_at('year_after', 'cells.close_date', 'cells.close_12m') }},
 
   {# An MRR that is rounded to nothing still makes its customer count, unless it is one of several currencies (int_mrr_balances). #}
   currencies as (
@@ -372,23 +403,27 @@
   year as (
       select
           year_before.customer_key,
+          year_before.period_start,
+          coalesce(profiles_of_year.profile_key, 0) as profile_key,
+          cast(null as bigint) as other_profile_key,
           1 as customers_open_12m,
           year_before.mrr as mrr_open_12m,
           least(year_before.mrr, coalesce(year_after.mrr, 0)) as mrr_kept_12m,
           coalesce(year_after.mrr, 0) as mrr_kept_and_grown_12m
       from year_before
-      cross join cell
+      inner join cells
+          on year_before.period_start = cells.period_start
       inner join currencies
           on year_before.customer_key = currencies.customer_key
           and (year_before.mrr > 0 or currencies.is_one)
       left join year_after
           on year_before.customer_key = year_after.customer_key
+          and year_before.period_start = year_after.period_start
       left join {{ fact('int_profile_spans') }} as profiles_of_year
           on year_before.customer_key = profiles_of_year.customer_key
           and profiles_of_year.rule in ('any', '12m')
-          and profiles_of_year.from_period < cell.close_date
-          and cell.close_date <= profiles_of_year.to_period
-      where coalesce(profiles_of_year.profile_key, 0) in (select profile_key from chosen)
+          and profiles_of_year.from_period < cells.close_date
+          and cells.close_date <= profiles_of_year.to_period
   )
   {%- endset -%}
   {{ return({
@@ -403,14 +438,14 @@
         'mrr_kept_and_grown_12m': 'year.mrr_kept_and_grown_12m'}
     },
     'types': typed(counts + further_counts, amounts + further_amounts, 'decimal(38, 6)'),
-    'own_segment': ['moves', 'year']
+    'own_profile': ['moves', 'year']
   }) }}
 {%- endmacro %}
 
 {% macro activity_members() -%}
   {%- set flows = ['active_days', 'active_customers', 'active_new', 'active_returning'] -%}
   {%- set parts = activity_parts() -%}
-  {%- set at_close = activity_state('cell.close_date', 'last_days.active_date', 'cell.previous_start') -%}
+  {%- set at_close = activity_state('cells.close_date', 'last_days.active_date', 'cells.previous_start') -%}
   {%- set of_entries = {} -%}
   {%- for flow in flows -%} {%- do of_entries.update({flow: parts.entries.counts[flow]}) -%} {%- endfor -%}
   {%- do of_entries.update({'active_resurrected': 'active_customers - active_new - active_returning', 'active_dormant': '-active_returning'}) -%}
@@ -426,7 +461,7 @@
       select * from {{ fact('int_session_lengths') }}
   ),
 
-  {{ cell_of_members() }},
+  {{ cells_of_members() }},
 
   {{ members_of_parts(parts) }},
 
@@ -434,30 +469,34 @@
   last_days as (
       select
           active_days.customer_key,
+          cells.period_start,
           active_days.active_date,
           active_days.day_number
       from active_days
-      inner join cell
-          on active_days.active_date < cell.close_date
-          and (active_days.next_date is null or active_days.next_date >= cell.close_date)
+      inner join cells
+          on active_days.active_date < cells.close_date
+          and (active_days.next_date is null or active_days.next_date >= cells.close_date)
   ),
 
   days_before as (
       select
           active_days.customer_key,
+          cells.period_start,
           active_days.day_number
       from active_days
-      inner join cell
-          on active_days.active_date < cell.mau_start
-          and (active_days.next_date is null or active_days.next_date >= cell.mau_start)
+      inner join cells
+          on active_days.active_date < cells.mau_start
+          and (active_days.next_date is null or active_days.next_date >= cells.mau_start)
   ),
 
   active_at_close as (
-      select distinct spans.customer_key
+      select distinct
+          spans.customer_key,
+          cells.period_start
       from {{ fact('int_active_spans') }} as spans
-      inner join cell
-          on spans.start_date < cell.close_date
-          and spans.end_date >= cell.close_date
+      inner join cells
+          on spans.start_date < cells.close_date
+          and spans.end_date >= cells.close_date
       where spans.basis = 'any'
           or spans.is_only_basis
   ),
@@ -465,31 +504,37 @@
   at_close as (
       select
           last_days.customer_key,
+          last_days.period_start,
           {{ at_close.wau }} as wau,
           {{ at_close.mau }} as mau,
           {{ at_close.yau }} as yau,
           last_days.day_number - coalesce(days_before.day_number, 0) as mau_active_days,
           case when active_at_close.customer_key is not null then last_days.day_number - coalesce(days_before.day_number, 0) else 0 end as index_active_days
       from last_days
-      cross join cell
+      inner join cells
+          on last_days.period_start = cells.period_start
       left join days_before
           on last_days.customer_key = days_before.customer_key
+          and last_days.period_start = days_before.period_start
       left join active_at_close
           on last_days.customer_key = active_at_close.customer_key
+          and last_days.period_start = active_at_close.period_start
   ),
 
   active_before as (
-      select distinct active_days.customer_key
+      select distinct
+          active_days.customer_key,
+          cells.period_start
       from active_days
-      inner join cell
-          on active_days.active_date < cell.period_start
-          and active_days.active_date >= cell.previous_start
+      inner join cells
+          on active_days.active_date < cells.period_start
+          and active_days.active_date >= cells.previous_start
   )
   {%- endset -%}
   {{ return({
     'ctes': ctes,
     'parts': {'entries': of_entries, 'sessions': parts.sessions.counts, 'at_close': of_close, 'active_before': of_previous},
     'types': typed(flows + ['active_resurrected', 'active_dormant', 'session_events'] + (of_close | list)),
-    'own_segment': []
+    'own_profile': []
   }) }}
 {%- endmacro %}

@@ -1,8 +1,8 @@
 """Members: the customers behind a figure, each with their part of it.
 
-Every generation holds, in `int_member_queries`, queries per family of KPIs over its own facts: texts for one cell
-(grain, period, basis, segment), made from the very SQL that makes the sums. Here the cell is put in, and what KPIs
-borrow from other families or from the months behind is added. Nothing is stored; the parts of all members add up to
+Every generation holds, in `int_member_queries`, queries per family of KPIs over its own facts: texts for periods of one
+grain and basis, made from the very SQL that makes the sums. Here the cell is put in, and what KPIs borrow from other
+families or from the months behind is added. Nothing is stored; the parts of all members add up to
 the cell of the period table, measure by measure, and to numerator and denominator of each KPI that counts or sums.
 
     with open_published(home) as connection:
@@ -19,8 +19,8 @@ do not add up over customers (medians, days, figures of figures) raise NoMembers
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import duckdb
@@ -32,7 +32,7 @@ from retention_pipeline.kpis.registry import BY_ID, FAMILIES
 from retention_pipeline.kpis.rules import date_literal, text_literal
 
 QUERIES = "int_member_queries"
-MOVES = "moves"  # the part of those who change segment: nobody does within `all`
+PERIODS = "__periods__"  # the placeholder for the starts of periods
 NOBODY = "(unattributed)"
 ALL = "all"
 TOO_OLD = "This generation is of before there were members; the next run makes them"
@@ -53,6 +53,21 @@ class Cell:
     basis: str
     segment_dimension: str = ALL
     segment_value: str = ALL
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Rows of a period table in some periods of one grain and basis, of all segment values. `relations`: what stands
+    for tables that are not to be read where they are (name → SQL), say those of some customers only.
+    """
+
+    grain: str
+    basis: str
+    periods: tuple[date, ...]
+    relations: Mapping[str, str] = field(default_factory=dict)
+
+
+Source = tuple[str, dict[str, str]]
 
 
 class NoMembers(Exception):
@@ -151,12 +166,17 @@ def measures_query(
     database: str | None = None,
 ) -> str:
     """SQL: customer_key and the given columns of the family's cells; rows of customers in any of them."""
-    nothing = ("select 0 as customer_key where false", dict[str, str]())
-    sources = sources_of(connection, family, set(columns), cell, database) or [nothing]
+    cells = Cells(cell.grain, cell.basis, (cell.period_start,))
+    of_customers = sources_of(connection, family, set(columns), cells, database, must_have=True)
+    sources = [(in_segment(query, cell, database), taken) for query, taken in of_customers]
+    if family.name == "acquisition" and (costs := set(columns) & {*COSTS}):
+        # Costs are a line of nobody, as the period table has them.
+        query = f"select 0 as customer_key, * from {of_main(database)}period_acquisition where {is_cell(cell)}"
+        sources.append((query, {name: name for name in costs}))
     selects = [
         f"select customer_key, {', '.join(f'{taken[name]} as {name}' if name in taken else 'null' for name in columns)}"
         f" from ({query})"
-        for query, taken in sources
+        for query, taken in sources or [("select 0 as customer_key where false", dict[str, str]())]
     ]
     sums = ", ".join(f"coalesce(sum({name}), 0) as {name}" for name in columns)
     names = ", ".join(("customer_key", *columns))
@@ -165,81 +185,95 @@ def measures_query(
     )
 
 
+def in_segment(query: str, cell: Cell, database: str | None) -> str:
+    """SQL: the rows of a source that count for the cell's segment value."""
+    if cell.segment_dimension == ALL:
+        return f"select * from ({query}) where other_profile_key is null"
+    chosen = (
+        f"select profile_key from {of_main(database)}int_profile_values "
+        f"where segment_dimension = {text_literal(cell.segment_dimension)} "
+        f"and segment_value = {text_literal(cell.segment_value)}"
+    )
+    return (
+        f"select * from ({query}) where profile_key in ({chosen}) "
+        f"and (other_profile_key is null or other_profile_key not in ({chosen}))"
+    )
+
+
 def sources_of(
-    connection: duckdb.DuckDBPyConnection, family: Family, columns: set[str], cell: Cell, database: str | None
-) -> list[tuple[str, dict[str, str]]]:
-    """Queries with a customer_key, each with the columns that it gives and their expressions."""
-    found: list[tuple[str, dict[str, str]]] = []
+    connection: duckdb.DuckDBPyConnection,
+    family: Family,
+    columns: set[str],
+    cells: Cells,
+    database: str | None,
+    *,
+    must_have: bool = False,
+) -> list[Source]:
+    """Queries of customer_key, period_start, profile_key and other_profile_key, each with the columns of the family's
+    cells that it gives and their expressions; without costs, which no customer has. must_have: raise NoMembers where
+    the generation has none of the family.
+    """
+    found: list[Source] = []
     own = columns & {*additive(family)}
     if family.name == "acquisition":
-        found += acquisition_sources(connection, own, cell, database)
+        of_any = replace(cells, basis="any")
+        for name in own & set(JOINED):
+            taken = {name: "customers_joined"}
+            if JOINED[name]:
+                found += months_behind(connection, "customers", of_any, taken, MONTHS_BEHIND, database)
+            else:
+                found += cell_queries(connection, "customers", taken, of_any, database)
     elif own:
-        found += cell_queries(connection, family.name, {name: name for name in own}, cell, database)
+        wanted = {name: name for name in own}
+        found += cell_queries(connection, family.name, wanted, cells, database, must_have=must_have)
     for borrowed in family.borrowed:
         if taken := columns & {*borrowed.measures}:
-            of_lender = replace(cell, basis=borrowed.basis)
+            of_lender = replace(cells, basis=borrowed.basis)
             wanted = {name: name for name in taken}
-            found += cell_queries(connection, borrowed.family.name, wanted, of_lender, database, absent_is_empty=True)
+            found += cell_queries(connection, borrowed.family.name, wanted, of_lender, database)
     for trailing in family.trailing:
         given = {f"{trailing.name}_{name}": name for name in trailing.measures}
         of_first = {f"{trailing.name}_first_{name}": name for name in trailing.of_first}
-        basis = cell.basis if trailing.basis == OWN_BASIS else trailing.basis
+        basis = cells.basis if trailing.basis == OWN_BASIS else trailing.basis
         source = (trailing.family or family).name
         for months, names in ((MONTHS_BEHIND, given), (1, of_first)):
             if taken := columns & set(names):
                 wanted = {name: names[name] for name in taken}
-                found += months_behind(connection, source, replace(cell, basis=basis), wanted, months, database)
-    return found
-
-
-def acquisition_sources(
-    connection: duckdb.DuckDBPyConnection, columns: set[str], cell: Cell, database: str | None
-) -> list[tuple[str, dict[str, str]]]:
-    """Costs are a line of nobody, as the period table has them; who joined are members of the customers."""
-    found: list[tuple[str, dict[str, str]]] = []
-    if costs := columns & {*COSTS}:
-        query = f"select 0 as customer_key, * from {of_main(database)}period_acquisition where {is_cell(cell)}"
-        found.append((query, {name: name for name in costs}))
-    of_any = replace(cell, basis="any")
-    for name in columns & set(JOINED):
-        taken = {name: "customers_joined"}
-        if JOINED[name]:
-            found += months_behind(connection, "customers", of_any, taken, MONTHS_BEHIND, database)
-        else:
-            found += cell_queries(connection, "customers", taken, of_any, database, absent_is_empty=True)
+                found += months_behind(connection, source, replace(cells, basis=basis), wanted, months, database)
     return found
 
 
 def months_behind(
     connection: duckdb.DuckDBPyConnection,
     family: str,
-    cell: Cell,
+    cells: Cells,
     taken: dict[str, str],
     months: int,
     database: str | None,
-) -> list[tuple[str, dict[str, str]]]:
-    """The cells of the first `months` of the last six calendar months that ended by the cell's close."""
-    starts = connection.execute(
-        f"""select months.period_start
+) -> list[Source]:
+    """The cells of the first `months` of the last six calendar months that ended by each cell's close."""
+    pairs = connection.execute(
+        f"""select own.period_start, months.period_start
         from {of_main(database)}int_periods as months
         inner join {of_main(database)}int_periods as own on months.grain = 'month'
-            and own.grain = ? and own.period_start = ?
+            and own.grain = ? and own.period_start in ({date_literals(cells.periods)})
             and months.period_start >= date_trunc('month', own.close_date) - to_months({MONTHS_BEHIND})
             and months.period_start < date_trunc('month', own.close_date) - to_months({MONTHS_BEHIND - months})
-        order by months.period_start""",
-        [cell.grain, cell.period_start],
+        order by all""",
+        [cells.grain],
     ).fetchall()
+    if not pairs:
+        return []
+    of_months = replace(cells, grain="month", periods=tuple(sorted({month for _, month in pairs})))
+    behind = ", ".join(f"({date_literal(own)}, {date_literal(month)})" for own, month in pairs)
     return [
-        source
-        for (start,) in starts
-        for source in cell_queries(
-            connection,
-            family,
-            taken,
-            replace(cell, grain="month", period_start=start),
-            database,
-            absent_is_empty=True,
+        (
+            f"select of_month.* exclude (period_start), behind.period_start from ({query}) as of_month "
+            f"inner join (values {behind}) as behind (period_start, month_start) "
+            "on of_month.period_start = behind.month_start",
+            of_part,
         )
+        for query, of_part in cell_queries(connection, family, taken, of_months, database)
     ]
 
 
@@ -247,13 +281,13 @@ def cell_queries(
     connection: duckdb.DuckDBPyConnection,
     family: str,
     taken: dict[str, str],
-    cell: Cell,
+    cells: Cells,
     database: str | None = None,
     *,
-    absent_is_empty: bool = False,
-) -> list[tuple[str, dict[str, str]]]:
-    """The queries of a family's parts for one cell, as far as they add to the measures that are taken (name →
-    measure). Raises NoMembers where the generation has none.
+    must_have: bool = False,
+) -> list[Source]:
+    """The queries of a family's parts for some cells, as far as they add to the measures that are taken (name →
+    measure). Raises NoMembers where the generation is too old to have them; must_have: also where it has none.
     """
     try:
         parts = connection.execute(
@@ -261,28 +295,36 @@ def cell_queries(
         ).fetchall()
     except duckdb.CatalogException as error:
         raise NoMembers(TOO_OLD) from error
-    if not parts and not absent_is_empty:
+    if any(PERIODS not in query for _, _, query in parts):
+        raise NoMembers(TOO_OLD)
+    if not parts and must_have:
         raise NoMembers(f"No dataset of the family {family} is connected")
     found = []
-    for part, measures, query in parts:
+    for _, measures, query in parts:
         of_part = {name: measure for name, measure in taken.items() if measure in measures.split()}
-        if of_part and not (part == MOVES and cell.segment_dimension == ALL):
-            found.append((with_cell(query, cell, database), of_part))
+        if of_part:
+            found.append((with_cells(query, cells, database), of_part))
     return found
 
 
-def with_cell(query: str, cell: Cell, database: str | None) -> str:
-    """SQL: the text of a part for one cell."""
+def with_cells(query: str, cells: Cells, database: str | None) -> str:
+    """SQL: the text of a part for some cells."""
     placed = {
-        "__main__.": of_main(database),
-        "__grain__": cell.grain,
-        "__period_start__": cell.period_start.isoformat(),
-        "__basis__": cell.basis,
-        "__dimension__": cell.segment_dimension,
-        "__value__": cell.segment_value,
+        "__grain__": cells.grain,
+        "__basis__": cells.basis,
+        PERIODS: date_literals(cells.periods),
     }
     # All at once, as a value may look like a placeholder.
-    return re.sub("|".join(placed), lambda match: placed[match[0]].replace("'", "''"), query)
+    return re.sub(
+        rf"__main__\.\"?(\w+)\"?|{'|'.join(placed)}",
+        lambda match: cells.relations.get(match[1], f"{of_main(database)}{match[1]}") if match[1] else placed[match[0]],
+        query,
+    )
+
+
+def date_literals(days: Collection[date]) -> str:
+    """SQL: what stands between the brackets of an `in`."""
+    return ", ".join(map(date_literal, days))
 
 
 def is_cell(cell: Cell) -> str:

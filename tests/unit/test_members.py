@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import duckdb
@@ -10,7 +11,7 @@ import pytest
 from retention_pipeline.kpis.declaration import Family, ratio
 from retention_pipeline.kpis.measures import flows
 from retention_pipeline.kpis.registry import KPIS
-from retention_pipeline.read.members import Cell, NoMembers, cell_queries, members, parts_of
+from retention_pipeline.read.members import Cell, Cells, NoMembers, cell_queries, in_segment, members, parts_of
 
 WITHOUT = {
     # percentiles and points of curves
@@ -48,18 +49,30 @@ def generation() -> duckdb.DuckDBPyConnection:
         "create table int_member_queries (family varchar, part varchar, measures varchar, query varchar)"
     )
     connection.execute("create table int_customers (customer_key bigint, customer_id varchar)")
-    query = "select 0 as customer_key, ''__value__'' as value, ''__grain__'' as grain from __main__.int_customers"
+    query = (
+        'select period_start from __main__."int_customers" '
+        "where period_start in (__periods__) and ''__grain__'' <> ''__basis__''"
+    )
     connection.execute(f"insert into int_member_queries values ('surveys', 'answered', 'a b', '{query}')")
     return connection
 
 
-def test_a_cell_is_put_in_as_text_whatever_its_value(generation: duckdb.DuckDBPyConnection) -> None:
+def test_cells_are_put_into_the_texts(generation: duckdb.DuckDBPyConnection) -> None:
+    cells = Cells("month", "all", (date(2026, 3, 1), date(2026, 4, 1)))
+    days = "cast('2026-03-01' as date), cast('2026-04-01' as date)"
+    query = f"select period_start from int_customers where period_start in ({days}) and 'month' <> 'all'"
+    assert cell_queries(generation, "surveys", {"x": "a", "y": "c"}, cells) == [(query, {"x": "a"})]
+    ((of_other, _),) = cell_queries(generation, "surveys", {"a": "a"}, cells, "memory")
+    assert "from memory.main.int_customers where" in of_other
+    of_some = replace(cells, relations={"int_customers": "(select 1)"})
+    ((of_few, _),) = cell_queries(generation, "surveys", {"a": "a"}, of_some, "memory")
+    assert "from (select 1) where" in of_few
+    assert cell_queries(generation, "surveys", {"c": "c"}, cells) == []
+
+
+def test_a_segment_value_is_asked_as_text_whatever_it_is() -> None:
     cell = Cell("month", date(2026, 3, 1), "all", "country", "O'Brien __grain__")
-    query = "select 0 as customer_key, 'O''Brien __grain__' as value, 'month' as grain from int_customers"
-    assert cell_queries(generation, "surveys", {"x": "a", "y": "c"}, cell) == [(query, {"x": "a"})]
-    ((of_other, _),) = cell_queries(generation, "surveys", {"a": "a"}, cell, "memory")
-    assert of_other.endswith(" from memory.main.int_customers")
-    assert cell_queries(generation, "surveys", {"c": "c"}, cell) == []
+    assert "segment_value = 'O''Brien __grain__'" in in_segment("select 1", cell, None)
 
 
 def test_what_has_no_members_says_why(generation: duckdb.DuckDBPyConnection) -> None:
