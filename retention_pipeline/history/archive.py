@@ -1,9 +1,9 @@
 """`archive/history/`: the history outside the generations, one Parquet file per publication.
 
-A file holds what its publication changed (the rows that `events_of` gives) and says in its metadata which publication
-it is. It is written after the publication, from the published generation; one that is missing is written by the next
-run. A home whose history is shorter than what the files hold (all generations were lost, an earlier one was made
-current) takes up the others.
+A file holds what its publication changed (the rows that `events_of` gives), what it restated and the rows behind it
+(`record` says of which table a row is), and says in its metadata which publication it is. It is written after the
+publication, from the published generation; one that is missing is written by the next run. A home whose history is
+shorter than what the files hold (all generations were lost, an earlier one was made current) takes up the others.
 """
 
 from __future__ import annotations
@@ -28,12 +28,15 @@ from retention_pipeline.history.reported import (
     instant,
 )
 from retention_pipeline.history.reported import create_table as create_history
+from retention_pipeline.history.restatement_tables import COLUMNS as RESTATEMENT_COLUMNS
+from retention_pipeline.history.restatement_tables import RESTATEMENTS, ROW_COLUMNS, ROWS, create_tables
 from retention_pipeline.kpis.keys import same_key
 from retention_pipeline.settings import Home
 from retention_pipeline.testing import stop_for_test
 from retention_pipeline.warehouse import attach, opened, sql_text, tables_in
 
 MARK = "publication"
+RECORDS = {RESTATEMENTS: RESTATEMENT_COLUMNS, ROWS: ROW_COLUMNS}
 WRITTEN_AS = "format parquet, compression zstd, compression_level 1"
 
 
@@ -47,7 +50,12 @@ def write_missing(home: Home) -> list[Path]:
     with opened(home.current.resolve(), read_only=True) as connection:
         missing = [one for one in publications(connection) if not (folder(home) / one.file_name).exists()]
         return [
-            _write(connection, home, one, f"select * from ({events_of()}) where published_at = {_of(one)}")
+            _write(
+                connection,
+                home,
+                one,
+                f"select * from ({events_of()}) where published_at = {_of(one)}{_restated_by(connection, one)}",
+            )
             for one in missing
         ]
 
@@ -69,16 +77,51 @@ def take_up(
             say(f"warning: {path} cannot be read and is left out of the history: {str(error).splitlines()[0]}")
     if not found:
         return 0
-    files = ", ".join(sql_text(str(path)) for path in found)
+    _read(connection, list(found))
     columns = ", ".join((*ROW_KEY, *SAID, "published_at", "is_gone"))
-    events = f"select {columns} from ({events_of()}) union all select {columns} from read_parquet([{files}])"
+    events = f"select {columns} from ({events_of()}) union all select {columns} from history_files where record is null"
     connection.execute(f"create or replace temp table history_taken_up as {folded(events)}")
     connection.execute(f"delete from {TABLE}")
     connection.execute(f"insert into {TABLE} select {', '.join(COLUMNS)} from history_taken_up")
+    create_tables(connection)
+    for table, listed in RECORDS.items():
+        columns = ", ".join(listed)
+        connection.execute(
+            f"insert into {table} ({columns}) select {columns} from history_files where record = '{table}'"
+        )
     connection.execute("drop table history_taken_up")
+    connection.execute("drop table history_files")
     for publication in found.values():
         add(connection, publication)
     return len(found)
+
+
+def _restated_by(connection: duckdb.DuckDBPyConnection, publication: Publication) -> str:
+    """SQL: what a publication restated, to be added to its events."""
+    there = tables_in(connection)
+    is_of_it = {
+        RESTATEMENTS: f"published_at = {_of(publication)}",
+        # A generation that is made current again restates nothing.
+        ROWS: "false" if publication.kind == RESTORE else f"generation = {publication.generation}",
+    }
+    return "".join(
+        f" union all by name select '{table}' as record, * from {table} where {condition}"
+        for table, condition in is_of_it.items()
+        if table in there
+    )
+
+
+def _read(connection: duckdb.DuckDBPyConnection, files: list[Path]) -> None:
+    """The temporary table history_files; files of before restatements were in them have none."""
+    kinds = COLUMNS | {"published_at": "timestamp", "is_gone": "boolean", "record": "varchar"}
+    for listed in RECORDS.values():
+        kinds |= listed
+    typed = ", ".join(f"cast(null as {kind.removesuffix(' not null')}) as {name}" for name, kind in kinds.items())
+    paths = ", ".join(sql_text(str(path)) for path in files)
+    connection.execute(
+        f"create or replace temp table history_files as (select {typed} where false) "
+        f"union all by name (from read_parquet([{paths}], union_by_name = true))"
+    )
 
 
 def unseen(connection: duckdb.DuckDBPyConnection, home: Home) -> list[Path]:

@@ -14,6 +14,7 @@ from retention_pipeline.history.archive import take_up, unseen
 from retention_pipeline.history.publications import TABLE as PUBLICATIONS
 from retention_pipeline.history.publications import Publication, publications
 from retention_pipeline.history.reported import COLUMNS, ROW_KEY, TABLE, instant
+from retention_pipeline.history.restatement_tables import RESTATEMENTS, ROWS, create_tables
 from retention_pipeline.kpis.store import COLUMNS as FIGURE_COLUMNS
 from retention_pipeline.settings import Home
 from retention_pipeline.warehouse import tables_in
@@ -62,8 +63,9 @@ def with_whole_history(connection: duckdb.DuckDBPyConnection, home: Home) -> Non
     if TABLE not in tables_in(connection) or not unseen(connection, home):
         return
     database = connection.execute("select current_database()").fetchall()[0][0]
-    for name in (PUBLICATIONS, TABLE):
+    for name in [one for one in (PUBLICATIONS, TABLE, RESTATEMENTS, ROWS) if one in tables_in(connection)]:
         connection.execute(f'create temp table {name} as select * from "{database}".main.{name}')
+    create_tables(connection, temporary=True)
     take_up(connection, home)
 
 

@@ -1,36 +1,86 @@
-"""Which customers moved a restated figure, and by how much: members of its cell before and now.
+"""Which customers moved restated figures, and by how much: their parts of the cells before and now.
 
-cell_parts: one row per restated figure and customer whose part of it differs: numerator_delta (of a count or sum: of
-the value) and denominator_delta. Only of figures whose parts add up to the whole change.
+Only customers with rows that came, went or were replaced are looked at (and those with money at a new rate), and of
+their parts only what differs: for each family, grain and basis one query over all restated periods and both
+generations. What is left of a figure's change is of everybody: settings, definitions, a backfill.
 
-A cell's members are one query over the facts in each of the two generations, so large homes look at few cells: those
-with several causes first, then those of everybody, months before other grains and late periods before early ones.
+run_customers    one row per such customer: datasets and causes of their rows (`signature`), and whether one of the rows
+                 counts before the last restated period ends
+profile_numbers  profiles of both generations that have the same segment values: one number
+diffs_<family>   one row per grain, basis, period, customer and profile whose part of a measure differs: by how much
+
+Figures that are no sums over customers (medians, percentiles, figures of figures) have no parts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
 
 import duckdb
 
-from retention_pipeline.history.reported import ROW_KEY
+from retention_pipeline.history.causes import FX
+from retention_pipeline.history.reported import count
 from retention_pipeline.kpis.declaration import Kpi, settings_named
-from retention_pipeline.kpis.keys import same_key
 from retention_pipeline.kpis.registry import BY_ID
-from retention_pipeline.kpis.rules import date_literal, text_literal
+from retention_pipeline.kpis.rules import text_literal
 from retention_pipeline.read.members import (
-    Cell,
+    QUERIES,
+    Cells,
     NoMembers,
     columns_in,
-    measures_query,
     parts_of,
     published_settings,
+    sources_of,
 )
 from retention_pipeline.warehouse import tables_in
 
-TABLE = "cell_parts"
-CELLS_AT_MOST, FACTS_AT_MOST = 20, 1_000_000
-TOLERANCE = 1e-9
+CELL = ("grain", "period_start", "basis", "segment_dimension", "segment_value")
+# Of a home in which more customers have money in a currency, a new rate has no parts by customer.
+WITH_MONEY_AT_MOST = 20_000
+SIDES = {"before": "published", "now": None}
+
+
+@dataclass(frozen=True)
+class Diffs:
+    """A table diffs_<family> and what it holds: the KPIs whose parts are sums of its columns, with the expressions."""
+
+    table: str
+    columns: tuple[str, ...]
+    parts: dict[str, dict[str, str]]
+
+
+def find_diffs(connection: duckdb.DuckDBPyConnection) -> list[Diffs]:
+    """The tables of the figures of `restated` that have parts; `published` is the generation before."""
+    _find_customers(connection)
+    if QUERIES not in tables_in(connection) & tables_in(connection, database="published"):
+        return []
+    settings = published_settings(connection)
+    _find_profiles(connection)
+    facts = _Facts(connection)
+    found = []
+    for has_horizon, kpis in _families(connection):
+        parts = {kpi.id: _rendered(parts_of(kpi), settings) for kpi in kpis}
+        columns = tuple(sorted(set().union(*(columns_in(text) for of in parts.values() for text in of.values()))))
+        table = f"diffs_{kpis[0].family.name}{'_later' if has_horizon else ''}"
+        try:
+            _fill(connection, table, kpis, columns, facts, is_early=not has_horizon)
+        except NoMembers:
+            continue
+        found.append(Diffs(table, columns, parts))
+    return found
+
+
+def listed_parts(parts: dict[str, str]) -> str:
+    """SQL: the numerator (of a count or sum the value) and the denominator of a KPI from columns of diffs."""
+    said = []
+    for name, text in (
+        ("numerator", parts.get("numerator", parts.get("value"))),
+        ("denominator", parts.get("denominator")),
+    ):
+        said.append(f"cast({text or 'null'} as double) as {name}_delta")
+    return ", ".join(said)
 
 
 def added(column: str) -> str:
@@ -38,97 +88,177 @@ def added(column: str) -> str:
     return f"cast(sum(cast({column} as decimal(38, 12))) as double)"
 
 
-def find_parts(connection: duckdb.DuckDBPyConnection) -> None:
-    """cell_parts of the figures of `restated`, as far as they are looked at; `published` is the generation before."""
-    connection.execute(
-        f"create or replace temp table {TABLE} (kpi varchar, grain varchar, period_start date, basis varchar, "
-        "segment_dimension varchar, segment_value varchar, customer_key bigint, numerator_delta double, "
-        "denominator_delta double)"
+def by_segment(diffs: str) -> str:
+    """SQL: rows of diffs with each segment dimension and value for which they count, of the dimensions restated."""
+    return f"""
+        select diffs.*, own.segment_dimension, own.segment_value
+        from {diffs} as diffs
+        inner join profile_segments as own on diffs.profile = own.profile
+        left join profile_segments as other
+            on diffs.other_profile = other.profile and own.segment_dimension = other.segment_dimension
+        where own.segment_value is distinct from other.segment_value"""
+
+
+def _rendered(parts: dict[str, str], settings: dict[str, str | None]) -> dict[str, str]:
+    return {
+        name: text.format(**{one: settings[one] for one in settings_named((text,))}) for name, text in parts.items()
+    }
+
+
+def _find_customers(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("""
+        create or replace temp table run_customers as
+        select customer_key,
+            string_agg(distinct dataset || ' ' || cause, ',' order by dataset || ' ' || cause) as signature,
+            coalesce(bool_or(first_day is null or first_day - 1 < last_end), false) as is_early
+        from run_rows, (select max(period_end) as last_end from restated)
+        group by customer_key""")
+    if connection.execute(f"select 1 from kpi_causes where cause = '{FX}' limit 1").fetchall():
+        _add_those_with_money(connection)
+
+
+def _add_those_with_money(connection: duckdb.DuckDBPyConnection) -> None:
+    """Customers with money in a currency of which a rate came, unless they are too many."""
+    raw = tables_in(connection, database="raw_store", schema="raw")
+    owners = " union all ".join(
+        f"select coalesce(_customer_key, 0) as customer_key from raw_store.raw.{dataset} "
+        "where currency in (from new_rates)"
+        for dataset in ("orders", "subscriptions")
+        if dataset in raw
     )
-    if "int_member_queries" not in tables_in(connection) & tables_in(connection, database="published"):
+    if not owners:
         return
-    for cell, kpis in _cells(connection):
-        family = kpis[0].family
-        parts = {kpi: parts_of(kpi) for kpi in kpis}
-        columns = sorted({name for of_kpi in parts.values() for text in of_kpi.values() for name in columns_in(text)})
-        try:
-            for side, database in (("before", "published"), ("now", None)):
-                query = measures_query(connection, family, columns, cell, database)
-                connection.execute(f"create or replace temp table members_{side} as {query}")
-        except NoMembers:
-            continue
-        settings = {"before": published_settings(connection, "published"), "now": published_settings(connection)}
-        sides = [
-            _part_rows(kpi, of_kpi, side, sign, settings[side])
-            for kpi, of_kpi in parts.items()
-            for side, sign in (("before", "-"), ("now", ""))
-        ]
-        placed = (
-            f"{text_literal(cell.grain)}, {date_literal(cell.period_start)}, {text_literal(cell.basis)}, "
-            f"{text_literal(cell.segment_dimension)}, {text_literal(cell.segment_value)}"
-        )
-        connection.execute(f"""
-            insert into {TABLE}
-            select kpi, {placed}, customer_key, {added("numerator")}, {added("denominator")}
-            from ({" union all ".join(sides)}) group by kpi, customer_key
-            having {added("numerator")} <> 0 or {added("denominator")} <> 0""")
-    _keep_whole_ones(connection)
-
-
-def _cells(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[Cell, list[Kpi]]]:
-    """The cells that are looked at, each with its restated KPIs of one family that have parts."""
-    facts = connection.execute(
-        "select coalesce(sum(estimated_size), 0) from duckdb_tables() where database_name = current_database() "
-        "and schema_name = 'main' and table_name in ('int_purchase_days', 'int_mrr_changes', 'int_active_days')"
-    ).fetchall()[0][0]
-    at_most = min(CELLS_AT_MOST, FACTS_AT_MOST // (int(facts) + 1))
-    rows = connection.execute(
-        f"""
-        select * from (
-            select {", ".join(ROW_KEY)}, max(causes) as several from cell_causes group by {", ".join(ROW_KEY)}
-        )
-        order by several = 1, segment_dimension <> 'all', grain <> 'month', period_start desc, grain, basis,
-            segment_dimension, segment_value, kpi
-        """
-    ).fetchall()
-    found: dict[tuple[str, Cell], list[Kpi]] = {}
-    for kpi, grain, start, basis, dimension, value, _ in rows:
-        if kpi in BY_ID and parts_of(BY_ID[kpi]):
-            cell = Cell(grain, start, basis, dimension, value)
-            found.setdefault((BY_ID[kpi].family.name, cell), []).append(BY_ID[kpi])
-    for (_, cell), kpis in list(found.items())[:at_most]:
-        yield cell, kpis
-
-
-def _part_rows(kpi: Kpi, parts: dict[str, str], side: str, sign: str, settings: dict[str, str | None]) -> str:
-    """SQL: a KPI's parts by customer in one of the generations."""
-
-    def expression(name: str) -> str:
-        text = parts.get(name)
-        if text is None:
-            return "cast(null as double)"
-        return f"{sign}cast({text.format(**{one: settings[one] for one in settings_named((text,))})} as double)"
-
-    numerator = expression("numerator") if kpi.is_ratio else expression("value")
-    return (
-        f"select {text_literal(kpi.id)} as kpi, customer_key, {numerator} as numerator, "
-        f"{expression('denominator')} as denominator from members_{side}"
-    )
-
-
-def _keep_whole_ones(connection: duckdb.DuckDBPyConnection) -> None:
-    """Take out figures whose parts do not add up to the change: what belongs to nobody, or was not given before."""
-    whole = "case when {0}_numerator is null then {0}_value else {0}_numerator end"
+    connection.execute("""
+        create or replace temp table new_rates as
+        select distinct split_part(row_key, ' ', 2) from run_rows where dataset = 'fx_rates'""")
     connection.execute(f"""
-        delete from {TABLE} where ({", ".join(ROW_KEY)}) in (
-            select ({", ".join(f"restated.{name}" for name in ROW_KEY)})
-            from restated
-            inner join (
-                select {", ".join(ROW_KEY)}, sum(numerator_delta) as numerator, sum(denominator_delta) as denominator
-                from {TABLE} group by all
-            ) as parts on {same_key("restated", "parts", ROW_KEY)}
-            where not coalesce(abs(({whole.format("new")}) - ({whole.format("old")}) - parts.numerator)
-                    <= {TOLERANCE} * greatest(1, abs(new_value), abs(new_numerator)), false)
-                or not coalesce(abs(coalesce(new_denominator, 0) - coalesce(old_denominator, 0)
-                    - coalesce(parts.denominator, 0)) <= {TOLERANCE} * greatest(1, abs(new_denominator)), false)
+        create or replace temp table with_money as
+        select distinct coalesce(ids.customer_key, owners.customer_key) as customer_key
+        from ({owners}) as owners left join main.int_identities as ids on owners.customer_key = ids.alias_key""")
+    if count(connection, "with_money") > WITH_MONEY_AT_MOST:
+        return
+    connection.execute(f"""
+        create or replace temp table run_customers as
+        select customer_key, string_agg(signature, ',' order by signature) as signature, bool_or(is_early) as is_early
+        from (from run_customers union all select customer_key, 'fx_rates {FX}', true from with_money)
+        group by customer_key""")
+
+
+def _find_profiles(connection: duckdb.DuckDBPyConnection) -> None:
+    """profile_numbers and profile_segments (profile, segment_dimension, segment_value)."""
+    sides = " union all ".join(
+        f"select '{side}' as side, * from {database + '.main.' if database else 'main.'}int_profile_values"
+        for side, database in SIDES.items()
+    )
+    connection.execute(f"""
+        create or replace temp table profile_numbers as
+        select side, profile_key, dense_rank() over (order by said) as profile, said
+        from (
+            select side, profile_key,
+                list(segment_dimension || '=' || segment_value order by segment_dimension) as said
+            from ({sides}) where segment_dimension in (select segment_dimension from restated)
+            group by side, profile_key
         )""")
+    connection.execute(f"""
+        create or replace temp table profile_segments as
+        select distinct numbers.profile, segments.segment_dimension, segments.segment_value
+        from profile_numbers as numbers
+        inner join ({sides}) as segments using (side, profile_key)
+        where segments.segment_dimension in (select segment_dimension from restated)""")
+
+
+def _families(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[bool, list[Kpi]]]:
+    """The restated KPIs that have parts, by family; those with a horizon apart: rows of after the period move them."""
+    rows = connection.execute(
+        "select kpi, coalesce(max(horizon_days) > 0, false) "
+        "from (select distinct kpi from restated) left join kpi_causes using (kpi) group by kpi order by kpi"
+    ).fetchall()
+    found: dict[tuple[str, bool], list[Kpi]] = {}
+    for kpi, has_horizon in rows:
+        if kpi in BY_ID and parts_of(BY_ID[kpi]):
+            found.setdefault((BY_ID[kpi].family.name, has_horizon), []).append(BY_ID[kpi])
+    for (_, has_horizon), kpis in found.items():
+        yield has_horizon, kpis
+
+
+class _Facts:
+    """The facts of the customers of run_customers in each generation, copied when they are first asked for."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+        # Schemas of a night, with the rows of all customers whom it touched.
+        self.touched = {
+            side: tables_in(connection, schema=schema)
+            for side, schema in (("before", "touched_before"), ("now", "touched"))
+        }
+        self.names = {side: self._of_customers(database) for side, database in SIDES.items()}
+
+    def _of_customers(self, database: str | None) -> list[str]:
+        found = self.connection.execute(
+            "select distinct table_name from duckdb_columns() where column_name = 'customer_key' "
+            "and schema_name = 'main' and database_name = coalesce(?, current_database())",
+            [database],
+        ).fetchall()
+        return [name for (name,) in found]
+
+    def relations(self, side: str, *, is_early: bool) -> dict[str, str]:
+        """What is read in place of each fact."""
+        some = "select customer_key from run_customers" + (" where is_early" if is_early else "")
+        return {
+            name: f"(select * from {self.relation(side, name)} where customer_key in ({some}))"
+            for name in self.names[side]
+        }
+
+    def relation(self, side: str, name: str) -> str:
+        if name in self.touched[side]:
+            return f"{'touched_before' if side == 'before' else 'touched'}.{name}"
+        database = SIDES[side]
+        return f"{database}.main.{name}" if database else f"main.{name}"
+
+
+def _fill(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    kpis: list[Kpi],
+    columns: tuple[str, ...],
+    facts: _Facts,
+    *,
+    is_early: bool,
+) -> None:
+    listed = ", ".join(text_literal(kpi.id) for kpi in kpis)
+    asked: dict[tuple[str, str], list[date]] = {}
+    for grain, basis, start in connection.execute(
+        f"select distinct grain, basis, period_start from restated where kpi in ({listed}) order by all"
+    ).fetchall():
+        asked.setdefault((grain, basis), []).append(start)
+    typed = ", ".join(f"{name} decimal(38, 6)" for name in columns)
+    connection.execute(
+        f"create or replace temp table {table} (grain varchar, basis varchar, period_start date, "
+        f"customer_key bigint, profile bigint, other_profile bigint, {typed})"
+    )
+    relations = {side: facts.relations(side, is_early=is_early) for side in SIDES}
+    for (grain, basis), starts in asked.items():
+        selects = []
+        for side, database in SIDES.items():
+            cells = Cells(grain, basis, tuple(starts), relations[side])
+            sign = "-" if side == "before" else ""
+            for query, taken in sources_of(connection, kpis[0].family, set(columns), cells, database):
+                said = ", ".join(
+                    f"{sign}{taken[name]} as {name}" if name in taken else f"null as {name}" for name in columns
+                )
+                selects.append(
+                    f"select '{side}' as side, period_start, customer_key, profile_key, other_profile_key, {said} "
+                    f"from ({query})"
+                )
+        if not selects:
+            continue
+        sums = ", ".join(f"coalesce(sum({name}), 0)" for name in columns)
+        some = " or ".join(f"sum({name}) <> 0" for name in columns)
+        connection.execute(f"""
+            insert into {table}
+            select '{grain}', '{basis}', rows.period_start, rows.customer_key, own.profile, other.profile, {sums}
+            from ({" union all ".join(selects)}) as rows
+            inner join profile_numbers as own on rows.side = own.side and rows.profile_key = own.profile_key
+            left join profile_numbers as other on rows.side = other.side and rows.other_profile_key = other.profile_key
+            group by rows.period_start, rows.customer_key, own.profile, other.profile
+            having {some}""")

@@ -1,7 +1,7 @@
 """The table `publications`: one row per publication of figures, the making current of an earlier generation included.
 
 published_at        the moment from which its figures are known (naive UTC); rises from row to row
-generation          the published file; numbers begin anew where all files were lost
+generation          the published file
 kind                night, full refresh or backfill; restore: an earlier generation was made current
 as_of               the day before which things count in it
 settings            the settings that move figures, as JSON

@@ -33,6 +33,7 @@ NOTE_OF_RESTORE = ".restored"  # in published/: the highest generation that `res
 CARRIED_PREFIX = "kpi_cells_"  # the cells from which retention_kpis was computed, one table per family
 _FICLONE = 0x40049409  # Linux: let two files share their blocks until one of them changes
 _GENERATION = re.compile(r"g(\d+)\.duckdb")
+_IN_HISTORY = re.compile(r"-g(\d+)\.parquet$")
 _SPARE_BYTES = 64 * 1024 * 1024
 _COPIED_AT_ONCE = 8 * 1024 * 1024
 
@@ -72,8 +73,12 @@ def current_number(home: Home) -> int | None:
 
 
 def next_number(home: Home) -> int:
-    """The number of the generation that is built now: one above every number that was ever published and kept."""
-    return max([generation.number for generation in generations(home)], default=0) + 1
+    """The number of the generation that is built now: one above every number that was ever published and is known, be
+    it only from the history's file in the archive.
+    """
+    kept = [generation.number for generation in generations(home)]
+    archived = [_IN_HISTORY.search(path.name) for path in (home.archive / "history").glob("*.parquet")]
+    return max([*kept, *(int(found[1]) for found in archived if found)], default=0) + 1
 
 
 def sweep(home: Home) -> list[Path]:

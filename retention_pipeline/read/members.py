@@ -218,11 +218,11 @@ def sources_of(
     if family.name == "acquisition":
         of_any = replace(cells, basis="any")
         for name in own & set(JOINED):
-            taken = {name: "customers_joined"}
+            wanted = {name: "customers_joined"}
             if JOINED[name]:
-                found += months_behind(connection, "customers", of_any, taken, MONTHS_BEHIND, database)
+                found += months_behind(connection, "customers", of_any, wanted, MONTHS_BEHIND, database)
             else:
-                found += cell_queries(connection, "customers", taken, of_any, database)
+                found += cell_queries(connection, "customers", wanted, of_any, database)
     elif own:
         wanted = {name: name for name in own}
         found += cell_queries(connection, family.name, wanted, cells, database, must_have=must_have)

@@ -128,3 +128,10 @@ def test_the_lock_is_free_after_an_error(home: Home) -> None:
     with pytest.raises(RuntimeError), writer_lock(home):
         raise RuntimeError
     assert lock_holder(home) is None
+
+
+def test_numbers_go_on_where_only_the_archive_remembers_them(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    (home.archive / "history").mkdir(parents=True)
+    (home.archive / "history" / "20260301T020000.000000-g7.parquet").touch()
+    assert generations.next_number(home) == 8

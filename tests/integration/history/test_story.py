@@ -9,9 +9,12 @@ import duckdb
 import pytest
 from support.told_nights import ToldHome, unexplained
 
+from retention_pipeline.history.archive import take_up
 from retention_pipeline.history.known import go_back
 from retention_pipeline.history.since import since
 from retention_pipeline.ingest.schema import open_raw
+from retention_pipeline.kpis.registry import KPIS
+from retention_pipeline.read.members import parts_of
 from retention_pipeline.settings import Home
 from retention_pipeline.warehouse import opened
 
@@ -197,8 +200,8 @@ def test_customers_parts_add_up_to_the_change_of_numerator_and_denominator(told:
                 sum(numerator_delta) as numerator, sum(denominator_delta) as denominator
             from restatement_rows where numerator_delta is not null group by all
         )
-        select kpi, generation, numerator, any_value(coalesce(new_numerator, new) - coalesce(old_numerator, old)),
-            denominator, any_value(new_denominator - old_denominator)
+        select kpi, generation, numerator, any_value(coalesce(new_numerator, new, 0) - coalesce(old_numerator, old, 0)),
+            denominator, any_value(coalesce(new_denominator, 0) - coalesce(old_denominator, 0))
         from parts inner join restatements
             using (generation, kpi, grain, period_start, basis, segment_dimension, segment_value)
         where generation in (3, 4, 5, 6, 7, 8, 13) group by all
@@ -211,6 +214,34 @@ def test_customers_parts_add_up_to_the_change_of_numerator_and_denominator(told:
         if abs(row[2] - row[3]) > 1e-9 or (row[5] is not None and abs((row[4] or 0) - row[5]) > 1e-9)
     ]
     assert wrong == []
+
+
+def test_every_restated_figure_that_counts_or_sums_has_its_customers(told: ToldHome) -> None:
+    """In every cell, however many there are; without a line of nobody."""
+    listed = ", ".join(f"'{kpi.id}'" for kpi in KPIS if parts_of(kpi))
+    is_given = "(coalesce(old_numerator, old) is not null and coalesce(new_numerator, new) is not null)"
+    found = told.rows(
+        f"""
+        select count(*), count(*) filter (where other_causes is not null),
+            count(*) filter (where parts.generation is null
+                and (coalesce(numerator_delta, 0) <> 0 or coalesce(denominator_delta, 0) <> 0))
+        from (
+            from restatements
+            where generation in (3, 4, 5, 6, 13) and kpi in ({listed}) and {is_given}
+        ) as restated
+        left join (
+            select distinct generation, kpi, grain, period_start, basis, segment_dimension, segment_value
+            from restatement_rows where numerator_delta is not null and customer_id is not null
+        ) as parts using (generation, kpi, grain, period_start, basis, segment_dimension, segment_value)
+        """
+    )
+    assert found[0][0] > 100
+    assert found[0][1:] == (0, 0)
+    nobody = told.rows(
+        "select distinct kpi from restatement_rows where customer_id is null and numerator_delta <> 0 "
+        "and generation in (3, 4, 5, 6, 13)"
+    )
+    assert nobody == []
 
 
 def test_two_causes_of_one_figure_are_known_apart(told: ToldHome) -> None:
@@ -257,3 +288,14 @@ def test_a_figure_is_followed_from_what_was_known_to_the_line_that_changed_it(to
     assert row.copy is not None and Path(row.copy).exists()
     with opened(told.home.current, read_only=True) as connection:
         assert since(connection, told.home, figure, datetime(2026, 4, 2, 12)).steps == []
+
+
+def test_all_of_it_can_be_made_again_from_the_archive(told: ToldHome) -> None:
+    with duckdb.connect() as connection:
+        assert take_up(connection, told.home) == told.runs
+        connection.execute(f"attach '{told.home.current}' as published (read_only)")
+        for table in ("publications", "retention_kpi_history", "restatements", "restatement_rows"):
+            again, there = f"from {table}", f"from published.main.{table}"
+            assert connection.execute(f"select count(*) from ({there})").fetchall()[0][0] > 0
+            differing = f"({again} except all {there}) union all ({there} except all {again})"
+            assert connection.execute(differing).fetchall() == [], table
