@@ -21,14 +21,13 @@ WORDS = {
     "corrected": "corrected rows",
     "deleted": "deleted rows",
     "merge": "merged customers",
-    "attribute": "attributes of customers",
-    "fx": "exchange rates",
+    "attribute": "changed attributes of customers",
+    "fx": "changed exchange rates",
     "settings": "changed settings",
     "definition": "changed definitions",
-    "backfill": "computed again",
+    "backfill": "a backfill",
 }
 NAMED_AT_MOST = 3
-ALL_OF_THEM = 'retention query "from restatements"'
 
 
 @dataclass(frozen=True)
@@ -55,11 +54,11 @@ def restated_by(connection: duckdb.DuckDBPyConnection, publication: Publication)
     pending = pending_periods(connection)
     lines, ordered = [], {cause: by_cause[cause] for cause in CAUSES if cause in by_cause}
     if figures:
-        causes = ", ".join(f"{WORDS[cause]} {number:,}" for cause, number in ordered.items())
+        causes = ", ".join(f"{number:,} because of {WORDS[cause]}" for cause, number in ordered.items())
         lines = [
             f"{formatting.counted(figures, 'figure')} of complete periods changed: {causes}",
             f"the largest: {_largest(connection, of_it)}",
-            f"all of them: {ALL_OF_THEM}",
+            f'all of them: retention query "from restatements where generation = {publication.generation}"',
         ]
     if closed:
         lines.append(f"WARNING: {formatting.counted(closed, 'figure')} of CLOSED periods changed")

@@ -144,7 +144,9 @@ def test_a_backfill_is_one_run_that_loads_nothing_and_changes_nothing(
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert check.metadata["restated"].value == launched.record["restated"] > 0
     assert "| late |" in check.metadata["restated_by_cause"].value
-    assert launched.record["restatements"][0].endswith(f"rows that came late {launched.record['restated']}")
+    assert launched.record["restatements"][0].endswith(
+        f"{launched.record['restated']:,} because of rows that came late"
+    )
 
 
 def test_months_outside_the_history_cannot_be_backfilled(first_run: tuple[Home, Launched, list[str]]) -> None:

@@ -181,3 +181,50 @@ def test_figures_are_equal_to_a_trillionth() -> None:
         assert not differ("0.1e0 + 0.2e0", "0.3e0")
         assert differ("1e0", "1e0 + 1e-11")
         assert differ("null::double", "0e0") and not differ("null::double", "null::double")
+
+
+class Killed(Exception):
+    """What stands for the end of a run."""
+
+
+@pytest.mark.parametrize(
+    "last_step", ["record", "publish", "write_missing", "replace"], ids=["history", "publish", "archive", "rename"]
+)
+def test_a_run_that_ends_before_a_step_leaves_no_publication_without_history_and_none_twice(
+    made: MadeHome, monkeypatch: pytest.MonkeyPatch, last_step: str
+) -> None:
+    import os
+
+    from support import made_publications
+
+    from retention_pipeline.publish import generations
+
+    def end(*_: object, **__: object) -> None:
+        raise Killed
+
+    places = {"record": made_publications, "publish": generations, "write_missing": made_publications, "replace": os}
+    made.publish([figure(1, 5)], as_of=MARCH, at=at(1))
+    with monkeypatch.context() as patched:
+        if last_step == "replace":
+            # The rename of the generation is not the archive's: only a file of the history ends the run.
+            real = os.replace
+            patched.setattr(os, "replace", lambda old, new: end() if "history" in str(new) else real(old, new))
+        else:
+            patched.setattr(places[last_step], last_step, end)
+        with pytest.raises(Killed):
+            made.publish([figure(1, 6)], as_of=MARCH, at=at(2))
+    is_out = last_step in ("write_missing", "replace")
+    current = [row[0] for row in made.rows("select value from retention_kpis")]
+    assert current == [6 if is_out else 5]
+    assert [row[2] for row in made.history() if row[4] is None] == current
+    made.publish([figure(1, 6)], as_of=MARCH, at=at(3))
+    began = 2 if is_out else 3
+    assert made.history() == [(1, "all", 5, 1, began), (1, "all", 6, began, None)]
+    published = made.rows("select count(*) from publications")[0][0]
+    files = list((made.home.archive / "history").glob("*.parquet"))
+    assert len(files) == published == (3 if is_out else 2)
+    with duckdb.connect() as connection:
+        events = connection.execute(
+            f"select count(*) from read_parquet({[str(path) for path in files]}) group by published_at"
+        ).fetchall()
+    assert events == [(1,), (1,)]
