@@ -14,7 +14,7 @@ Figures that are no sums over customers (medians, percentiles, figures of figure
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -192,28 +192,55 @@ class _Facts:
             for side, schema in (("before", "touched_before"), ("now", "touched"))
         }
         self.names = {side: self._of_customers(database) for side, database in SIDES.items()}
+        self.copied: set[str] = set()
 
-    def _of_customers(self, database: str | None) -> list[str]:
+    def _of_customers(self, database: str | None) -> set[str]:
         found = self.connection.execute(
             "select distinct table_name from duckdb_columns() where column_name = 'customer_key' "
             "and schema_name = 'main' and database_name = coalesce(?, current_database())",
             [database],
         ).fetchall()
-        return [name for (name,) in found]
+        return {name for (name,) in found}
 
-    def relations(self, side: str, *, is_early: bool) -> dict[str, str]:
-        """What is read in place of each fact."""
-        some = "select customer_key from run_customers" + (" where is_early" if is_early else "")
-        return {
-            name: f"(select * from {self.relation(side, name)} where customer_key in ({some}))"
-            for name in self.names[side]
-        }
+    def copy(self, side: str, name: str) -> str:
+        """The name of the table with the rows of run_customers."""
+        table = f"of_customers_{side}_{name}"
+        if table not in self.copied:
+            self.connection.execute(
+                f"create or replace temp table {table} as select * from {self._relation(side, name)} "
+                "where customer_key in (select customer_key from run_customers)"
+            )
+            self.copied.add(table)
+        return table
 
-    def relation(self, side: str, name: str) -> str:
+    def _relation(self, side: str, name: str) -> str:
         if name in self.touched[side]:
             return f"{'touched_before' if side == 'before' else 'touched'}.{name}"
         database = SIDES[side]
         return f"{database}.main.{name}" if database else f"main.{name}"
+
+
+@dataclass(frozen=True)
+class _Relations(Mapping[str, str]):
+    """What is read in place of each fact of one side: fact → SQL."""
+
+    facts: _Facts
+    side: str
+    is_early: bool
+
+    def __getitem__(self, name: str) -> str:
+        if name not in self.facts.names[self.side]:
+            raise KeyError(name)
+        table = self.facts.copy(self.side, name)
+        if not self.is_early:
+            return table
+        return f"(select * from {table} where customer_key in (select customer_key from run_customers where is_early))"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.facts.names[self.side])
+
+    def __len__(self) -> int:
+        return len(self.facts.names[self.side])
 
 
 def _fill(
@@ -236,7 +263,7 @@ def _fill(
         f"create or replace temp table {table} (grain varchar, basis varchar, period_start date, "
         f"customer_key bigint, profile bigint, other_profile bigint, {typed})"
     )
-    relations = {side: facts.relations(side, is_early=is_early) for side in SIDES}
+    relations = {side: _Relations(facts, side, is_early) for side in SIDES}
     for (grain, basis), starts in asked.items():
         selects = []
         for side, database in SIDES.items():

@@ -3,11 +3,13 @@
 import duckdb
 import pytest
 
+from retention_pipeline.history.parts import Diffs
 from retention_pipeline.history.split import split
 
-CELL = "'orders_revenue' as kpi, 'month' as grain, date '2024-01-01' as period_start, 'order' as basis"
+CELL = "'order_revenue' as kpi, 'month' as grain, date '2024-01-01' as period_start, 'order' as basis"
 CELL += ", 'all' as segment_dimension, 'all' as segment_value"
 CUSTOMERS = 5_000
+DIFFS = Diffs("diffs_orders", ("order_revenue",), {"order_revenue": {"value": "order_revenue"}})
 
 
 def deltas(order: str) -> list[tuple]:
@@ -15,26 +17,33 @@ def deltas(order: str) -> list[tuple]:
     with duckdb.connect() as connection:
         connection.execute("set threads = 1")
         connection.execute(f"""
-            create temp table cell_parts as
-            select {CELL}, i as customer_key, cast((hash(i) % 1000003) / 100.0 as double) as numerator_delta,
-                cast(null as double) as denominator_delta
+            create temp table diffs_orders as
+            select 'month' as grain, 'order' as basis, date '2024-01-01' as period_start, i as customer_key,
+                1 as profile, cast(null as bigint) as other_profile,
+                cast((hash(i) % 1000003) / 100 as decimal(38, 6)) as order_revenue
             from range({CUSTOMERS}) as t(i) order by {order}""")
+        connection.execute(
+            "create temp table profile_segments as select 1 as profile, 'all' as segment_dimension, "
+            "'all' as segment_value"
+        )
         connection.execute(f"""
-            create temp table restated as select {CELL}, 0.0::double as old_value, sum(numerator_delta) as new_value,
+            create temp table restated as select {CELL}, 0.0::double as old_value,
+                cast((select sum(order_revenue) from diffs_orders) as double) as new_value,
                 null::double as old_numerator, null::double as new_numerator, null::double as old_denominator,
-                null::double as new_denominator from cell_parts""")
+                null::double as new_denominator, true as was_there, true as is_there""")
+        connection.execute("create temp table let_in as select * from restated where false")
         connection.execute(f"""
             create temp table cell_causes as
             select {CELL}, cause, place, 2 as causes from (values ('corrected', 1), ('late', 2)) as t(cause, place)""")
         connection.execute(
-            "create temp table kpi_causes as select 'orders_revenue' as kpi, 'order' as basis, "
+            "create temp table kpi_causes as select 'order_revenue' as kpi, 'order' as basis, "
             "'all' as segment_dimension, unnest(['late', 'corrected']) as cause, 'orders' as dataset"
         )
-        connection.execute(
-            "create temp table run_rows as select i as customer_key, 'orders' as dataset, "
-            f"case when i % 3 = 0 then 'late' else 'corrected' end as cause from range({CUSTOMERS}) as t(i)"
-        )
-        split(connection)
+        connection.execute(f"""
+            create temp table run_customers as select i as customer_key, true as is_early,
+                case when i % 3 = 0 then 'orders late' else 'orders corrected' end as signature
+            from range({CUSTOMERS}) as t(i) order by {order}""")
+        split(connection, [DIFFS])
         return connection.execute("select cause, numerator_delta from cell_deltas order by place").fetchall()
 
 
