@@ -358,6 +358,22 @@ def test_every_figure_on_the_page_is_the_published_one(shown: Any, state: dict[s
     page.page.close()
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_view_has_an_accessibility_violation(shown: Any, theme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    context, file, _, _ = shown
+    page = Page(context, file, FILTERS[0])
+    page.page.emulate_media(color_scheme=theme)
+    page.page.reload()
+    page.wait()
+    assert page.page.evaluate("document.documentElement.dataset.theme ?? 'light'") == theme
+    drawn = {section["view"] for section in page.page.evaluate(TABLES)}
+    assert {view.id for view in VIEWS if view.kind in ("lines", "bridge", "cohorts", "survival", "league")} <= drawn
+    found = axe.run(page.page)
+    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found.response["violations"]] == []
+    page.page.close()
+
+
 def any_value(reader: Reader, kpi: str, state: dict[str, str]) -> bool:
     return any(reader.row(kpi, state, start)["status"] == "ok" for start, _ in reader.periods[state["by"]])
 
