@@ -444,8 +444,10 @@ const KINDS = {
       ...ages.map((age) => {
         const row = cells.get(`${start}|${age}`);
         if (!row) return "";
-        const strength = Math.min(Math.max(share(row) ?? 0, 0), 1);
-        return { text: text(row) + (row[11] ? "" : " *"), class: `cell${row[11] ? "" : " open"}${strength > 0.55 ? " strong" : ""}`, style: `--strength: ${(strength * 0.9).toFixed(3)}` };
+        // Between these two ranges neither ink nor white is legible on the colour, in either theme.
+        const part = Math.min(Math.max(share(row) ?? 0, 0), 1), isStrong = part > 0.5;
+        const strength = isStrong ? 0.85 + (part - 0.5) * 0.3 : part;
+        return { text: text(row) + (row[11] ? "" : " *"), class: `cell${row[11] ? "" : " open"}${isStrong ? " strong" : ""}`, style: `--strength: ${strength.toFixed(3)}` };
       })]);
     body.push([w("mean"), "", ...ages.map(mean)]);
     const choice = (part, options) => element("select", { "aria-label": w("view.cohorts"), onchange: (event) => set({ cohort: part === 0 ? `${event.target.value}.${how}` : `${what}.${event.target.value}` }) },
