@@ -124,7 +124,7 @@ class Settings(Strict):
     closed_periods: Literal["tell", "hold"] = "tell"
     max_quarantine_rate: Share = 0.05
     max_run_time: Age = timedelta(hours=24)
-    exchange_from_rows: Annotated[int, Field(ge=0)] = 500_000
+    exchange_from_rows: Annotated[int, Field(ge=0)] = 1_000_000
 
     def dataset_of(self, source: str) -> str:
         """The dataset that a source feeds: its `dataset`, else its own name."""
