@@ -26,7 +26,7 @@ class Figure:
     """A KPI of the last complete month and of the month before, for everyone."""
 
     label: str
-    unit: str
+    format: str
     better: str
     value: float
     before: float | None
@@ -60,7 +60,8 @@ def sentences(connection: duckdb.DuckDBPyConnection, currency: str) -> list[str]
 def _figure(connection: duckdb.DuckDBPyConnection, start: date, kpi: str, basis: str) -> Figure | None:
     found = connection.execute(
         """
-        select definitions.label, now.unit, definitions.better, now.value, before.value, now.ci_low, now.ci_high, now.n
+        select definitions.label, definitions.format, definitions.better, now.value, before.value, now.ci_low,
+            now.ci_high, now.n
         from retention_kpis as now
         inner join kpi_definitions as definitions on now.kpi = definitions.kpi
         left join retention_kpis as before
@@ -77,12 +78,19 @@ def _figure(connection: duckdb.DuckDBPyConnection, start: date, kpi: str, basis:
 def _moved(start: date, figures: dict[tuple[str, str], Figure], currency: str) -> str:
     parts = []
     for (_, basis), one in figures.items():
-        value = formatting.figure(one.value, one.unit, currency)
-        before = "" if one.before is None else f" (after {formatting.figure(one.before, one.unit, currency)})"
+        value = _unbroken(formatting.figure(one.value, one.format, currency))
+        before = (
+            "" if one.before is None else f" (after {_unbroken(formatting.figure(one.before, one.format, currency))})"
+        )
         who = f" of {formatting.BASES.get(basis, basis)}" if one.label.lower().startswith("customer") else ""
         label = one.label if one.label[:2].isupper() else one.label[:1].lower() + one.label[1:]
         parts.append(f"{label}{who} was {value}{before}")
     return f"In {start:%B %Y}, {'; '.join(parts)}."
+
+
+def _unbroken(figure: str) -> str:
+    """No line ends between a figure and its sign."""
+    return figure.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _how_sure(one: Figure) -> str:
