@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from retention_pipeline.contracts import CONTRACTS
-from retention_pipeline.ingest.archive import Format, StillBeingWrittenError, UnusableFileError
+from retention_pipeline.ingest.archive import ArchivedFile, Format, StillBeingWrittenError, UnusableFileError, take
 from retention_pipeline.ingest.ids import CUSTOMER_IDS
 from retention_pipeline.settings import (
     DatabaseSource,
@@ -196,6 +196,22 @@ class Door:
             made.unlink(missing_ok=True)
             return path
         return made
+
+
+def take_through(
+    door: Door, path: Path, file_format: Format, source: Source, folder: Path, scratch: Path
+) -> ArchivedFile:
+    """Archive a delivered file in `folder` as it comes through the door; what is made on the way is removed.
+
+    Raises UnusableFileError, StillBeingWrittenError.
+    """
+    come = door.through(path, file_format, source, scratch / "through")
+    try:
+        delimiter = source.delimiter if isinstance(source, FileSource) else ","
+        return take(come, file_format, folder, scratch, delimiter)
+    finally:
+        if come != path:
+            come.unlink(missing_ok=True)
 
 
 def door_of(home: Home, settings: Settings, name: str) -> Door:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from retention_pipeline.ingest.archive import ArchivedFile, StillBeingWrittenError, checksum, take
 from retention_pipeline.ingest.cloud import CloudError
+from retention_pipeline.ingest.door import take_through
 from retention_pipeline.ingest.joined import MissingInput, delivered_parts, written
 from retention_pipeline.ingest.landing import (
     TOGETHER,
@@ -178,12 +179,8 @@ class FileLoader(SourceLoader):
         self.say(f"{file.name}: loading")
         record: LoadRecord | None = None
         try:
-            path = self.door.through(file.path, file_format, source, self.scratch / "through")
-            archived = take(
-                path, file_format, self.home.archive / self.contract.dataset, self.scratch, source.delimiter
-            )
-            if path != file.path:
-                path.unlink()
+            archive = self.home.archive / self.contract.dataset
+            archived = take_through(self.door, file.path, file_format, source, archive, self.scratch)
             if not again and self._is_known(file, archived.sha256, True):
                 return
             record = self._new_record(file.name, file.size, archived.sha256)

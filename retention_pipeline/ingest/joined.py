@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from retention_pipeline.ingest.archive import ArchivedFile, Format, UnusableFileError, take
-from retention_pipeline.ingest.door import Door
+from retention_pipeline.ingest.door import Door, take_through
 from retention_pipeline.ingest.landing import DeliveredFile, at_hand, delivered_files, format_of
 from retention_pipeline.ingest.ledger import SourceLedger
 from retention_pipeline.settings import FileSource, Home
@@ -47,10 +47,7 @@ def delivered_parts(
             if archived is None or sha256 is None:
                 with at_hand(file, scratch / "fetched") as here:
                     form = format_of_part(here.path, source)
-                    through = door.through(here.path, form, source, scratch / "through")
-                    taken = take(through, form, folder, scratch, source.delimiter)
-                    if through != here.path:
-                        through.unlink()
+                    taken = take_through(door, here.path, form, source, folder, scratch)
                 archived, sha256 = taken.path, taken.sha256
             parts[relation].append(archived.name)
             delivered.append((file, sha256))

@@ -8,8 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from retention_pipeline.contracts import Column
-from retention_pipeline.ingest.archive import ArchivedFile, Keeper, UnusableFileError, take
+from retention_pipeline.ingest.archive import ArchivedFile, Keeper, UnusableFileError
 from retention_pipeline.ingest.databases import open_pull
+from retention_pipeline.ingest.door import take_through
 from retention_pipeline.ingest.ledger import KnownFile
 from retention_pipeline.ingest.mapping import has_other_keys
 from retention_pipeline.ingest.outcomes import note_outcome
@@ -123,10 +124,9 @@ class PullLoader(SourceLoader):
         """The rows as they come through the door, in `folder`."""
         if not self.door.is_shut:
             return pulled
-        come = self.door.through(pulled.path, "csv", self.source, self.scratch / "through")
-        taken = take(come, "csv", folder, self.scratch)
-        for path in {come, pulled.path} - {taken.path}:
-            path.unlink(missing_ok=True)
+        taken = take_through(self.door, pulled.path, "csv", self.source, folder, self.scratch)
+        if taken.path != pulled.path:
+            pulled.path.unlink(missing_ok=True)
         types = {name: kind for name, kind in pulled.types.items() if name not in self.door.dropped | self.door.hashed}
         return replace(taken, records=pulled.records, types=types)
 
