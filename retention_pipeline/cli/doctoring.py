@@ -10,7 +10,8 @@ from rich.text import Text
 
 from retention_pipeline import formatting
 from retention_pipeline.cli.figures import print_json
-from retention_pipeline.run import doctor as examination
+from retention_pipeline.run.doctor import SHOWN_AT_MOST, examine
+from retention_pipeline.run.mending import mend
 from retention_pipeline.settings import resolve_home
 
 STYLES = {"fine": "green", "note": "yellow", "broken": "bold red"}
@@ -19,8 +20,8 @@ STYLES = {"fine": "green", "note": "yellow", "broken": "bold red"}
 def doctor(home: Path | None, *, with_mending: bool, without_missing: bool, as_json: bool) -> None:
     """Look at every part; exits 1 where something is broken."""
     place = resolve_home(home)
-    done = examination.mend(place, without_missing=without_missing) if with_mending else []
-    found = examination.examine(place)
+    done = mend(place, without_missing=without_missing) if with_mending else []
+    found = examine(place)
     broken = [one for one in found if one.state == "broken"]
     if as_json:
         print_json({"home": str(place.root), "mended": done, "findings": [asdict(one) for one in found]})
@@ -31,14 +32,14 @@ def doctor(home: Path | None, *, with_mending: bool, without_missing: bool, as_j
         shown: dict[tuple[str, str], int] = {}
         for one in found:
             number = shown[one.part, one.state] = shown.get((one.part, one.state), 0) + 1
-            if number > examination.SHOWN_AT_MOST:
+            if number > SHOWN_AT_MOST:
                 continue
             text = Text.assemble((f"{one.state:<8}", STYLES[one.state]), f"{one.part}: {formatting.visible(one.text)}")
             console.print(text, soft_wrap=True)
             if one.cure:
                 console.print(Text(f"        {one.cure}"), soft_wrap=True)
         for (part, _), number in shown.items():
-            if number > examination.SHOWN_AT_MOST:
-                console.print(f"        {part}: {number - examination.SHOWN_AT_MOST:,} more (all with --json)")
+            if number > SHOWN_AT_MOST:
+                console.print(f"        {part}: {number - SHOWN_AT_MOST:,} more (all with --json)")
     if broken:
         raise SystemExit(1)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import yaml
 
-from retention_pipeline.run.doctor import damaged_storage, put_storage_aside
-from retention_pipeline.settings import Home
+from retention_pipeline.run.dagster_storage import damaged_storage, put_aside
+from retention_pipeline.settings import Home, keep_private, resolve_home
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -122,7 +122,7 @@ def with_instance(home: Home, work: Callable[[DagsterInstance], T], say: Callabl
 def _begin_anew(home: Home, reason: str, say: Callable[[str], None]) -> bool:
     """Put Dagster's folder aside; whether that could be done."""
     try:
-        aside = put_storage_aside(home, f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
+        aside = put_aside(home.dagster, f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
     except OSError:
         return False
     say(
@@ -180,7 +180,5 @@ def _is_alive(process: int) -> bool:
 
 
 if __name__ == "__main__":
-    from retention_pipeline.settings import resolve_home
-
-    os.umask(0o077)
+    keep_private(with_group=False)
     print(prepare_storage(resolve_home(None)))

@@ -168,16 +168,22 @@ def timings(home: Home, run: Run) -> list[StepTiming]:
     return [StepTiming(one["step"], one["wall"], one["cpu"]) for one in read_record(home, run).get("steps", [])]
 
 
+def record_in(path: Path) -> dict[str, Any] | None:
+    """The record in a file; None where it holds none."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and {"run_id", "started_at", "as_of"} <= record.keys() else None
+
+
 def all_records(home: Home) -> list[dict[str, Any]]:
     """The last SHOWN_RUNS records, oldest first. A file that is no record is left out."""
     records = []
     for path in home.runs.glob("*.json") if home.runs.exists() else ():
-        try:
-            record = json.loads(path.read_text())
-        except (OSError, ValueError):
-            continue
-        if isinstance(record, dict) and {"run_id", "started_at", "as_of"} <= record.keys():
-            records.append(record)
+        with suppress(OSError):
+            if (record := record_in(path)) is not None:
+                records.append(record)
     return sorted(records, key=lambda record: (record["started_at"], record["run_id"]))[-SHOWN_RUNS:]
 
 

@@ -15,7 +15,7 @@ from retention_pipeline.cli import homes
 from retention_pipeline.orchestration import instance
 from retention_pipeline.orchestration.event_log import OpenEventLog
 from retention_pipeline.orchestration.pruning import prune_history
-from retention_pipeline.run.doctor import damaged_storage
+from retention_pipeline.run.dagster_storage import damaged_storage
 from retention_pipeline.settings import Home
 
 
