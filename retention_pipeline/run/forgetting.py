@@ -47,7 +47,7 @@ from retention_pipeline.publish.compaction import compact
 from retention_pipeline.publish.exports import export_tables
 from retention_pipeline.run.lock import writer_lock
 from retention_pipeline.settings import FileSource, Home, Ids, Settings, Source
-from retention_pipeline.warehouse import opened, sql_name, sql_text
+from retention_pipeline.warehouse import opened, opened_raw, sql_name, sql_text
 
 SHARED_BY = 3  # an address in rows of more other customers is nobody's own: that of a shop, of a colleague
 BLOCK = 1 << 22
@@ -132,9 +132,8 @@ def _acts(home: Home) -> list[dict[str, object]]:
 def _known_ids(home: Home, settings: Settings, customers: list[str], key: bytes, people: dict[str, str]) -> list[str]:
     """The ids as raw has them, with those of the same person by aliases. Raises NotForgotten for an unknown one."""
     sources = [settings.read_source(name) for name in settings.sources]
-    forms = [one for source in sources if (one := source.ids or Ids())] or [Ids()]
-    connection = open_raw(home.raw_file)
-    try:
+    forms = [source.ids or Ids() for source in sources] or [Ids()]
+    with closing(open_raw(home.raw_file)) as connection:  # which brings a file of an earlier version up to date
         found: dict[str, None] = {}
         unknown = []
         for customer in customers:
@@ -165,52 +164,47 @@ def _known_ids(home: Home, settings: Settings, customers: list[str], key: bytes,
             if not new:
                 return list(found)
             found |= dict.fromkeys(new)
-    finally:
-        connection.close()
 
 
 def _addresses_in_raw(home: Home, pairs: dict[str, str]) -> set[str]:
     """E-mail addresses in the unmapped columns of the people's rows."""
     found: set[str] = set()
-    connection = open_raw(home.raw_file)
-    try:
-        for table, columns in _tables_of_people(connection):
+    with opened_raw(home) as connection:
+        for table, columns in _tables_of_people():
             named = " or ".join(f"list_contains($1, {sql_name(one)})" for one in columns)
             for (text,) in connection.execute(
                 f"select distinct _extra from {table} where _extra like '%@%' and ({named})", [list(pairs)]
             ).fetchall():
                 found.update(one.lower() for one in EMAIL.findall(text))
-        return found
-    finally:
-        connection.close()
+    return found
 
 
 def _add_addresses(home: Home, key: bytes, people: dict[str, str], pairs: dict[str, str], found: set[str]) -> bool:
     """Add those addresses that are the people's own; whether there were any."""
-    own = {one for one in found - pairs.keys() if not one.startswith("forgotten-") and not _is_shared(home, one, pairs)}
+    new = {one for one in found - pairs.keys() if not one.startswith("forgotten-")}
+    if not new:
+        return False
+    with opened_raw(home) as connection:
+        own = [one for one in sorted(new) if not _is_shared(connection, one, pairs)]
     for one in own:
         people.setdefault(keyed_hash(key, one), f"forgotten-{secrets.token_hex(8)}")
         pairs[one] = people[keyed_hash(key, one)]
     return bool(own)
 
 
-def _is_shared(home: Home, address: str, pairs: dict[str, str]) -> bool:
-    connection = open_raw(home.raw_file)
-    try:
-        others = 0
-        for table, columns in _tables_of_people(connection):
-            row = connection.execute(
-                f"select count(distinct {sql_name(columns[0])}) from {table} where contains(lower(_extra), $1)"
-                f" and not list_contains($2, {sql_name(columns[0])})",
-                [address, list(pairs)],
-            ).fetchone()
-            others = max(others, row[0] if row else 0)
-        return others > SHARED_BY
-    finally:
-        connection.close()
+def _is_shared(connection: duckdb.DuckDBPyConnection, address: str, pairs: dict[str, str]) -> bool:
+    others = 0
+    for table, columns in _tables_of_people():
+        row = connection.execute(
+            f"select count(distinct {sql_name(columns[0])}) from {table} where contains(lower(_extra), $1)"
+            f" and not list_contains($2, {sql_name(columns[0])})",
+            [address, list(pairs)],
+        ).fetchone()
+        others = max(others, row[0] if row else 0)
+    return others > SHARED_BY
 
 
-def _tables_of_people(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, list[str]]]:
+def _tables_of_people() -> Iterator[tuple[str, list[str]]]:
     """(table, its columns of customers' ids), histories too."""
     for contract in CONTRACTS.values():
         columns = [name for name in contract.names if name in CUSTOMER_IDS]
@@ -306,12 +300,8 @@ def _contains(path: Path, signs: list[bytes]) -> bool:
 
 
 def _sources_of_copies(home: Home) -> dict[str, str]:
-    connection = open_raw(home.raw_file)
-    try:
-        rows = connection.execute("select sha256, source from raw.ledger where sha256 is not null").fetchall()
-    finally:
-        connection.close()
-    return dict(rows)
+    with opened_raw(home) as connection:
+        return dict(connection.execute("select sha256, source from raw.ledger where sha256 is not null").fetchall())
 
 
 def _first_source(settings: Settings, dataset: str) -> str | None:
@@ -323,12 +313,11 @@ def _forget_in_raw(home: Home, settings: Settings, names: Names, checksums: dict
     kept = [one for one in settings.segments or () if re.fullmatch(r"\w+", one)]
     objects = ", ".join(f"{sql_text(one)}: json_extract_string(_extra, {sql_text('$.' + one)})" for one in kept)
     emptied = f"to_json({{{objects}}})" if kept else "null"
-    connection = open_raw(home.raw_file)
     made = home.warehouse / "raw.forgetting.duckdb"
-    try:
+    with closing(open_raw(home.raw_file)) as connection:
         connection.execute("begin transaction")
         _pairs_table(connection, names, checksums)
-        for table, columns in _tables_of_people(connection):
+        for table, columns in _tables_of_people():
             named = " or ".join(f"{sql_name(one)} in (select id from forgotten_ids)" for one in columns)
             connection.execute(f"update {table} set _extra = {emptied} where _extra is not null and ({named})")
             for column in columns:
@@ -345,8 +334,6 @@ def _forget_in_raw(home: Home, settings: Settings, names: Names, checksums: dict
         connection.execute("copy from database raw_store to made")
         connection.execute("checkpoint made")
         connection.execute("detach made")
-    finally:
-        connection.close()
     os.replace(made, home.raw_file)
     home.raw_file.with_name(f"{home.raw_file.name}.wal").unlink(missing_ok=True)
 
@@ -397,9 +384,10 @@ def _replace_words(connection: duckdb.DuckDBPyConnection, database: str, schema:
         texts = connection.execute(
             f"select distinct {name} from {place} where regexp_matches({name}, $1)", [pattern]
         ).fetchall()
-        changed = [(text, names.in_text(text)) for (text,) in texts if names.in_text(text) != text]
-        for before, after in changed:
-            connection.execute(f"update {place} set {name} = $1 where {name} = $2", [after, before])
+        for (before,) in texts:
+            after = names.in_text(before)
+            if after != before:
+                connection.execute(f"update {place} set {name} = $1 where {name} = $2", [after, before])
 
 
 def _rewrite_landing(home: Home, settings: Settings, doors: _Doors) -> int:
