@@ -7,8 +7,6 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,6 @@ from retention_pipeline.report.payload import STATUS
 from retention_pipeline.settings import Home, Settings, load_settings
 from retention_pipeline.warehouse import opened
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 NASTY = ("<script>alert(1)</script>", "{{value}}", '"quoted" & </td>', "\u202eesrever", "it's ${x} `y`", "[[data]]")
 
 
@@ -187,18 +184,6 @@ def test_the_report_is_put_in_place_whole_and_needs_a_published_generation(
     assert [other.name for other in path.parent.iterdir()] == ["index.html"]
     with pytest.raises(NothingToReport, match="retention run"):
         write_report(Home(tmp_path), settings)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (apt-get install chromium)")
-    with playwright.sync_playwright() as started:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield chromium
-        chromium.close()
 
 
 class Opened:

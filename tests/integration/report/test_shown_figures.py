@@ -7,7 +7,6 @@ page must show is written a second time here, with Babel and decimals.
 from __future__ import annotations
 
 import csv
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -31,7 +30,6 @@ from retention_pipeline.report.words import kpi_label, words
 from retention_pipeline.settings import Home, load_settings
 from retention_pipeline.warehouse import opened
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LAST_DAY = date(2024, 3, 10)
 SEGMENTS = (("all", "all"), ("country", "DE"), ("country", "NL"), ("plan", "pro"))
 HARD = {
@@ -169,17 +167,6 @@ def write_in(home: Home, language: str, folder: Path) -> Path:
     home.settings_file.write_text(f"{SETTINGS}report: {{language: {language}}}\n")
     write_report(home, load_settings(home))
     return report_file(home).rename(folder / f"{language}.html")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (apt-get install chromium)")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
 
 
 @dataclass(frozen=True)
