@@ -48,10 +48,10 @@ console = Console()
 
 
 def make_activity(root: Path, size_name: str) -> dict[str, Any]:
-    """settings.yaml and raw.duckdb of a size."""
+    """settings.yaml, with events connected alone, and raw.duckdb of a size, with all datasets."""
     size, home = SIZES[size_name], Home(root)
     home.root.mkdir(parents=True, exist_ok=True)
-    home.settings_file.write_text(SETTINGS)
+    home.settings_file.write_text(SETTINGS + FURTHER)  # by which the ledger says that all were read
     connection = open_raw(home.raw_file)
     connection.execute("set preserve_insertion_order = true")
     try:
@@ -63,6 +63,7 @@ def make_activity(root: Path, size_name: str) -> dict[str, Any]:
         connection.execute("checkpoint raw_store")
     finally:
         connection.close()
+    home.settings_file.write_text(SETTINGS)
     return {"rows": counts}
 
 
@@ -169,14 +170,8 @@ def deliver_events(root: Path, size_name: str) -> dict[str, Any]:
 
 def engagement_by_hand(root: Path) -> dict[str, Any]:
     """baseline_events.sql into baseline_events.duckdb beside the home."""
-    target = root / "baseline_events.duckdb"
-    target.unlink(missing_ok=True)
-    script = Path(__file__).with_name("baseline_events.sql").read_text(encoding="utf-8")
-    with duckdb.connect(str(target)) as connection:
-        connection.execute("set TimeZone = 'UTC'")
-        connection.execute(f"attach '{Home(root).raw_file}' as raw_store (read_only)")
-        connection.execute(script)
-    return {}
+    with work.by_hand(root, "baseline_events.sql", "baseline_events"):
+        return {}
 
 
 def unlike_by_hand(root: Path) -> dict[str, int]:

@@ -1,5 +1,7 @@
 """The pieces of work that are measured, each a function that a fresh process can call: paths in, a small dict out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,14 +24,20 @@ def make_data(root: Path, size: str) -> dict[str, Any]:
 
 def baseline_sql(root: Path) -> dict[str, Any]:
     """baseline.sql into baseline_sql.duckdb beside the home."""
-    target = root / "baseline_sql.duckdb"
+    with by_hand(root, "baseline.sql", "baseline_sql") as connection:
+        return {"rows": _counts(connection)}
+
+
+@contextmanager
+def by_hand(root: Path, script: str, name: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The database <name>.duckdb beside the home, made anew by a script of this folder from the home's raw tables."""
+    target = root / f"{name}.duckdb"
     target.unlink(missing_ok=True)
-    script = Path(__file__).with_name("baseline.sql").read_text(encoding="utf-8")
     with duckdb.connect(str(target)) as connection:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(f"attach '{Home(root).raw_file}' as raw_store (read_only)")
-        connection.execute(script)
-        return {"rows": _counts(connection)}
+        connection.execute(Path(__file__).with_name(script).read_text(encoding="utf-8"))
+        yield connection
 
 
 def baseline_in_pandas(root: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from benchmarks import work
+from benchmarks import activity, work
 
 TABLES = {"bridge": ["month"], "orders_by_month": ["month"], "cohorts": ["cohort_start", "age"], "mrr": ["month"]}
 
@@ -49,3 +49,10 @@ def test_the_pipeline_publishes_what_the_baselines_found_and_a_night_keeps_to_it
     assert night["kpi_rows_changed"] > 0
     # Late orders change months before the night; the comparison sees it.
     assert work.differences(history, "baseline_sql")["orders_by_month"] > 0
+
+
+def test_engagement_is_what_the_script_by_hand_finds(tmp_path: Path) -> None:
+    activity.make_activity(tmp_path / "home", "20k")
+    activity.engagement_by_hand(tmp_path / "home")
+    work.pipeline_run(tmp_path / "home", 0, True, False)
+    assert activity.unlike_by_hand(tmp_path / "home") == {"months": 0, "bars": 0}
