@@ -1,4 +1,5 @@
-"""The benchmark of one size: data, baselines, full refresh, backfill, an empty night, one with orders; the ratios.
+"""The benchmark of one size: data, baselines, full refreshes (also of fewer segments and grains), backfill, an empty
+night, one with orders; the ratios.
 
     make bench SIZE=10m            or: python -m benchmarks.run --size 10m [--keep] [--only baselines] [--folder bench]
 
@@ -25,6 +26,12 @@ from benchmarks.sizes import SIZES
 # Bytes of disk per order that the data, the warehouse and its copies need at most; asked for before the start.
 BYTES_PER_ORDER = 120
 LARGEST_FOR_PANDAS = 10_000_000
+
+# Full refreshes under other settings: without segments, and the very output of the baselines, months for everyone.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "full refresh, segments: []": {"segments": []},
+    "full refresh, segments: [], grains: [month]": {"segments": [], "grains": ["month"]},
+}
 
 console = Console()
 
@@ -60,6 +67,8 @@ def main() -> None:
             found["differences_to_baseline_sql"] = work.differences(root, "baseline_sql")
             if size.orders <= LARGEST_FOR_PANDAS:
                 found["differences_to_baseline_pandas"] = work.differences(root, "baseline_pandas")
+            for name, settings in VARIANTS.items():
+                step(name, work.full_refresh_with, root, settings)
             step("backfill, 36 of 60 months", work.backfill, root)
             step("night, nothing new", work.pipeline_run, root, 1, False, True)
             work.deliver_night(root, size.name)
@@ -119,6 +128,13 @@ def _ratios(steps: dict[str, Measured]) -> dict[str, float]:
     for baseline in ("baseline_sql", "baseline_pandas"):
         if baseline in steps:
             ratios[f"full refresh / {baseline}, CPU"] = round(full.cpu / steps[baseline].cpu, 2)
+    without_segments, as_baselines = (steps.get(name) for name in VARIANTS)
+    if without_segments:
+        ratios["full refresh / the same with segments: [], CPU"] = round(full.cpu / without_segments.cpu, 2)
+    if as_baselines and "baseline_sql" in steps:
+        ratios["full refresh of months for everyone / baseline_sql, CPU"] = round(
+            as_baselines.cpu / steps["baseline_sql"].cpu, 2
+        )
     for name, one in steps.items():
         if name.startswith(("night", "backfill")):
             ratios[f"{name} / full refresh, CPU"] = round(one.cpu / full.cpu, 3)

@@ -1,5 +1,7 @@
 """The pieces of work that are measured, each a function that a fresh process can call: paths in, a small dict out."""
 
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -7,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import yaml
 
 from benchmarks import baseline_pandas
 from benchmarks.generate import generate, write_night
@@ -83,6 +86,20 @@ def pipeline_run(root: Path, days_later: int, full_refresh: bool, with_ingest: b
         "kpi_rows": result.figures.rows,
         "kpi_rows_changed": result.figures.changed,
     }
+
+
+def full_refresh_with(root: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """A full refresh of the same raw tables under other settings, in a home of its own that is removed afterwards."""
+    other = Home(root.with_name(f"{root.name}-variant"))
+    shutil.rmtree(other.root, ignore_errors=True)
+    other.root.mkdir()
+    try:
+        given = yaml.safe_load(Home(root).settings_file.read_text(encoding="utf-8"))
+        other.settings_file.write_text(yaml.safe_dump(given | settings), encoding="utf-8")
+        os.link(Home(root).raw_file, other.raw_file)
+        return pipeline_run(other.root, 0, full_refresh=True, with_ingest=False)
+    finally:
+        shutil.rmtree(other.root)
 
 
 def backfill(root: Path) -> dict[str, Any]:

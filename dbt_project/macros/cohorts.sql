@@ -31,11 +31,21 @@
   {{ kind }} as kind,
         {{ member }}.basis_number,
         {{ member }}.profile_key,
-        {{ member }}.week_number as cohort_week,
-        {{ member }}.month_number as cohort_month,
-        {{ day }}.week_number,
-        {{ day }}.month_number,
+        {%- for level in cohort_levels() %}
+        {{ member }}.{{ level }}_number as cohort_{{ level }},
+        {{ day }}.{{ level }}_number,
+        {%- endfor %}
         {{ only(types, found) }}
+{%- endmacro %}
+
+{# The periods by which days of cohorts are added up, and the grains that are made of each. #}
+{% macro cohort_levels() -%}
+  {%- set levels = {} -%}
+  {%- for grain in grains() -%}
+    {%- set level = 'week' if grain == 'week' else 'month' -%}
+    {%- do levels.update({level: levels.get(level, []) + [grain]}) -%}
+  {%- endfor -%}
+  {{ return(levels) }}
 {%- endmacro %}
 
 {# Rows are grouped by one number in half the time of several columns: a cell is kind (or grain), basis, cohort and period in one. #}

@@ -4,7 +4,7 @@
 {# The literal that the materializations by_grain and contributions replace by each grain in turn. #}
 {% macro this_grain() -%} '__grain__' {%- endmacro %}
 
-{% macro grains() -%} {{ return(['week', 'month', 'quarter', 'year']) }} {%- endmacro %}
+{% macro grains() -%} {{ return(var('grains')) }} {%- endmacro %}
 
 {# Facts that a model is built from: all of them, at night those of touched customers; sums only read customers whose contribution may differ.
    A backfill adds up the contributions of everybody anew; a model with the config facts='all' reads everybody's in every run. #}

@@ -49,7 +49,7 @@ WITHOUT_FIGURES = frozenset({"kpi_targets", "kpi_benchmarks", "memberships"})
 # Settings that move every figure; the others are named by the KPIs.
 OF_ALL_FIGURES = frozenset({"timezone", "week_start", "fiscal_year_start", "data_start", "history_start"})
 OF_SEGMENTS = frozenset({"segments", "max_segment_values"})
-OF_NO_FIGURE = frozenset({"cohort_max_age", "industry"})
+OF_NO_FIGURE = frozenset({"cohort_max_age", "grains", "industry"})
 
 
 def find_rows(

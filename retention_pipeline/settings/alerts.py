@@ -12,7 +12,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from retention_pipeline.settings.kinds import SettingsError, Strict
 from retention_pipeline.settings.sources import FromEnvironment
 
-GRAINS = Literal["week", "month", "quarter", "year"]
+Grain = Literal["week", "month", "quarter", "year"]
+GRAINS: tuple[Grain, ...] = ("week", "month", "quarter", "year")
 # What makes a condition on figures; the rest of `when` says of which figures.
 OF_FIGURES = ("above", "below", "changed_by", "outside_interval", "target_missed")
 OF_THE_RUN = ("restated", "source_late", "period_complete", "new_actions")
@@ -45,7 +46,7 @@ class When(Strict):
     """
 
     kpi: str | None = None
-    grain: GRAINS = "month"
+    grain: Grain = "month"
     basis: str | None = None
     segment: dict[str, str] = Field(default={})
     above: float | None = None
@@ -55,7 +56,7 @@ class When(Strict):
     target_missed: Literal[True] | None = None
     restated: Literal[True] | None = None
     source_late: Literal[True] | str | None = None
-    period_complete: GRAINS | None = None
+    period_complete: Grain | None = None
     new_actions: Literal[True] | str | None = None
 
     @model_validator(mode="after")
@@ -120,7 +121,7 @@ class Alerts(Strict):
         return list(self.channels) if self.operations is None else self.operations
 
 
-def alert_problems(alerts: Alerts, sources: dict[str, Any]) -> list[str]:
+def alert_problems(alerts: Alerts, sources: dict[str, Any], grains: list[Grain]) -> list[str]:
     """What does not fit together, one line each with its path."""
     problems = [
         f"alerts.operations: there is no channel {name!r}"
@@ -136,6 +137,9 @@ def alert_problems(alerts: Alerts, sources: dict[str, Any]) -> list[str]:
         late = rule.when.source_late
         if isinstance(late, str) and late not in sources:
             problems.append(f"alerts.rules.{number}.when.source_late: there is no source {late!r}")
+        for key, grain in (("grain", rule.when.grain), ("period_complete", rule.when.period_complete)):
+            if grain is not None and grain not in grains:
+                problems.append(f"alerts.rules.{number}.when.{key}: grains leaves {grain} out")
     return problems
 
 

@@ -12,10 +12,10 @@ from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from retention_pipeline.contracts import CONTRACTS
-from retention_pipeline.settings.alerts import Alerts, alert_problems
+from retention_pipeline.settings.alerts import GRAINS, Alerts, Grain, alert_problems
 from retention_pipeline.settings.business import Business, CohortMaxAge
 from retention_pipeline.settings.home import Home
 from retention_pipeline.settings.kinds import Age, Cron, SettingsError, Share, Strict
@@ -55,6 +55,13 @@ DEFAULT_ACTIONS: dict[Action, int] = {
     "payment_failed": 0,
     "renewal_due": 30,
 }
+
+
+def _with_months(asked: list[Grain]) -> list[Grain]:
+    """Each grain once, from the shortest to the longest."""
+    if "month" not in asked:
+        raise ValueError("month must be among them")
+    return [grain for grain in GRAINS if grain in asked]
 
 
 class Publish(Strict):
@@ -99,7 +106,8 @@ class Schedule(Strict):
 
 
 class Settings(Strict):
-    """The content of `settings.yaml`. `segments` None means every dimension that has data. `actions` are those that
+    """The content of `settings.yaml`. `segments` None means every dimension that has data. `grains`: periods that have
+    figures; months always do, for alerts, goals and the report begin with them. `actions` are those that
     customer_actions lists. `close_after_days`: so long after its end a period is closed; None: never. `closed_periods`:
     whether a change in one is published and told, or held back. `exchange_from_rows`: with fewer rows in raw a night
     computes everything anew, which is quicker; 0: never. `readable_by`: who may read the files that runs make.
@@ -109,6 +117,7 @@ class Settings(Strict):
     history_start: date | None = None
     segments: list[str] | None = None
     max_segment_values: Annotated[int, Field(ge=1)] = 50
+    grains: Annotated[list[Grain], AfterValidator(_with_months)] = Field(default=list(GRAINS))
     cohort_max_age: CohortMaxAge = CohortMaxAge()
     actions: dict[Action, ActionDays] = Field(default=DEFAULT_ACTIONS)
     ids: Ids = Ids()
@@ -171,7 +180,7 @@ def parse_settings(content: Any) -> Settings:
     if settings.ids.path is not None:
         problems.append("ids.path: belongs to one source (sources.<name>.ids.path)")
     problems += _privacy_problems(settings)
-    problems += alert_problems(settings.alerts, settings.sources)
+    problems += alert_problems(settings.alerts, settings.sources, settings.grains)
     if problems:
         raise SettingsError("\n".join(problems))
     return settings
@@ -232,6 +241,7 @@ def figure_settings(settings: Settings) -> dict[str, Any]:
         "segments": settings.segments,
         "max_segment_values": settings.max_segment_values,
         "cohort_max_age": settings.cohort_max_age.model_dump(mode="json"),
+        "grains": settings.grains,
     }
     return json.loads(json.dumps(figures, sort_keys=True))
 

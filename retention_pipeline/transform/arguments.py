@@ -131,6 +131,7 @@ def kept_settings(settings: Settings, connected_datasets: Iterable[str]) -> dict
         "datasets": datasets,
         "segments": resolved_segments(settings.segments, datasets),
         "max_segment_values": values["max_segment_values"],
+        "grains": values["grains"],
     }
 
 

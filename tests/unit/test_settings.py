@@ -144,6 +144,28 @@ def test_more_segment_values_than_a_profile_can_hold_are_refused(dimensions: int
         parse_settings(content | {"max_segment_values": most + 1})
 
 
+def test_grains_come_in_order_and_months_are_always_among_them() -> None:
+    assert parse_settings({"business": BUSINESS}).grains == ["week", "month", "quarter", "year"]
+    assert parse_settings({"business": BUSINESS, "grains": ["year", "month", "year"]}).grains == ["month", "year"]
+    with pytest.raises(SettingsError, match="grains: month must be among them"):
+        parse_settings({"business": BUSINESS, "grains": ["week"]})
+    with pytest.raises(SettingsError, match=r"grains\.0: "):
+        parse_settings({"business": BUSINESS, "grains": ["day", "month"]})
+
+
+@pytest.mark.parametrize(
+    ("when", "key"),
+    [
+        ({"kpi": "customers_end", "grain": "week", "above": 1}, "grain"),
+        ({"period_complete": "week"}, "period_complete"),
+    ],
+)
+def test_an_alert_of_a_grain_that_is_left_out_is_refused(when: dict[str, object], key: str) -> None:
+    rule = {"name": "weeks", "when": when, "then": [{"export": "retention_kpis", "to": "weeks.csv"}]}
+    with pytest.raises(SettingsError, match=f"alerts.rules.0.when.{key}: grains leaves week out"):
+        parse_settings({"business": BUSINESS, "grains": ["month"], "alerts": {"rules": [rule]}})
+
+
 def test_more_segments_than_a_profile_can_hold_are_refused() -> None:
     with pytest.raises(SettingsError, match="segments: 40 are too many"):
         parse_settings({"business": BUSINESS, "sources": CUSTOMERS, "segments": [f"c{number}" for number in range(40)]})

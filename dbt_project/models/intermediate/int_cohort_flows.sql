@@ -4,7 +4,7 @@
 {%- set bases = ['order', 'subscription', 'any'] %}
 {%- set kind = {'member': 0, 'lasting': 1, 'purchase': 2, 'opening': 3, 'closing': 4} %}
 {#- Days are added up by week and by month only: quarters and years are made of months. -#}
-{%- set levels = {'week': ['week'], 'month': ['month', 'quarter', 'year']} %}
+{%- set levels = cohort_levels() %}
 {#- Purchase days are read where they are used: what several parts of a query share is kept in memory, and they are too many for that. -#}
 {%- set purchase_days = fact('int_purchase_days') %}
 with cohort_members as (
@@ -47,9 +47,9 @@ members as (
         case cohort_members.basis{% for basis in bases %} when '{{ basis }}' then {{ loop.index0 }}{% endfor %} end
             + case when cohort_members.is_only_basis then {{ bases | length }} else 0 end as basis_number,
         cohort_members.customer_key,
-        cohort_members.profile_key,
-        calendar.week_number,
-        calendar.month_number
+        cohort_members.profile_key{% for level in levels %},
+        calendar.{{ level }}_number
+{%- endfor %}
     from cohort_members
     inner join calendar
         on cohort_members.cohort_date = calendar.calendar_date
@@ -72,8 +72,9 @@ purchases_of_any as (
         members.customer_key,
         members.basis_number,
         members.profile_key,
-        members.week_number,
-        members.month_number,
+{%- for level in levels %}
+        members.{{ level }}_number,
+{%- endfor %}
         purchase_days.purchase_date,
         purchase_days.previous_date,
         purchase_days.next_date
@@ -107,8 +108,9 @@ last_activities as (
     select
         members.basis_number,
         members.profile_key,
-        members.week_number,
-        members.month_number,
+{%- for level in levels %}
+        members.{{ level }}_number,
+{%- endfor %}
         max(activities.last_date) as last_date
     from members
     inner join (
@@ -130,9 +132,9 @@ last_activities as (
     group by
         members.customer_key,
         members.basis_number,
-        members.profile_key,
-        members.week_number,
-        members.month_number
+        members.profile_key{% for level in levels %},
+        members.{{ level }}_number
+{%- endfor %}
 ),
 
 {# What happens to members besides the purchases of basis order. A member: on the cohort's day. Lasting: active at as_of. A cover opens its first period unless
@@ -266,23 +268,19 @@ sums_by_{{ level }} as (
 
 months as (
     select distinct
-        month_number,
-        quarter_number,
-        year_number
+{%- for grain in levels.month %}
+        {{ grain }}_number{{ ',' if not loop.last }}
+{%- endfor %}
     from calendar
 ),
 
 with_longer_periods as (
     select
         sums_by_month.cell,
-        cohort_months.month_number as cohort_month,
-        cohort_months.quarter_number as cohort_quarter,
-        cohort_months.year_number as cohort_year,
-        event_months.month_number,
-        event_months.quarter_number,
-        event_months.year_number,
         sums_by_month.segment_number,
 {%- for grain in levels.month %}
+        cohort_months.{{ grain }}_number as cohort_{{ grain }},
+        event_months.{{ grain }}_number,
         sums_by_month.counted_{{ grain }},
 {%- endfor %}
         sums_by_month.is_last,

@@ -15,11 +15,11 @@ with calendar as (
     group by calendar_date
 ),
 
-{# Days of one week and one month share quarter and year, too. #}
+{# Days of one week and one month share quarter and year, too; without weeks a slice is a month. #}
 slices as (
     select
         *,
-        greatest(week_number, month_number) as slice_number
+        {{ 'greatest(week_number, month_number)' if 'week' in grains() else 'month_number' }} as slice_number
     from calendar
 ),
 
