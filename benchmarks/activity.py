@@ -224,13 +224,13 @@ def main() -> None:
     try:
         step("generate", make_activity, root, arguments.size)
         step("engagement by hand", engagement_by_hand, root)
-        step("full refresh, events alone", work.pipeline_run, root, 0, True, False)
+        step("full refresh, events alone", work.pipeline_run, root, 0, True)
         found["differences_to_by_hand"] = unlike_by_hand(root)
-        step("night, nothing new", work.pipeline_run, root, 1, False, False)
+        step("night, nothing new", work.pipeline_run, root, 1, False)
         deliver_events(root, arguments.size)
-        step("night with events", work.pipeline_run, root, 2, False, True)
+        step("night with events", work.pipeline_run, root, 2, False)
         connect_all(root)
-        step("full refresh, all three datasets", work.pipeline_run, root, 2, True, False)
+        step("full refresh, all three datasets", work.pipeline_run, root, 2, True)
     finally:
         if "full refresh, events alone" in steps:
             full, night = steps["full refresh, events alone"].cpu, steps.get("night with events")

@@ -63,16 +63,16 @@ def main() -> None:
         if size.orders <= LARGEST_FOR_PANDAS:
             step("baseline_pandas", work.baseline_in_pandas, root)
         if arguments.only != "baselines":
-            step("full refresh", work.pipeline_run, root, 0, True, False)
+            step("full refresh", work.pipeline_run, root, 0, True)
             found["differences_to_baseline_sql"] = work.differences(root, "baseline_sql")
             if size.orders <= LARGEST_FOR_PANDAS:
                 found["differences_to_baseline_pandas"] = work.differences(root, "baseline_pandas")
             for name, settings in VARIANTS.items():
                 step(name, work.full_refresh_with, root, settings)
             step("backfill, 36 of 60 months", work.backfill, root)
-            step("night, nothing new", work.pipeline_run, root, 1, False, True)
+            step("night, nothing new", work.pipeline_run, root, 1, False)
             work.deliver_night(root, size.name)
-            step(f"night, {size.night_orders:,} orders", work.pipeline_run, root, 2, False, True)
+            step(f"night, {size.night_orders:,} orders", work.pipeline_run, root, 2, False)
     finally:
         kept = _report(size.name, steps, found, root.parent)
         console.print(f"[dim]kept in {kept}[/dim]")
@@ -101,7 +101,7 @@ def _report(size: str, steps: list[Measured], found: dict[str, Any], folder: Pat
     for one in steps:
         if one.result.get("models"):
             console.print(
-                f"Slowest in dbt, {one.step}: " + ", ".join(f"{n} {s:.1f} s" for n, _, s in one.result["models"][:8])
+                f"Slowest in dbt, {one.step}: " + ", ".join(f"{n} {s:.1f} s" for n, s in one.result["models"][:8])
             )
     ratios = _ratios({one.step: one for one in steps})
     for name, value in {**ratios, **found}.items():

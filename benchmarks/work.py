@@ -1,10 +1,11 @@
 """The pieces of work that are measured, each a function that a fresh process can call: paths in, a small dict out."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -63,28 +64,24 @@ def _counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     return counts
 
 
-def pipeline_run(root: Path, days_later: int, full_refresh: bool, with_ingest: bool) -> dict[str, Any]:
-    """One run of the pipeline; what it did, second by second."""
-    from retention_pipeline.run.steps import run
+def pipeline_run(root: Path, days_later: int, full_refresh: bool) -> dict[str, Any]:
+    """One run of the job; what it did, second by second."""
+    return _launched(root, as_of=AS_OF + timedelta(days=days_later), full_refresh=full_refresh, allow_future=True)
+
+
+def _launched(root: Path, **asked: Any) -> dict[str, Any]:
+    from retention_pipeline.orchestration.launch import launch
 
     home = Home(root)
-    as_of: date = AS_OF + timedelta(days=days_later)
-    result = run(
-        home,
-        load_settings(home),
-        as_of,
-        full_refresh=full_refresh,
-        now=datetime.now(UTC).replace(tzinfo=None),
-        with_ingest=with_ingest,
-    )
+    record = launch(home, load_settings(home), say=lambda text: None, **asked).record
     return {
-        "mode": result.mode.name,
-        "steps": [(timing.step, timing.wall, timing.cpu) for timing in result.timings],
-        "models": _slowest(result.build.nodes),
-        "rows": result.row_counts,
+        "mode": record["mode"],
+        "steps": [(step["step"], step["wall"], step["cpu"]) for step in record["steps"]],
+        "models": _slowest(home, record["run_id"]),
+        "rows": record["row_counts"],
         "bytes": home.current.stat().st_size,
-        "kpi_rows": result.figures.rows,
-        "kpi_rows_changed": result.figures.changed,
+        "kpi_rows": record["kpi_rows"],
+        "kpi_rows_changed": record["kpi_rows_changed"],
     }
 
 
@@ -97,27 +94,28 @@ def full_refresh_with(root: Path, settings: dict[str, Any]) -> dict[str, Any]:
         given = yaml.safe_load(Home(root).settings_file.read_text(encoding="utf-8"))
         other.settings_file.write_text(yaml.safe_dump(given | settings), encoding="utf-8")
         os.link(Home(root).raw_file, other.raw_file)
-        return pipeline_run(other.root, 0, full_refresh=True, with_ingest=False)
+        return pipeline_run(other.root, 0, full_refresh=True)
     finally:
         shutil.rmtree(other.root)
 
 
 def backfill(root: Path) -> dict[str, Any]:
-    """The sums of 36 of the 60 months anew, and how many figures differed (none should)."""
-    from retention_pipeline.run.operations import backfill as backfill_months
+    """The sums of 36 of the 60 months anew, and how many tables differed (none should)."""
+    from retention_pipeline.publish.differences import compare_generations
+    from retention_pipeline.run.operations import kept_open
 
     home = Home(root)
-    now = datetime.now(UTC).replace(tzinfo=None)
-    done = backfill_months(home, load_settings(home), *BACKFILLED, now=now)
-    return {
-        "steps": [(timing.step, timing.wall, timing.cpu) for timing in done.run.timings],
-        "models": _slowest(done.run.build.nodes),
-        "differences": len(done.differences),
-    }
+    first, last = BACKFILLED
+    with kept_open(home.current.resolve()) as before:
+        done = _launched(root, months=(f"{first:%Y-%m}", f"{last:%Y-%m}"), command="backfill")
+        return done | {"differences": len(compare_generations(before, home.current.resolve(), first, last))}
 
 
-def _slowest(nodes: Any) -> list[tuple[str, str, float]]:
-    return [(node.name, node.kind, node.seconds) for node in sorted(nodes, key=lambda node: -node.seconds)[:15]]
+def _slowest(home: Home, run_id: str) -> list[tuple[str, float]]:
+    """Models and tests that took longest, with their seconds."""
+    results = json.loads((home.runs / run_id / "dbt" / "run_results.json").read_text(encoding="utf-8"))["results"]
+    found = [(one["unique_id"].split(".")[2], one["execution_time"]) for one in results]
+    return sorted(found, key=lambda one: -one[1])[:15]
 
 
 def deliver_night(root: Path, size: str) -> dict[str, Any]:

@@ -124,20 +124,21 @@ def backfill(home: Path | None, first: str, last: str, *, as_json: bool) -> None
 
 def restate(home: Path | None, start: date | None, *, grain: str, as_json: bool) -> None:
     """Let in what is held back of a period (None: of all), and what that changed."""
-    from retention_pipeline.run.operations import let_in
-    from retention_pipeline.run.records import all_records
+    from retention_pipeline.orchestration.launch import launch
 
     place = resolve_home(home)
     settings = load_settings(place)
     with told() as teller:
-        result = let_in(
+        launched = launch(
             place,
             settings,
-            None if start is None else [(grain, start)],
-            now=datetime.now(UTC).replace(tzinfo=None),
-            progress=teller.say,
+            restate=[] if start is None else [(grain, start)],
+            command="restate",
+            say=teller.say,
+            moment=teller.moment,
         )
-    record = next(one for one in reversed(all_records(place)) if one["run_id"] == result.run_id)
+        teller.say(_where_time_went(launched.seconds))
+    record = launched.record
     if as_json:
         print_json({name: value for name, value in record.items() if name != "pid"})
         return

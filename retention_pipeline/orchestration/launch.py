@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
+from retention_pipeline.history.closing import Period
 from retention_pipeline.run.frame import PRODUCTION, Assembly
 from retention_pipeline.run.stopping import Interrupted, check_not_stopped
 from retention_pipeline.settings import Home, Settings, keep_private
@@ -50,6 +51,7 @@ def launch(
     allow_future: bool = False,
     reload: Sequence[str] = (),
     months: tuple[str, str] | None = None,
+    restate: Sequence[Period] | None = None,
     command: str = "run",
     say: Callable[[str], None],
     moment: Callable[[str], None] = lambda text: None,
@@ -57,9 +59,10 @@ def launch(
     assembly: Assembly = PRODUCTION,
 ) -> Launched:
     """Run the job. `as_of` None: today in the business time zone, for a backfill the published day. `months`: first and
-    last month (YYYY-MM) of a backfill, which is one run. `reload`: names of files that are loaded again.
+    last month (YYYY-MM) of a backfill, which is one run. `reload`: names of files that are loaded again. `restate`:
+    periods whose held figures are let in, as of the published day; empty for all of them.
 
-    Raises RunFailed, Interrupted, HomeIsBusy, NoSuchMonths, ImpossibleDay.
+    Raises RunFailed, Interrupted, HomeIsBusy, NoSuchMonths, NothingPending, NoSuchGeneration, ImpossibleDay.
     """
     began = started = time.perf_counter()
     seconds: dict[str, float] = {}
@@ -93,6 +96,7 @@ def launch(
     from retention_pipeline.run.day import check_day
     from retention_pipeline.run.deadline import Deadline
     from retention_pipeline.run.lock import writer_lock
+    from retention_pipeline.run.operations import held_periods
     from retention_pipeline.run.state import read_state
 
     lap("imports")
@@ -103,8 +107,11 @@ def launch(
         published = read_state(home.current)
         if months is not None and published is None:
             raise NoSuchMonths("Nothing is published yet; the first run makes all history (retention run)")
-        day = as_of or (published.as_of if months and published else business_day(settings, clock()))
-        check_day(day, today=business_day(settings, clock()), allow_future=allow_future or months is not None)
+        released = () if restate is None else held_periods(home, restate)
+        today = business_day(settings, clock())
+        loads_nothing = months is not None or bool(released)
+        day = as_of or (published.as_of if loads_nothing and published else today)
+        check_day(day, today=today, allow_future=allow_future or loads_nothing)
         definitions = build_definitions(
             home,
             settings=settings,
@@ -122,7 +129,7 @@ def launch(
             _check_months(months, [key for key in partitions.get_partition_keys() if key <= f"{day:%Y-%m}"])
             tags |= {RANGE_START: months[0], RANGE_END: months[1]}
         config = {
-            **run_config(day, full_refresh=full_refresh, allow_future=allow_future, reload=reload),
+            **run_config(day, full_refresh=full_refresh, allow_future=allow_future, reload=reload, released=released),
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
         }
 

@@ -15,6 +15,7 @@ import dagster as dg
 import duckdb
 
 from retention_pipeline.alerts import tell_failure
+from retention_pipeline.history.closing import Period
 from retention_pipeline.orchestration.workspace import Workspace
 from retention_pipeline.publish.recovery import recover
 from retention_pipeline.run import steps
@@ -70,7 +71,8 @@ class RunContext:
     """One run. `clock`: the time, with a zone. `months`: first and last key (YYYY-MM) of the partitions that Dagster
     was asked for, empty for none.
     `is_backfill`: past months are computed again from what raw holds; nothing is loaded and `as_of` stays as published.
-    `reload`: names of files that are loaded again.
+    `reload`: names of files that are loaded again. `released`: closed periods (grain, first day) whose held figures are
+    let in; nothing is loaded, and `as_of` stays as published.
     """
 
     home: Home
@@ -85,12 +87,17 @@ class RunContext:
     is_backfill: bool = False
     allow_future: bool = False
     reload: tuple[str, ...] = ()
+    released: tuple[Period, ...] = ()
     settings_problem: SettingsError | None = None
     progress: Progress | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     run: Run | None = None
     deadline: Deadline | None = None
     held: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def loads_nothing(self) -> bool:
+        return self.is_backfill or bool(self.released)
 
     def reporter(self, context: dg.AssetExecutionContext) -> Progress:
         """Who started the run reads along in the terminal; else Dagster's log does."""
@@ -124,7 +131,7 @@ class RunContext:
             raise self.settings_problem
         check_selection(self.dagster_run, self.needed)
         today = business_day(self.settings, self.clock())
-        check_day(self.as_of, today=today, allow_future=self.allow_future or self.is_backfill)
+        check_day(self.as_of, today=today, allow_future=self.allow_future or self.loads_nothing)
         keep_private(with_group=self.settings.readable_by == "group")
         self.held.enter_context(writer_lock(self.home))
         self.deadline = self.held.enter_context(Deadline(self.settings.max_run_time))
@@ -137,6 +144,7 @@ class RunContext:
             command=self.command,
             run_id=self._run_id(now),
             months=self._backfilled_months(),
+            released=self.released,
         )
 
     def tell(self, error: Exception) -> None:
@@ -184,6 +192,11 @@ def night_resource(
             "allow_future": dg.Field(bool, default_value=False, description="Also for an as_of after today"),
             "full_refresh": dg.Field(bool, default_value=False, description="Compute every sum anew from raw"),
             "reload": dg.Field([str], default_value=[], description="Files to load again though their bytes are known"),
+            "restate": dg.Field(
+                [str],
+                default_value=[],
+                description="Closed periods whose held figures are let in, such as 'month 2026-02-01'; loads nothing",
+            ),
         },
     )
     def night(context: dg.InitResourceContext) -> Iterator[RunContext]:
@@ -192,11 +205,12 @@ def night_resource(
         given = context.resource_config.get("as_of")
         today = business_day(work.settings, clock())
         published = _published(work.home)
-        is_backfill = published is not None and asks_for_the_past(dagster_run.tags, given, today)
+        released = tuple(period_of(text) for text in context.resource_config["restate"])
+        is_backfill = not released and published is not None and asks_for_the_past(dagster_run.tags, given, today)
         if given:
             as_of = date.fromisoformat(given)
         else:
-            as_of = published.as_of if published is not None and is_backfill else today
+            as_of = published.as_of if published is not None and (is_backfill or released) else today
         opened = RunContext(
             home=work.home,
             settings=work.settings,
@@ -204,6 +218,7 @@ def night_resource(
             full_refresh=context.resource_config["full_refresh"],
             allow_future=context.resource_config["allow_future"],
             reload=tuple(context.resource_config["reload"]),
+            released=released,
             months=asked_months(dagster_run.tags),
             dagster_run=dagster_run,
             needed=needed,
@@ -231,6 +246,12 @@ def _published(home: Home) -> PipelineState | None:
         return read_state(home.current)
     except duckdb.Error:
         return None
+
+
+def period_of(text: str) -> Period:
+    """A period from `month 2026-02-01`: its grain and first day."""
+    grain, _, start = text.partition(" ")
+    return grain, date.fromisoformat(start)
 
 
 def business_day(settings: Settings, now: datetime) -> date:

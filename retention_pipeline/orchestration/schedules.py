@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import duckdb
 
+from retention_pipeline.history.closing import Period
 from retention_pipeline.orchestration.run_context import JOB, RESOURCE
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.warehouse import opened
@@ -50,7 +51,12 @@ def nightly_job(months: dg.PartitionsDefinition) -> dg.JobDefinition:
 
 
 def run_config(
-    as_of: date, *, full_refresh: bool = False, allow_future: bool = False, reload: Sequence[str] = ()
+    as_of: date,
+    *,
+    full_refresh: bool = False,
+    allow_future: bool = False,
+    reload: Sequence[str] = (),
+    released: Sequence[Period] = (),
 ) -> dict[str, object]:
     """The job's configuration for a day."""
     config: dict[str, object] = {"as_of": as_of.isoformat(), "full_refresh": full_refresh}
@@ -58,6 +64,8 @@ def run_config(
         config["allow_future"] = True
     if reload:
         config["reload"] = list(reload)
+    if released:
+        config["restate"] = [f"{grain} {start}" for grain, start in released]
     return {"resources": {RESOURCE: {"config": config}}}
 
 

@@ -1,10 +1,11 @@
-"""What an operator asks besides a run: status, check, restore, backfill. Plain functions that return data; no
+"""What an operator asks besides a run: status, check, restore, rebuild. Plain functions that return data; no
 printing.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from retention_pipeline.ingest.loads import waiting_loads
 from retention_pipeline.ingest.rebuild import Rebuilt, rebuild_raw
 from retention_pipeline.kpis.violation import Violation
 from retention_pipeline.publish import generations
-from retention_pipeline.publish.differences import TableDifference, compare_generations
 from retention_pipeline.publish.generations import Generation
 from retention_pipeline.publish.provenance import mismatch
 from retention_pipeline.publish.recovery import NoSuchGeneration
@@ -30,9 +30,7 @@ from retention_pipeline.run.damage import find_damage, lost_link, named_damage
 from retention_pipeline.run.frame import PRODUCTION, Assembly, Progress, validator
 from retention_pipeline.run.lock import lock_holder, writer_lock
 from retention_pipeline.run.records import all_records, as_row, new_run_id
-from retention_pipeline.run.results import RunResult
 from retention_pipeline.run.state import PipelineState, read_state
-from retention_pipeline.run.steps import run
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.transform.data_tests import compiled_data_tests
 from retention_pipeline.transform.delivered_segments import with_delivered_segments
@@ -71,19 +69,6 @@ class CheckResult:
 
     rules: list[str]
     violations: list[Violation]
-
-
-@dataclass(frozen=True)
-class BackfillResult:
-    """A backfill: the run that published it, and how the tables differ from the generation before (empty: not at all).
-
-    first, last: first days of the months that were asked for.
-    """
-
-    first: date
-    last: date
-    run: RunResult
-    differences: list[TableDifference]
 
 
 def status(home: Home, settings: Settings | None = None) -> Status:
@@ -217,39 +202,20 @@ class NothingPending(Exception):
     """No figure of the period is held back; str() says of which periods some are."""
 
 
-def let_in(
-    home: Home,
-    settings: Settings,
-    periods: list[Period] | None,
-    *,
-    now: datetime,
-    progress: Progress | None = None,
-    assembly: Assembly = PRODUCTION,
-) -> RunResult:
-    """Publish what is held back of closed periods (grain, first day; None: all of them), in a run that loads nothing,
-    as of the published day. Raises NothingPending, NoSuchGeneration, and what `run` raises.
+def held_periods(home: Home, asked: Sequence[Period]) -> tuple[Period, ...]:
+    """The periods (grain, first day) of which figures are held back: those asked for, without any all of them.
+
+    Raises NothingPending where one of them has none, NoSuchGeneration before the first run.
     """
-    with writer_lock(home):
-        state = read_state(home.current)
-        if state is None:
-            raise NoSuchGeneration(f"nothing has been published in {home.published} yet")
-        with opened(home.current.resolve(), read_only=True) as connection:
-            pending = pending_periods(connection)
-        asked = list(pending) if periods is None else periods
-        if not asked or not set(asked) <= set(pending):
-            listed = ", ".join(f"{grain} of {start} ({number:,})" for (grain, start), number in pending.items())
-            raise NothingPending(f"no figure of it is held back; held back are figures of: {listed or 'no period'}")
-        return run(
-            home,
-            settings,
-            state.as_of,
-            now=now,
-            progress=progress,
-            with_ingest=False,
-            command="restate",
-            released=tuple(asked),
-            assembly=assembly,
-        )
+    if not home.current.exists():
+        raise NoSuchGeneration(f"nothing has been published in {home.published} yet")
+    with opened(home.current.resolve(), read_only=True) as connection:
+        pending = pending_periods(connection)
+    chosen = tuple(asked) or tuple(pending)
+    if not chosen or not set(chosen) <= set(pending):
+        listed = ", ".join(f"{grain} of {start} ({number:,})" for (grain, start), number in pending.items())
+        raise NothingPending(f"no figure of it is held back; held back are figures of: {listed or 'no period'}")
+    return chosen
 
 
 def rebuild(
@@ -261,47 +227,6 @@ def rebuild(
     """
     with writer_lock(home):
         return rebuild_raw(home, settings, without_missing=without_missing, progress=progress)
-
-
-def backfill(
-    home: Home,
-    settings: Settings,
-    first: date,
-    last: date,
-    *,
-    now: datetime,
-    progress: Progress | None = None,
-    assembly: Assembly = PRODUCTION,
-) -> BackfillResult:
-    """Add up the periods that overlap the months `first` to `last` anew from the facts of all customers, publish once,
-    and say what differs.
-
-    Nothing is ingested and `as_of` stays that of the published generation, so without changed data, code or settings
-    nothing differs. Raises NoSuchGeneration before the first
-    run, and what `run` raises.
-    """
-    if last < first:
-        raise ValueError(f"the range ends ({last:%Y-%m}) before it begins ({first:%Y-%m})")
-    with writer_lock(home):
-        state = read_state(home.current)
-        if state is None:
-            raise NoSuchGeneration(
-                f"nothing has been published in {home.published} yet; the first run makes all history"
-            )
-        with kept_open(home.current.resolve()) as comparison:
-            result = run(
-                home,
-                settings,
-                state.as_of,
-                months=(first, last),
-                now=now,
-                progress=progress,
-                with_ingest=False,
-                command="backfill",
-                assembly=assembly,
-            )
-            differences = compare_generations(comparison, result.path, first, last)
-    return BackfillResult(first, last, result, differences)
 
 
 def kept_open(path: Path) -> duckdb.DuckDBPyConnection:

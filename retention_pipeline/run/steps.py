@@ -1,5 +1,5 @@
-"""The steps of a run up to publication as plain functions, and `run()` that does all steps in order (those that follow
-stand in after.py). No Dagster here; Dagster's assets call the steps.
+"""The steps of a run up to publication as plain functions (those that follow stand in after.py). No Dagster here;
+Dagster's assets call them in order, which is the one way a run goes.
 
 Every step takes (home, settings, run), asks for the writer lock (which counts within a process), and keeps its timing
 and outcome in the run's record. A step that fails leaves the published generation as it was and removes `next.duckdb`.
@@ -31,24 +31,18 @@ from retention_pipeline.publish.customers_in_period import write_customers_in_pe
 from retention_pipeline.publish.provenance import Mismatch, RawLacksLoads, mismatch, write_pipeline_loads
 from retention_pipeline.publish.quality import excluded_orders, write_data_quality
 from retention_pipeline.publish.quarantine import write_quarantine
-from retention_pipeline.publish.recovery import recover
-from retention_pipeline.read.headline import Headline, read_headline
-from retention_pipeline.run.after import alerts_step, export_step
 from retention_pipeline.run.cost import full_refresh_is_cheaper
 from retention_pipeline.run.frame import PRODUCTION, Assembly, Progress, silent, step_of, validator
-from retention_pipeline.run.lock import writer_lock
 from retention_pipeline.run.mode import decide_mode
 from retention_pipeline.run.records import (
     Run,
     new_run_id,
-    peak_memory_mb,
     prune,
     read_record,
     start_run,
-    timings,
     write_pipeline_runs,
 )
-from retention_pipeline.run.results import Built, Figures, Published, RunResult
+from retention_pipeline.run.results import Built, Figures, Published
 from retention_pipeline.run.state import PipelineState, read_state, state_of, write_state
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.testing import stop_for_test
@@ -57,7 +51,7 @@ from retention_pipeline.transform.arguments import kept_settings
 from retention_pipeline.transform.build import row_counts
 from retention_pipeline.transform.delivered_segments import empty_segments, with_delivered_segments
 from retention_pipeline.transform.fingerprints import moving_settings
-from retention_pipeline.warehouse import opened, tables_in
+from retention_pipeline.warehouse import opened
 
 
 def begin_run(
@@ -434,70 +428,6 @@ def _not_loaded(record: dict[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def run(
-    home: Home,
-    settings: Settings,
-    as_of: date,
-    *,
-    full_refresh: bool = False,
-    now: datetime,
-    progress: Progress | None = None,
-    with_ingest: bool = True,
-    reload: Sequence[str] = (),
-    command: str = "run",
-    run_id: str | None = None,
-    months: tuple[date, date] | None = None,
-    released: tuple[tuple[str, date], ...] = (),
-    assembly: Assembly = PRODUCTION,
-) -> RunResult:
-    """One run from sources to published generation under the writer lock; `now` in naive UTC.
-
-    Raises HomeIsBusy, IngestError, NotFresh, InputError, BuildError, AuditError, NotEnoughSpace: each a message for
-    users.
-    """
-    with writer_lock(home):
-        if recovered := recover(home, thorough=full_refresh):
-            (progress or silent)(recovered)
-        this = begin_run(
-            home,
-            as_of,
-            now=now,
-            full_refresh=full_refresh,
-            command=command,
-            run_id=run_id,
-            months=months,
-            released=released,
-        )
-        ingested = None
-        if with_ingest:
-            ingested = ingest_step(home, settings, this, reload=reload, progress=progress, assembly=assembly)
-        built = build_step(home, settings, this, progress=progress, assembly=assembly)
-        figures = figures_step(home, settings, this, progress=progress, assembly=assembly)
-        audited = audit_step(home, settings, this, progress=progress, assembly=assembly)
-        history_step(home, settings, this, progress=progress)
-        published = publish_step(home, settings, this, progress=progress)
-        exported, problems = export_step(home, settings, this, progress=progress)
-        problems += alerts_step(home, settings, this, progress=progress)
-        return RunResult(
-            run_id=this.run_id,
-            as_of=as_of,
-            mode=built.mode,
-            generation=published.generation,
-            path=published.path,
-            loads=list(ingested.loads) if ingested else [],
-            refused=list(ingested.refused) if ingested else [],
-            row_counts=published.row_counts,
-            figures=figures,
-            audited_rules=len(audited.rules),
-            exported=exported,
-            problems=problems,
-            timings=timings(home, this),
-            headline=_headline(home, as_of),
-            peak_memory_mb=peak_memory_mb(),
-            build=built.dbt,
-        )
-
-
 def _fingerprints(settings: Settings, assembly: Assembly) -> dict[str, str]:
     from retention_pipeline.kpis.registry import registry_fingerprint
 
@@ -522,12 +452,6 @@ def _ingest_notes(before: dict[str, Any], result: Any) -> dict[str, Any]:
     # A file that was loaded by an earlier run is nothing that this one did, unless there is something to say of it.
     told = [asdict(load) for load in result.loads if load.status != "already_loaded" or load.hints]
     return added | {"loads": [*before.get("loads", []), *told]}
-
-
-def _headline(home: Home, as_of: date) -> Headline | None:
-    with opened(home.current.resolve(), read_only=True) as connection:
-        tables = tables_in(connection)
-        return read_headline(connection, as_of=as_of) if {"retention_kpis", "kpi_definitions"} <= tables else None
 
 
 def _now() -> datetime:

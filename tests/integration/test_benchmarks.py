@@ -41,10 +41,10 @@ def test_the_two_baselines_agree(history: Path) -> None:
 
 
 def test_the_pipeline_publishes_what_the_baselines_found_and_a_night_keeps_to_it(history: Path) -> None:
-    work.pipeline_run(history, 0, True, False)
+    work.pipeline_run(history, 0, True)
     assert work.differences(history, "baseline_sql") == dict.fromkeys(TABLES, 0)
     delivered = work.deliver_night(history, "20k")["rows"]
-    night = work.pipeline_run(history, 1, False, True)
+    night = work.pipeline_run(history, 1, False)
     assert delivered == 2000
     assert night["kpi_rows_changed"] > 0
     # Late orders change months before the night; the comparison sees it.
@@ -54,5 +54,5 @@ def test_the_pipeline_publishes_what_the_baselines_found_and_a_night_keeps_to_it
 def test_engagement_is_what_the_script_by_hand_finds(tmp_path: Path) -> None:
     activity.make_activity(tmp_path / "home", "20k")
     activity.engagement_by_hand(tmp_path / "home")
-    work.pipeline_run(tmp_path / "home", 0, True, False)
+    work.pipeline_run(tmp_path / "home", 0, True)
     assert activity.unlike_by_hand(tmp_path / "home") == {"months": 0, "bars": 0}

@@ -17,7 +17,8 @@ from retention_pipeline.orchestration.assets.raw import raw_key
 from retention_pipeline.orchestration.definitions import build_definitions
 from retention_pipeline.orchestration.instance import open_instance
 from retention_pipeline.orchestration.launch import Launched, NoSuchMonths, RunFailed, launch
-from retention_pipeline.run.steps import Assembly
+from retention_pipeline.run.frame import Assembly
+from retention_pipeline.run.operations import NothingPending
 from retention_pipeline.settings import Home, load_settings
 from retention_pipeline.transform.manifest import manifest_json
 from retention_pipeline.transform.selection import absent_models, excluded_nodes
@@ -173,6 +174,22 @@ def test_a_failed_audit_fails_the_check_names_the_rule_and_leaves_the_published_
         for event in events(home, record.dagster_run.run_id, DagsterEventType.ASSET_CHECK_EVALUATION)
     ]
     assert [check.check_name for check in checks if not check.passed] == ["reconciliations_hold"]
+
+
+def test_held_figures_are_let_in_by_a_run_that_loads_nothing(first_run: tuple[Home, Launched, list[str]]) -> None:
+    home, _, _ = first_run
+    home.settings_file.write_text(home.settings_file.read_text() + "close_after_days: 0\nclosed_periods: hold\n")
+    deliver(home, "orders", "held.csv", LATE_ORDER.replace("9,buys_once", "11,buys_once"))
+    before = figures(home)
+    held = run(home, full_refresh=True)
+    assert held.record["pending"] > 0
+    deliver(home, "orders", "waits.csv", LATE_ORDER.replace("9,buys_once", "12,buys_once"))
+    let_in = run(home, as_of=None, restate=[], command="restate")
+    assert (let_in.record["command"], let_in.record["as_of"]) == ("restate", AS_OF.isoformat())
+    assert (let_in.record.get("files_loaded", 0), let_in.record["pending"]) == (0, 0)
+    assert let_in.record["restated"] > 0 and figures(home) != before
+    with pytest.raises(NothingPending, match="held back are figures of: no period"):
+        run(home, as_of=None, restate=[("month", date(2024, 2, 1))], command="restate")
 
 
 def test_an_order_in_a_currency_without_a_rate_stops_the_run_with_one_message(

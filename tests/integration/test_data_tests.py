@@ -10,10 +10,10 @@ from typing import Any
 
 import duckdb
 import pytest
+from support.plain_run import run
 from support.small_shop import AS_OF, open_shop
 
 from retention_pipeline.run import operations
-from retention_pipeline.run.steps import run
 from retention_pipeline.settings import Home, load_settings
 from retention_pipeline.transform.data_tests import compiled_data_tests
 from retention_pipeline.transform.manifest import manifest_json

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
+from support.plain_run import run
 
 from retention_pipeline.ingest.result import IngestError
-from retention_pipeline.run import steps
 from retention_pipeline.settings import Home, load_settings
 from retention_pipeline.warehouse import opened
 
@@ -41,7 +41,7 @@ class Door:
         content = {"business": self.business, "sources": self.sources}
         self.home.settings_file.write_text(yaml.safe_dump(content))
         self.said: list[str] = []
-        return steps.run(
+        return run(
             self.home, load_settings(self.home), date(2025, 4, 1), now=NOW, progress=self.said.append, **arguments
         )
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from support.plain_run import RunResult, run
 from support.small_shop import AS_OF, LATE_ORDER, deliver, open_shop
 
 from retention_pipeline.freshness.sources import NotFresh
@@ -20,8 +21,6 @@ from retention_pipeline.orchestration.launch import Launched, launch
 from retention_pipeline.read.headline import as_markdown, read_headline
 from retention_pipeline.read.published import open_published, rows_of
 from retention_pipeline.run.records import all_records
-from retention_pipeline.run.results import RunResult
-from retention_pipeline.run.steps import run
 from retention_pipeline.settings import Home, load_settings
 
 JUNE = date(2024, 6, 3)

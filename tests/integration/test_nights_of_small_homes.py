@@ -12,9 +12,9 @@ import duckdb
 import pytest
 import yaml
 from nights.test_nights_through_the_pipeline import differences
+from support.plain_run import backfill
 from support.published_cells import run_home
 
-from retention_pipeline.run.operations import backfill
 from retention_pipeline.run.steps import begin_run, ingest_step
 from retention_pipeline.settings import Home, load_settings
 

@@ -12,13 +12,12 @@ from typing import Any
 
 import duckdb
 import pytest
+from support.plain_run import RunResult, run
 
 from retention_pipeline.audit import all_rules, audit, describe
 from retention_pipeline.kpis.declaration import Family
 from retention_pipeline.kpis.keys import KEY
 from retention_pipeline.kpis.registry import FAMILIES
-from retention_pipeline.run.results import RunResult
-from retention_pipeline.run.steps import run
 from retention_pipeline.settings import Home, Settings, parse_settings
 from retention_pipeline.transform import InputError
 

@@ -14,11 +14,10 @@ import duckdb
 import pytest
 from oracle.companies import made_company, write_delivery, write_home
 from oracle.nights import made_nights
+from support.plain_run import backfill, run
 from support.sizes import SEED, size
 
 from nights.test_nights import OWN_KEYS
-from retention_pipeline.run.operations import backfill
-from retention_pipeline.run.steps import run
 from retention_pipeline.settings import Home, load_settings
 
 HISTORIES = size("RETENTION_RANDOM_RUNS")

@@ -8,9 +8,8 @@ from pathlib import Path
 import duckdb
 from oracle.folders import COHORT_COLUMNS, COHORT_KEY, KPI_COLUMNS, KPI_KEY, cells
 
-from retention_pipeline.run.results import RunResult
-from retention_pipeline.run.steps import run
 from retention_pipeline.settings import Home, load_settings
+from support.plain_run import RunResult, run
 
 Cells = dict[tuple, dict]
 

@@ -5,10 +5,9 @@ from datetime import date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
-from retention_pipeline.run.results import RunResult
-from retention_pipeline.run.steps import run
 from retention_pipeline.settings import Home
 from support import tiny_warehouse as tiny
+from support.plain_run import RunResult, run
 
 APRIL = date(2024, 4, 10)
 FIRST = [("1", "ann", "2024-01-05", 10), ("2", "bob", "2024-02-05", 10), ("3", "ann", "2024-03-01", 5)]

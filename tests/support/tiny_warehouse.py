@@ -1,7 +1,7 @@
 """A company of a few orders, a dbt project of three models, stand-ins for ingest and KPIs: what tests publish.
 
-A customer is active in the months in which they order. Run as a program (`python tiny_warehouse.py HOME AS_OF PROJECT`)
-it does one run, so that a test can have it killed.
+A customer is active in the months in which they order. Run as a program (`python -m support.tiny_warehouse HOME AS_OF
+PROJECT`) it does one run, so that a test can have it killed.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ import duckdb
 from retention_pipeline.ingest.identity import begin_epoch, create_identity
 from retention_pipeline.kpis.store import COLUMNS
 from retention_pipeline.run.frame import Assembly
-from retention_pipeline.run.steps import run
 from retention_pipeline.settings import Home, Settings, parse_settings
 from retention_pipeline.warehouse import sql_text
+from support.plain_run import run
 
 NOW = datetime(2024, 5, 1, 2, 0)
 Order = tuple[str, str, str, int]  # order_id, customer_id, day, amount

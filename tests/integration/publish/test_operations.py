@@ -6,7 +6,8 @@ from pathlib import Path
 import duckdb
 import pytest
 from support import tiny_warehouse as tiny
-from support.tiny_runs import APRIL, LATE, broken_copy, later, night
+from support.plain_run import backfill
+from support.tiny_runs import LATE, broken_copy, later, night
 
 from retention_pipeline.publish import generations
 from retention_pipeline.publish.recovery import NoSuchGeneration
@@ -64,7 +65,7 @@ def test_a_check_finds_what_is_missing_in_raw(home: Home, project: Path) -> None
 
 def test_a_backfill_without_a_cause_changes_nothing(home: Home, project: Path) -> None:
     night(home, project)
-    result = operations.backfill(
+    result = backfill(
         home, tiny.settings(), date(2024, 1, 1), date(2024, 3, 1), now=later(), assembly=tiny.assembly(project)
     )
     assert result.differences == []
@@ -78,7 +79,7 @@ def test_a_backfill_repairs_a_damaged_table_and_says_so(home: Home, project: Pat
     with duckdb.connect(str(path)) as connection:
         connection.execute("update period_customers set customers_end = 99 where period_start = '2024-02-01'")
         connection.execute("update retention_kpis set value = 99 where period_start = '2024-02-01'")
-    result = operations.backfill(
+    result = backfill(
         home, tiny.settings(), date(2024, 2, 1), date(2024, 2, 1), now=later(), assembly=tiny.assembly(project)
     )
     assert [(found.table, found.in_range, found.outside) for found in result.differences] == [
@@ -87,11 +88,6 @@ def test_a_backfill_repairs_a_damaged_table_and_says_so(home: Home, project: Pat
     ]
     assert result.differences[0].examples[0]["period_start"] == date(2024, 2, 1)
     assert dict(tiny.figures(home.current))[date(2024, 2, 1)] == 1.0
-
-
-def test_a_backfill_before_the_first_run_says_that_there_is_nothing_to_recompute(home: Home, project: Path) -> None:
-    with pytest.raises(NoSuchGeneration, match="the first run makes all history"):
-        operations.backfill(home, tiny.settings(), APRIL, APRIL, now=later(), assembly=tiny.assembly(project))
 
 
 def test_the_status_names_the_run_that_failed(home: Home, project: Path, tmp_path: Path) -> None:

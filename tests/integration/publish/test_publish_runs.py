@@ -194,14 +194,20 @@ def undisturbed(project: Path, tmp_path_factory: pytest.TempPathFactory) -> list
     return tiny.figures(other.current)
 
 
+def run_tiny(home: Home, project: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A run in a process of its own."""
+    program = [sys.executable, "-m", "support.tiny_warehouse", str(home.root), APRIL.isoformat(), str(project)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(tiny.__file__).parents[1]), **environment}
+    return subprocess.run(program, env=environment, capture_output=True, text=True)
+
+
 @pytest.mark.parametrize("step", ["copy", "checkpoint", "rename", "link"])
 def test_a_run_killed_while_files_are_moved_is_made_good_by_the_next(
     step: str, home: Home, project: Path, undisturbed: list[tuple[object, ...]]
 ) -> None:
     night(home, project)
     tiny.deliver(home, "2.csv", LATE)
-    program = [sys.executable, str(Path(tiny.__file__)), str(home.root), APRIL.isoformat(), str(project)]
-    killed = subprocess.run(program, env={**os.environ, VARIABLE: step}, capture_output=True, text=True)
+    killed = run_tiny(home, project, **{VARIABLE: step})
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert generations.current_number(home) == (2 if step == "link" else 1)
     assert len(tiny.figures(home.current)) == 4
@@ -227,9 +233,8 @@ def test_only_as_many_generations_are_kept_as_settings_say(home: Home, project: 
 
 def test_a_second_writer_is_refused_and_told_who_writes(home: Home, project: Path) -> None:
     night(home, project)
-    program = [sys.executable, str(Path(tiny.__file__)), str(home.root), APRIL.isoformat(), str(project)]
     with writer_lock(home):
-        refused = subprocess.run(program, capture_output=True, text=True)
+        refused = run_tiny(home, project)
         assert operations.status(home).writer["pid"] == str(os.getpid())  # type: ignore[index]
     assert refused.returncode != 0
     assert f"HomeIsBusy: another process writes to {home.root}: process {os.getpid()} on" in refused.stderr
