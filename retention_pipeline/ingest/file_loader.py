@@ -23,7 +23,7 @@ from retention_pipeline.ingest.outcomes import note_outcome, outcome_of
 from retention_pipeline.ingest.result import DatabaseBrokenError
 from retention_pipeline.ingest.schema import BROKEN, first_line, quoted
 from retention_pipeline.ingest.small_files import SmallFiles, stage_small_files
-from retention_pipeline.ingest.source_loader import SourceLoader
+from retention_pipeline.ingest.source_loader import BROUGHT_IN, SourceLoader
 from retention_pipeline.ingest.versions import remove_missing
 from retention_pipeline.settings import FileSource
 
@@ -63,7 +63,7 @@ class FileLoader(SourceLoader):
     def _commit_when_enough(self) -> None:
         """One by one where a file holds the whole: what it has no longer is gone before the next one comes."""
         enough = len(self.waiting) >= FILES_AT_ONCE or self.waiting_bytes >= BYTES_AT_ONCE
-        if enough or (self.is_whole and self.waiting):
+        if enough or (self.waiting and (self.is_whole or BROUGHT_IN in self.broken)):
             self.commit_batch()
 
     @property

@@ -16,7 +16,8 @@ from retention_pipeline.ingest.mapping import has_other_keys
 from retention_pipeline.ingest.outcomes import note_outcome
 from retention_pipeline.ingest.pulls import Pull, SourceError
 from retention_pipeline.ingest.readers import read_csv
-from retention_pipeline.ingest.schema import quoted
+from retention_pipeline.ingest.result import DatabaseBrokenError
+from retention_pipeline.ingest.schema import BROKEN, first_line, quoted
 from retention_pipeline.ingest.source_loader import SourceLoader
 from retention_pipeline.ingest.staging import create_stage, stage_file
 from retention_pipeline.ingest.versions import remove_missing
@@ -62,6 +63,9 @@ class PullLoader(SourceLoader):
         except (SourceError, SettingsError, UnusableFileError) as error:
             record.result.status, record.result.error, record.result.load_id = "failed", str(error), None
             self.loads.append(record.result)
+        except BROKEN as error:  # on the keys, or on rows that are looked up in raw
+            of_what = record.sha256 or relation
+            raise DatabaseBrokenError(of_what, f"what was pulled cannot be read: {first_line(error)}") from error
         except Exception as error:
             note_outcome(record.result, error)
             record.result.status = "failed" if record.result.status == "refused" else record.result.status

@@ -31,6 +31,7 @@ from retention_pipeline.settings import Home, Settings, Source
 from retention_pipeline.testing import stop_for_test
 
 FEW_ROWS = 10  # of fewer rows a share says nothing
+BROUGHT_IN = "brought in"  # in place of a checksum, where DuckDB broke on several loads that were brought in together
 
 
 class MassDeletion(Exception):
@@ -182,6 +183,15 @@ class SourceLoader:
         """Make what is waiting durable, in one transaction."""
         if not self.waiting and not self.seen:
             return
+        try:
+            self._bring_in()
+        except BROKEN as error:  # nothing of it stays; of several the next attempt brings in one by one
+            alone = self.waiting[0][1].sha256 if len(self.waiting) == 1 else None
+            raise DatabaseBrokenError(
+                alone or BROUGHT_IN, f"its rows cannot be brought in: {first_line(error)}"
+            ) from error
+
+    def _bring_in(self) -> None:
         no_key_twice = self._refuse_conflicts()
         loaded = {record.result.load_id for _, record in self.waiting if record.result.status == "loaded"}
         self.connection.execute("begin transaction")
@@ -220,6 +230,8 @@ class SourceLoader:
             self.connection.execute("rollback")
             self._leave_waiting(str(error))
             return
+        except BROKEN:  # it takes no rollback any more
+            raise
         except duckdb.Error as error:
             self.connection.execute("rollback")
             names = ", ".join(record.result.file_name for _, record in self.waiting[:3])

@@ -196,3 +196,29 @@ def test_a_duckdb_file_that_another_process_writes_is_told(company: Company, mon
         writer.communicate("\n")
     assert (load.status, load.error) == ("failed", "shop.duckdb is open for writing elsewhere")
     assert company.run().loads[0].new == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [("stage_file", "what was pulled cannot be read"), ("remove_missing", "its rows cannot be brought in")],
+)
+def test_keys_that_break_the_database_fail_their_source_alone(
+    company: Company, monkeypatch: pytest.MonkeyPatch, step: str, reason: str
+) -> None:
+    path = source(company, "sqlite", deletes="compare_keys")
+    write("sqlite", path, TABLE, add(1))
+    company.deliver("customers", "a.csv", b"customer_id,country\nanna,NL\n")
+    real = getattr(pull_loader, step)
+
+    def broken(connection: duckdb.DuckDBPyConnection, *_: object, **__: object) -> None:
+        connection.close()  # it answers nothing any more
+        raise duckdb.InternalException("INTERNAL Error: information loss")
+
+    monkeypatch.setattr(pull_loader, step, broken)
+    pulled, delivered = company.run().loads
+    assert (pulled.status, pulled.load_id) == ("failed", None)
+    assert pulled.error == f"{reason}: INTERNAL Error: information loss"
+    assert (delivered.dataset, delivered.status) == ("customers", "loaded")
+    monkeypatch.setattr(pull_loader, step, real)
+    assert [load.status for load in company.run().loads] == ["loaded", "already_loaded"]
+    assert company.query("select order_id from raw.orders") == [("1",)]

@@ -202,3 +202,28 @@ def test_small_files_that_break_the_database_together_are_read_one_by_one(
         ("o1",),
         ("o2",),
     ]
+
+
+def test_a_file_whose_rows_break_the_database_when_brought_in_is_refused_and_all_others_load(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from retention_pipeline.ingest import source_loader
+
+    merge = source_loader.merge
+
+    def broken(connection: duckdb.DuckDBPyConnection, *arguments: object, **further: object) -> object:
+        if connection.execute("select count(*) from stage where order_id = 'o2'").fetchall() != [(0,)]:
+            connection.close()  # it answers nothing any more
+            raise duckdb.InternalException("INTERNAL Error: information loss")
+        return merge(connection, *arguments, **further)
+
+    monkeypatch.setattr(source_loader, "merge", broken)
+    for number in (1, 2, 3):
+        company.deliver("orders", f"{number}.csv", orders_csv(order(f"o{number}")))
+    assert outcomes(company) == {
+        "1.csv": ("loaded", None),
+        "zz_good.csv": ("loaded", None),
+        "2.csv": ("refused", "its rows cannot be brought in: INTERNAL Error: information loss"),
+        "3.csv": ("loaded", None),
+    }
+    assert company.query("select order_id from raw.orders order by all") == [("good",), ("o1",), ("o3",)]
