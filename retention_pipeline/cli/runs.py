@@ -241,6 +241,7 @@ def _places(home: Home) -> list[tuple[str, str]]:
 def _tries(home: Home, kpi: str, segments: list[str]) -> list[tuple[str, str]]:
     command, suffix = _command(), _home_option(home)
     segment = f" --segment {segments[0]}" if segments else ""
+    table = "cohort_retention" if kpi == FIRST_KPI else "retention_kpis"  # surveys alone make no cohorts
     tries = [
         (
             f"{command} kpis {kpi}{segment}{suffix}",
@@ -248,7 +249,7 @@ def _tries(home: Home, kpi: str, segments: list[str]) -> list[tuple[str, str]]:
         ),
         (f"{command} report --open{suffix}", "one page to look at, for everybody"),
         (f"{command} kpis --list{suffix}", "every KPI with its definition"),
-        (f'{command} query "from cohort_retention limit 20"{suffix}', "SQL on everything that is published"),
+        (f'{command} query "from {table} limit 20"{suffix}', "SQL on everything that is published"),
         (f"{command} ui{suffix}", "the graph, the runs and the nightly schedule in the browser"),
     ]
     later = home.root / "arrives_later"

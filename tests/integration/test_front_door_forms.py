@@ -13,6 +13,9 @@ import pytest
 import yaml
 from support.computed_home import compute_home
 
+from retention_pipeline.cli import runs
+from retention_pipeline.settings import Home
+
 ORDERS = "order_id,customer_id,ordered_at,amount,currency,status"
 PAID = {"currency": {"constant": "EUR"}, "status": {"constant": "paid"}}
 LINE_ITEMS = {"order_id": "InvoiceNo", "customer_id": "CustomerID", "ordered_at": "InvoiceDate", "amount": "LineTotal"}
@@ -121,3 +124,5 @@ def test_surveys_alone_give_their_figures(tmp_path: Path) -> None:
     deliver(tmp_path, "surveys", {"1.csv": lines})
     with duckdb.connect(str(computed(tmp_path, {"surveys": {}})), read_only=True) as published:
         assert figure(published, "nps", 1, "all") == Decimal(100)
+        [tried] = [words for words, _ in runs._tries(Home(tmp_path), "nps", []) if " query " in words]
+        assert published.execute(tried.split('"')[1]).fetchall()
