@@ -170,7 +170,26 @@ def parse_settings(content: Any) -> Settings:
         settings = Settings.model_validate(content)
     except ValidationError as error:
         lines = [f"{_path(problem['loc'])}: {_message(problem)}" for problem in error.errors()]
+        lines += _problems_of_the_others(content, {problem["loc"][0] for problem in error.errors() if problem["loc"]})
         raise SettingsError("\n".join(dict.fromkeys(lines))) from None
+    problems = _problems(settings)
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+def _problems_of_the_others(content: dict, broken: set[int | str]) -> list[str]:
+    """What else is wrong where some settings cannot be read; nothing where the others say little without them."""
+    if broken & {"business", "sources", "segments", "max_segment_values"}:
+        return []
+    try:
+        return _problems(Settings.model_validate({key: content[key] for key in content if key not in broken}))
+    except ValidationError:
+        return []
+
+
+def _problems(settings: Settings) -> list[str]:
+    """What is wrong with settings that can be read, one by one."""
     problems = [
         line
         for name in settings.sources
@@ -181,9 +200,7 @@ def parse_settings(content: Any) -> Settings:
         problems.append("ids.path: belongs to one source (sources.<name>.ids.path)")
     problems += _privacy_problems(settings)
     problems += alert_problems(settings.alerts, settings.sources, settings.grains)
-    if problems:
-        raise SettingsError("\n".join(problems))
-    return settings
+    return problems
 
 
 def _privacy_problems(settings: Settings) -> list[str]:
@@ -206,14 +223,16 @@ def _segment_problems(settings: Settings) -> list[str]:
 def _names_of_segments(settings: Settings) -> list[str]:
     """A further column of customers becomes a column of models, so its name must be one in SQL as it stands."""
     asked = dict.fromkeys(settings.segments or ())
+    impossible = [
+        name for name in asked if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.lower() in SQL_WORDS
+    ]
     problems = [
         f"segments: {name!r} cannot be the name of a column (letters, digits and underscores, no word of SQL):"
         " give the column another name in the file or query of customers"
-        for name in asked
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.lower() in SQL_WORDS
+        for name in impossible
     ]
     if "customers" not in settings.connected_datasets:
-        unknown = [name for name in asked if name not in BUILT_IN_DIMENSIONS]
+        unknown = [name for name in asked if name not in BUILT_IN_DIMENSIONS and name not in impossible]
         problems += [
             f"segments: there is no dimension {name!r} (there are {', '.join(BUILT_IN_DIMENSIONS)}), and no source of"
             " customers that could have such a column"

@@ -251,3 +251,13 @@ def test_segments_that_can_be_no_column_are_all_refused_at_once() -> None:
 def test_a_segment_that_is_misspelt_is_refused_where_no_customers_could_have_it() -> None:
     with pytest.raises(SettingsError, match=r"segments: there is no dimension 'plann' \(there are country, "):
         parse_settings({"business": BUSINESS, "segments": ["plann"]})
+
+
+def test_what_is_wrong_with_several_settings_is_said_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_settings(
+            {"business": BUSINESS, "segments": ["plann", "home town"], "schedule": {"cron": "99 * * * *"}, "colour": 1}
+        )
+    assert [line.split(" ")[0] for line in str(caught.value).splitlines()] == [
+        "schedule.cron:", "colour:", "segments:", "segments:",
+    ]  # fmt: skip
