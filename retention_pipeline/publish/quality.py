@@ -210,7 +210,9 @@ def _about_quarantine(raw: duckdb.DuckDBPyConnection) -> list[Row]:
         """
         select dataset, regexp_replace(reason, ': ''.*'' is', ': … is') as reason_without_value,
             count(*), max(loaded_at),
-            max_by(file_name || coalesce(' line ' || line, '') || ': ' || reason, (loaded_at, line))
+            max_by(
+                file_name || coalesce(' line ' || line, '') || ': ' || reason, (load_id, line, byte_position, reason)
+            )
         from raw.quarantine
         where resolved_by is null
         group by dataset, reason_without_value

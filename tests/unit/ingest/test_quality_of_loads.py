@@ -6,7 +6,7 @@ from datetime import datetime
 
 from conftest import NOW, ORDER_HEADER, Company, order, orders_csv
 
-from retention_pipeline.publish.quality import _about_loads
+from retention_pipeline.publish.quality import _about_loads, _about_quarantine
 from retention_pipeline.warehouse import opened_raw
 
 
@@ -35,3 +35,18 @@ def test_a_refused_file_is_told_until_it_is_gone(company: Company) -> None:
     bad.unlink()
     company.run(now=datetime(2024, 5, 2, 3))
     assert told(company) == set()
+
+
+def test_the_example_of_refused_rows_is_of_the_last_load_and_does_not_hang_on_their_order(company: Company) -> None:
+    for name in ("1.csv", "2.csv", "3.csv"):
+        company.deliver("orders", name, orders_csv(order("a" + name, "much")))
+    company.run()
+    with opened_raw(company.home) as connection:
+        connection.execute("create schema memory.raw")
+        connection.execute("use memory")
+        for direction in ("asc", "desc"):
+            connection.execute(
+                f"create or replace table raw.quarantine as from raw_store.raw.quarantine order by load_id {direction}"
+            )
+            [(*_, example)] = _about_quarantine(connection)
+            assert example.startswith("for example landing/orders/3.csv line 2: amount: 'much' is no number")
