@@ -7,6 +7,7 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -17,6 +18,8 @@ import duckdb
 from retention_pipeline.history.known import figures_at, known_publication, with_whole_history
 from retention_pipeline.history.publications import publications
 from retention_pipeline.history.reported import ROW_KEY, instant
+from retention_pipeline.ingest.archive import UnusableFileError
+from retention_pipeline.ingest.packed import Unpacked, copy_in
 from retention_pipeline.kpis.keys import KEY
 from retention_pipeline.settings import Home
 from retention_pipeline.warehouse import tables_in
@@ -129,8 +132,11 @@ def _row(
 ) -> Row:
     copy = None
     if dataset and sha256:
-        copy = next(iter(sorted((home.archive / dataset).glob(f"{sha256}*"))), None)
-    line = line_of(copy, row_key, customer_id) if copy is not None and row_key else None
+        copy = copy_in(home.archive / dataset, sha256)
+    line = None
+    if copy is not None and row_key:
+        with Unpacked.to_look_at(home) as unpacked, suppress(UnusableFileError):
+            line = line_of(unpacked.plain(copy), row_key, customer_id)
     named = str(copy) if copy else None
     return Row(customer_id, dataset, row_key, numerator, denominator, file_name, named, line)
 

@@ -60,11 +60,6 @@ def checksum(path: Path) -> str:
     return digest.hexdigest()
 
 
-def is_whole(path: Path) -> bool:
-    """Whether an archived file has the bytes that its name is the checksum of."""
-    return checksum(path) == path.name.split(".")[0]
-
-
 def take(path: Path, file_format: Format, folder: Path, scratch: Path, delimiter: str = ",") -> ArchivedFile:
     """Copy a file into `folder`; `scratch` takes what lives only as long as the load, `delimiter` parts its values.
 

@@ -10,6 +10,7 @@ from retention_pipeline.ingest.archive import ArchivedFile, StillBeingWrittenErr
 from retention_pipeline.ingest.cloud import CloudError
 from retention_pipeline.ingest.door import take_through
 from retention_pipeline.ingest.joined import MissingInput, delivered_parts, written
+from retention_pipeline.ingest.kept_copies import known_as_lost
 from retention_pipeline.ingest.landing import (
     TOGETHER,
     DeliveredFile,
@@ -20,6 +21,7 @@ from retention_pipeline.ingest.landing import (
 )
 from retention_pipeline.ingest.ledger import LoadRecord
 from retention_pipeline.ingest.outcomes import note_outcome, outcome_of
+from retention_pipeline.ingest.packed import copy_in
 from retention_pipeline.ingest.result import DatabaseBrokenError
 from retention_pipeline.ingest.schema import BROKEN, first_line, quoted
 from retention_pipeline.ingest.small_files import SmallFiles, stage_small_files
@@ -119,11 +121,15 @@ class FileLoader(SourceLoader):
         if self.is_whole:
             last = self.ledger.loads[-1][0] if self.ledger.loads else None
             outdated = {sha256: known for sha256, known in outdated.items() if sha256 == last}
+        lost = known_as_lost(self.home) & outdated.keys()
+        if lost:
+            self.say(f"{self.name}: {len(lost):,} files are not kept any more, their rows stay as they were read")
+            outdated = {sha256: known for sha256, known in outdated.items() if sha256 not in lost}
         if outdated:
             self.say(f"{self.name}: its settings have changed, {len(outdated)} files are read again")
         for sha256, known in outdated.items():
             record = self._new_record(known.name, None, sha256)
-            path = next(folder.glob(f"{sha256}.*"), None)
+            path = copy_in(folder, sha256)
             file_format = format_of(path, source) if path else None
             if path is None or file_format is None:
                 record.result.status = "failed"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.ingest.file_loader import FileLoader
 from retention_pipeline.ingest.ledger import next_load_id
+from retention_pipeline.ingest.packed import remove_left
 from retention_pipeline.ingest.pull_loader import PullLoader
 from retention_pipeline.ingest.result import DatabaseBrokenError, IngestError, IngestResult, LoadResult
 from retention_pipeline.ingest.schema import open_raw
@@ -37,6 +38,7 @@ def ingest(
     result = IngestResult()
     scratch = home.warehouse / "raw.scratch"
     shutil.rmtree(scratch, ignore_errors=True)
+    remove_left(home)
     connection = open_raw(home.raw_file)
     try:
         for name in settings.sources:

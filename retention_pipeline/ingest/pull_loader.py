@@ -14,9 +14,10 @@ from retention_pipeline.ingest.door import take_through
 from retention_pipeline.ingest.ledger import KnownFile
 from retention_pipeline.ingest.mapping import has_other_keys
 from retention_pipeline.ingest.outcomes import note_outcome
+from retention_pipeline.ingest.packed import pack_pulls
 from retention_pipeline.ingest.pulls import Pull, SourceError
 from retention_pipeline.ingest.readers import read_csv
-from retention_pipeline.ingest.result import DatabaseBrokenError
+from retention_pipeline.ingest.result import DatabaseBrokenError, LoadResult
 from retention_pipeline.ingest.schema import BROKEN, first_line, quoted
 from retention_pipeline.ingest.source_loader import SourceLoader
 from retention_pipeline.ingest.staging import create_stage, stage_file
@@ -40,6 +41,12 @@ class PullLoader(SourceLoader):
     greatest: datetime | None = None
     keys: ArchivedFile | None = field(default=None)
     key_names: list[str] = field(default_factory=list)
+    copied: list[ArchivedFile] = field(default_factory=list)
+
+    def run(self) -> list[LoadResult]:
+        loads = super().run()
+        self._settle_archive()
+        return loads
 
     def load(self) -> None:
         assert isinstance(self.source, DatabaseSource)
@@ -50,6 +57,7 @@ class PullLoader(SourceLoader):
             if self.broken:  # what is pulled now may have other bytes, and break DuckDB once more
                 raise UnusableFileError(next(iter(self.broken.values())))
             archived = self._through(self._pull(self.source), self.home.archive / self.contract.dataset)
+            self.copied.append(archived)
             record.sha256, record.size = archived.sha256, archived.size
             if self._is_known(archived.sha256):
                 record.result.status, record.result.load_id = "already_loaded", None
@@ -111,6 +119,22 @@ class PullLoader(SourceLoader):
                 self.say(f"{self.name}: {error}; trying again")
                 time.sleep(SECONDS_BETWEEN_ATTEMPTS)
         raise AssertionError("unreachable")
+
+    def _settle_archive(self) -> None:
+        """Pack what was loaded; what was not is read again by the next pull, so its copy goes."""
+        folder = self.home.archive / self.contract.dataset
+        known = self.connection.execute(
+            "select sha256, source from raw.ledger where dataset = $1 and sha256 is not null"
+            " group by all order by min(load_id)",
+            [self.contract.dataset],
+        ).fetchall()
+        for archived in self.copied:
+            if archived.sha256 not in {sha256 for sha256, _ in known}:
+                archived.path.unlink(missing_ok=True)
+        try:
+            pack_pulls(folder, [sha256 for sha256, source in known if source == self.name], self.scratch / "packing")
+        except (OSError, UnusableFileError) as error:
+            self.say(f"{self.name}: its copy was not packed ({error}); the next run tries again")
 
     def _read_as_now(self) -> bool:
         """Whether the last load was read by the settings of today; if not, everything is read again."""

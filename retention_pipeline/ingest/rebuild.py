@@ -22,12 +22,13 @@ from pathlib import Path
 import duckdb
 
 from retention_pipeline.contracts import CONTRACTS
-from retention_pipeline.ingest.archive import is_whole, take
+from retention_pipeline.ingest.archive import take
 from retention_pipeline.ingest.door import Door
 from retention_pipeline.ingest.file_loader import FileLoader
 from retention_pipeline.ingest.joined import ENDING, parts_of
 from retention_pipeline.ingest.landing import DeliveredFile
 from retention_pipeline.ingest.outcomes import note_outcome
+from retention_pipeline.ingest.packed import Unpacked, copy_in
 from retention_pipeline.ingest.result import DatabaseBrokenError, LoadResult
 from retention_pipeline.ingest.schema import open_raw
 from retention_pipeline.ingest.source_loader import SourceLoader
@@ -90,13 +91,14 @@ def rebuild_raw(
         if load.copy is not None and load.copy.suffix == ENDING:
             known |= {name.split(".")[0] for names in parts_of(load.copy).values() for name in names}
     result = Rebuilt(unknown=[path for path in archived_files(home) if path.name.split(".")[0] not in known])
+    whole = _whole_copies(home, loads)
     damaged: set[Path] = set()
     for load in loads:
         if load.source not in settings.sources:
             result.left_out.append(f"{_named(load)}: settings.yaml has no source {load.source}")
         elif load.copy is None:
             result.left_out.append(f"{_named(load)}: its copy is not in {home.archive / load.dataset}")
-        elif not is_whole(load.copy):
+        elif load.copy not in whole:
             damaged.add(load.copy)
             result.left_out.append(f"{_named(load)}: its copy {load.copy} is damaged")
     if result.left_out and not without_missing:
@@ -146,6 +148,7 @@ def _loaded_into(
     shutil.rmtree(scratch, ignore_errors=True)
     connection = open_raw(made)
     results = []
+    unpacked = {name: Unpacked(scratch / "unpacked" / name) for name in settings.sources}
     try:
         for (name, loaded_at), group in itertools.groupby(loads, lambda load: (load.source, load.loaded_at)):
             source = settings.read_source(name)
@@ -153,6 +156,8 @@ def _loaded_into(
             contract = CONTRACTS[settings.dataset_of(name)]
             loader = kind(connection, home, settings, name, source, contract, scratch, loaded_at, progress)
             loader.past, loader.broken = tuple(group), broken
+            if isinstance(loader, ArchivedPulls):
+                loader.unpacked = unpacked[name]
             results += loader.run()
         connection.execute("checkpoint raw_store")
     finally:
@@ -184,7 +189,7 @@ def past_loads(home: Home) -> list[PastLoad]:
         rows += _loads_of_generation(file)
     for load_id, dataset, source, file_name, sha256, loaded_at, mapping in rows:
         if sha256 is not None and dataset in CONTRACTS:
-            copy = next((home.archive / dataset).glob(f"{sha256}.*"), None)
+            copy = copy_in(home.archive / dataset, sha256)
             is_again = mapping is not None and read_by.get((dataset, source, sha256)) == mapping
             read_by[dataset, source, sha256] = mapping or ""
             load = PastLoad(load_id, dataset, source, file_name, sha256, loaded_at, copy, is_again)
@@ -192,10 +197,21 @@ def past_loads(home: Home) -> list[PastLoad]:
     return sorted(found.values(), key=lambda load: (load.loaded_at, load.load_id))
 
 
+def _whole_copies(home: Home, loads: list[PastLoad]) -> set[Path]:
+    """The copies that have the bytes of their names."""
+    copies = dict.fromkeys(load.copy for load in loads if load.copy is not None)
+    with Unpacked(home.warehouse / "raw.scratch" / "unpacked") as unpacked:
+        return {copy for copy in copies if unpacked.is_whole(copy)}
+
+
 def archived_files(home: Home) -> list[Path]:
     """The copies in the archive."""
     folders = [home.archive / dataset for dataset in CONTRACTS]
-    return sorted(path for folder in folders if folder.exists() for path in folder.iterdir() if path.is_file())
+    return sorted(path for folder in folders if folder.exists() for path in folder.iterdir() if _is_copy(path))
+
+
+def _is_copy(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(".")
 
 
 def _ledger_of_raw(home: Home) -> list[tuple]:
@@ -252,6 +268,7 @@ class ArchivedPulls(SourceLoader):
     """Pulls of a source as they were loaded once, from their copies; what a pull says holds, as it did then."""
 
     past: Sequence[PastLoad] = ()
+    unpacked: Unpacked | None = None
     rereads_of_ties_only = True
 
     def made_door(self) -> Door:
@@ -259,17 +276,19 @@ class ArchivedPulls(SourceLoader):
 
     def load(self) -> None:
         for load in self.past:
-            assert load.copy is not None
+            assert load.copy is not None and self.unpacked is not None
             self.load_id = max(self.load_id, load.load_id)
-            record = self.new_record(load.file_name, load.copy.stat().st_size)
+            plain = self.unpacked.plain(load.copy)
+            record = self.new_record(load.file_name, plain.stat().st_size)
             record.sha256, record.result.is_pull = load.sha256, True
             self.rereads[record.result.load_id or 0] = self.ledger.former_loads()
             try:
-                self.stage(take(load.copy, "csv", load.copy.parent, self.scratch), record)
+                self.stage(take(plain, "csv", self.scratch / "pulled", self.scratch), record)
             except Exception as error:
                 note_outcome(record.result, error)
             self.wait(None, record)
             self.commit_batch()
+            shutil.rmtree(self.scratch / "pulled", ignore_errors=True)
 
 
 def _named(load: PastLoad) -> str:

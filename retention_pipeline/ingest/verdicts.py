@@ -11,10 +11,12 @@ from datetime import datetime
 import duckdb
 
 from retention_pipeline.contracts import Contract
+from retention_pipeline.ingest.ids import CUSTOMER_IDS
 from retention_pipeline.ingest.schema import quoted
 
 NEW, CHANGED, UNCHANGED, STALE, REMOVED = 0, 1, 2, 3, 4
 FEW_ROWS = 1_000_000
+_FORGOTTEN_LAST = {"_extra", *map(quoted, CUSTOMER_IDS)}
 
 
 class Verdicts:
@@ -30,6 +32,8 @@ class Verdicts:
         self.table = f"raw.{contract.dataset}"
         self.history = f"raw.{contract.dataset}_history"
         self.content = [quoted(name) for name, _ in contract.typed_columns] + ["_extra"]
+        # What `retention forget` changes decides last, so that of two versions the same one stays the greater.
+        self.by_weight = sorted(self.content, key=lambda name: name in _FORGOTTEN_LAST)
         self.version = contract.version_column
         self.all_new = False
         self.no_key_twice = False
@@ -53,7 +57,7 @@ class Verdicts:
 
     def content_of(self, alias: str) -> str:
         """The row's content as one text, which has an order and is never null."""
-        return f"cast(json_array({', '.join(f'{alias}.{name}' for name in self.content)}) as varchar)"
+        return f"cast(json_array({', '.join(f'{alias}.{name}' for name in self.by_weight)}) as varchar)"
 
     def same_key(self, one: str, other: str) -> str:
         conditions = []

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import duckdb
 
-from retention_pipeline.ingest.archive import checksum, is_whole
+from retention_pipeline.ingest.archive import checksum
 from retention_pipeline.ingest.joined import ENDING, parts_of
+from retention_pipeline.ingest.kept_copies import known_as_lost
 from retention_pipeline.ingest.landing import delivered_files
+from retention_pipeline.ingest.packed import Unpacked, in_order
 from retention_pipeline.ingest.rebuild import archived_files
 from retention_pipeline.settings import FileSource, Home, SettingsError, load_settings
 from retention_pipeline.warehouse import opened_raw
@@ -37,7 +39,8 @@ class Copies:
 def look_at_copies(home: Home) -> Copies:
     """Read every byte of the archive."""
     files = archived_files(home)
-    damaged = {path.name.split(".")[0]: path for path in files if not is_whole(path)}
+    with Unpacked.to_look_at(home) as unpacked:
+        damaged = {path.name.split(".")[0]: path for path in in_order(files) if not unpacked.is_whole(path)}
     there = {path.name.split(".")[0] for path in files}
     missing = {
         sha256: Missing(home.archive / dataset, f"{home.archive / dataset / sha256}: gone, {name}")
@@ -65,19 +68,6 @@ def _archived_loads(home: Home) -> list[tuple[str, str, str]]:
         return [row for row in rows if row[0] not in left_out]
     except duckdb.Error:
         return []
-
-
-def lost_file(home: Home) -> Path:
-    """The checksums of copies that an operator knows to be lost, one a line."""
-    return home.archive / "lost.txt"
-
-
-def known_as_lost(home: Home) -> set[str]:
-    """What stands in lost_file."""
-    try:
-        return set(lost_file(home).read_text(encoding="utf-8").split())
-    except (OSError, UnicodeDecodeError):
-        return set()
 
 
 def originals(home: Home) -> dict[str, Path]:

@@ -33,7 +33,7 @@ from retention_pipeline.warehouse import DamagedFile, damage, opened, opened_raw
 FINE, NOTE, BROKEN = "fine", "note", "broken"
 SHOWN_AT_MOST = 20
 # What a run leaves when it is killed; the next one removes it.
-SCRATCH = ("next.duckdb*", "raw.scratch", "raw.spill", "raw.rebuilt.duckdb*", "*.new")
+SCRATCH = ("next.duckdb*", "raw.scratch", "raw.spill", "unpacked-*", "forget.*", "raw.rebuilt.duckdb*", "*.new")
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,16 @@ from retention_pipeline.ingest.door import (
 from retention_pipeline.ingest.ids import CUSTOMER_IDS
 from retention_pipeline.ingest.joined import ENDING, parts_of, written
 from retention_pipeline.ingest.landing import delivered_files, format_of
+from retention_pipeline.ingest.packed import (
+    Unpacked,
+    base_of,
+    checksum_of,
+    copy_in,
+    in_order,
+    is_packed,
+    pack,
+    remove_left,
+)
 from retention_pipeline.ingest.rebuild import archived_files
 from retention_pipeline.ingest.schema import open_raw
 from retention_pipeline.publish import generations
@@ -91,7 +101,12 @@ def forget(
         say("raw: looking for addresses")
         _add_addresses(home, key, people, pairs, _addresses_in_raw(home, pairs))
         rewritten: dict[str, tuple[str, Path, Path]] = {}
+        remove_left(home)
+        copies = set(archived_files(home))
         while True:
+            for _, _, half_way in rewritten.values():
+                if half_way not in copies:
+                    half_way.unlink(missing_ok=True)
             say("archive: rewriting")
             doors = _Doors(home, settings, key, people, Names(pairs))
             rewritten = _rewritten_archive(home, doors)
@@ -243,7 +258,8 @@ def _rewritten_archive(home: Home, doors: _Doors) -> dict[str, tuple[str, Path, 
     sources = _sources_of_copies(home)
     found: dict[str, tuple[str, Path, Path]] = {}
     files = archived_files(home)
-    for path in (one for one in files if one.suffix != ENDING):
+    found |= _rewritten_pulls(home, doors, sources, [one for one in files if is_packed(one)])
+    for path in (one for one in files if one.suffix != ENDING and not is_packed(one)):
         sha256 = path.name.split(".")[0]
         name = sources.get(sha256) or _first_source(doors.settings, path.parent.name)
         if name is None:
@@ -263,6 +279,33 @@ def _rewritten_archive(home: Home, doors: _Doors) -> dict[str, tuple[str, Path, 
         if renamed != parts:
             target = written(renamed, path.parent)
             found[path.stem] = (target.stem, path, target)
+    return found
+
+
+def _rewritten_pulls(
+    home: Home, doors: _Doors, sources: dict[str, str], files: list[Path]
+) -> dict[str, tuple[str, Path, Path]]:
+    """The same of packed copies, and of those that are the difference from one that is rewritten."""
+    found: dict[str, tuple[str, Path, Path]] = {}
+    scratch = home.warehouse / "forget.pulls"
+    with Unpacked(scratch / "before") as before, Unpacked(scratch / "after") as after:
+        for path in in_order(files):
+            sha256, base = checksum_of(path), base_of(path)
+            name = sources.get(sha256) or _first_source(doors.settings, path.parent.name)
+            if name is None:
+                continue
+            plain = before.plain(path)
+            made = _through(plain, doors.of(name), doors.settings.read_source(name), home)
+            new = checksum(made) if made else sha256
+            new_base = found[base][0] if base in found else base
+            if new == sha256 and new_base == base:
+                continue
+            earlier = copy_in(path.parent, new_base) if new_base else None
+            near = (new_base, after.plain(earlier)) if new_base and earlier else None
+            found[sha256] = (new, path, pack(made or plain, new, path.parent, near))
+            if made:
+                made.unlink()
+    shutil.rmtree(scratch, ignore_errors=True)
     return found
 
 
@@ -503,8 +546,10 @@ def _still_named(home: Home, names: Names) -> list[Path]:
     signs = [one.encode() for one in names.lowered if is_telling(one)]
     if not signs:
         return []
-    return [
-        path
-        for path in sorted(home.root.rglob("*"))
-        if path.is_file() and not path.is_symlink() and _contains(path, signs)
-    ]
+    files = [path for path in sorted(home.root.rglob("*")) if path.is_file() and not path.is_symlink()]
+    found = [path for path in files if _contains(path, signs)]
+    with Unpacked(home.warehouse / "forget.pulls") as unpacked:
+        for path in in_order(one for one in archived_files(home) if is_packed(one)):
+            if _contains(unpacked.plain(path), signs):
+                found.append(path)
+    return found

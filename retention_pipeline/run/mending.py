@@ -14,9 +14,11 @@ import duckdb
 from retention_pipeline.alerts import load as load_alerts
 from retention_pipeline.history.archive import folder as history_folder
 from retention_pipeline.history.archive import write_missing
+from retention_pipeline.ingest.kept_copies import note_as_lost
+from retention_pipeline.ingest.packed import is_packed
 from retention_pipeline.publish.exports import export_folder, export_tables
 from retention_pipeline.publish.recovery import recover
-from retention_pipeline.run.copies import known_as_lost, look_at_copies, lost_file, originals
+from retention_pipeline.run.copies import look_at_copies, originals
 from retention_pipeline.run.dagster_storage import damaged_storage, put_aside
 from retention_pipeline.run.doctor import no_records, unreadable_parquet
 from retention_pipeline.run.lock import writer_lock
@@ -64,8 +66,10 @@ def _mend_archive(home: Home, moment: str, *, without_missing: bool) -> list[str
         damaged, original = copies.damaged.get(sha256), delivered.get(sha256)
         if original is not None:
             ending = "".join(original.suffixes[-2:] if original.suffix == ".gz" else original.suffixes[-1:])
-            target = damaged or folder / f"{sha256}{ending}"
+            target = damaged if damaged and not is_packed(damaged) else folder / f"{sha256}{ending}"
             _copy(original, target)
+            if damaged and damaged != target:
+                damaged.unlink()
             done.append(f"{target} was copied again from {original}")
         elif without_missing:
             gone.add(sha256)
@@ -76,9 +80,7 @@ def _mend_archive(home: Home, moment: str, *, without_missing: bool) -> list[str
                 done.append(f"{damaged} was put aside as {aside}")
             done.append(f"the copy {sha256} is noted as lost; a rebuild would leave its load out")
     if gone:
-        home.archive.mkdir(exist_ok=True)
-        listed = sorted(gone | known_as_lost(home))
-        lost_file(home).write_text("".join(f"{one}\n" for one in listed), encoding="utf-8")
+        note_as_lost(home, gone)
     return done
 
 

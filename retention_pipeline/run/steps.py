@@ -24,6 +24,7 @@ from retention_pipeline.history.publications import Publication
 from retention_pipeline.history.sentences import Restated
 from retention_pipeline.history.write import Before, write_history
 from retention_pipeline.ingest.identity import raw_identity
+from retention_pipeline.ingest.kept_copies import remove_old_copies
 from retention_pipeline.ingest.loads import any_rows, datasets_loaded, max_load_id, waiting_loads
 from retention_pipeline.publish import generations
 from retention_pipeline.publish.compaction import compact, is_bloated
@@ -386,6 +387,8 @@ def publish_step(home: Home, settings: Settings, run: Run, *, progress: Progress
         path = generations.publish(home, number, keep=settings.publish.keep_generations)
         alerts.save(home, incidents)
         prune(home, settings.keep.runs)
+        with suppress(OSError):  # the next run tries again
+            remove_old_copies(home, settings, _now())
         _keep_settings(home)
         notes.update(alerts=[alerts.as_row(one) for one in incidents if one.is_open], alert_problems=rule_problems)
         counts = row_counts(path)

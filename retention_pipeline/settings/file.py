@@ -81,11 +81,13 @@ class Report(Strict):
 
 class Keep(Strict):
     """What is kept of the past, beside generations. `runs`: records and logs of so many runs; `dagster_history`: so
-    many runs in Dagster's web page, beside the marks of what was computed.
+    many runs in Dagster's web page, beside the marks of what was computed; `archive`: so long the copies of what was
+    delivered, None: for ever, so that raw can always be rebuilt as a whole.
     """
 
     runs: Annotated[int, Field(ge=10)] = 400
     dagster_history: Annotated[int, Field(ge=10)] = 60
+    archive: Age | None = None
 
 
 class Privacy(Strict):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,13 @@ import pytest
 from support.small_shop import AS_OF, ORDERS, deliver, open_shop
 
 from retention_pipeline.cli.app import main
+from retention_pipeline.ingest import ingest
+from retention_pipeline.ingest.packed import Unpacked
 from retention_pipeline.ingest.rebuild import rebuild_raw
-from retention_pipeline.settings import Home, load_settings
+from retention_pipeline.run import forgetting
+from retention_pipeline.run.copies import look_at_copies
+from retention_pipeline.run.forgetting import forget
+from retention_pipeline.settings import Home, Settings, load_settings
 from retention_pipeline.warehouse import opened, opened_raw, tables_in
 
 WHO, EMAIL, GUEST = "buys_once", "once.again@example.com", "guest-4711"
@@ -136,3 +142,100 @@ def test_without_a_key_forgetting_says_what_to_set(
     monkeypatch.delenv("PRIVACY_KEY")
     retention(home, "forget", WHO, code=1)
     assert "environment variable PRIVACY_KEY is not set" in " ".join(capsys.readouterr().err.split())
+
+
+def raw_home(root: Path, sources: str) -> tuple[Home, Settings]:
+    (root / "settings.yaml").write_text(
+        "business: {timezone: UTC, reporting_currency: EUR}\nprivacy: {key: {env: PRIVACY_KEY}}\n"
+        f"sources: {{orders: {sources}}}\n"
+    )
+    return Home(root), load_settings(Home(root))
+
+
+def orders_in(home: Home) -> list[tuple[Any, ...]]:
+    with opened_raw(home) as raw:
+        return raw.execute("select order_id, amount, status, ordered_at from raw.orders order by all").fetchall()
+
+
+def test_packed_pulls_are_rewritten_with_those_that_build_on_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRIVACY_KEY", "secret of the test")
+    home, settings = raw_home(tmp_path, "{type: duckdb, path: shop.duckdb, table: orders, timezone: UTC}")
+    for number, statement in enumerate(
+        (
+            "create table orders as select i as order_id, 'customer_' || i % 90 as customer_id, timestamp '2024-03-01'"
+            " as ordered_at, 5.00 as amount, 'EUR' as currency, 'paid' as status from range(500) as r(i)",
+            "update orders set amount = 1 where order_id = 7",
+            f"insert into orders values (900, '{WHO}', timestamp '2024-04-01', 9, 'EUR', 'paid')",
+            "update orders set amount = 2 where order_id = 7",
+            f"delete from orders where customer_id = '{WHO}'",
+        )
+    ):
+        with opened(tmp_path / "shop.duckdb") as shop:
+            shop.execute(statement)
+        ingest(home, settings, now=datetime(2024, 5, 1 + number, 3))
+    (tmp_path / "shop.duckdb").unlink()
+    before = orders_in(home)
+    assert forget(home, settings, [WHO], now=datetime(2024, 5, 9)).left == []
+    copies = look_at_copies(home)
+    assert (len(copies.files), copies.damaged, copies.missing) == (5, {}, {})
+    with Unpacked(tmp_path / "look") as unpacked:
+        contents = [unpacked.plain(path).read_text() for path in copies.files]
+    assert sum("forgotten-" in one for one in contents) == 2 and not any(WHO in one for one in contents)
+    assert rebuild_raw(home, settings).left_out == []
+    assert orders_in(home) == before
+
+
+@pytest.mark.parametrize("who", ["aaaa_person", "zzzz_person"])
+def test_of_two_versions_of_one_moment_the_same_stays_current_after_a_rebuild(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    monkeypatch.setenv("PRIVACY_KEY", "secret of the test")
+    home, settings = raw_home(tmp_path, "{type: files, path: landing/*.csv, timezone: UTC}")
+    (tmp_path / "landing").mkdir()
+    for number, customer in enumerate(("mmmm_other", who, "mmmm_other", who)):
+        (tmp_path / "landing" / f"{number}.csv").write_text(
+            "order_id,customer_id,ordered_at,amount,currency,status,updated_at,note\n"
+            f"{number // 2},{customer},2024-03-0{number % 2 + 1} 12:00:00,{9 - number % 2 * number},EUR,paid,"
+            f"2024-03-05 00:00:00,note {9 - number}\n"
+        )
+    ingest(home, settings, now=datetime(2024, 5, 1, 3))
+    before = orders_in(home)
+    forget(home, settings, [who], now=datetime(2024, 5, 9))
+    assert orders_in(home) == before
+    rebuild_raw(home, settings)
+    assert orders_in(home) == before
+
+
+POINTS = (
+    "write_forgotten", "_addresses_in_raw", "_rewritten_archive", "_forget_in_raw", "_rewrite_landing",
+    "_remove_put_aside", "_forget_in_generation", "export_tables", "_forget_in_texts", "_still_named",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "point", [pytest.param(one, marks=() if one == "_rewrite_landing" else pytest.mark.proof) for one in POINTS]
+)
+@pytest.mark.parametrize("when", ["before", pytest.param("after", marks=pytest.mark.proof)])
+def test_a_command_that_was_ended_is_finished_by_the_same_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch, point: str, when: str
+) -> None:
+    before = tables(home.current.resolve())
+    settings = load_settings(home)
+    function = getattr(forgetting, point)
+
+    def ended(*arguments: Any, **named_ones: Any) -> None:
+        if when == "after":
+            function(*arguments, **named_ones)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(forgetting, point, ended)
+    with pytest.raises(KeyboardInterrupt):
+        forget(home, settings, [WHO], now=datetime(2024, 5, 9))
+    monkeypatch.setattr(forgetting, point, function)
+    assert forget(home, settings, [WHO], now=datetime(2024, 5, 9)).left == []
+    assert named(home) == []
+    assert tables(home.current.resolve()) == before
+    assert len(list(home.published.glob("g*.duckdb"))) == 1
+    assert not list(home.warehouse.glob("forget*"))
