@@ -88,7 +88,7 @@ def check_sources(
                 preview = preview_joined(settings, name, home)
                 read = f"{formatting.counted(len(files), 'file')}, joined with {', '.join(source.inputs)}"
             else:
-                preview = preview_file(settings, name, newest_of(usable))
+                preview = preview_file(settings, name, newest_of(usable), home)
                 read = f"{formatting.counted(len(files), 'file')}, the newest is {preview.file_name}"
         else:
             preview = preview_pull(settings, name, home)

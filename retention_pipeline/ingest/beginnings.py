@@ -11,6 +11,7 @@ import duckdb
 
 from retention_pipeline import formatting
 from retention_pipeline.ingest.archive import ArchivedFile, Format, take
+from retention_pipeline.ingest.door import Door, take_through
 from retention_pipeline.ingest.joined import MissingInput, Parts, format_of_part, written
 from retention_pipeline.ingest.landing import DeliveredFile, at_hand, delivered_files
 from retention_pipeline.ingest.schema import literal
@@ -21,10 +22,10 @@ WHOLE_INPUTS_BYTES, FILES = 64_000_000, 20  # what is joined is read whole up to
 
 
 def joined_beginnings(
-    connection: duckdb.DuckDBPyConnection, home: Home, source: FileSource, folder: Path
+    connection: duckdb.DuckDBPyConnection, home: Home, source: FileSource, folder: Path, door: Door
 ) -> tuple[ArchivedFile, list[str]]:
     """(what a query joins as one delivery: the beginnings of the files of `path`, and the further files whole where
-    they are not large; what was cut of these, told).
+    they are not large, all as they come through the door; what was cut of these, told).
 
     Raises MissingInput, UnusableFileError, StillBeingWrittenError, CloudError.
     """
@@ -43,7 +44,7 @@ def joined_beginnings(
                 f" {formatting.counted(len(files), 'file')} were joined: a run joins all"
             )
         parts[relation] = [
-            _part(connection, file, source, folder / f"{relation} {number}", kept, is_cut)
+            _part(connection, file, source, folder / f"{relation} {number}", kept, is_cut, door)
             for number, file in enumerate(files)
         ]
     delivery = written(parts, kept)
@@ -57,6 +58,7 @@ def _part(
     folder: Path,
     kept: Path,
     is_cut: bool,
+    door: Door,
 ) -> str:
     """The name of a file, or of its beginning, among what is kept."""
     if file.problem is not None:
@@ -65,7 +67,7 @@ def _part(
     file_format = format_of_part(file.path, source)
     with at_hand(file, folder / "fetched") as here:
         path = beginning_of(connection, here.path, file_format, folder, source) if is_cut else here.path
-        return take(path, file_format, kept, folder / "scratch", source.delimiter).path.name
+        return take_through(door, path, file_format, source, kept, folder / "scratch").path.name
 
 
 def beginning_of(

@@ -19,7 +19,7 @@ import os
 import re
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -212,6 +212,17 @@ def take_through(
     finally:
         if come != path:
             come.unlink(missing_ok=True)
+
+
+def pulled_through(door: Door, pulled: ArchivedFile, source: Source, folder: Path, scratch: Path) -> ArchivedFile:
+    """The rows of a pull as they come through the door, in `folder`; the file as it was pulled is removed."""
+    if not door.is_shut:
+        return pulled
+    taken = take_through(door, pulled.path, "csv", source, folder, scratch)
+    if taken.path != pulled.path:
+        pulled.path.unlink(missing_ok=True)
+    types = {name: kind for name, kind in pulled.types.items() if name not in door.dropped | door.hashed}
+    return replace(taken, records=pulled.records, types=types)
 
 
 def door_of(home: Home, settings: Settings, name: str) -> Door:

@@ -1,5 +1,5 @@
 """What a run would make of a source: the first rows of its newest file, or of its table, are mapped and checked, and
-nothing is kept.
+nothing is kept. They pass the door first, so that what the settings hide is not shown either.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ import duckdb
 
 from retention_pipeline.contracts import CONTRACTS, Contract
 from retention_pipeline.ingest import advice
-from retention_pipeline.ingest.archive import ArchivedFile, Keeper, StillBeingWrittenError, take
+from retention_pipeline.ingest.archive import ArchivedFile, Keeper, StillBeingWrittenError
 from retention_pipeline.ingest.beginnings import LINES, beginning_of, joined_beginnings
 from retention_pipeline.ingest.cloud import CloudError
 from retention_pipeline.ingest.databases import open_pull
+from retention_pipeline.ingest.door import door_of, pulled_through, take_through
 from retention_pipeline.ingest.hints import hints_before_loading, hints_of_rows
 from retention_pipeline.ingest.joined import MissingInput
 from retention_pipeline.ingest.landing import DeliveredFile, at_hand, format_of
@@ -82,7 +83,7 @@ class Preview:
         return asdict(self) | {"reasons": reasons, "would_load": self.would_load}
 
 
-def preview_file(settings: Settings, name: str, file: DeliveredFile) -> Preview:
+def preview_file(settings: Settings, name: str, file: DeliveredFile, home: Home) -> Preview:
     """Read the beginning of a file of the source `name`."""
     source = settings.read_source(name)
     assert isinstance(source, FileSource)
@@ -98,7 +99,8 @@ def preview_file(settings: Settings, name: str, file: DeliveredFile) -> Preview:
         try:
             with at_hand(file, folder / "fetched") as here:
                 beginning = beginning_of(connection, here.path, file_format, folder, source)
-            archived = take(beginning, file_format, folder / "copy", folder / "scratch", source.delimiter)
+            door = door_of(home, settings, name)
+            archived = take_through(door, beginning, file_format, source, folder / "copy", folder / "scratch")
             if needs_preparing(archived, source):
                 archived = prepared(archived, source, folder / "scratch", 0)
             delivered = _columns_of(connection, archived, source)
@@ -108,6 +110,8 @@ def preview_file(settings: Settings, name: str, file: DeliveredFile) -> Preview:
             preview.error = "it is still being written, or has gone"
         except CloudError as error:
             preview.error = f"it cannot be fetched: {error}"
+        except SettingsError as error:
+            preview.error = str(error)
         except BROKEN as error:
             preview.error = f"the file cannot be read: {first_line(error)}"
         except Exception as error:
@@ -131,14 +135,14 @@ def preview_joined(settings: Settings, name: str, home: Home) -> Preview:
     preview = _new(settings, name, f"{', '.join(source.paths)} with {', '.join(source.inputs)}")
     with _stage(settings, name) as (connection, folder):
         try:
-            archived, cut = joined_beginnings(connection, home, source, folder)
+            archived, cut = joined_beginnings(connection, home, source, folder, door_of(home, settings, name))
             _look(preview, connection, settings, name, source, archived, folder)
             preview.hints += cut
         except (StillBeingWrittenError, FileNotFoundError):
             preview.error = "a file is still being written, or has gone"
         except CloudError as error:
             preview.error = f"a file cannot be fetched: {error}"
-        except MissingInput as error:
+        except (MissingInput, SettingsError) as error:
             preview.error = str(error)
         except BROKEN as error:
             preview.error = f"a file cannot be read: {first_line(error)}"
@@ -157,7 +161,10 @@ def preview_pull(settings: Settings, name: str, home: Home) -> Preview:
         try:
             with open_pull(source, home) as pull:
                 preview.there = pull.columns()
-                archived = pull.copy_rows(None, Keeper(folder / "copy", folder / "scratch", ".csv", "csv"), limit=LINES)
+                pulled = pull.copy_rows(None, Keeper(folder / "pulled", folder / "scratch", ".csv", "csv"), limit=LINES)
+            archived = pulled_through(
+                door_of(home, settings, name), pulled, source, folder / "copy", folder / "scratch"
+            )
             preview.template = advice.template_of(preview.there) if source.query is None else None
             _look(preview, connection, settings, name, source, archived, folder)
         except (SourceError, SettingsError) as error:

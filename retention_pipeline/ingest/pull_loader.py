@@ -10,7 +10,7 @@ from pathlib import Path
 from retention_pipeline.contracts import Column
 from retention_pipeline.ingest.archive import ArchivedFile, Keeper, UnusableFileError
 from retention_pipeline.ingest.databases import open_pull
-from retention_pipeline.ingest.door import take_through
+from retention_pipeline.ingest.door import pulled_through
 from retention_pipeline.ingest.ledger import KnownFile
 from retention_pipeline.ingest.mapping import has_other_keys
 from retention_pipeline.ingest.outcomes import note_outcome
@@ -150,13 +150,7 @@ class PullLoader(SourceLoader):
 
     def _through(self, pulled: ArchivedFile, folder: Path) -> ArchivedFile:
         """The rows as they come through the door, in `folder`."""
-        if not self.door.is_shut:
-            return pulled
-        taken = take_through(self.door, pulled.path, "csv", self.source, folder, self.scratch)
-        if taken.path != pulled.path:
-            pulled.path.unlink(missing_ok=True)
-        types = {name: kind for name, kind in pulled.types.items() if name not in self.door.dropped | self.door.hashed}
-        return replace(taken, records=pulled.records, types=types)
+        return pulled_through(self.door, pulled, self.source, folder, self.scratch)
 
     def _pull_keys(self, pull: Pull, source: DatabaseSource) -> ArchivedFile:
         mapped = [source.columns.get(name, name) for name in self.contract.key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,8 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import NOW, ORDER_HEADER, Company, order, orders_csv
 
+from retention_pipeline.cli.check import check_sources
 from retention_pipeline.ingest import ingest
 from retention_pipeline.ingest.door import Door, check_key, clean, keyed_hash, write_forgotten
+from retention_pipeline.ingest.preview import Preview
 from retention_pipeline.settings import Home, Ids, Settings, SettingsError, parse_settings
 
 KEY = b"a key"
@@ -164,3 +167,38 @@ def test_where_columns_of_ids_are_not_known_a_short_id_is_left_alone() -> None:
     assert Door(Ids(), KEY, forgotten=people).row(names, row) == ["forgotten-customer-12", "12", "12"]
     known = Door(Ids(), KEY, columns=frozenset({"buyer"}), forgotten=people)
     assert known.row(names, ["12", "12", "12"]) == ["forgotten-12", "12", "12"]
+
+
+def test_a_preview_shows_nothing_that_the_door_hides(company: Company, secret: str) -> None:
+    company.source("orders", path="landing/orders/*.csv")
+    company.deliver("orders", "1.csv", with_email(f"{order('a')},anna@example.com", "too,few,anna@example.com"))
+    company.sources["joined"] = {
+        "dataset": "orders",
+        "type": "files",
+        "path": "landing/orders/*.csv",
+        "inputs": {"people": "landing/people/*.csv"},
+        "query": "select rows.*, shop as channel from rows join people on customer_id = id",
+    }
+    company.deliver("people", "1.csv", b"id,name,shop\nanna,Anna Smith,web\n")
+    del company.sources["people"]
+    with sqlite3.connect(company.home.root / "shop.db") as shop:
+        shop.execute("create table orders (order_id, customer_id, ordered_at, amount, currency, status, email)")
+        shop.execute(
+            "insert into orders values ('a', 'anna', '2024-03-01T12:00Z', 5, 'EUR', 'paid', 'anna@example.com')"
+        )
+    company.sources["shop"] = {"dataset": "orders", "type": "sqlite", "path": "shop.db", "table": "orders"}
+    drop = {"orders": ["email"], "joined": ["email", "name"], "shop": ["email"]}
+    previews: dict[str, Preview] = {}
+    asked = settings(company, drop=drop, pseudonymise={name: ["customer_id", "id"] for name in drop})
+    found = check_sources(company.home, asked, previews)
+    assert "anna" not in str(found).lower() and "anna" not in str(previews).lower()
+    assert {name: preview.rows[0]["customer_id"] for name, preview in previews.items()} == dict.fromkeys(
+        drop, f"p{keyed_hash(KEY, 'anna')[:24]}"
+    )
+    assert [preview.unused for preview in previews.values()] == [[], [], []]
+
+
+def test_a_preview_needs_the_key_as_a_run_does(company: Company) -> None:
+    company.deliver("orders", "1.csv", with_email(f"{order('a')},anna@example.com"))
+    [(_, ok, told)] = check_sources(company.home, settings(company, pseudonymise={"orders": ["customer_id"]}))
+    assert not ok and "PRIVACY_KEY" in told and "anna" not in told

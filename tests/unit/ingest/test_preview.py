@@ -22,7 +22,7 @@ from retention_pipeline.settings import parse_settings
 def preview(company: Company) -> Preview:
     settings = parse_settings({"business": company.business, "sources": company.sources})
     [file] = delivered_files(company.home, settings.sources["orders"])  # type: ignore[arg-type]
-    return preview_file(settings, "orders", file)
+    return preview_file(settings, "orders", file, company.home)
 
 
 def test_rows_are_shown_as_they_would_be_loaded(company: Company) -> None:
