@@ -214,8 +214,9 @@ def _error(contract: Contract, source: Source, mapping: Mapping, present: list[C
                 if column.kind != "version" and source.placeholder_dates != "accept":
                     day = f"left(cast({given} as varchar), 10)"
                     early = f"({value} < '{AFTER_PLACEHOLDERS}' or {value} >= '{END_OF_INSTANTS}')"
-                    placeholder = f"({early} and {is_one_of(day, PLACEHOLDERS)})"
-                    good.append(f"{placeholder} is not true")
+                    is_one = is_one_of(day, PLACEHOLDERS)
+                    placeholder = f"case when {early} then {is_one} else false end"  # `and` would ask every row
+                    good.append(f"({placeholder}) is not true")
                 good.append(f"{outside} is not true")
                 reasons.append(
                     f"""case when {placeholder}
