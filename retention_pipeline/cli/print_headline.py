@@ -5,7 +5,7 @@ Nothing is read or computed here. Printing goes to the console that is passed in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -14,7 +14,17 @@ from rich.table import Table
 from rich.text import Text
 
 from retention_pipeline import formatting
-from retention_pipeline.cli.printing import BAD, GOOD, QUIET, STRONG, WARNING, marked, print_footnotes, step_in_colour
+from retention_pipeline.cli.printing import (
+    BAD,
+    GOOD,
+    QUIET,
+    STRONG,
+    WARNING,
+    marked,
+    print_footnotes,
+    step_in_colour,
+    without_reasons,
+)
 from retention_pipeline.freshness.marks import SIGN
 from retention_pipeline.read.headline import MRR, BridgeRow, Headline
 
@@ -22,8 +32,10 @@ BAR_WIDTH = 18
 WIDE = 100  # columns from which a line of the headline has room for its history
 
 
-def print_headline(console: Console, headline: Headline) -> None:
-    """The last complete month: bridges side by side where the terminal is wide enough, then the figures by section."""
+def print_headline(console: Console, headline: Headline, told: Collection[str] = ()) -> None:
+    """The last complete month: bridges side by side where the terminal is wide enough, then the figures by section.
+    told: reasons of refused files that are told elsewhere.
+    """
     so_far = "" if headline.is_complete else " so far"
     title = Text.assemble(
         (f" {headline.period}{so_far} ", "bold reverse"), (f"  figures as of {headline.as_of}", QUIET)
@@ -39,7 +51,7 @@ def print_headline(console: Console, headline: Headline) -> None:
         bridges.append(_mrr_bridge(headline.mrr_bridge, headline.currency, is_marked=MRR in headline.marked))
     console.print(Padding(_side_by_side(console, bridges), (1, 0, 0, 0)))
     console.print(Padding(_figures(headline, sparklines=console.width >= WIDE), (1, 0, 0, 0)))
-    print_footnotes(console, headline.footnotes)
+    print_footnotes(console, [without_reasons(footnote, told) for footnote in headline.footnotes])
     for caution in headline.cautions:
         console.print(Text(caution, QUIET))
 

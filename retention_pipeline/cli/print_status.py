@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from retention_pipeline import formatting
-from retention_pipeline.cli.printing import print_excluded, print_late
+from retention_pipeline.cli.printing import print_excluded, print_late, without_reasons
 from retention_pipeline.read.published import Row
 from retention_pipeline.settings import Home
 
@@ -21,6 +21,7 @@ OUTCOMES = {"succeeded": "green", "failed": "red", "killed": "red", "running": "
 def print_status(console: Console, home: Home, answer: dict[str, Any], now: datetime) -> None:
     """What `retention status --json` answers, for people. `now` with a zone: what ages are counted to."""
     state = answer["published"]
+    told = [row["note"] for row in answer["quality"] if row["measure"] == "refused_file" and row["note"]]
     console.print(Text(str(home.root), "bold"))
     if answer["problems"]:
         console.print("  files are lost or damaged; see below", style="bold red")
@@ -42,7 +43,7 @@ def print_status(console: Console, home: Home, answer: dict[str, Any], now: date
     if answer["raw_is_another"]:
         console.print(f"  {answer['raw_is_another']}: the next run is a full refresh", style="yellow")
     for reason in answer["marked_because"]:
-        console.print(Text(f"  figures are marked: {reason}", "yellow"), soft_wrap=True)
+        console.print(Text(f"  figures are marked: {without_reasons(reason, told)}", "yellow"), soft_wrap=True)
     if answer["quality"]:
         console.print()
         console.print(_quality_table(answer["quality"]))
@@ -53,11 +54,12 @@ def print_status(console: Console, home: Home, answer: dict[str, Any], now: date
     elif answer["sources"]:
         console.print()
         console.print(_sources_table(answer["sources"], now.replace(tzinfo=None)))
-        print_late(console, answer["sources"])
+        print_late(console, answer["sources"], told)
     for alert in answer["alerts"]:
         seen = ", acknowledged" if alert["acknowledged_at"] else ""
         number = Text.assemble(
-            (f"  alert {alert['alert_id']}{seen}  ", "yellow"), f"{alert['rule']}: {alert['message']}"
+            (f"  alert {alert['alert_id']}{seen}  ", "yellow"),
+            f"{alert['rule']}: {without_reasons(alert['message'], told)}",
         )
         console.print(number, soft_wrap=True)
     if answer["runs"]:

@@ -6,7 +6,7 @@ Nothing is read or computed here. Printing goes to the console that is passed in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, TextIO
 
@@ -39,8 +39,15 @@ def print_footnotes(console: Console, footnotes: Sequence[str]) -> None:
         console.print(Text.assemble((f"{SIGN} ", WARNING), footnote), soft_wrap=True)
 
 
-def print_late(console: Console, states: Sequence[Row]) -> None:
-    """Sources that are late: their states as in a run's record."""
+def without_reasons(text: str, told: Iterable[str]) -> str:
+    """A line without the reasons of refused files that the same answer tells where it names these files."""
+    for reason in told:
+        text = text.replace(f": {reason}", "")
+    return text
+
+
+def print_late(console: Console, states: Sequence[Row], told: Collection[str] = ()) -> None:
+    """Sources that are late: their states as in a run's record. told: reasons that are told elsewhere."""
     late = [state for state in states if state["state"] != "fresh"]
     if not late:
         return
@@ -54,7 +61,9 @@ def print_late(console: Console, states: Sequence[Row]) -> None:
         else:
             follows = f"figures that need it are marked {SIGN}"
         console.print(
-            Text.assemble("  ", (state["source"], STRONG), f"  {state['state']}: {state['why']}; {follows}"),
+            Text.assemble(
+                "  ", (state["source"], STRONG), f"  {state['state']}: {without_reasons(state['why'], told)}; {follows}"
+            ),
             soft_wrap=True,
         )
 

@@ -196,14 +196,16 @@ def _answer(
         segments = list(dimensions(connection))
         missing = missing_rows(connection)
         is_published = "quarantine" in {row["name"] for row in tables(connection)}
-    if headline is not None:
-        print_headline(console, headline)
-    print_late(console, record.get("sources", []))
-    refused = formatting.few_of_each(
+    not_loaded = [
         (load["source"], load["file_name"], load["error"])
         for load in record.get("loads", [])
         if load["status"] in ("refused", "failed")
-    )
+    ]
+    told = [why for _, _, why in not_loaded if why]
+    if headline is not None:
+        print_headline(console, headline, told)
+    print_late(console, record.get("sources", []), told)
+    refused = formatting.few_of_each(not_loaded)
     if is_published:
         where = f'{_command()} query "from quarantine"{_home_option(home)}'
     else:

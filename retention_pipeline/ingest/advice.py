@@ -126,6 +126,8 @@ def _form_of(values: list[str], column: str, source_column: str) -> list[str]:
     """How times are written that are no ISO 8601, as the setting that reads them."""
     if all(re.fullmatch(r"[0-9]{9,16}(\.[0-9]+)?", value) for value in values):
         return [f"counts of seconds: columns: {{{column}: {{column: {source_column}, format: epoch}}}}"]
+    if all(re.fullmatch(r"(19|20)[0-9]{6}", value) for value in values):
+        return [f"days without dashes: columns: {{{column}: {{column: {source_column}, format: '%Y%m%d'}}}}"]
     parts = [found for value in values if (found := _TIME.fullmatch(value))]
     if not parts:
         return []

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retention_pipeline.ingest.archive import ArchivedFile, UnusableFileError
+from retention_pipeline.ingest.checks import WITH_THREE_DECIMALS, WITHOUT_DECIMALS
 from retention_pipeline.ingest.joined import taken_parts
 from retention_pipeline.ingest.lines import LineIndex
 from retention_pipeline.ingest.prepared import needs_preparing, prepared
@@ -38,10 +39,6 @@ INSTANTS = (
     *("%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S"),
     *("%Y-%m-%dT%H:%M", "%Y-%m-%d"),
 )
-# ISO 4217: currencies whose smallest unit is not a hundredth.
-NO_DECIMALS = ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF",
-               "XPF")  # fmt: skip
-THREE_DECIMALS = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
 
 
 def checked_query(query: str) -> str:
@@ -296,8 +293,9 @@ def macros(timezone: str) -> list[str]:
         " then replace(replace(n, '.', ''), ',', '.') else replace(n, ',', '') end as decimal(28, 6)))[1]"
     )
     exponent = (
-        f"case when upper(c) in {NO_DECIMALS} then cast(1 as decimal(10, 3))"
-        f" when upper(c) in {THREE_DECIMALS} then cast(0.001 as decimal(10, 3)) else cast(0.01 as decimal(10, 3)) end"
+        f"case when upper(c) in {WITHOUT_DECIMALS} then cast(1 as decimal(10, 3))"
+        f" when upper(c) in {WITH_THREE_DECIMALS} then cast(0.001 as decimal(10, 3))"
+        " else cast(0.01 as decimal(10, 3)) end"
     )
     return [
         f"create macro instant(x) as {parsed(known)}, (x, f) as {parsed('[f]')}, (x, f, g) as {parsed('[f, g]')}",

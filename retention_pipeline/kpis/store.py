@@ -51,6 +51,33 @@ COLUMNS = {
     "computed_at": "timestamp",
     "run_id": "varchar",
 }
+DESCRIPTION = (
+    "One row per KPI, grain, period, basis and value of a segment dimension. A value that cannot be given is NULL with"
+    " a null_reason, never 0. What each KPI means: kpi_definitions."
+)
+COMMENTS = {
+    "kpi": "The KPI, as in kpi_definitions",
+    "grain": "week, month, quarter or year",
+    "period_start": "The first day of the period",
+    "period_end": "The day after the last of the period",
+    "basis": "Who counts: order (buyers), subscription (subscribers) or any of both; all where it makes no difference",
+    "segment_dimension": "What customers are told apart by; all: everybody",
+    "segment_value": "Their value of it; all: everybody",
+    "value": "The figure; ratios are fractions (0.05 is 5 %)",
+    "numerator": "Of ratios, what is divided",
+    "denominator": "Of ratios, by what",
+    "n": "The number of units behind the denominator",
+    "ci_low": "Of shares and scores, the lower end of a 95 % interval",
+    "ci_high": "Of shares and scores, the upper end of a 95 % interval",
+    "unit": "What the value is counted in",
+    "currency": "Of money, the reporting currency",
+    "is_complete": "Whether the period had ended on as_of",
+    "null_reason": "Why there is no value",
+    "definition_version": "The version of the KPI's definition",
+    "as_of": "The business day up to which was counted when the row was last written, exclusive",
+    "computed_at": "When the row was last written (UTC)",
+    "run_id": "The run that last wrote it",
+}
 
 
 @dataclass(frozen=True)
@@ -96,7 +123,15 @@ def write_kpis(
         connection.rollback()
         raise
     connection.commit()
+    comment(connection)
     return result
+
+
+def comment(connection: duckdb.DuckDBPyConnection) -> None:
+    """Say in the table what it holds; writing it anew may have taken the words away."""
+    connection.execute(f"comment on table {TABLE} is {text_literal(DESCRIPTION)}")
+    for column, words in COMMENTS.items():
+        connection.execute(f"comment on column {TABLE}.{column} is {text_literal(words)}")
 
 
 def written(

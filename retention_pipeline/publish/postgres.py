@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from retention_pipeline.publish.exports import content_mark, exported_tables
 from retention_pipeline.settings import Home, PostgresTarget, Settings, SettingsError
@@ -48,13 +49,18 @@ def publish_to_postgres(home: Home, settings: Settings) -> list[str]:
     if target is None:
         return []
     try:
-        with (
-            opened(home.current, read_only=True) as warehouse,
-            psycopg.connect(target.dsn.read(), connect_timeout=CONNECT_SECONDS) as database,
-        ):
-            publish_tables(warehouse, database, target)
+        dsn = target.dsn.read()
+        conninfo_to_dict(dsn)
     except SettingsError as error:
         return [f"publish.postgres: {error}"]
+    except psycopg.Error:  # its words repeat what it cannot read
+        return [f"publish.postgres: the variable {target.dsn.env} holds no valid connection string"]
+    try:
+        with (
+            opened(home.current, read_only=True) as warehouse,
+            psycopg.connect(dsn, connect_timeout=CONNECT_SECONDS) as database,
+        ):
+            publish_tables(warehouse, database, target)
     except (psycopg.Error, duckdb.Error, OSError) as error:
         return [f"publish.postgres: {_without_connection(error)}"]
     return []

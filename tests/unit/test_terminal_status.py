@@ -16,7 +16,7 @@ def quality(dataset: str, measure: str, value: float | None = None, **more: Any)
     return {"dataset": dataset, "measure": measure, "detail": "", "value": value, "moment": None, "note": None} | more
 
 
-def printed(rows: list[dict[str, Any]]) -> list[str]:
+def printed(rows: list[dict[str, Any]], **more: Any) -> list[str]:
     answer = {
         "published": None,
         "writer": None,
@@ -29,7 +29,7 @@ def printed(rows: list[dict[str, Any]]) -> list[str]:
         "runs": [],
     }
     console = Console(record=True, width=80)
-    print_status(console, Home(Path("shop")), answer | {"quality": rows}, datetime(2026, 11, 28, tzinfo=UTC))
+    print_status(console, Home(Path("shop")), answer | {"quality": rows} | more, datetime(2026, 11, 28, tzinfo=UTC))
     return [line.rstrip() for line in console.export_text().splitlines()]
 
 
@@ -62,3 +62,15 @@ def test_a_refused_file_is_named_also_where_nothing_was_loaded() -> None:
 
 def test_nothing_refused_is_not_mentioned() -> None:
     assert not any("refused:" in line or "quarantine" in line for line in printed([quality("orders", "rows", 10)]))
+
+
+def test_the_reason_of_a_refused_file_is_told_once() -> None:
+    why = "required columns are missing: currency"
+    late = {"source": "orders", "state": "failed", "why": f"not loaded: landing/o.csv: {why}; last delivery 1 Nov",
+            "figures_lack_data": True, "blocks": False, "last_delivery": None, "max_age_hours": None}  # fmt: skip
+    alert = {"alert_id": 1, "acknowledged_at": None, "rule": "operations", "message": f"orders failed: {late['why']}"}
+    marked = {"marked_because": [alert["message"]], "sources": [late], "alerts": [alert]}
+    lines = printed([quality("orders", "refused_file", 1, detail="landing/o.csv", note=why)], **marked)
+    assert "\n".join(lines).count(why) == 1
+    assert sum("not loaded: landing/o.csv; last delivery 1 Nov" in line for line in lines) == 3
+    assert "\n".join(printed([], **marked)).count(why) == 3  # where nothing else tells it

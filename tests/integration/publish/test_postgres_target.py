@@ -115,3 +115,7 @@ def test_a_failure_is_told_without_the_password(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("REPORTING_DSN", "postgresql://me:hunter2secret@127.0.0.1:1/none")
     (problem,) = publish_to_postgres(home, settings)
     assert "refused" in problem and "hunter2secret" not in problem
+    monkeypatch.setenv("REPORTING_DSN", "hunter2secret")
+    assert publish_to_postgres(home, settings) == [
+        "publish.postgres: the variable REPORTING_DSN holds no valid connection string"
+    ]

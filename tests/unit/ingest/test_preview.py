@@ -127,6 +127,7 @@ def test_where_each_column_comes_from_is_told(company: Company) -> None:
         (("1.2.2024", "1.50"), "format: '%d.%m.%Y'}} if the day comes first, which no value tells"),
         (("01/31/2024 1:05:09 PM", "1.50"), "format: '%m/%d/%Y %I:%M:%S %p'}}; the month comes first"),
         (("1714551753", "1.50"), "counts of seconds: columns: {ordered_at: {column: ordered_at, format: epoch}}"),
+        (("20240131", "1.50"), "days without dashes: columns: {ordered_at: {column: ordered_at, format: '%Y%m%d'}}"),
         (("2024-01-31 9:56", "1.50"), "times: columns: {ordered_at: {column: ordered_at, format: '%Y-%m-%d %H:%M'}}"),
         (("2024-01-31 09:56", "1.50"), "say in which zone its times are"),
         (("2024-01-31", '"1,50"'), "amounts have a decimal comma (decimal: ',')"),

@@ -4,6 +4,8 @@ from datetime import date
 
 from support.hand_made import MONTHS, Warehouse
 
+from retention_pipeline.kpis.store import COLUMNS, COMMENTS
+
 AS_OF = date(2024, 1, 1)
 MARCH = date(2023, 3, 1)
 
@@ -44,6 +46,16 @@ def test_a_second_run_with_the_same_tables_writes_nothing() -> None:
     assert first.changed == first.rows > 0
     assert (second.rows, second.changed, second.removed, second.changed_months) == (first.rows, 0, 0, ())
     assert written_by(warehouse, 2) == []
+
+
+def test_the_table_and_its_columns_say_what_they_hold() -> None:
+    warehouse = company()
+    for run in (1, 2):
+        warehouse.compute(run=run)
+        columns = "select column_name, comment from duckdb_columns() where table_name = 'retention_kpis'"
+        assert dict(warehouse.connection.execute(columns).fetchall()) == COMMENTS
+        warehouse.connection.execute("update period_orders set orders = orders + 1")
+    assert set(COMMENTS) == set(COLUMNS)
 
 
 def test_only_figures_of_the_changed_measure_are_written_anew() -> None:
