@@ -1,10 +1,6 @@
-{{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value', 'counted', 'position']) }}
+{{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value', 'active_days']) }}
 with active_days as (
     select * from {{ fact('int_active_days') }}
-),
-
-session_lengths as (
-    select * from {{ fact('int_session_lengths') }}
 ),
 
 calendar as (
@@ -42,21 +38,13 @@ days_left as (
 
 {# A day that comes takes its customer one level up, the same day mau_days later one level down. Days that come and leave at once take it down and up again. #}
 levels as (
-    select grain, period_start, profile_key, days_before + 1 as position, days as number from arrivals
+    select grain, period_start, profile_key, days_before + 1 as active_days, days as number from arrivals
     union all
-    select grain, period_start, profile_key, days_before as position, -days as number from arrivals where days_before > 0
+    select grain, period_start, profile_key, days_before as active_days, -days as number from arrivals where days_before > 0
     union all
-    select grain, period_start, profile_key, days_after + 1 as position, -days as number from exits
+    select grain, period_start, profile_key, days_after + 1 as active_days, -days as number from exits
     union all
-    select grain, period_start, profile_key, days_after as position, days as number from exits where days_after > 0
-),
-
-{{ sums_of_facts('lengths', 'session_lengths', 'active_date', {'number': 'sum(session_lengths.events)'}, keys=['duration_seconds']) }},
-
-sums as (
-    select grain, period_start, 'active_days' as counted, cast(position as decimal(18, 3)) as position, profile_key, number from levels
-    union all
-    select grain, period_start, 'duration_seconds' as counted, duration_seconds as position, profile_key, number from lengths
+    select grain, period_start, profile_key, days_after as active_days, days as number from exits where days_after > 0
 ),
 
 active_at_changes as (
@@ -67,8 +55,7 @@ moves as (
     select
         grain,
         period_start,
-        'active_days' as counted,
-        cast(mau_days as decimal(18, 3)) as position,
+        mau_days as active_days,
         profile_before,
         profile_key,
         1 as number
@@ -77,11 +64,11 @@ moves as (
 ),
 
 flows as (
-    {{ by_segment('sums', ['grain', 'period_start', 'counted', 'position'], ['number']) }}
+    {{ by_segment('levels', ['grain', 'period_start', 'active_days'], ['number']) }}
 ),
 
 moved as (
-    {{ moves_by_segment('moves', ['grain', 'period_start', 'counted', 'position'], ['number']) }}
+    {{ moves_by_segment('moves', ['grain', 'period_start', 'active_days'], ['number']) }}
 )
 
 select
@@ -90,8 +77,7 @@ select
     'all' as basis,
     coalesce(flows.segment_dimension, moved.segment_dimension) as segment_dimension,
     coalesce(flows.segment_value, moved.segment_value) as segment_value,
-    coalesce(flows.counted, moved.counted) as counted,
-    coalesce(flows.position, moved.position) as position,
+    coalesce(flows.active_days, moved.active_days) as active_days,
     coalesce(flows.number, 0) as number_change,
     coalesce(moved.number_in, 0) as number_in,
     coalesce(moved.number_out, 0) as number_out
@@ -101,5 +87,4 @@ full outer join moved
     and flows.period_start = moved.period_start
     and flows.segment_dimension = moved.segment_dimension
     and flows.segment_value = moved.segment_value
-    and flows.counted = moved.counted
-    and flows.position = moved.position
+    and flows.active_days = moved.active_days

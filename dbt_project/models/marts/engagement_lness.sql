@@ -4,10 +4,9 @@ with flows as (
         period_start,
         segment_dimension,
         segment_value,
-        cast(position as integer) as active_days,
+        active_days,
         number_change + number_in - number_out as customers_change
     from {{ ref('int_engagement_counts') }}
-    where counted = 'active_days'
 ),
 
 periods as (

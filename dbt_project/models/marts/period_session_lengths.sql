@@ -1,22 +1,41 @@
-with counts as (
-    select * from {{ ref('int_engagement_counts') }}
-    where counted = 'duration_seconds'
+{{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value', 'duration_seconds']) }}
+with session_lengths as (
+    select * from {{ fact('int_session_lengths') }}
 ),
 
-periods as (
-    select * from {{ ref('int_periods') }}
+calendar as (
+    select * from {{ ref('int_calendar') }}
+    where {{ after_history_start() }}
+),
+
+calendar_of_days as (
+    {{ calendar_of_days() }}
+),
+
+profile_values as (
+    select * from {{ ref('int_profile_values') }}
+),
+
+lasting_profiles as (
+    {{ lasting_profiles() }}
+),
+
+changing_profiles as (
+    {{ changing_profiles() }}
+),
+
+{{ sums_of_facts('lengths', 'session_lengths', 'active_date', {'events': 'sum(session_lengths.events)'}, keys=['duration_seconds']) }},
+
+lengths_by_segment as (
+    {{ by_segment('lengths', ['grain', 'period_start', 'duration_seconds'], ['events']) }}
 )
 
 select
-    counts.grain,
-    counts.period_start,
-    counts.basis,
-    counts.segment_dimension,
-    counts.segment_value,
-    counts.position as duration_seconds,
-    counts.number_change as events
-from counts
-inner join periods
-    on counts.grain = periods.grain
-    and counts.period_start = periods.period_start
-where {{ after_history_start('periods.period_end') }}
+    grain,
+    period_start,
+    'all' as basis,
+    segment_dimension,
+    segment_value,
+    duration_seconds,
+    events
+from lengths_by_segment

@@ -5,11 +5,12 @@ with emails as (
 )
 
 select
-    message_id,
-    _customer_key as customer_key,
-    event,
-    {{ business_day('occurred_at') }} as occurred_date,
-    {{ instant('occurred_at') }} as occurred_at,
-    coalesce(is_machine, false) as is_machine,
-    _load_id as load_id
+    emails.message_id,
+    emails._customer_key as customer_key,
+    emails.event,
+    {{ business_day_of_many('emails', 'occurred_at') }} as occurred_date,
+    {{ instant('emails.occurred_at') }} as occurred_at,
+    coalesce(emails.is_machine, false) as is_machine,
+    emails._load_id as load_id
 from emails
+{{ join_utc_days('emails', 'occurred_at') }}

@@ -5,11 +5,12 @@ with events as (
 )
 
 select
-    event_id,
-    _customer_key as customer_key,
-    {{ business_day('occurred_at') }} as occurred_date,
-    {{ instant('occurred_at') }} as occurred_at,
-    event,
-    duration_seconds,
-    _load_id as load_id
+    events.event_id,
+    events._customer_key as customer_key,
+    {{ business_day_of_many('events', 'occurred_at') }} as occurred_date,
+    {{ instant('events.occurred_at') }} as occurred_at,
+    events.event,
+    events.duration_seconds,
+    events._load_id as load_id
 from events
+{{ join_utc_days('events', 'occurred_at') }}

@@ -8,8 +8,9 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+import duckdb
 import pytest
-from support.staged_rows import Row, deliver, in_order, lines_of, load, source, staged
+from support.staged_rows import ZONE, Row, deliver, in_order, lines_of, load, source, staged
 
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.ingest import open_raw
@@ -83,3 +84,38 @@ def test_staging_of_a_dataset_that_is_not_connected_is_empty(tmp_path: Path, sta
     assert {name: staged(home, sql, ["load_id"]) for name, sql in staging.items() if name != "stg_customer_keys"} == {
         name: [] for name in staging if name != "stg_customer_keys"
     }
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        ZONE,
+        "America/Havana",  # clocks are put back from 01:00 to 00:00
+        "Asia/Beirut",  # from 00:00 to 23:00 of the day before
+        "Pacific/Apia",  # had no 30 December 2011
+        "Australia/Lord_Howe",  # by half an hour
+        "Asia/Kathmandu",  # 5:45 ahead, 5:30 until 1986
+        "Africa/Casablanca",
+    ],
+)
+def test_business_days_of_many_events_are_those_of_each_instant_in_the_time_zone(
+    zone: str, staging: dict[str, str]
+) -> None:
+    """Events go by offsets of UTC days; before 1984 and from 2024 on (40 years before as_of) by their instants."""
+    by_offsets = staging["stg_events"].replace(ZONE, zone)
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute("attach ':memory:' as raw_store")
+        connection.execute("create schema raw_store.raw")
+        connection.execute("""
+            create table raw_store.raw.events as
+            select range as event_id, 1 as _customer_key, false as occurred_at_is_date,
+                timestamp '1983-01-01' + (year * 365 * 96 + range) * interval 15 minute as occurred_at,
+                'login' as event, null as duration_seconds, 1 as _load_id
+            from range(370 * 96), (values (0), (3), (24), (28), (40), (41)) as years(year)""")
+        days, wrong = connection.execute(f"""
+            select count(distinct occurred_date), count(*) filter (
+                where occurred_date <> cast(timezone('{zone}', timezone('UTC', occurred_at)) as date)
+            ) from ({by_offsets})""").fetchone() or (0, 0)
+    assert days > 2000
+    assert wrong == 0
