@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import duckdb
+from pydantic import Field
 
 from retention_pipeline.alerts import tell_failure
 from retention_pipeline.history.closing import Period
@@ -178,61 +179,65 @@ def night_resource(
     assembly: Assembly,
     progress: Progress | None,
     clock: Callable[[], datetime],
-) -> dg.ResourceDefinition:
-    """The resource `night`. Its configuration is what `retention run` takes."""
+) -> dg.ConfigurableResource[RunContext]:
+    """The resource `night`: its fields are what the launchpad asks for and `retention run` takes, its value is the
+    context of the run.
+    """
 
-    @dg.resource(
-        description="The run: its day, the writer lock of the home and the run's record.",
-        config_schema={
-            "as_of": dg.Field(
-                str,
-                is_required=False,
-                description="The business day before which things count, YYYY-MM-DD; default: today",
-            ),
-            "allow_future": dg.Field(bool, default_value=False, description="Also for an as_of after today"),
-            "full_refresh": dg.Field(bool, default_value=False, description="Compute every sum anew from raw"),
-            "reload": dg.Field([str], default_value=[], description="Files to load again though their bytes are known"),
-            "restate": dg.Field(
-                [str],
-                default_value=[],
-                description="Closed periods whose held figures are let in, such as 'month 2026-02-01'; loads nothing",
-            ),
-        },
-    )
-    def night(context: dg.InitResourceContext) -> Iterator[RunContext]:
-        dagster_run = context.run
-        assert dagster_run is not None
-        given = context.resource_config.get("as_of")
-        today = business_day(work.settings, clock())
-        published = _published(work.home)
-        released = tuple(period_of(text) for text in context.resource_config["restate"])
-        is_backfill = not released and published is not None and asks_for_the_past(dagster_run.tags, given, today)
-        if given:
-            as_of = date.fromisoformat(given)
-        else:
-            as_of = published.as_of if published is not None and (is_backfill or released) else today
-        opened = RunContext(
-            home=work.home,
-            settings=work.settings,
-            as_of=as_of,
-            full_refresh=context.resource_config["full_refresh"],
-            allow_future=context.resource_config["allow_future"],
-            reload=tuple(context.resource_config["reload"]),
-            released=released,
-            months=asked_months(dagster_run.tags),
-            dagster_run=dagster_run,
-            needed=needed,
-            assembly=assembly,
-            command=BACKFILL if is_backfill else dagster_run.tags.get(COMMAND_TAG, "dagster"),
-            is_backfill=is_backfill,
-            progress=progress,
-            clock=clock,
-            settings_problem=work.problem,
+    class Night(dg.ConfigurableResource[RunContext]):
+        """The run: its day, the writer lock of the home and the run's record."""
+
+        as_of: str | None = Field(
+            default=None, description="The business day before which things count, YYYY-MM-DD; default: today"
         )
-        with opened.held:
-            yield opened
+        allow_future: bool = Field(default=False, description="Also for an as_of after today")
+        full_refresh: bool = Field(default=False, description="Compute every sum anew from raw")
+        backfill: bool = Field(
+            default=False,
+            description="This is a backfill: the months of the partitions are computed again from what is loaded, as of"
+            " the published day",
+        )
+        reload: list[str] = Field(default=[], description="Files to load again though their bytes are known")
+        restate: list[str] = Field(
+            default=[],
+            description="Closed periods whose held figures are let in, such as 'month 2026-02-01'; loads nothing",
+        )
 
-    return night
+        @contextmanager
+        def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[RunContext]:
+            dagster_run = context.run
+            assert dagster_run is not None
+            today = business_day(work.settings, clock())
+            published = _published(work.home)
+            released = tuple(period_of(text) for text in self.restate)
+            asked = self.backfill or asks_for_the_past(dagster_run.tags, self.as_of, today)
+            is_backfill = published is not None and asked and not released
+            if self.as_of:
+                as_of = date.fromisoformat(self.as_of)
+            else:
+                as_of = published.as_of if published is not None and (is_backfill or released) else today
+            opened = RunContext(
+                home=work.home,
+                settings=work.settings,
+                as_of=as_of,
+                full_refresh=self.full_refresh,
+                allow_future=self.allow_future,
+                reload=tuple(self.reload),
+                released=released,
+                months=asked_months(dagster_run.tags),
+                dagster_run=dagster_run,
+                needed=needed,
+                assembly=assembly,
+                command=BACKFILL if is_backfill else dagster_run.tags.get(COMMAND_TAG, "dagster"),
+                is_backfill=is_backfill,
+                progress=progress,
+                clock=clock,
+                settings_problem=work.problem,
+            )
+            with opened.held:
+                yield opened
+
+    return Night()
 
 
 def _published(home: Home) -> PipelineState | None:

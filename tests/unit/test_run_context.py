@@ -1,16 +1,28 @@
 import errno
-from datetime import date
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import pytest
 
+from retention_pipeline.orchestration import run_context
 from retention_pipeline.orchestration.assets.figures import further_months
-from retention_pipeline.orchestration.run_context import asked_months, asks_for_the_past, is_transient
+from retention_pipeline.orchestration.run_context import (
+    asked_months,
+    asks_for_the_past,
+    is_transient,
+    night_resource,
+)
 from retention_pipeline.orchestration.schedules import month_partitions
+from retention_pipeline.orchestration.workspace import find_workspace
+from retention_pipeline.run.frame import PRODUCTION
 from retention_pipeline.run.lock import HomeIsBusy
 from retention_pipeline.settings import parse_settings
 
 TODAY = date(2024, 5, 10)
+BUSINESS = {"business": {"timezone": "Europe/Amsterdam", "reporting_currency": "EUR"}}
+NOW = datetime(2024, 4, 30, 23, tzinfo=UTC)  # 1 May in Amsterdam
 RANGE = {"dagster/asset_partition_range_start": "2024-01", "dagster/asset_partition_range_end": "2024-03"}
 
 
@@ -77,3 +89,24 @@ def test_months_that_changed_are_logged_once_and_only_where_there_is_a_partition
     assert further_months(changed, ["2024-03"], months) == ["2024-01", "2024-04"]
     assert further_months(changed, ["2024-02", "2024-04"], months) == ["2024-01"]
     assert further_months(changed, [], months) == ["2024-01", "2024-03", "2024-04"]
+
+
+def test_every_field_of_the_launchpads_form_is_explained(tmp_path: Path) -> None:
+    work = find_workspace(tmp_path, parse_settings(BUSINESS))
+    night = night_resource(work, frozenset(), assembly=PRODUCTION, progress=None, clock=lambda: NOW)
+    fields = {name: one.description for name, one in type(night).model_fields.items()}
+    assert list(fields) == ["as_of", "allow_future", "full_refresh", "backfill", "reload", "restate"]
+    assert all(fields.values())
+
+
+def test_a_run_that_is_said_to_be_a_backfill_is_one_where_something_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = SimpleNamespace(as_of=date(2024, 4, 20))
+    for state, expected in ((published, (True, date(2024, 4, 20))), (None, (False, date(2024, 5, 1)))):
+        monkeypatch.setattr(run_context, "_published", lambda home, state=state: state)
+        work = find_workspace(tmp_path, parse_settings(BUSINESS))
+        night = night_resource(work, frozenset(), assembly=PRODUCTION, progress=None, clock=lambda: NOW)
+        asked = night.model_copy(update={"backfill": True})
+        with asked.yield_for_execution(SimpleNamespace(run=SimpleNamespace(tags={}))) as context:  # type: ignore[arg-type]
+            assert (context.is_backfill, context.as_of) == expected

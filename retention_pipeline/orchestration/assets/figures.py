@@ -11,7 +11,7 @@ from retention_pipeline.audit import AuditError
 from retention_pipeline.history.sentences import Restated
 from retention_pipeline.orchestration.assets.previews import markdown_table, table_metadata
 from retention_pipeline.orchestration.pruning import prune_history
-from retention_pipeline.orchestration.run_context import POOL, RESOURCE, RunContext, failure
+from retention_pipeline.orchestration.run_context import POOL, RunContext, failure
 from retention_pipeline.read.headline import as_markdown, goal_lines, read_headline
 from retention_pipeline.run import after, steps
 from retention_pipeline.settings.alerts import Alerts
@@ -66,33 +66,29 @@ def _figures_asset(
                 description="No figure of a complete period is another one than was published; warns, blocks nothing.",
             ),
         ],
-        required_resource_keys={RESOURCE},
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=POOL,
         op_tags={"stage": "kpis"},
     )
-    def compute_kpis(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        run_context: RunContext = getattr(context.resources, RESOURCE)
-        report = run_context.reporter(context)
+    def compute_kpis(context: dg.AssetExecutionContext, night: dg.ResourceParam[RunContext]) -> Iterator[Any]:
+        report = night.reporter(context)
         violated: AuditError | None = None
-        with run_context.step(context) as run:
-            figures = steps.figures_step(
-                run_context.home, run_context.settings, run, progress=report.say, assembly=run_context.assembly
-            )
+        with night.step(context) as run:
+            figures = steps.figures_step(night.home, night.settings, run, progress=report.say, assembly=night.assembly)
             try:
                 audited = steps.audit_step(
-                    run_context.home, run_context.settings, run, progress=report.say, assembly=run_context.assembly
+                    night.home, night.settings, run, progress=report.say, assembly=night.assembly
                 )
             except AuditError as error:
                 violated = error
         if violated is not None:
-            run_context.tell(violated)
+            night.tell(violated)
             yield dg.AssetCheckResult(
                 check_name=RECONCILED, asset_key=FIGURES, passed=False, metadata={"violations": str(violated)}
             )
             raise failure(violated)
-        with run_context.step(context) as run:
-            restated = steps.history_step(run_context.home, run_context.settings, run, progress=report.say)
+        with night.step(context) as run:
+            restated = steps.history_step(night.home, night.settings, run, progress=report.say)
         yield dg.AssetCheckResult(
             check_name=STANDS,
             asset_key=FIGURES,
@@ -103,20 +99,18 @@ def _figures_asset(
         yield dg.AssetCheckResult(
             check_name=RECONCILED, asset_key=FIGURES, passed=True, metadata={"rules": len(audited.rules)}
         )
-        for month in further_months(figures.changed_months, run_context.months, months):
+        for month in further_months(figures.changed_months, night.months, months):
             for key in (FIGURES, *period_tables):
-                context.log_event(
-                    dg.AssetMaterialization(key, partition=month, metadata={"as_of": str(run_context.as_of)})
-                )
-        with opened(run_context.home.next_file, read_only=True) as connection:
-            headline = read_headline(connection, as_of=run_context.as_of)
+                context.log_event(dg.AssetMaterialization(key, partition=month, metadata={"as_of": str(night.as_of)}))
+        with opened(night.home.next_file, read_only=True) as connection:
+            headline = read_headline(connection, as_of=night.as_of)
         yield dg.MaterializeResult(
             asset_key=FIGURES,
             metadata={
-                **table_metadata(run_context.home.next_file, ["retention_kpis"])["retention_kpis"],
+                **table_metadata(night.home.next_file, ["retention_kpis"])["retention_kpis"],
                 "rows_changed": figures.changed,
                 **_restated_metadata(restated),
-                "as_of": str(run_context.as_of),
+                "as_of": str(night.as_of),
                 **({PUBLISHED_HEADLINE: dg.MetadataValue.md(as_markdown(headline))} if headline else {}),
             },
         )
@@ -141,25 +135,25 @@ def _snapshot_asset(models: list[dg.AssetKey]) -> dg.AssetsDefinition:
         description="The warehouse that people read, published/current.duckdb, with Parquet copies of its figures.",
         group_name="publish",
         kinds={"duckdb", "parquet"},
-        required_resource_keys={RESOURCE},
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=POOL,
         op_tags={"stage": "publish"},
     )
-    def published_snapshot(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        run_context: RunContext = getattr(context.resources, RESOURCE)
-        report = run_context.reporter(context)
-        with run_context.step(context) as run:
-            published = steps.publish_step(run_context.home, run_context.settings, run, progress=report.say)
-            files, problems = after.export_step(run_context.home, run_context.settings, run, progress=report.say)
-        with opened(run_context.home.current.resolve(), read_only=True) as connection:
-            headline = read_headline(connection, as_of=run_context.as_of)
+    def published_snapshot(
+        context: dg.AssetExecutionContext, night: dg.ResourceParam[RunContext]
+    ) -> dg.MaterializeResult:
+        report = night.reporter(context)
+        with night.step(context) as run:
+            published = steps.publish_step(night.home, night.settings, run, progress=report.say)
+            files, problems = after.export_step(night.home, night.settings, run, progress=report.say)
+        with opened(night.home.current.resolve(), read_only=True) as connection:
+            headline = read_headline(connection, as_of=night.as_of)
             goals = goal_lines(connection)
         return dg.MaterializeResult(
             metadata={
                 "generation": published.generation,
-                "as_of": str(run_context.as_of),
-                "path": dg.MetadataValue.path(str(run_context.home.current)),
+                "as_of": str(night.as_of),
+                "path": dg.MetadataValue.path(str(night.home.current)),
                 "megabytes": round(published.path.stat().st_size / 1e6, 1),
                 "dagster/row_count": published.row_counts.get("retention_kpis", 0),
                 "tables": dg.MetadataValue.md(markdown_table(["table", "rows"], sorted(published.row_counts.items()))),
@@ -182,23 +176,19 @@ def report_asset() -> dg.AssetsDefinition:
         description="report/index.html: one page with the published figures, opened from disk.",
         group_name="publish",
         kinds={"python"},
-        required_resource_keys={RESOURCE},
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=POOL,
         op_tags={"stage": "publish"},
     )
-    def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        run_context: RunContext = getattr(context.resources, RESOURCE)
-        with run_context.step(context) as run:
-            path = after.report_step(
-                run_context.home, run_context.settings, run, progress=run_context.reporter(context).say
-            )
+    def report(context: dg.AssetExecutionContext, night: dg.ResourceParam[RunContext]) -> dg.MaterializeResult:
+        with night.step(context) as run:
+            path = after.report_step(night.home, night.settings, run, progress=night.reporter(context).say)
         try:
-            prune_history(context.instance, run_context.home, run_context.settings.keep.dagster_history)
+            prune_history(context.instance, night.home, night.settings.keep.dagster_history)
         except Exception as error:  # whatever it is: no figure depends on it, and the next run tries again
-            run_context.reporter(context).say(f"Dagster's history was not pruned: {' '.join(str(error).split())}")
+            night.reporter(context).say(f"Dagster's history was not pruned: {' '.join(str(error).split())}")
         return dg.MaterializeResult(
-            metadata={"as_of": str(run_context.as_of)}
+            metadata={"as_of": str(night.as_of)}
             | (
                 {"path": dg.MetadataValue.path(str(path)), "megabytes": round(path.stat().st_size / 1e6, 1)}
                 if path
@@ -224,23 +214,19 @@ def alerts_asset(asked: Alerts) -> list[dg.AssetsDefinition]:
             dg.AssetCheckSpec(rule.slug, asset=ALERTS, description=f"Nothing to tell: {rule.name}.")
             for rule in asked.rules
         ],
-        required_resource_keys={RESOURCE},
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=POOL,
         op_tags={"stage": "publish"},
     )
-    def alerts(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        run_context: RunContext = getattr(context.resources, RESOURCE)
-        with run_context.step(context) as run:
-            problems = after.alerts_step(
-                run_context.home, run_context.settings, run, progress=run_context.reporter(context).say
-            )
-        seen = [one.finding for one in incidents_of(run_context.home) if one.seen_at == run.started_at]
+    def alerts(context: dg.AssetExecutionContext, night: dg.ResourceParam[RunContext]) -> dg.MaterializeResult:
+        with night.step(context) as run:
+            problems = after.alerts_step(night.home, night.settings, run, progress=night.reporter(context).say)
+        seen = [one.finding for one in incidents_of(night.home) if one.seen_at == run.started_at]
         told = [[one.rule, one.message] for one in seen]
         messages = {rule.name: [one.message for one in seen if one.rule == rule.name] for rule in asked.rules}
         return dg.MaterializeResult(
             metadata={
-                "as_of": str(run_context.as_of),
+                "as_of": str(night.as_of),
                 "alerts": dg.MetadataValue.md(markdown_table(["rule", "alert"], told)),
                 **({"not done": "\n".join(problems)} if problems else {}),
             },

@@ -12,7 +12,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, buil
 
 from retention_pipeline.orchestration.assets.previews import table_metadata
 from retention_pipeline.orchestration.assets.raw import raw_key
-from retention_pipeline.orchestration.run_context import POOL, RESOURCE, RunContext, failure
+from retention_pipeline.orchestration.run_context import POOL, RunContext, failure
 from retention_pipeline.run import steps
 from retention_pipeline.transform import BuildError, NodeResult
 from retention_pipeline.transform.selection import absent_models, excluded_nodes
@@ -139,24 +139,22 @@ def model_assets(
         can_subset=True,
         allow_arbitrary_check_specs=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        required_resource_keys={RESOURCE},
         pool=POOL,
         op_tags={"stage": "transform"},
     )
-    def warehouse_models(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        run_context: RunContext = getattr(context.resources, RESOURCE)
-        report = run_context.reporter(context)
+    def warehouse_models(context: dg.AssetExecutionContext, night: dg.ResourceParam[RunContext]) -> Iterator[Any]:
+        report = night.reporter(context)
         expected = {test: key for test, key in checks.items() if key in context.selected_asset_check_keys}
         failed: BuildError | None = None
-        with run_context.step(context, may_retry=True) as run:
+        with night.step(context, may_retry=True) as run:
             try:
                 built = steps.build_step(
-                    run_context.home,
-                    run_context.settings,
+                    night.home,
+                    night.settings,
                     run,
                     progress=report.say,
                     on_event=_count_nodes(report.moment, node_count),
-                    assembly=run_context.assembly,
+                    assembly=night.assembly,
                 )
             except BuildError as error:
                 failed = error
@@ -165,7 +163,7 @@ def model_assets(
             raise failure(failed)
         yield from _check_results(built.dbt.nodes, expected)
         models = [node for node in built.dbt.nodes if node.kind in {"model", "seed"} and node.status in DONE]
-        metadata = table_metadata(run_context.home.next_file, [node.name for node in models])
+        metadata = table_metadata(night.home.next_file, [node.name for node in models])
         for node in models:
             yield dg.MaterializeResult(
                 asset_key=dg.AssetKey(node.name),

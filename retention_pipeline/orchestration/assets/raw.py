@@ -8,7 +8,7 @@ import dagster as dg
 from retention_pipeline import formatting
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.orchestration.assets.previews import markdown_table
-from retention_pipeline.orchestration.run_context import POOL, RESOURCE, RunContext
+from retention_pipeline.orchestration.run_context import POOL, RunContext
 from retention_pipeline.run import steps
 
 SHOWN_LOADS = 20
@@ -56,29 +56,27 @@ def _raw_asset(dataset: str) -> dg.AssetsDefinition:
         check_specs=[
             dg.AssetCheckSpec(ACCEPTED, asset=key, description="No file or pull of the night was refused as a whole.")
         ],
-        required_resource_keys={RESOURCE},
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=POOL,
         op_tags={"stage": "ingest", "dataset": dataset},
     )
-    def load(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        run_context: RunContext = getattr(context.resources, RESOURCE)
-        report = run_context.reporter(context)
-        if run_context.loads_nothing:
-            with run_context.step(context):
+    def load(context: dg.AssetExecutionContext, night: dg.ResourceParam[RunContext]) -> Iterator[Any]:
+        report = night.reporter(context)
+        if night.loads_nothing:
+            with night.step(context):
                 context.log.info("This run loads nothing, it computes from what is there.")
             yield dg.AssetCheckResult(check_name=ACCEPTED, asset_key=key, passed=True)
             yield dg.MaterializeResult(asset_key=key, metadata={"loaded": "nothing, as was asked"})
             return
-        with run_context.step(context, may_retry=True) as run:
+        with night.step(context, may_retry=True) as run:
             result = steps.ingest_step(
-                run_context.home,
-                run_context.settings,
+                night.home,
+                night.settings,
                 run,
                 datasets=[dataset],
-                reload=run_context.reload,
+                reload=night.reload,
                 progress=report.moment,
-                assembly=run_context.assembly,
+                assembly=night.assembly,
             )
         for line in what_came(dataset, result):
             report.say(line)
