@@ -1,20 +1,22 @@
 """`archive/history/`: the history outside the generations, one Parquet file per publication.
 
-A file holds what its publication changed (the rows that `events_of` gives), what it restated and the rows behind it
-(`record` says of which table a row is), and says in its metadata which publication it is. It is written after the
-publication, from the published generation; one that is missing is written by the next run. A home whose history is
-shorter than what the files hold (all generations were lost, an earlier one was made current) takes up the others.
+A file holds what its publication changed (the rows that `events_of` gives; `record` says of which other table a row
+is): figures, definitions, what it restated and the rows behind it. Its metadata say which publication it is. It is
+written after the publication, from the published generation; one that is missing is written by the next run. A home
+whose history is shorter than what the files hold (all generations were lost, an earlier one was made current) takes up
+the others.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
+from retention_pipeline.history import definitions
 from retention_pipeline.history.publications import RESTORE, Publication, add, create_table, moment_after, publications
 from retention_pipeline.history.reported import (
     COLUMNS,
@@ -37,6 +39,8 @@ from retention_pipeline.warehouse import attach, opened, sql_text, tables_in
 
 MARK = "publication"
 RECORDS = {RESTATEMENTS: RESTATEMENT_COLUMNS, ROWS: ROW_COLUMNS}
+# Of definitions, whose value is a text where a figure's is a number.
+OF_DEFINITIONS = {name: f"definition_{name}" for name in definitions.SAID}
 WRITTEN_AS = "format parquet, compression zstd, compression_level 1"
 
 
@@ -54,7 +58,8 @@ def write_missing(home: Home) -> list[Path]:
                 connection,
                 home,
                 one,
-                f"select * from ({events_of()}) where published_at = {_of(one)}{_restated_by(connection, one)}",
+                f"select * from ({events_of()}) where published_at = {_of(one)}"
+                f"{_definitions_of(connection, one)}{_restated_by(connection, one)}",
             )
             for one in missing
         ]
@@ -69,6 +74,7 @@ def take_up(
     """
     create_table(connection)
     create_history(connection)
+    definitions.create_table(connection)
     found: dict[Path, Publication] = {}
     for path in unseen(connection, home):
         try:
@@ -78,22 +84,51 @@ def take_up(
     if not found:
         return 0
     _read(connection, list(found))
-    columns = ", ".join((*ROW_KEY, *SAID, "published_at", "is_gone"))
-    events = f"select {columns} from ({events_of()}) union all select {columns} from history_files where record is null"
-    connection.execute(f"create or replace temp table history_taken_up as {folded(events)}")
-    connection.execute(f"delete from {TABLE}")
-    connection.execute(f"insert into {TABLE} select {', '.join(COLUMNS)} from history_taken_up")
+    figures = ", ".join((*ROW_KEY, *SAID, "published_at", "is_gone"))
+    _take_up(
+        connection,
+        TABLE,
+        COLUMNS,
+        folded(
+            f"select {figures} from ({events_of()}) union all select {figures} from history_files where record is null"
+        ),
+    )
+    said = tuple(definitions.SAID)
+    in_files = ", ".join(f"{column} as {name}" for name, column in OF_DEFINITIONS.items())
+    events = f"""
+        select * from ({events_of(definitions.TABLE, ("kpi",), said)}) union all
+        select kpi, {in_files}, published_at, is_gone from history_files where record = '{definitions.TABLE}'"""
+    _take_up(connection, definitions.TABLE, ("kpi", *said, "known_from", "known_to"), folded(events, ("kpi",), said))
     create_tables(connection)
     for table, listed in RECORDS.items():
         columns = ", ".join(listed)
         connection.execute(
             f"insert into {table} ({columns}) select {columns} from history_files where record = '{table}'"
         )
-    connection.execute("drop table history_taken_up")
     connection.execute("drop table history_files")
     for publication in found.values():
         add(connection, publication)
     return len(found)
+
+
+def _take_up(connection: duckdb.DuckDBPyConnection, table: str, columns: Iterable[str], rows: str) -> None:
+    """Put a table's rows in the place of those that it has."""
+    connection.execute(f"create or replace temp table history_taken_up as {rows}")
+    connection.execute(f"delete from {table}")
+    connection.execute(f"insert into {table} select {', '.join(columns)} from history_taken_up")
+    connection.execute("drop table history_taken_up")
+
+
+def _definitions_of(connection: duckdb.DuckDBPyConnection, publication: Publication) -> str:
+    """SQL: the definitions that a publication changed, to be added to its events."""
+    if definitions.TABLE not in tables_in(connection):
+        return ""
+    events = events_of(definitions.TABLE, ("kpi",), tuple(definitions.SAID))
+    listed = ", ".join(f"{name} as {column}" for name, column in OF_DEFINITIONS.items())
+    return (
+        f" union all by name select '{definitions.TABLE}' as record, kpi, {listed}, published_at, is_gone "
+        f"from ({events}) where published_at = {_of(publication)}"
+    )
 
 
 def _restated_by(connection: duckdb.DuckDBPyConnection, publication: Publication) -> str:
@@ -114,6 +149,7 @@ def _restated_by(connection: duckdb.DuckDBPyConnection, publication: Publication
 def _read(connection: duckdb.DuckDBPyConnection, files: list[Path]) -> None:
     """The temporary table history_files; files of before restatements were in them have none."""
     kinds = COLUMNS | {"published_at": "timestamp", "is_gone": "boolean", "record": "varchar"}
+    kinds |= {column: definitions.SAID[name] for name, column in OF_DEFINITIONS.items()}
     for listed in RECORDS.values():
         kinds |= listed
     typed = ", ".join(f"cast(null as {kind.removesuffix(' not null')}) as {name}" for name, kind in kinds.items())
@@ -144,6 +180,10 @@ def note_restore(home: Home, *, run_id: str, now: datetime) -> Path | None:
         create_history(connection)
         connection.execute("insert into publications select * from restored.publications")
         connection.execute(f"insert into {TABLE} by name select * from restored.{TABLE}")
+        definitions.create_table(connection)
+        has_definitions = definitions.TABLE in tables_in(connection, database="restored")
+        if has_definitions:
+            connection.execute(f"insert into {definitions.TABLE} by name select * from restored.{definitions.TABLE}")
         own = publications(connection)
         if not take_up(connection, home):
             return None
@@ -151,23 +191,28 @@ def note_restore(home: Home, *, run_id: str, now: datetime) -> Path | None:
             **(vars(own[-1]) | {"published_at": moment_after(publications(connection), now), "kind": RESTORE})
             | {"run_id": run_id}
         )
-        last, again = (
-            f"(select * from {relation} where known_to is null)" for relation in (TABLE, f"restored.{TABLE}")
-        )
-        said = ", ".join(f"again.{name}" for name in SAID)
-        return _write(
-            connection,
-            home,
-            publication,
-            f"""
-            select {", ".join(f"again.{name}" for name in ROW_KEY)}, {said}, {_of(publication)} as published_at,
-                false as is_gone
-            from {again} as again left join {last} as last on {same_key("again", "last", ROW_KEY)}
-            where last.kpi is null or {differs("last.", "again.", (*MEASURES, "null_reason"))}
-            union all
-            select {", ".join(f"last.{name}" for name in (*ROW_KEY, *SAID))}, {_of(publication)}, true
-            from {last} as last anti join {again} as again on {same_key("again", "last", ROW_KEY)}""",
-        )
+        events = _again(_of(publication), TABLE, ROW_KEY, SAID, differs("last.", "again.", (*MEASURES, "null_reason")))
+        if has_definitions:
+            said = tuple(definitions.SAID)
+            is_other = " or ".join(f"last.{name} is distinct from again.{name}" for name in said)
+            listed = ", ".join(f"{name} as {column}" for name, column in OF_DEFINITIONS.items())
+            events += (
+                f" union all by name select '{definitions.TABLE}' as record, kpi, {listed}, published_at, is_gone "
+                f"from ({_again(_of(publication), definitions.TABLE, ('kpi',), said, is_other)})"
+            )
+        return _write(connection, home, publication, events)
+
+
+def _again(moment: str, table: str, key: tuple[str, ...], said: tuple[str, ...], is_other: str) -> str:
+    """SQL: the events that lead from where a history stands to where the database `restored` has it."""
+    last, again = (f"(select * from {relation} where known_to is null)" for relation in (table, f"restored.{table}"))
+    return f"""
+        select {", ".join(f"again.{name}" for name in (*key, *said))}, {moment} as published_at, false as is_gone
+        from {again} as again left join {last} as last on {same_key("again", "last", key)}
+        where last.kpi is null or {is_other}
+        union all
+        select {", ".join(f"last.{name}" for name in (*key, *said))}, {moment}, true
+        from {last} as last anti join {again} as again on {same_key("again", "last", key)}"""
 
 
 def _write(connection: duckdb.DuckDBPyConnection, home: Home, publication: Publication, events: str) -> Path:

@@ -29,16 +29,22 @@ DESCRIPTION = (
 )
 
 
+def create_table(connection: duckdb.DuckDBPyConnection, *, temporary: bool = False) -> None:
+    """Create it where it is not there yet."""
+    if TABLE in tables_in(connection) | tables_in(connection, database="temp"):
+        return
+    listed = ", ".join(f"{name} {kind}" for name, kind in SAID.items())
+    connection.execute(
+        f"create {'temp ' if temporary else ''}table {TABLE} (kpi varchar not null, {listed}, "
+        "known_from timestamp not null, known_to timestamp)"
+    )
+    connection.execute(f"comment on table {TABLE} is {sql_text(DESCRIPTION)}")
+
+
 def write_definition_history(connection: duckdb.DuckDBPyConnection, publication: Publication) -> None:
     """Bring the table up to the definitions that are going to be published."""
-    there = tables_in(connection)
-    if TABLE not in there:
-        listed = ", ".join(f"{name} {kind}" for name, kind in SAID.items())
-        connection.execute(
-            f"create table {TABLE} (kpi varchar not null, {listed}, known_from timestamp not null, known_to timestamp)"
-        )
-        connection.execute(f"comment on table {TABLE} is {sql_text(DESCRIPTION)}")
-    if PRESENT not in there:
+    create_table(connection)
+    if PRESENT not in tables_in(connection):
         return
     said = ", ".join(SAID)
     moment = instant(publication.published_at)

@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from retention_pipeline.history.archive import take_up, unseen
+from retention_pipeline.history.definitions import TABLE as DEFINITIONS
+from retention_pipeline.history.definitions import create_table as create_definitions
 from retention_pipeline.history.publications import TABLE as PUBLICATIONS
 from retention_pipeline.history.publications import Publication, publications
 from retention_pipeline.history.reported import COLUMNS, ROW_KEY, TABLE, instant
@@ -63,9 +65,10 @@ def with_whole_history(connection: duckdb.DuckDBPyConnection, home: Home) -> Non
     if TABLE not in tables_in(connection) or not unseen(connection, home):
         return
     database = connection.execute("select current_database()").fetchall()[0][0]
-    for name in [one for one in (PUBLICATIONS, TABLE, RESTATEMENTS, ROWS) if one in tables_in(connection)]:
+    for name in [one for one in (PUBLICATIONS, TABLE, RESTATEMENTS, ROWS, DEFINITIONS) if one in tables_in(connection)]:
         connection.execute(f'create temp table {name} as select * from "{database}".main.{name}')
     create_tables(connection, temporary=True)
+    create_definitions(connection, temporary=True)
     take_up(connection, home)
 
 

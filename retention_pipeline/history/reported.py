@@ -128,28 +128,26 @@ def write_changes(connection: duckdb.DuckDBPyConnection, publication: Publicatio
     )
 
 
-def events_of(table: str = TABLE) -> str:
-    """SQL: the history as what happened at each publication: one row per key and publication that gave it another value
+def events_of(table: str = TABLE, key: tuple[str, ...] = ROW_KEY, said: tuple[str, ...] = SAID) -> str:
+    """SQL: a history as what happened at each publication: one row per key and publication that gave it another value
     (is_gone: or none any more).
     """
-    gone = ", ".join(f"earlier.{name}" for name in ROW_KEY)
-    kept = ", ".join(f"earlier.{name}" for name in SAID)
+    gone = ", ".join(f"earlier.{name}" for name in (*key, *said))
     return f"""
-        select {", ".join((*ROW_KEY, *SAID))}, known_from as published_at, false as is_gone from {table}
+        select {", ".join((*key, *said))}, known_from as published_at, false as is_gone from {table}
         union all
-        select {gone}, {kept}, earlier.known_to, true from {table} as earlier
+        select {gone}, earlier.known_to, true from {table} as earlier
         left join {table} as later
-            on {same_key("earlier", "later", ROW_KEY)} and earlier.known_to = later.known_from
+            on {same_key("earlier", "later", key)} and earlier.known_to = later.known_from
         where earlier.known_to is not null and later.kpi is null"""
 
 
-def folded(events: str) -> str:
+def folded(events: str, key: tuple[str, ...] = ROW_KEY, said: tuple[str, ...] = SAID) -> str:
     """SQL: the rows of the history that such events make."""
-    columns = ", ".join((*ROW_KEY, *SAID))
     return f"""
-        select {columns}, known_from, known_to from (
+        select {", ".join((*key, *said))}, known_from, known_to from (
             select *, published_at as known_from,
-                lead(published_at) over (partition by {", ".join(ROW_KEY)} order by published_at) as known_to
+                lead(published_at) over (partition by {", ".join(key)} order by published_at) as known_to
             from ({events})
         ) where not is_gone"""
 

@@ -21,7 +21,7 @@ from retention_pipeline.warehouse import attach, opened
 Figure = dict[str, Any]
 DEFINITIONS = """
 create or replace table kpi_definitions as
-select 'orders' as kpi, 'count' as unit, 'Orders' as label, 'Orders.' as definition, 'orders' as value,
+select 'orders' as kpi, 'count' as unit, 'Orders' as label, '{definition}' as definition, 'orders' as value,
     null as numerator, null as denominator, null as n, null as factor, null as settings, 1 as definition_version
 """
 
@@ -70,8 +70,8 @@ class MadeHome:
             if settings is not None and self.home.current.exists():
                 attach(connection, self.home.current.resolve(), "published")
                 held = closing.hold(connection, settings, publications(connection)[-1], publication, released)
+            connection.execute(DEFINITIONS.format(definition=made.get("definition", "Orders.")))
             recorded = record(connection, self.home, publication, published=None, removed=removed or held > 0)
-            connection.execute(DEFINITIONS)
         generations.publish(self.home, number, keep=9)
         if archived:
             write_missing(self.home)

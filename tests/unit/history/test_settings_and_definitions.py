@@ -3,6 +3,7 @@
 import json
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from support.made_publications import MadeHome, figure
@@ -12,6 +13,7 @@ from retention_pipeline.history.causes import is_moved
 from retention_pipeline.history.definitions import write_definition_history
 from retention_pipeline.history.publications import Publication, add
 from retention_pipeline.kpis.registry import BY_ID
+from retention_pipeline.run.operations import restore
 
 
 def settings(**changes: object) -> str:
@@ -72,6 +74,42 @@ def test_a_former_definition_is_kept_with_the_time_in_which_it_was_in_force() ->
             "order by known_from"
         ).fetchall()
     assert rows == [("Orders.", 1, 1, 3), ("Orders that count.", 2, 3, None)]
+
+
+def definitions(made: MadeHome) -> list[tuple]:
+    return made.rows(
+        "select definition, definition_version, day(known_from), day(known_to) from kpi_definition_history order by 3"
+    )
+
+
+def test_former_definitions_outlive_a_full_refresh_a_changed_setting_a_restore_and_all_generations(
+    tmp_path: Path,
+) -> None:
+    made = MadeHome(tmp_path / "home")
+
+    def publish(day: int, definition: str, **more: Any) -> None:
+        moment = datetime(2026, 3, day, 2)
+        made.publish([figure(1, 5)], as_of=moment.date(), at=moment, definition=definition, **more)
+
+    publish(1, "Orders.")
+    publish(2, "Orders that count.", full_refresh=True)
+    publish(3, "Orders that count.", full_refresh=True, settings_fingerprint="s2")
+    two = [("Orders.", 1, 1, 2), ("Orders that count.", 1, 2, None)]
+    assert definitions(made) == two
+    for path in made.home.published.iterdir():
+        path.unlink()
+    publish(4, "Orders that count.")
+    assert definitions(made) == two
+    publish(5, "All orders.")
+    restore(made.home, now=datetime(2026, 3, 6, 2))
+    publish(7, "All orders.")
+    assert definitions(made) == [
+        ("Orders.", 1, 1, 2),
+        ("Orders that count.", 1, 2, 5),
+        ("All orders.", 1, 5, 6),
+        ("Orders that count.", 1, 6, 7),
+        ("All orders.", 1, 7, None),
+    ]
 
 
 def test_a_home_without_history_begins_it_with_what_stands_published(tmp_path: Path) -> None:
