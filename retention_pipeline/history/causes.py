@@ -5,7 +5,8 @@ Temporary tables of the open `next.duckdb`, with the generation before it attach
 
 run_rows         one row per row of raw that came, was replaced or was deleted since the published generation, and
                  customer it belonged or belongs to: customer_key (0: nobody), dataset, row_key, load_id, cause,
-                 first_day (the earliest day on which the row counts in one of its versions; null: always)
+                 first_day (the earliest business day on which the row counts in one of its versions; null:
+                 always)
 kpi_causes       one row per KPI, basis, segment dimension, cause that may move it and dataset of its rows (empty: it
                  has none); first_day: periods that end before it (horizon_days on) are not moved; null: any may be
 
@@ -15,14 +16,16 @@ A cause that may move a cell is not yet one that did: restatements.py.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 import duckdb
 
 from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.contracts.columns import Contract
 from retention_pipeline.freshness.figures import MONEY_SETTING, datasets_of_kpi, horizon_days
 from retention_pipeline.history.publications import Publication
+from retention_pipeline.ingest.checks import business_day
 from retention_pipeline.kpis.declaration import Kpi
 from retention_pipeline.kpis.registry import KPIS
 from retention_pipeline.settings import Settings
@@ -53,11 +56,18 @@ OF_NO_FIGURE = frozenset({"cohort_max_age", "grains", "industry"})
 
 
 def find_rows(
-    connection: duckdb.DuckDBPyConnection, datasets: Iterable[str], *, by_content: bool, applied: int
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    before: Publication,
+    now: Publication,
+    *,
+    by_content: bool,
+    applied: int,
 ) -> None:
     """run_rows. `applied`: the last load that the published generation contains; by_content: load numbers of raw and of
     the generation are not comparable, so loads are told by what was in them.
     """
+    datasets, timezone = settings.connected_datasets, settings.business.timezone
     known = tables_in(connection, database="published")
     if by_content and "pipeline_loads" in known:
         loads = """select load_id from raw_store.raw.ledger where status = 'loaded' and (dataset, sha256) not in
@@ -67,7 +77,9 @@ def find_rows(
     connection.execute(f"create or replace temp table new_loads as {loads}")
     there = tables_in(connection, database="raw_store", schema="raw")
     wanted = [name for name in CONTRACTS if name in datasets and name in there and name not in WITHOUT_FIGURES]
-    versions = [version for name in wanted for version in _versions(name, there)]
+    versions = [version for name in wanted for version in _versions(name, there, timezone)]
+    if "customer_aliases" in wanted:
+        versions.append(_merges_in_effect(timezone, before, now))
     connection.execute(
         "create or replace temp table run_versions (raw_key bigint, dataset varchar, row_key varchar, load_id bigint, "
         "first_day date, is_current boolean)"
@@ -107,16 +119,16 @@ def find_rows(
         inner join causes on keys.dataset = causes.dataset and keys.row_key = causes.row_key""")
 
 
-def _versions(dataset: str, there: set[str]) -> list[str]:
+def _versions(dataset: str, there: set[str], timezone: str) -> list[str]:
     """SQL: the versions of a dataset's rows that new loads brought, and those of before that they replaced."""
     contract = CONTRACTS[dataset]
-    row_key = " || ' ' || ".join(f"coalesce(cast({name} as varchar), '')" for name in contract.key)
     column = FIRST_DAYS.get(dataset)
-    day = f"cast({column} as date)" if column else "cast(null as date)"
-    owners = list(contract.customer_columns.values()) or ["0"]
+    day = "cast(null as date)"
+    if column:
+        is_instant = any(one.name == column and one.kind == "instant" for one in contract.columns)
+        day = business_day(column, timezone) if is_instant else f"cast({column} as date)"
     found = []
-    for owner in owners:
-        said = f"coalesce({owner}, 0) as raw_key, '{dataset}' as dataset, {row_key} as row_key"
+    for said in _owners(contract):
         found.append(
             f"select {said}, _load_id as load_id, {day} as first_day, true as is_current "
             f"from raw_store.raw.{dataset} where _load_id in (select load_id from new_loads)"
@@ -128,6 +140,26 @@ def _versions(dataset: str, there: set[str]) -> list[str]:
                 "and _load_id not in (select load_id from new_loads)"
             )
     return found
+
+
+def _merges_in_effect(timezone: str, before: Publication, now: Publication) -> str:
+    """SQL: the aliases that were there, and count since (or no longer) because of the day on which they begin to."""
+    days = f"date '{min(before.as_of, now.as_of)}' and date '{max(before.as_of, now.as_of) - timedelta(days=1)}'"
+    return " union all ".join(
+        f"select {said}, _load_id, cast(null as date), true from raw_store.raw.customer_aliases "
+        f"where {business_day('valid_from', timezone)} between {days} "
+        "and _load_id not in (select load_id from new_loads)"
+        for said in _owners(CONTRACTS["customer_aliases"])
+    )
+
+
+def _owners(contract: Contract) -> list[str]:
+    """SQL: what a row is known by, once for each customer that it names."""
+    row_key = " || ' ' || ".join(f"coalesce(cast({name} as varchar), '')" for name in contract.key)
+    return [
+        f"coalesce({owner}, 0) as raw_key, '{contract.dataset}' as dataset, {row_key} as row_key"
+        for owner in list(contract.customer_columns.values()) or ["0"]
+    ]
 
 
 def find_causes(

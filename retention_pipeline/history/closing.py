@@ -13,6 +13,7 @@ from datetime import date
 
 import duckdb
 
+from retention_pipeline.history.maturing import is_maturing
 from retention_pipeline.history.publications import Publication
 from retention_pipeline.history.reported import MEASURES, ROW_KEY, count, differs, instant
 from retention_pipeline.kpis.keys import same_key
@@ -70,7 +71,8 @@ def hold(
     connection.execute(f"create or replace temp table was_pending as select * from {TABLE}")
     connection.execute(f"delete from {TABLE}")
     if settings.closed_periods == "hold" and FIGURES in tables_in(connection, database="published"):
-        _find_held(connection, is_closed(settings, before), now, released)
+        settled = f"not {is_maturing(settings, before.as_of)}" if before else "true"
+        _find_held(connection, f"{is_closed(settings, before)} and {settled}", now, released)
         key = ", ".join(ROW_KEY)
         columns = ", ".join(FIGURE_COLUMNS)
         again = f"left join was_pending as was on {same_key('held', 'was', ROW_KEY)}"

@@ -14,15 +14,16 @@ Figures that are no sums over customers (medians, percentiles, figures of figure
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import duckdb
 
-from retention_pipeline.history.causes import FX
+from retention_pipeline.history.causes import DEFINITION, FX, SETTINGS
 from retention_pipeline.history.reported import count
-from retention_pipeline.kpis.declaration import Kpi, settings_named
+from retention_pipeline.kpis.declaration import Family, Kpi, settings_named
 from retention_pipeline.kpis.registry import BY_ID
 from retention_pipeline.kpis.rules import text_literal
 from retention_pipeline.read.members import (
@@ -110,7 +111,7 @@ def _find_customers(connection: duckdb.DuckDBPyConnection) -> None:
         create or replace temp table run_customers as
         select customer_key,
             string_agg(distinct dataset || ' ' || cause, ',' order by dataset || ' ' || cause) as signature,
-            coalesce(bool_or(first_day is null or first_day - 1 < last_end), false) as is_early
+            coalesce(bool_or(first_day is null or first_day < last_end), false) as is_early
         from run_rows, (select max(period_end) as last_end from restated)
         group by customer_key""")
     if connection.execute(f"select 1 from kpi_causes where cause = '{FX}' limit 1").fetchall():
@@ -182,7 +183,10 @@ def _families(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[bool, lis
 
 
 class _Facts:
-    """The facts of the customers of run_customers in each generation, copied when they are first asked for."""
+    """The facts of the customers of run_customers, those of both generations in one table each, copied when they are
+    first asked for. Of the generation before, the customers have other keys (`before_key`), so that one query is
+    answered for both.
+    """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
@@ -193,6 +197,11 @@ class _Facts:
         }
         self.names = {side: self._of_customers(database) for side, database in SIDES.items()}
         self.copied: set[str] = set()
+        causes = {one for (one,) in connection.execute("select distinct cause from kpi_causes").fetchall()}
+        # Tables of no customer that say the same of a complete period in both generations.
+        self.alike = set()
+        if not causes & {SETTINGS, DEFINITION}:
+            self.alike |= {"int_calendar"} | (set() if FX in causes else {"int_fx_rates"})
 
     def _of_customers(self, database: str | None) -> set[str]:
         found = self.connection.execute(
@@ -202,13 +211,22 @@ class _Facts:
         ).fetchall()
         return {name for (name,) in found}
 
-    def copy(self, side: str, name: str) -> str:
-        """The name of the table with the rows of run_customers."""
-        table = f"of_customers_{side}_{name}"
+    def copy(self, name: str, *, is_early: bool) -> str:
+        """The name of the table with the rows of both generations; is_early: of customers with rows that are."""
+        table = f"of_{'early_' if is_early else ''}customers_{name}"
         if table not in self.copied:
+            chosen = f"select customer_key from run_customers{' where is_early' if is_early else ''}"
+            sides = {
+                side: f"select * from {self._relation(side, name)} where customer_key in ({chosen})"
+                for side in SIDES
+                if name in self.names[side]
+            }
+            if "before" in sides:
+                sides["before"] = (
+                    f"select * replace ({before_key('customer_key')} as customer_key) from ({sides['before']})"
+                )
             self.connection.execute(
-                f"create or replace temp table {table} as select * from {self._relation(side, name)} "
-                "where customer_key in (select customer_key from run_customers)"
+                f"create or replace temp table {table} as {' union all by name '.join(sides.values())}"
             )
             self.copied.add(table)
         return table
@@ -220,27 +238,38 @@ class _Facts:
         return f"{database}.main.{name}" if database else f"main.{name}"
 
 
+def before_key(key: str) -> str:
+    """SQL: the key of a customer of the generation before, from the true one and back."""
+    return f"-1 - {key}"
+
+
 @dataclass(frozen=True)
 class _Relations(Mapping[str, str]):
-    """What is read in place of each fact of one side: fact → SQL."""
+    """What is read in place of each fact: fact → SQL; side: of one generation, None: of both."""
 
     facts: _Facts
-    side: str
+    side: str | None
     is_early: bool
 
     def __getitem__(self, name: str) -> str:
-        if name not in self.facts.names[self.side]:
+        if name not in self:
             raise KeyError(name)
-        table = self.facts.copy(self.side, name)
-        if not self.is_early:
+        table = self.facts.copy(name, is_early=self.is_early)
+        if self.side is None:
             return table
-        return f"(select * from {table} where customer_key in (select customer_key from run_customers where is_early))"
+        if self.side == "now":
+            return f"(select * from {table} where customer_key >= 0)"
+        own = before_key("customer_key")
+        return f"(select * replace ({own} as customer_key) from {table} where customer_key < 0)"
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.facts.names["now"] or (self.side != "now" and name in self.facts.names["before"])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.facts.names[self.side])
+        return iter(self.facts.names["now"] | self.facts.names["before"])
 
     def __len__(self) -> int:
-        return len(self.facts.names[self.side])
+        return len(self.facts.names["now"] | self.facts.names["before"])
 
 
 def _fill(
@@ -263,20 +292,9 @@ def _fill(
         f"create or replace temp table {table} (grain varchar, basis varchar, period_start date, "
         f"customer_key bigint, profile bigint, other_profile bigint, {typed})"
     )
-    relations = {side: _Relations(facts, side, is_early) for side in SIDES}
     for (grain, basis), starts in asked.items():
-        selects = []
-        for side, database in SIDES.items():
-            cells = Cells(grain, basis, tuple(starts), relations[side])
-            sign = "-" if side == "before" else ""
-            for query, taken in sources_of(connection, kpis[0].family, set(columns), cells, database):
-                said = ", ".join(
-                    f"{sign}{taken[name]} as {name}" if name in taken else f"null as {name}" for name in columns
-                )
-                selects.append(
-                    f"select '{side}' as side, period_start, customer_key, profile_key, other_profile_key, {said} "
-                    f"from ({query})"
-                )
+        cells = Cells(grain, basis, tuple(starts))
+        selects = _parts_by_side(connection, kpis[0].family, columns, facts, cells, is_early=is_early)
         if not selects:
             continue
         sums = ", ".join(f"coalesce(sum({name}), 0)" for name in columns)
@@ -289,3 +307,60 @@ def _fill(
             left join profile_numbers as other on rows.side = other.side and rows.other_profile_key = other.profile_key
             group by rows.period_start, rows.customer_key, own.profile, other.profile
             having {some}""")
+
+
+def _parts_by_side(
+    connection: duckdb.DuckDBPyConnection,
+    family: Family,
+    columns: tuple[str, ...],
+    facts: _Facts,
+    cells: Cells,
+    *,
+    is_early: bool,
+) -> list[str]:
+    """Queries of side, period, customer, profiles and columns, those of before with the opposite sign; one for both
+    generations where they ask the same of tables that are alike.
+    """
+
+    def sources(side: str, *, of_both: bool) -> list[tuple[str, dict[str, str]]]:
+        relations = _Relations(facts, None if of_both else side, is_early)
+        return sources_of(connection, family, set(columns), replace(cells, relations=relations), SIDES[side])
+
+    asked = {side: sources(side, of_both=True) for side in SIDES}
+    shared = [
+        number
+        for number, ((now, _), (before, _)) in enumerate(zip(asked["now"], asked["before"], strict=False))
+        if now == before.replace("published.main.", "")
+        and set(re.findall(r"published\.main\.\"?(\w+)", before)) <= facts.alike
+    ]
+    if len(asked["now"]) != len(asked["before"]):
+        shared = []
+    selects = []
+    for number in shared:
+        query, taken = asked["now"][number]
+        is_before, own_key = "customer_key < 0", before_key("customer_key")
+        said = {name: f"case when {is_before} then -{column} else {column} end" for name, column in taken.items()}
+        key = f"case when {is_before} then {own_key} else customer_key end as customer_key"
+        side = f"case when {is_before} then 'before' else 'now' end"
+        selects.append(_select(_of_nobody_in_both(query), columns, said, side, key))
+    if len(shared) == len(asked["now"]):
+        return selects
+    for side in SIDES:
+        sign = "-" if side == "before" else ""
+        for number, (query, taken) in enumerate(sources(side, of_both=False)):
+            if number not in shared:
+                said = {name: f"{sign}{column}" for name, column in taken.items()}
+                selects.append(_select(query, columns, said, f"'{side}'", "customer_key"))
+    return selects
+
+
+def _select(query: str, columns: tuple[str, ...], said: dict[str, str], side: str, key: str) -> str:
+    listed = ", ".join(f"{said.get(name, 'null')} as {name}" for name in columns)
+    return f"select {side} as side, period_start, {key}, profile_key, other_profile_key, {listed} from ({query})"
+
+
+def _of_nobody_in_both(query: str) -> str:
+    """The query, with the facts of nobody (customer 0) known by their keys of both generations."""
+    nobody = f"(0, {before_key('0')})"
+    query = re.sub(r"customer_key = 0\b", f"customer_key in {nobody}", query)
+    return re.sub(r"customer_key <> 0\b", f"customer_key not in {nobody}", query)

@@ -1,8 +1,8 @@
 """The tables `restatements` and `restatement_rows`: what a publication changed in complete periods, and why.
 
 A figure is restated where value, numerator, denominator or n differ in a period that was complete in the publication
-before and is in this one. A figure that was or becomes `immature` is not: it is not known yet. Neither are figures of a
-KPI, a dimension or a period that had none before, or has none any more.
+before and is in this one. A figure that was or becomes `immature`, or whose terms may be pending, is not: it is not
+known yet. Neither are figures of a KPI, a dimension or a period that had none before, or has none any more.
 
 Where only one cause may move a figure, it is the cause; where several may, the delta is split (split.py).
 """
@@ -21,6 +21,7 @@ from retention_pipeline.history.causes import (
 )
 from retention_pipeline.history.closing import TABLE as PENDING
 from retention_pipeline.history.closing import newly_held
+from retention_pipeline.history.maturing import is_maturing
 from retention_pipeline.history.parts import find_diffs
 from retention_pipeline.history.publications import Publication
 from retention_pipeline.history.record import Recorded
@@ -34,10 +35,14 @@ from retention_pipeline.settings import Settings
 
 
 def find_restated(
-    connection: duckdb.DuckDBPyConnection, before: Publication | None, now: Publication, closed: str = "false"
+    connection: duckdb.DuckDBPyConnection,
+    before: Publication | None,
+    now: Publication,
+    closed: str = "false",
+    maturing: str = "false",
 ) -> int:
     """The temporary table restated: rows of history_changes that restate a figure; returns their number. Call once the
-    changes are written into the history. closed: SQL over period_end.
+    changes are written into the history. closed: SQL over period_end; maturing: over kpi and period_end.
     """
     columns = "*, coalesce(new_period_end, old_period_end) as period_end"
     if before is None:
@@ -53,7 +58,7 @@ def find_restated(
         where period_end <= date '{before.as_of}' and period_end <= date '{now.as_of}'
             and ({differs("old_", "new_")})
             and coalesce(old_null_reason, '') <> 'immature' and coalesce(new_null_reason, '') <> 'immature'
-            and (is_there or was_there)""")
+            and (is_there or was_there) and not {maturing}""")
     if count(connection, "(from restated where not was_there)"):
         connection.execute(f"""
             delete from restated where not was_there and (
@@ -82,12 +87,14 @@ def restate(
     applied, by_content: of find_rows (causes.py); closed: SQL over period_end.
     """
     create_tables(connection)
-    restated = find_restated(connection, recorded.before, recorded.publication, closed)
+    maturing = is_maturing(settings, recorded.before.as_of) if recorded.before else "false"
+    restated = find_restated(connection, recorded.before, recorded.publication, closed, maturing)
     held = newly_held(connection)
     if recorded.before is None or not restated + held:
         return 0
-    find_rows(connection, settings.connected_datasets, by_content=by_content, applied=applied)
-    find_causes(connection, settings, recorded.before, recorded.publication, fx=rates_differ(connection))
+    before, now = recorded.before, recorded.publication
+    find_rows(connection, settings, before, now, by_content=by_content, applied=applied)
+    find_causes(connection, settings, before, now, fx=rates_differ(connection))
     if held:
         find_cell_causes(connection, "newly_held")
         connection.execute(f"""
@@ -125,7 +132,7 @@ def find_cell_causes(connection: duckdb.DuckDBPyConnection, figures: str) -> Non
                 where {changed}
             ) as causes on figures.kpi = causes.kpi and figures.basis = causes.basis
                 and figures.segment_dimension = causes.segment_dimension
-                and (causes.first_day is null or causes.first_day - 1 < figures.period_end + causes.horizon_days)
+                and (causes.first_day is null or causes.first_day < figures.period_end + causes.horizon_days)
             union
             select {key}, unnest(string_split(coalesce(let_in.causes, '{BACKFILL}'), ', '))
             from {figures} as figures inner join let_in on {same_key("figures", "let_in", ROW_KEY)}

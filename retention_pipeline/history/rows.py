@@ -141,6 +141,6 @@ def _write_candidates(connection: duckdb.DuckDBPyConnection, now: Publication) -
             rows.row_key, rows.load_id, null, null
         from chosen
         inner join run_rows as rows on chosen.dataset = rows.dataset and chosen.cause = rows.cause
-            and (rows.first_day is null or rows.first_day - 1 < chosen.period_end + chosen.horizon_days)
+            and (rows.first_day is null or rows.first_day < chosen.period_end + chosen.horizon_days)
         left join raw_store.raw.customer_keys as ids on rows.customer_key = ids.customer_key
         order by all""")

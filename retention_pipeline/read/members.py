@@ -30,6 +30,7 @@ from retention_pipeline.kpis.inputs import MONTHS_BEHIND
 from retention_pipeline.kpis.look_backs import OWN_BASIS
 from retention_pipeline.kpis.registry import BY_ID, FAMILIES
 from retention_pipeline.kpis.rules import date_literal, text_literal
+from retention_pipeline.read.ctes import without_unused
 
 QUERIES = "int_member_queries"
 PERIODS = "__periods__"  # the placeholder for the starts of periods
@@ -303,7 +304,7 @@ def cell_queries(
     for _, measures, query in parts:
         of_part = {name: measure for name, measure in taken.items() if measure in measures.split()}
         if of_part:
-            found.append((with_cells(query, cells, database), of_part))
+            found.append((with_cells(without_unused(query), cells, database), of_part))
     return found
 
 

@@ -168,14 +168,14 @@ def unexplained(told: ToldHome) -> list[str]:
             found += _other_history(connection, number)
             if number > 1:
                 attach(connection, told.generation(number - 1), "before")
-                found += _other_sum(connection, number)
+                found += _other_sum(connection, number, told.settings.business.renewal_grace_days)
     return found
 
 
 KEY = "kpi, grain, period_start, basis, segment_dimension, segment_value"
 
 
-def _other_sum(connection: duckdb.DuckDBPyConnection, number: int) -> list[str]:
+def _other_sum(connection: duckdb.DuckDBPyConnection, number: int, grace: int) -> list[str]:
     rows = connection.execute(
         f"""
         with complete as (
@@ -188,6 +188,8 @@ def _other_sum(connection: duckdb.DuckDBPyConnection, number: int) -> list[str]:
             full join (from now.retention_kpis where is_complete) as new using ({KEY})
             where (old.period_end is not null or (select as_of from before.pipeline_state) >= new.period_end)
                 and 'immature' not in (reason_before, reason)
+                and not (kpi in ('renewals_pending', 'renewal_rate', 'renewal_rate_value')
+                    and coalesce(old.period_end, new.period_end) + {grace} > (select as_of from before.pipeline_state))
         ),
         restated as (
             select {KEY}, sum(delta) as delta, count(distinct cause) as causes, count(*) as rows
