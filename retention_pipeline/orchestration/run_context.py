@@ -25,6 +25,7 @@ from retention_pipeline.run.deadline import Deadline
 from retention_pipeline.run.frame import Assembly
 from retention_pipeline.run.lock import HomeIsBusy, writer_lock
 from retention_pipeline.run.machine import machine_error
+from retention_pipeline.run.messages import MESSAGES, heard
 from retention_pipeline.run.records import Run
 from retention_pipeline.run.state import PipelineState, read_state
 from retention_pipeline.settings import Home, Settings, SettingsError, keep_private
@@ -95,14 +96,22 @@ class RunContext:
     run: Run | None = None
     deadline: Deadline | None = None
     held: ExitStack = field(default_factory=ExitStack)
+    heard_by: Progress = field(default_factory=lambda: Progress(print))
 
     @property
     def loads_nothing(self) -> bool:
         return self.is_backfill or bool(self.released)
 
     def reporter(self, context: dg.AssetExecutionContext) -> Progress:
-        """Who started the run reads along in the terminal; else Dagster's log does."""
-        return self.progress or Progress(say=context.log.info)
+        """Who started the run reads along in the terminal; else Dagster's log does. The run's log has all of it."""
+        self.heard_by = self.progress or Progress(say=context.log.info)
+        return Progress(say=self._say, moment=self.heard_by.moment)
+
+    def _say(self, text: str) -> None:
+        if self.run is None:  # it has no log yet
+            self.heard_by.say(text)
+        else:
+            MESSAGES.info(text)
 
     @contextmanager
     def step(self, context: dg.AssetExecutionContext, *, may_retry: bool = False) -> Iterator[Run]:
@@ -137,7 +146,7 @@ class RunContext:
         self.held.enter_context(writer_lock(self.home))
         self.deadline = self.held.enter_context(Deadline(self.settings.max_run_time))
         now = self.clock().astimezone(UTC).replace(tzinfo=None)
-        self.run = steps.begin_run(
+        run = steps.begin_run(
             self.home,
             self.as_of,
             now=now,
@@ -147,13 +156,17 @@ class RunContext:
             months=self._backfilled_months(),
             released=self.released,
         )
+        self.held.enter_context(heard(run.folder(self.home), lambda text: self.heard_by.say(text)))
+        self.run = run
 
     def tell(self, error: Exception) -> None:
-        """Tell those who want to hear of failed runs; what hinders that is said, and hides nothing."""
+        """Tell the log and those who want to hear of failed runs; what hinders that is said, and hides nothing."""
+        if self.run is not None:
+            MESSAGES.error(f"{type(error).__name__}: {error}")
         if self.settings_problem is None:
             now = self.clock().astimezone(UTC).replace(tzinfo=None)
             for problem in tell_failure(self.home, self.settings, str(error), now):
-                (self.progress or Progress(say=print)).say(f"alerts: {problem}")
+                self._say(f"alerts: {problem}")
 
     def _backfilled_months(self) -> tuple[date, date] | None:
         """First days of the first and the last month of a backfill."""

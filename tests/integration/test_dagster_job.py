@@ -60,6 +60,10 @@ def test_the_run_publishes_and_its_record_says_so(first_run: tuple[Home, Launche
     assert launched.record["as_of"] == AS_OF.isoformat()
     assert launched.record["files_loaded"] == 2
     assert any("published generation 1" in line for line in said)
+    log = (home.runs / launched.record["run_id"] / "run.log").read_text()
+    assert [line.split(" ", 1)[1].removeprefix("INFO").strip() for line in log.splitlines()] == [
+        line.strip() for text in said for line in text.splitlines()
+    ]
 
 
 def test_every_model_is_materialized_and_every_data_test_is_a_check_that_passed(
@@ -164,6 +168,8 @@ def test_a_failed_audit_fails_the_check_names_the_rule_and_leaves_the_published_
     with pytest.raises(RunFailed, match=r"(?s)rates_in_range.*3 cells.*kpi=made_up") as failed:
         run(home, assembly=broken)
     assert failed.value.kind == "AuditError"
+    log = max(home.runs.glob("*/run.log"), key=lambda path: path.stat().st_mtime).read_text()
+    assert "ERROR   AuditError: " in log and "rates_in_range" in log
     assert (home.current.resolve(), figures(home)) == (generation, before)
     assert not home.next_file.exists()
     with open_instance(home) as instance:
