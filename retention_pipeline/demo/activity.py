@@ -29,7 +29,9 @@ def paid_stretches(phases: pd.DataFrame, until: np.datetime64) -> pd.DataFrame:
     )
 
 
-def make_events(generator: np.random.Generator, phases: pd.DataFrame, customers: int, until: np.datetime64):
+def make_events(
+    generator: np.random.Generator, phases: pd.DataFrame, customers: int, until: np.datetime64
+) -> pd.DataFrame:
     """One row per event: event_id, customer number, occurred (an instant in UTC), event, duration_seconds."""
     app_opens = (until.astype("datetime64[M]") - APP_MONTHS).astype("datetime64[D]")
     habit = generator.gamma(1.6, 0.14, size=customers + 1)  # events per day

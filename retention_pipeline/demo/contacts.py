@@ -79,7 +79,7 @@ def make_tickets(generator: np.random.Generator, orders: pd.DataFrame, until: np
     never = generator.random(len(chosen)) < 0.01
     resolved = np.where(never | (opened + solve * SECOND >= end), np.datetime64("NaT"), opened + solve * SECOND)
     replied = np.where(opened + reply * SECOND >= end, np.datetime64("NaT"), opened + reply * SECOND)
-    tickets = pd.DataFrame(
+    tickets: pd.DataFrame = pd.DataFrame(
         {
             "customer": orders["customer"].to_numpy()[chosen],
             "opened": opened,

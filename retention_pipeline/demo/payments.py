@@ -39,7 +39,7 @@ def make_invoices(generator: np.random.Generator, phases: pd.DataFrame, until: n
     succeeds = np.where(in_dunning, np.where(recovers[row], generator.integers(1, 4, len(row)), -1), succeeds)
     price = phases["amount"].astype(float).to_numpy() * phases["quantity"].astype(int).to_numpy()
     price = price - phases["recurring_discount"].astype(float).to_numpy()
-    invoices = pd.DataFrame(
+    invoices: pd.DataFrame = pd.DataFrame(
         {
             "subscription": phases["subscription_id"].to_numpy()[row],
             "customer": phases["customer_id"].to_numpy()[row],

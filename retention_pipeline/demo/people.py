@@ -1,5 +1,7 @@
 """Who the customers are: when they came, from where, and how good their cohort is; their later changes and merges."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -23,7 +25,9 @@ def month_of_year(days: np.ndarray) -> np.ndarray:
     return days.astype("datetime64[M]").astype(int) % 12
 
 
-def make_people(generator: np.random.Generator, customers: int, first_month: np.datetime64, until: np.datetime64):
+def make_people(
+    generator: np.random.Generator, customers: int, first_month: np.datetime64, until: np.datetime64
+) -> pd.DataFrame:
     """One row per customer, in order of joining: number, joined (date), country, channel, kind, role, quality."""
     days = np.arange(first_month, until)
     weight = GROWTH_PER_MONTH ** ((days - first_month).astype(int) / 30.4) * SEASON[month_of_year(days)]
@@ -52,12 +56,14 @@ def make_people(generator: np.random.Generator, customers: int, first_month: np.
     )
 
 
-def customer_ids(numbers) -> pd.Series:
+def customer_ids(numbers: Any) -> pd.Series:
     """C000001 … for customer numbers."""
     return "C" + pd.Series(np.asarray(numbers)).astype(str).str.zfill(6)
 
 
-def deliver_people(generator: np.random.Generator, landing: Landing, people: pd.DataFrame, until: np.datetime64):
+def deliver_people(
+    generator: np.random.Generator, landing: Landing, people: pd.DataFrame, until: np.datetime64
+) -> None:
     """customers (as they signed up, and what changed later) and customer_aliases (second accounts that were merged)."""
     count, joined = len(people), people["joined"].to_numpy().astype("datetime64[D]")
     seconds = generator.integers(6 * 3600, 24 * 3600, size=count).astype("timedelta64[s]")

@@ -3,10 +3,11 @@
 The life of one subscription is told as rows of unchanged terms. How a billing system writes them down is in billing.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from random import Random
+from typing import Any
 
 POUNDS_PER_EURO = 0.9
 PRICES = {"starter": 12.0, "plus": 24.0, "family": 39.0, "office": 9.0}
@@ -59,7 +60,7 @@ class Subscriber:
         discount = 3.0 if draw.random() < 0.1 else 0.0
         return Terms("free", "month") if plan == "free" else Terms(plan, interval, discount=discount)
 
-    def lives(self, start: date) -> Iterator[list[tuple]]:
+    def lives(self, start: date) -> Iterator[list[tuple[Any, ...]]]:
         """One list of rows per subscription: some who left come back after a break."""
         while start < self.until:
             rows = list(self.one_life(start))
@@ -71,7 +72,7 @@ class Subscriber:
                 return
             start = ended + timedelta(days=self.random.randint(35, 320))
 
-    def one_life(self, start: date) -> Iterator[tuple]:
+    def one_life(self, start: date) -> Iterator[tuple[Any, ...]]:
         """The rows of one subscription, billed on the day of the month on which paying began."""
         draw, terms = self.random, self.first_terms()
         if terms.interval == "month" and terms.plan != "free" and draw.random() < 0.55:
@@ -125,7 +126,7 @@ class Subscriber:
             return min(0.6, 0.24 / self.quality)
         return min(0.5, (0.075 if number <= 3 else 0.034) / self.quality)
 
-    def _payment_fails(self, terms: Terms, bill: date):
+    def _payment_fails(self, terms: Terms, bill: date) -> Generator[tuple[Any, ...], None, date | None]:
         """Past due; three in four pay after all, the rest stay unpaid for two weeks and are cancelled."""
         draw = self.random
         recovers = draw.random() < 0.76
@@ -144,7 +145,7 @@ class Subscriber:
         yield terms, "cancelled", given_up, None, "payment_failed", None
         return None
 
-    def _pauses(self, terms: Terms, bill: date):
+    def _pauses(self, terms: Terms, bill: date) -> Generator[tuple[Any, ...], None, date | None]:
         back = months_later(bill, self.random.randint(1, 3))
         if back >= self.until:
             yield terms, "paused", bill, None, "", None

@@ -12,7 +12,14 @@ POUNDS_PER_EURO = 0.86
 SECOND = np.timedelta64(1, "s")
 
 
-def _runs(generator, first, lifetime, gap, longest, until):
+def _runs(
+    generator: np.random.Generator,
+    first: np.ndarray,
+    lifetime: np.ndarray,
+    gap: np.ndarray,
+    longest: int,
+    until: np.datetime64,
+) -> tuple[np.ndarray, np.ndarray]:
     """Purchase days of one run of orders per customer: (position of the customer, day), gaps gamma-distributed."""
     steps = generator.gamma(2.0, 0.5, size=(len(first), longest)) * gap[:, None]
     offsets = np.concatenate([np.zeros((len(first), 1)), np.cumsum(np.maximum(1, steps), axis=1)], axis=1)

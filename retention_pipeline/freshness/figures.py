@@ -194,8 +194,8 @@ def datasets_of(family: Family, basis: str) -> frozenset[str]:
 def horizon_days(kpi: Kpi, settings: Settings) -> int:
     """For how many days behind the period's end the KPI looks at what became of its cases."""
     horizon = kpi.horizon_days or 0
-    days = getattr(settings.business, horizon) if isinstance(horizon, str) else horizon
-    named = [getattr(settings.business, name) for name in HORIZON_SETTINGS if name in kpi.settings]
+    days: int = getattr(settings.business, horizon) if isinstance(horizon, str) else horizon
+    named: list[int] = [getattr(settings.business, name) for name in HORIZON_SETTINGS if name in kpi.settings]
     return max([days, *named])
 
 

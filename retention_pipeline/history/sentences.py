@@ -13,7 +13,7 @@ from retention_pipeline.history.closing import TABLE as PENDING
 from retention_pipeline.history.closing import pending_periods
 from retention_pipeline.history.publications import Publication
 from retention_pipeline.history.reported import ROW_KEY, instant
-from retention_pipeline.history.restatements import RESTATEMENTS
+from retention_pipeline.history.restatement_tables import RESTATEMENTS
 from retention_pipeline.kpis.registry import BY_ID
 
 WORDS = {

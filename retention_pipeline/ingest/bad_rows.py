@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import duckdb
 import numpy as np
@@ -112,6 +113,6 @@ def _from_rejected(rejected: Rejected) -> BadRow:
     return BadRow(rejected.line, rejected.byte_position, rejected.reason, rejected.raw)
 
 
-def _bytes(stream, start: int, end: int) -> bytes:
+def _bytes(stream: BinaryIO, start: int, end: int) -> bytes:
     stream.seek(start)
     return stream.read(end - start).removesuffix(b"\r")

@@ -88,7 +88,7 @@ def beginning_of(
         return beginning
     opened = gzip.open if path.suffix == ".gz" else open
     kept, size, is_open, whole = [], 0, False, 0
-    with opened(path, "rb") as stream:  # type: ignore[operator]
+    with opened(path, "rb") as stream:
         for line in itertools.islice(stream, LINES + 1):
             kept.append(line)
             size += len(line)

@@ -438,11 +438,11 @@ def _object(door: Door, value: dict[str, Any]) -> dict[str, Any]:
     if door.kept is not None:
         widened.kept = door.kept | {name for name in names if name.split(".")[0] in door.kept and "." in name}
     come = widened.row(names, [one for _, one in flat], None)
-    made = json.loads(json.dumps(value))
+    made: dict[str, Any] = json.loads(json.dumps(value))
     for (path, before), after in zip(flat, come, strict=True):
         if before == after:
             continue
-        holder = made
+        holder: Any = made
         for part in path[:-1]:
             holder = holder[part]
         holder[path[-1]] = after

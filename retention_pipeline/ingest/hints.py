@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import duckdb
 
 from retention_pipeline.contracts import Contract
@@ -172,6 +174,6 @@ def _every(rows: int) -> int:
     return max(rows // SAMPLE, 1)
 
 
-def _one(connection: duckdb.DuckDBPyConnection, question: str) -> tuple:
+def _one(connection: duckdb.DuckDBPyConnection, question: str) -> tuple[Any, ...]:
     [row] = connection.execute(question).fetchall()
     return row

@@ -66,7 +66,8 @@ def written(parts: Parts, folder: Path) -> Path:
 
 
 def parts_of(path: Path) -> Parts:
-    return json.loads(path.read_bytes())
+    parts: Parts = json.loads(path.read_bytes())
+    return parts
 
 
 def taken_parts(file: ArchivedFile, source: FileSource, scratch: Path) -> dict[str, list[ArchivedFile]]:

@@ -152,7 +152,7 @@ class MysqlPull(Pull):
         return archived
 
     def _batches(self, cursor: SSCursor) -> Iterator[list[list[Any]]]:
-        kinds = [column[1] for column in cursor.description]
+        kinds: list[Any] = [column[1] for column in cursor.description]
         special = [place for place, kind in enumerate(kinds) if kind in TIMES]
         stamps = [place for place, kind in enumerate(kinds) if kind == FIELD_TYPE.TIMESTAMP]
         while fetched := cursor.fetchmany(ROWS_AT_ONCE):

@@ -107,7 +107,7 @@ class PostgresPull(Pull):
         if self.source.table is not None:
             return sql.Identifier(*self.source.table.split("."))
         # on lines of its own, for it may end in a comment
-        return sql.SQL("(\n{}\n)").format(sql.SQL((self.source.query or "").rstrip("; \n")))  # type: ignore[arg-type]
+        return sql.SQL("(\n{}\n)").format(sql.SQL((self.source.query or "").rstrip("; \n")))
 
     def _copy(self, query: sql.Composable, keeper: Keeper) -> ArchivedFile:
         statement = sql.SQL("copy ({}) to stdout (format csv, header)").format(query)
@@ -154,7 +154,8 @@ def _next_watermark(connection: psycopg.Connection) -> datetime:
         """
     ).fetchone()
     assert row is not None
-    return row[0]
+    since: datetime = row[0]
+    return since
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -214,7 +215,7 @@ def _is_copy(path: Path) -> bool:
     return path.is_file() and not path.name.startswith(".")
 
 
-def _ledger_of_raw(home: Home) -> list[tuple]:
+def _ledger_of_raw(home: Home) -> list[tuple[Any, ...]]:
     """Also refused files, which are refused again, or loaded where the settings have changed."""
     if not home.raw_file.exists():
         return []
@@ -228,7 +229,7 @@ def _ledger_of_raw(home: Home) -> list[tuple]:
         return []
 
 
-def _loads_of_generation(file: Path) -> list[tuple]:
+def _loads_of_generation(file: Path) -> list[tuple[Any, ...]]:
     try:
         with opened(file, read_only=True) as connection:
             if "pipeline_loads" not in tables_in(connection):

@@ -9,9 +9,10 @@ second one that would close it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,8 @@ import pyarrow.parquet as pq
 from retention_pipeline.ingest.archive import ArchivedFile
 from retention_pipeline.ingest.lines import BYTE_ORDER_MARK
 from retention_pipeline.ingest.records import BrokenRecordError, split_record
+
+Parse = Callable[[bytes], list[str | None]]
 
 MAX_LINES_OF_A_RECORD = 1000
 MAX_RECORD = 16_000_000
@@ -76,7 +79,7 @@ def _decoded(raw: bytes) -> str:
         raise BrokenRecordError(f"the line is not valid UTF-8 (byte {error.start + 1} of it)") from None
 
 
-def _read(file: ArchivedFile, parse, names: list[str], skip: int, scratch: Path) -> SlowReading:
+def _read(file: ArchivedFile, parse: Parse, names: list[str], skip: int, scratch: Path) -> SlowReading:
     target = scratch / "slow.parquet"
     lines: list[int] = []
     starts: list[int] = []
@@ -118,7 +121,7 @@ def _read(file: ArchivedFile, parse, names: list[str], skip: int, scratch: Path)
     return SlowReading(target, np.array(lines), np.array(starts), np.array(ends), rejected, accounted)
 
 
-def _record(raw: bytes, upcoming: _Upcoming, parse) -> tuple[list[str | None] | BrokenRecordError, int]:
+def _record(raw: bytes, upcoming: _Upcoming, parse: Parse) -> tuple[list[str | None] | BrokenRecordError, int]:
     """The record that begins with a line, and how many of the next lines belong to it."""
     try:
         return parse(raw.removesuffix(b"\r")), 0
@@ -142,7 +145,7 @@ def _record(raw: bytes, upcoming: _Upcoming, parse) -> tuple[list[str | None] | 
     return first, 0
 
 
-def _is_record(line: bytes, parse) -> bool:
+def _is_record(line: bytes, parse: Parse) -> bool:
     """Whether a line is a record by itself; of one or two values a line of prose could be."""
     try:
         return len(parse(line.removesuffix(b"\r"))) > 2
@@ -180,7 +183,7 @@ class _Upcoming:
         return filled
 
 
-def _physical_lines(stream) -> Iterator[tuple[int, int, bytes]]:
+def _physical_lines(stream: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
     """(number from 1, byte position, bytes without the line feed) of each line; a byte order mark belongs to none."""
     position = 0
     for number, line in enumerate(stream, start=1):

@@ -64,7 +64,7 @@ def immature_when(kpi: Kpi) -> str | None:
     return in_words(" or ".join(conditions)) or None
 
 
-def definition_row(kpi: Kpi) -> tuple:
+def definition_row(kpi: Kpi) -> tuple[Any, ...]:
     """One row of kpi_definitions, in the order of COLUMNS."""
     return (
         kpi.id,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
 import duckdb
 
@@ -192,10 +193,11 @@ def kept_cells(family: Family) -> str:
 
 def count_rows(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
     """Rows of a relation."""
-    return connection.execute(f"select count(*) from {relation}").fetchall()[0][0]
+    number: int = connection.execute(f"select count(*) from {relation}").fetchall()[0][0]
+    return number
 
 
-def columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple]:
+def columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[Any, ...]]:
     """Names and types of the columns of a table of the warehouse or of this connection; empty if there is none."""
     return connection.execute(
         "select column_name, data_type from duckdb_columns() where table_name = ? and schema_name = 'main' "

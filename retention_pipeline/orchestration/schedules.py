@@ -26,8 +26,9 @@ def first_month(home: Home, settings: Settings) -> date:
     if home.current.exists():
         with suppress(duckdb.Error), opened(home.current.resolve(), read_only=True) as connection:
             row = connection.execute("select min(period_start) from periods where grain = 'month'").fetchone()
-            if row and row[0] is not None:
-                return row[0]
+            first: date | None = row[0] if row else None
+            if first is not None:
+                return first
     return FIRST_MONTH
 
 

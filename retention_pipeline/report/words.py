@@ -17,7 +17,8 @@ LANGUAGES = ("en", "nl")
 @lru_cache
 def _content(language: str) -> dict[str, dict[str, str]]:
     file = resources.files("retention_pipeline.report").joinpath("static", f"words.{language}.yaml")
-    return yaml.safe_load(file.read_text(encoding="utf-8"))
+    words: dict[str, dict[str, str]] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return words
 
 
 def words(language: str) -> dict[str, Any]:

@@ -180,7 +180,7 @@ def parse_settings(content: Any) -> Settings:
     return settings
 
 
-def _problems_of_the_others(content: dict, broken: set[int | str]) -> list[str]:
+def _problems_of_the_others(content: dict[str, Any], broken: set[int | str]) -> list[str]:
     """What else is wrong where some settings cannot be read; nothing where the others say little without them."""
     if broken & {"business", "sources", "segments", "max_segment_values"}:
         return []
@@ -264,7 +264,8 @@ def figure_settings(settings: Settings) -> dict[str, Any]:
         "cohort_max_age": settings.cohort_max_age.model_dump(mode="json"),
         "grains": settings.grains,
     }
-    return json.loads(json.dumps(figures, sort_keys=True))
+    plain: dict[str, Any] = json.loads(json.dumps(figures, sort_keys=True))
+    return plain
 
 
 def _path(location: tuple[int | str, ...]) -> str:
@@ -298,7 +299,7 @@ def _message(problem: Any) -> str:
         return f"type is files, {', '.join(DATABASES)} (given: {problem['ctx']['tag']!r})"
     if held := [text for key, text in SECRETS.items() if key in problem["loc"]]:  # it may be a secret: never repeat it
         return f"write {{env: NAME}}, the environment variable that holds the {held[0]}"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = str(problem["msg"]).removeprefix("Value error, ")
     given = problem["input"]
     if isinstance(given, bool) and "columns" in problem["loc"]:
         return "put the name in quotes: YAML takes yes, no, on, off, true and false for truth values"

@@ -150,7 +150,7 @@ def close_connections() -> None:
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
     open_environment = DuckDBConnectionManager._ENV
-    DuckDBConnectionManager.close_all_connections()
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
     if open_environment is not None:
         with suppress(duckdb.Error):
             open_environment.close()

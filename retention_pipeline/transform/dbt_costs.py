@@ -120,7 +120,7 @@ def _look_macros_up_at_once() -> None:
     def plan(key: Any) -> tuple[dict[str, str], dict[str, dict[str, str]], dict[str, str], list[tuple[str, Any]]]:
         """Which macro (by its id) each name of a namespace is, found with dbt's own rules on stand-ins."""
         by_package, root, search, order = key.parts
-        builder = macros.MacroNamespaceBuilder(root, search, MacroStack(), order, None)
+        builder = macros.MacroNamespaceBuilder(root, search, MacroStack(), order, None)  # type: ignore[no-untyped-call]
         namespace = own(builder, by_package, {})
         ids: dict[int, Any] = {}
         macros_of: list[tuple[str, Any]] = []
@@ -171,7 +171,8 @@ def _look_macros_up_at_once() -> None:
 def _leave_debug_events_out() -> None:
     from dbt_common.events import base_types, event_manager
 
-    base, debug = base_types.BaseEvent, base_types.EventLevel.DEBUG
+    base: Any = base_types.BaseEvent
+    debug = base_types.EventLevel.DEBUG
     fire_event = event_manager.EventManager.fire_event
 
     def fire_if_shown(self: Any, e: Any, level: Any = None, *arguments: Any, **named: Any) -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -65,7 +66,10 @@ def test_each_rule_is_an_asset_check(shop: Home) -> None:
     with storage.open_instance(shop) as instance:
         keys = {name: dg.AssetCheckKey(dg.AssetKey("alerts"), name) for name in ("churn_high", "nobody_buys")}
         found = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys.values()))
-    passed = {name: found[key].event.dagster_event.asset_check_evaluation_data.passed for name, key in keys.items()}
+    passed = {}
+    for name, key in keys.items():
+        event: Any = found[key].event
+        passed[name] = event.dagster_event.asset_check_evaluation_data.passed
     assert passed == {"churn_high": False, "nobody_buys": True}
 
 

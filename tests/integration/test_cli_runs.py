@@ -89,7 +89,7 @@ def test_figures_are_shown_as_they_stood_published(shop: tuple[Home, subprocess.
     def february(*options: str) -> float:
         answer = retention(home, "kpis", "order_revenue", "--json", *options)
         assert answer.returncode == 0, answer.stderr
-        return next(row["value"] for row in json.loads(answer.stdout) if row["period_start"] == "2024-02-01")
+        return float(next(row["value"] for row in json.loads(answer.stdout) if row["period_start"] == "2024-02-01"))
 
     assert february("--known-at", f"{first}Z") == 32
     assert february("--known-at", f"{second}Z") == february() == 40

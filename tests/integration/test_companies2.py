@@ -14,12 +14,14 @@ import duckdb
 import pytest
 from oracle.comparison import differences
 from oracle.folders import COMPANIES, KPI_COLUMNS, KPI_KEY, cells, plain
-from published_cells import run_home
 from support.explained import assert_explanations_add_up
 from support.member_sums import assert_members_add_up
+from support.published_cells import run_home
 
 from retention_pipeline.kpis.registry import BY_ID
 from retention_pipeline.settings import Home
+
+Cells = dict[tuple[Any, ...], dict[str, Any]]
 
 FOLDERS = sorted(path for path in (COMPANIES.parent / "companies2").glob("*") if path.is_dir())
 SEGMENT = ("segment_dimension", "segment_value")
@@ -59,7 +61,7 @@ def test_a_company_gives_every_expected_figure_and_row_of_its_tables_and_no_othe
     assert_explanations_add_up(root, figures=10)
 
 
-def of_kpis(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[dict, dict]:
+def of_kpis(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[Cells, Cells]:
     """(expected, published) cells of the KPIs in the registry."""
     expected = cells(duckdb.read_parquet(str(folder / "expected_kpis.parquet")), KPI_KEY, (*KPI_COLUMNS, *INTERVAL))
     published = cells(connection.table("retention_kpis"), KPI_KEY, (*KPI_COLUMNS, *INTERVAL))
@@ -74,12 +76,12 @@ def of_kpis(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[dict, 
     )
 
 
-def of_table(connection: duckdb.DuckDBPyConnection, folder: Path, table: str) -> tuple[dict, dict]:
+def of_table(connection: duckdb.DuckDBPyConnection, folder: Path, table: str) -> tuple[Cells, Cells]:
     """(expected, published) rows of a table, by the table's name and the columns that name a row."""
     with (folder / "expected_tables" / f"{table}.csv").open(newline="") as file:
         reader = csv.DictReader(file)
         columns = list(reader.fieldnames or ())
-        expected = [[line[column] or None for column in columns] for line in reader]
+        expected: list[Any] = [[line[column] or None for column in columns] for line in reader]
     exists = connection.execute("select count(*) from duckdb_columns() where table_name = ?", [table]).fetchall()[0][0]
     published = []
     if exists:
@@ -94,9 +96,9 @@ def of_table(connection: duckdb.DuckDBPyConnection, folder: Path, table: str) ->
     return by_key(table, columns, expected), by_key(table, columns, published)
 
 
-def by_key(table: str, columns: list[str], rows: list[Any]) -> dict[tuple, dict[str, Any]]:
+def by_key(table: str, columns: list[str], rows: list[Any]) -> dict[tuple[Any, ...], dict[str, Any]]:
     """Rows by (table, key), dates and other names as they are, decimals as doubles."""
-    found: dict[tuple, dict[str, Any]] = {}
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
         named = dict(zip(columns, row, strict=True))
         key = (table, *(named.pop(column) for column in TABLES[table]))

@@ -52,7 +52,7 @@ def test_the_daemon_starts_the_nightly_job_by_itself_and_it_publishes(tmp_path: 
     }
 
 
-def wait_for_a_run(home: Home, daemon: subprocess.Popen, log: Path) -> dg.RunRecord:
+def wait_for_a_run(home: Home, daemon: subprocess.Popen[bytes], log: Path) -> dg.RunRecord:
     """The first run that ended."""
     until = time.monotonic() + SECONDS_UNTIL_PUBLISHED
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
@@ -65,7 +65,7 @@ def wait_for_a_run(home: Home, daemon: subprocess.Popen, log: Path) -> dg.RunRec
     raise AssertionError(f"no run ended in {SECONDS_UNTIL_PUBLISHED} s\n{log.read_text()[-5000:]}")
 
 
-def stop(daemon: subprocess.Popen) -> None:
+def stop(daemon: subprocess.Popen[bytes]) -> None:
     """End the daemon with the code server and the runs that it started; they are one process group of ours."""
     for sent in (signal.SIGINT, signal.SIGKILL):
         try:

@@ -43,7 +43,7 @@ def request(wanted: Settings, tick: datetime) -> dg.RunRequest:
 
 
 def as_of(asked: dg.RunRequest) -> str:
-    return asked.run_config["resources"]["night"]["config"]["as_of"]
+    return str(asked.run_config["resources"]["night"]["config"]["as_of"])
 
 
 @pytest.mark.parametrize(

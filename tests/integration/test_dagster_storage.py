@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -80,7 +81,7 @@ def test_runs_whose_process_is_gone_are_ended_and_others_are_left_alone(home: Ho
 
 
 def test_ui_starts_dagster_on_the_homes_storage(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[tuple] = []
+    started: list[tuple[Any, ...]] = []
     monkeypatch.chdir(home.root)
     monkeypatch.setattr(os, "execve", lambda *arguments: started.append(arguments))
     homes.ui(home.root, host="127.0.0.1", port=3456)
@@ -94,7 +95,7 @@ def test_old_runs_leave_the_storage_and_marks_of_partitions_stay(home: Home) -> 
     months = dg.StaticPartitionsDefinition(["2024-01", "2024-02"])
 
     @dg.asset(partitions_def=months, check_specs=[dg.AssetCheckSpec("sound", asset="figures")])
-    def figures() -> dg.MaterializeResult:
+    def figures() -> dg.MaterializeResult[Any]:
         return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True, check_name="sound")])
 
     with instance.open_instance(home) as opened:

@@ -6,7 +6,9 @@ import random
 import shlex
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.small_shop import AS_OF, LATE_ORDER, deliver, open_shop
@@ -67,7 +69,7 @@ def one_of(folder: Path, pattern: str) -> Path:
     return sorted(folder.glob(pattern))[-1]
 
 
-def published_figures(home: Home) -> list[tuple]:
+def published_figures(home: Home) -> list[tuple[Any, ...]]:
     columns = "kpi, grain, period_start, basis, segment_dimension, segment_value, value, numerator, denominator, n"
     with opened(home.current.resolve(), read_only=True) as connection:
         return connection.execute(f"select {columns} from retention_kpis order by all").fetchall()
@@ -98,7 +100,7 @@ def test_a_sound_home_is_fine(home: Home, capsys: pytest.CaptureFixture[str]) ->
     }
 
 
-CASES = {
+CASES: dict[str, tuple[Callable[[Home], object], str, str]] = {
     "settings cut": (lambda home: home.settings_file.write_text("business: {"), "settings", "cp "),
     "settings gone": (lambda home: home.settings_file.unlink(), "settings", "cp "),
     "raw cut": (lambda home: cut(home.raw_file), "raw", "retention rebuild"),
@@ -183,7 +185,7 @@ def test_every_file_of_a_home_one_at_a_time(sound: Path, tmp_path: Path, how: st
         elif target.is_symlink() or target.stat().st_size == 0:
             continue
         else:
-            {"flip": flip, "cut": cut}[how](target)
+            (flip if how == "flip" else cut)(target)
         for _ in range(CURES_AT_MOST):
             wrong = broken(home)
             if not wrong:

@@ -48,12 +48,13 @@ def asked(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def busy_month(home: Path, kpi: str) -> str:
     """The month in which most customers are behind a figure of everyone."""
     with duckdb.connect(str(Home(home).current), read_only=True) as connection:
-        return connection.execute(
+        month: str = connection.execute(
             "select strftime(period_start, '%Y-%m') from retention_kpis where kpi = ? and grain = 'month' "
             "and segment_dimension = 'all' and value is not null and is_complete "
             "order by numerator desc, 1 desc limit 1",
             [kpi],
         ).fetchall()[0][0]
+    return month
 
 
 def test_members_and_explanations_add_up(home: Path) -> None:

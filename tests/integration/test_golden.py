@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -148,7 +149,7 @@ def test_each_story_gives_the_rows_of_its_expected_tables(published: tuple[str, 
     assert not problems, "\n".join(problems)
 
 
-def same(actual: tuple, expected: tuple) -> bool:
+def same(actual: tuple[Any, ...], expected: tuple[Any, ...]) -> bool:
     """Nulls and reasons alike, numbers to 1e-9 relative."""
     return all(
         a == e if a is None or e is None or isinstance(e, str) else float(a) == pytest.approx(e, rel=1e-9, abs=1e-12)
@@ -197,7 +198,8 @@ def test_every_kpi_has_a_worked_example_and_each_example_a_kpi() -> None:
 def test_a_worked_example_is_what_some_story_gives(kpi: str) -> None:
     found = SUM.search(EXAMPLES[kpi])
     assert found, EXAMPLES[kpi]
-    above, below, value = (text and float(text.replace(",", "")) for text in found.groups())
+    above, below, value = (float(text.replace(",", "")) if text else None for text in found.groups())
+    assert value is not None
     rounded = 0.5 * 10.0 ** -len(found.group(3).partition(".")[2])
 
     def gives(cell: Cell) -> bool:

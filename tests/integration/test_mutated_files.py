@@ -90,10 +90,12 @@ def parquet_files(folder: Path) -> list[bytes]:
     for number, amount in enumerate(["10.50", "10.5::double", "9e30::decimal(38,0)", "'10.50'", "7::hugeint", "[1]"]):
         path = folder / f"{number}.parquet"
         extra = ["1 as file_row_number", "map {'a': 1} as m", "'x' as channel", "null as channel"][number % 4]
-        duckdb.sql(
+        made = duckdb.sql(
             f"select 'o' || i as order_id, 'c' as customer_id, timestamptz '2024-05-05 10:00:00+00' as ordered_at,"
             f" {amount} as amount, 'EUR' as currency, 'paid' as status, {extra} from range(20) t(i)"
-        ).write_parquet(str(path))
+        )
+        assert made is not None
+        made.write_parquet(str(path))
         contents.append(path.read_bytes())
         path.unlink()
     return contents

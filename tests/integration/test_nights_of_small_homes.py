@@ -39,7 +39,7 @@ def deliver(root: Path, name: str, *lines: str) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def asked(root: Path, question: str) -> list[tuple]:
+def asked(root: Path, question: str) -> list[tuple[Any, ...]]:
     with duckdb.connect(str(Home(root).current), read_only=True) as connection:
         return connection.execute(question).fetchall()
 

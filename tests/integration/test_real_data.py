@@ -88,6 +88,7 @@ def check_shop(warehouse: Path, orders: pd.DataFrame, basis: str = "order") -> N
     end, lost = figures("customers_end", basis), figures("customers_lost", basis)
     active_before: set[str] = set()
     for month, repeat_rate in figures("repeat_customer_rate", basis).items():
+        assert isinstance(month, pd.Timestamp)
         close = month + pd.offsets.MonthBegin()
         bought = days[days.day < close]
         assert repeat_rate == pytest.approx((bought.groupby("customer").size() >= 2).mean())
@@ -103,6 +104,7 @@ def check_shop(warehouse: Path, orders: pd.DataFrame, basis: str = "order") -> N
         .customer.nunique()
     )
     actual = cohorts_of(warehouse, basis).stack()
+    assert isinstance(actual, pd.Series)
     assert_equal(actual, expected)
     assert expected.sum() == actual.sum(), "no cell is missing"
 

@@ -6,6 +6,7 @@ import csv
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import duckdb
 import pytest
@@ -30,7 +31,7 @@ def curve_sql(tmp_path_factory: pytest.TempPathFactory) -> str:
     return next(model for model in models.full if model.name == "survival_curves").text(AS_OF, None, -1)
 
 
-def curve_of(sql: str, lives: Lives) -> list[tuple]:
+def curve_of(sql: str, lives: Lives) -> list[tuple[Any, ...]]:
     """(t, at_risk, events, censored, survival, ci_low, ci_high, median) of lives as (days, whether they are over)."""
     connection = duckdb.connect()
     connection.execute("attach ':memory:' as next")

@@ -107,7 +107,7 @@ def differences(one: Home, other: Home, *, without: tuple[str, ...] = ()) -> lis
                     connection.execute(f"from ({here} except all {there}) limit {EXAMPLES}").fetchall()
                     for here, there in (rows, rows[::-1])
                 )
-                counts = [hashed(connection, side)[0] for side in rows]
+                counts = [hashed(connection, side)[0] for side in (rows[0], rows[1])]
                 found.append(f"{table}: {counts[0]:,} and {counts[1]:,} rows; here {more}, there {fewer}")
         found += _parquet_problems(connection, one)
         found += _history_problems(connection, one)

@@ -131,7 +131,7 @@ class Watch:
     def __enter__(self) -> Watch:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         _, said = self.process.communicate()  # closes its input, which is the end
         if self.process.returncode:
             raise NotWhole(said)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from oracle.made_activity import MAU_DAYS
@@ -130,10 +131,10 @@ def compiled(settings: Settings, folder: Path, *, night: bool) -> list[Model]:
     ]
 
 
-def _facts(nodes: dict, name: str) -> list[str]:
+def _facts(nodes: dict[str, Any], name: str) -> list[str]:
     return [n for n in nodes[name].depends_on.nodes if n in nodes and nodes[n].config.materialized == "by_customer"]
 
 
-def _facts_behind(nodes: dict, name: str) -> set[str]:
+def _facts_behind(nodes: dict[str, Any], name: str) -> set[str]:
     direct = set(_facts(nodes, name))
     return direct.union(*(_facts_behind(nodes, fact) for fact in direct))

@@ -11,6 +11,7 @@ import os
 from datetime import datetime, time
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import duckdb
 import pytest
@@ -54,7 +55,11 @@ def problems_of(seed: int, customers: int, folder: Path, days: int = 700) -> lis
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(f"attach '{home.raw_file}' as raw_store (read_only)")
         Warehouse(connection, compile_models(settings, folder / "compiled")).full_refresh(company.as_of)
-        arguments = {"as_of": company.as_of, "run_id": "test", "connected_datasets": settings.connected_datasets}
+        arguments: dict[str, Any] = {
+            "as_of": company.as_of,
+            "run_id": "test",
+            "connected_datasets": settings.connected_datasets,
+        }
         compute_kpis(connection, settings, computed_at=now, **arguments)
         kpis = cells(connection.table("retention_kpis"), KPI_KEY, KPI_COLUMNS)
         cohorts = cells(connection.table("cohort_retention"), COHORT_KEY, COHORT_COLUMNS)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -58,7 +59,7 @@ LANDING = {
 }
 EVERYONE = ("all", "all")
 # day → figures seen then: (KPI, grain, period start, segment) → (value, numerator, denominator); None: no row or NULL
-STORY: dict[str, dict[tuple, tuple[float, ...] | float | None]] = {
+STORY: dict[str, dict[tuple[Any, ...], tuple[float, ...] | float | None]] = {
     "2024-03-01": {("email_open_rate", "week", "2024-02-19", EVERYONE): None},
     "2024-03-02": {
         ("wau", "month", "2024-03-01", EVERYONE): 1,

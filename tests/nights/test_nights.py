@@ -12,6 +12,7 @@ from datetime import date, datetime, time, timedelta
 from itertools import count
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import duckdb
 import pytest
@@ -88,12 +89,12 @@ def play(
     return problems
 
 
-def _steps(random: Random, company: MadeCompany, nights: int) -> list[tuple[date, dict | None]]:
+def _steps(random: Random, company: MadeCompany, nights: int) -> list[tuple[date, dict[str, Any] | None]]:
     """as_of and the rows in force of every night; None for a quiet one, on which nothing was delivered and only the
     calendar touches customers. A delivery touches nearly all of so few customers, so half the nights are quiet.
     """
     deliveries = made_nights(random, company, max(2, nights // 2))
-    steps: list[tuple[date, dict | None]] = []
+    steps: list[tuple[date, dict[str, Any] | None]] = []
     for number, night in enumerate(deliveries, start=1):
         steps.append((night.as_of, _with_deletions(random, company, deliveries[:number])))
         following = deliveries[number].as_of if number < len(deliveries) else night.as_of + timedelta(days=120)
@@ -105,7 +106,7 @@ def _steps(random: Random, company: MadeCompany, nights: int) -> list[tuple[date
     return steps
 
 
-def _with_deletions(random: Random, company: MadeCompany, nights: list[Night]) -> dict:
+def _with_deletions(random: Random, company: MadeCompany, nights: list[Night]) -> dict[str, Any]:
     """The rows in force, of which orders and attributes are sometimes missing for a while (deleted at the source)."""
     rows = rows_in_force(nights)
     kept = ("customer_aliases", "fx_rates")

@@ -119,5 +119,5 @@ def test_a_backfill_changes_nothing_without_a_cause_and_repairs_damaged_sums(hom
 def published_as_of(home: Home) -> date:
     """The day of the current generation."""
     with duckdb.connect(str(home.current.resolve()), read_only=True) as connection:
-        (as_of,) = connection.execute("select as_of from pipeline_state").fetchone()
+        as_of: date = connection.execute("select as_of from pipeline_state").fetchall()[0][0]
     return as_of

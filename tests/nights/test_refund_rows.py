@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -68,7 +69,7 @@ def load(home: Home, connection: duckdb.DuckDBPyConnection, name: str, lines: li
     connection.execute(f"attach '{home.raw_file}' as raw_store (read_only)")
 
 
-def tables(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple]]:
+def tables(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[Any, ...]]]:
     names = ("int_refunds", "int_excluded_orders", "int_purchase_days", "int_active_spans")
     return {name: connection.execute(f"from next.{name} order by all").fetchall() for name in names}
 

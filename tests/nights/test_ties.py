@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -127,7 +128,7 @@ def differing(one: duckdb.DuckDBPyConnection, other: duckdb.DuckDBPyConnection, 
     return [name for name in names if fingerprint(one, name) != fingerprint(other, name)]
 
 
-def fingerprint(connection: duckdb.DuckDBPyConnection, table: str) -> tuple:
+def fingerprint(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[Any, ...]:
     columns = [column[0] for column in connection.execute(f"select * from next.main.{table} limit 0").description]
     listed = ", ".join(f'cast("{name}" as varchar)' for name in columns if name not in RUN_ONLY)
     row = connection.execute(

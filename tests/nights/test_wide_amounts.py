@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -80,7 +81,11 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckD
         connection.execute(f"attach '{home.raw_file}' as raw_store (read_only)")
         models = compile_models(settings, folder / "compiled")
         Warehouse(connection, models).full_refresh(AS_OF)
-        arguments = {"as_of": AS_OF, "run_id": "test", "connected_datasets": settings.connected_datasets}
+        arguments: dict[str, Any] = {
+            "as_of": AS_OF,
+            "run_id": "test",
+            "connected_datasets": settings.connected_datasets,
+        }
         compute_kpis(connection, settings, computed_at=NOW, **arguments)
         yield connection
 

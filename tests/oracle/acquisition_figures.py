@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from oracle.business_days import Period, add_months
 from oracle.figures import Figure, count, missing, ratio
@@ -25,7 +25,7 @@ class Cost(NamedTuple):
     amount: Decimal
 
 
-def read_costs(rows: list[dict], rates: Rates, rules: Rules, as_of: date) -> list[Cost]:
+def read_costs(rows: list[dict[str, Any]], rates: Rates, rules: Rules, as_of: date) -> list[Cost]:
     begins = rules.data_start.replace(day=1) if rules.data_start else date.min
     found = []
     for row in rows:

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import date, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from oracle.business_days import moment
 from oracle.rules import Rules
@@ -32,7 +32,7 @@ class NpsAnswer(NamedTuple):
     score: int
 
 
-def read_activity(rows: list[dict], survivor: Survivor, rules: Rules, as_of: date) -> list[Activity]:
+def read_activity(rows: list[dict[str, Any]], survivor: Survivor, rules: Rules, as_of: date) -> list[Activity]:
     """Events that count: a known customer, a name in active_events, within [data_start, as_of)."""
     found = []
     for row in rows:
@@ -46,7 +46,7 @@ def read_activity(rows: list[dict], survivor: Survivor, rules: Rules, as_of: dat
     return found
 
 
-def read_nps_answers(rows: list[dict], survivor: Survivor, rules: Rules, as_of: date) -> list[NpsAnswer]:
+def read_nps_answers(rows: list[dict[str, Any]], survivor: Survivor, rules: Rules, as_of: date) -> list[NpsAnswer]:
     """NPS answers of known customers in the order in which they were given, ties by response_id."""
     found = []
     for row in rows:

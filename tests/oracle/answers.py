@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import date
+from functools import partial
 from typing import Any, NamedTuple
 
 from oracle.acquisition_figures import MONTHS, acquisition_figures
@@ -50,11 +51,11 @@ class Group(NamedTuple):
     moved_out: list[str] | None
 
 
-def read_company(rows: dict[str, list[dict]], settings: dict[str, Any], as_of: date) -> Company:
+def read_company(rows: dict[str, list[dict[str, Any]]], settings: dict[str, Any], as_of: date) -> Company:
     return Company(rows, read_rules(settings), as_of)
 
 
-def expected_cohorts(company: Company) -> dict[tuple, dict[str, Any]]:
+def expected_cohorts(company: Company) -> dict[tuple[Any, ...], dict[str, Any]]:
     return cohort_cells(company)
 
 
@@ -85,7 +86,7 @@ def expected_kpis(company: Company) -> dict[Key, Answer]:
         return figures | lifetimes.of_subscriptions(group.dimension, group.value, period, figures["arpc"])
 
     if "orders" in connected:
-        facts = [(order.customer, order.day) for order in company.orders]
+        facts: list[tuple[str | None, date]] = [(order.customer, order.day) for order in company.orders]
         facts += [(refund.customer, refund.day) for refund in company.refunds]
         guests = [refund.day for refund in company.refunds if refund.customer is None]
         answers |= family(company, "order", first_facts(facts), of_orders, guest_days=guests)
@@ -117,7 +118,7 @@ def acquisition_family(company: Company, answers: dict[Key, Answer]) -> dict[Key
     has_channels = "acquisition_channel" in company.rules.dimensions
     found: dict[Key, Answer] = {}
 
-    def joined_in(period: Period, dimension: str, value: str) -> int:
+    def joined_in(dimension: str, value: str, period: Period) -> int:
         return sum(
             period.start <= first < period.close and company.value_in_period(dimension, customer, period) == value
             for customer, first in company.first_day["any"].items()
@@ -146,7 +147,7 @@ def acquisition_family(company: Company, answers: dict[Key, Answer]) -> dict[Key
                 figures = acquisition_figures(
                     [cost for cost in company.costs if dimension == "all" or cost.channel == value],
                     period,
-                    lambda one, dimension=dimension, value=value: joined_in(one, dimension, value),
+                    partial(joined_in, dimension, value),
                     [month for month in months if month.end > begun],
                     (lifetime[0] and lifetime[0].figure, lifetime[1] and lifetime[1].figure),
                     lambda boundary: company.is_cut("any", boundary),
@@ -157,10 +158,10 @@ def acquisition_family(company: Company, answers: dict[Key, Answer]) -> dict[Key
     return found
 
 
-def further_family(company: Company, dataset: str, found: list) -> dict[Key, Answer]:
+def further_family(company: Company, dataset: str, found: list[Any]) -> dict[Key, Answer]:
     """Rows of the family of a further dataset."""
     rules, as_of = company.rules, company.as_of
-    by_customer: dict[str | None, list] = defaultdict(list)
+    by_customer: dict[str | None, list[Any]] = defaultdict(list[Any])
     for fact in found:
         by_customer[fact.customer].append(fact)
 
@@ -170,8 +171,12 @@ def further_family(company: Company, dataset: str, found: list) -> dict[Key, Ans
         if dataset == "tickets":
             active = customer_figures(company, "any", period, group.members)["customers_active"]
             return ticket_figures(facts, period, active, as_of)
-        of_dataset = {"payments": payment_figures, "surveys": survey_figures, "emails": email_figures}[dataset]
-        return of_dataset(facts, period, rules, as_of)
+        of_dataset: dict[str, Callable[..., dict[str, Figure]]] = {
+            "payments": payment_figures,
+            "surveys": survey_figures,
+            "emails": email_figures,
+        }
+        return of_dataset[dataset](facts, period, rules, as_of)
 
     def with_active_customers(dimension: str, period: Period) -> set[str]:
         return {
@@ -189,7 +194,7 @@ def further_family(company: Company, dataset: str, found: list) -> dict[Key, Ans
     return family(company, "all", begun, figures, counted_under=counted_under, guest_days=guests)
 
 
-def kpi_cells(answers: dict[Key, Answer]) -> dict[tuple, dict[str, Any]]:
+def kpi_cells(answers: dict[Key, Answer]) -> dict[tuple[Any, ...], dict[str, Any]]:
     """The answers as cells for the comparison: key to named columns."""
     return {key: answer.figure._asdict() | {"is_complete": answer.is_complete} for key, answer in answers.items()}
 
@@ -233,7 +238,7 @@ def family(
 
 
 def groups(
-    company: Company, period: Period, known: list[str], counted_under: Callable, has_guests: bool
+    company: Company, period: Period, known: list[str], counted_under: Callable[..., Any], has_guests: bool
 ) -> Iterable[Group]:
     """`all`, then per dimension each value that has a row."""
     yield Group("all", "all", company.customers, None, None)

@@ -14,7 +14,7 @@ from oracle.company import Company
 ZERO = Decimal(0)
 
 
-def cohort_cells(company: Company) -> dict[tuple, dict[str, Any]]:
+def cohort_cells(company: Company) -> dict[tuple[Any, ...], dict[str, Any]]:
     """Cells by (basis, grain, segment_dimension, segment_value, cohort_start, age)."""
     cells = {}
     for basis in company.rules.bases:

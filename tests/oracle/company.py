@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from datetime import date, timedelta
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
+from typing import Any
 
 from oracle.acquisition_figures import read_costs
 from oracle.activity import Activity, EngagementGroups, NpsClasses, days_of, read_activity, read_nps_answers
@@ -20,13 +22,18 @@ from oracle.rules import Rules
 from oracle.segments import Values, attribute_values, attributes_in_order, channel_values, plan_values
 
 ZERO = Decimal(0)
-READ_FURTHER = {"payments": invoices, "surveys": answers, "emails": units, "tickets": tickets}
+READ_FURTHER: dict[str, Callable[..., list[Any]]] = {
+    "payments": invoices,
+    "surveys": answers,
+    "emails": units,
+    "tickets": tickets,
+}
 
 
 class Company:
     """Raw rows read under the rules, cut at as_of (exclusive) and at data_start."""
 
-    def __init__(self, rows: dict[str, list[dict]], rules: Rules, as_of: date) -> None:
+    def __init__(self, rows: dict[str, list[dict[str, Any]]], rules: Rules, as_of: date) -> None:
         self.rules, self.as_of = rules, as_of
         rows = defaultdict(list, rows)
         alias_zone = rules.source_zones.get("customer_aliases", rules.zone)
@@ -43,7 +50,7 @@ class Company:
             self.activity_of[event.customer].append(event)
         self.nps_answers = read_nps_answers(rows["surveys"], self.survivor, rules, as_of)
         self.attributes = attributes_in_order(rows["customers"], rules)
-        self.further = {
+        self.further: dict[str, list[Any]] = {
             dataset: read(rows[dataset], Reader(dataset, self.survivor, rules, as_of))
             for dataset, read in READ_FURTHER.items()
             if dataset in rules.connected
@@ -65,12 +72,13 @@ class Company:
         self.period_holding = cache(self._period_holding)
         self.mrr = cache(self._mrr)
 
-    def _referred(self, rows: list[dict]) -> set[str] | None:
+    def _referred(self, rows: list[dict[str, Any]]) -> set[str] | None:
         """Surviving ids whom a row in force before as_of calls referred; None where no row has the column."""
         if "customers" not in self.rules.connected or not any("referred_by" in row for row in rows):
             return None
         zone = self.rules.source_zones.get("customers", self.rules.zone)
-        found, current = set(), {}
+        found: set[str] = set()
+        current: dict[str, tuple[datetime, dict[str, Any]]] = {}
         for row in rows:
             delivered_at = moment(row.get("delivered_at"), self.rules.zone, zone)
             if delivered_at:  # versions of one row, of which the last is current

@@ -13,10 +13,12 @@ def same(one: Any, other: Any) -> bool:
     """Equal, numbers to 1e-9 relative (sums that cancel to 1e-9 absolute)."""
     if isinstance(one, float | int) and isinstance(other, float | int) and not isinstance(one, bool):
         return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-    return one == other
+    return bool(one == other)
 
 
-def differences(expected: dict[tuple, dict[str, Any]], actual: dict[tuple, dict[str, Any]], shown: int = 5) -> str:
+def differences(
+    expected: dict[tuple[Any, ...], dict[str, Any]], actual: dict[tuple[Any, ...], dict[str, Any]], shown: int = 5
+) -> str:
     """An empty text if the cells agree, else per first part of the key how many do not, and the first of them."""
     found: dict[str, list[str]] = defaultdict(list)
     for key in sorted(expected.keys() | actual.keys(), key=str):
@@ -39,5 +41,5 @@ def differences(expected: dict[tuple, dict[str, Any]], actual: dict[tuple, dict[
     )
 
 
-def describe(key: tuple) -> str:
+def describe(key: tuple[Any, ...]) -> str:
     return " ".join(str(part) for part in key[1:])

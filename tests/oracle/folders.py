@@ -28,10 +28,10 @@ COHORT_COLUMNS = (
 COMPANIES = Path(__file__).parents[3] / "shared" / "data" / "companies"
 
 
-def read_folder(folder: Path) -> tuple[dict[str, list[dict]], dict[str, Any], date]:
+def read_folder(folder: Path) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any], date]:
     """(rows per dataset as text, settings, as_of) of a home folder."""
     settings = yaml.safe_load((folder / "settings.yaml").read_text())
-    rows: dict[str, list[dict]] = {}
+    rows: dict[str, list[dict[str, Any]]] = {}
     for dataset in (folder / "landing").iterdir():
         for path in sorted(dataset.glob("*.csv")):
             with path.open(newline="") as file:
@@ -39,9 +39,11 @@ def read_folder(folder: Path) -> tuple[dict[str, list[dict]], dict[str, Any], da
     return rows, settings, date.fromisoformat((folder / "as_of").read_text().strip())
 
 
-def cells(relation: duckdb.DuckDBPyRelation, key: tuple[str, ...], columns: tuple[str, ...]) -> dict[tuple, dict]:
+def cells(
+    relation: duckdb.DuckDBPyRelation, key: tuple[str, ...], columns: tuple[str, ...]
+) -> dict[tuple[Any, ...], dict[str, Any]]:
     """The rows of a table of figures by key; decimals as doubles, NaN as null."""
-    found: dict[tuple, dict] = {}
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
     words = ("is_complete", "null_reason")
     numbers = [name if name in words else f"cast({name} as double) as {name}" for name in columns]
     for row in relation.project(", ".join((*key, *numbers))).fetchall():

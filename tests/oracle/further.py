@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from oracle.business_days import Moment, Period, moment
 from oracle.figures import Figure, count, missing, percentile, ratio
@@ -73,7 +73,7 @@ class Reader:
         return self.rules.data_start is None or day >= self.rules.data_start
 
 
-def invoices(rows: list[dict], reader: Reader) -> list[Invoice]:
+def invoices(rows: list[dict[str, Any]], reader: Reader) -> list[Invoice]:
     attempts = defaultdict(list)
     for row in rows:
         at = reader.at(row["attempted_at"])
@@ -91,7 +91,7 @@ def invoices(rows: list[dict], reader: Reader) -> list[Invoice]:
     return found
 
 
-def answers(rows: list[dict], reader: Reader) -> list[Answer]:
+def answers(rows: list[dict[str, Any]], reader: Reader) -> list[Answer]:
     found = []
     for row in rows:
         at = reader.at(row["responded_at"])
@@ -102,7 +102,7 @@ def answers(rows: list[dict], reader: Reader) -> list[Answer]:
     return found
 
 
-def units(rows: list[dict], reader: Reader) -> list[Unit]:
+def units(rows: list[dict[str, Any]], reader: Reader) -> list[Unit]:
     events = defaultdict(list)
     for row in rows:
         at = reader.at(row["occurred_at"])
@@ -124,7 +124,7 @@ def units(rows: list[dict], reader: Reader) -> list[Unit]:
     return found
 
 
-def tickets(rows: list[dict], reader: Reader) -> list[Ticket]:
+def tickets(rows: list[dict[str, Any]], reader: Reader) -> list[Ticket]:
     found = []
     for row in rows:
         opened = reader.at(row["opened_at"])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from oracle.business_days import moment
 
 
 def survivors(
-    rows: list[dict], as_of: date, zone: ZoneInfo, source_zone: ZoneInfo
+    rows: list[dict[str, Any]], as_of: date, zone: ZoneInfo, source_zone: ZoneInfo
 ) -> Callable[[str | None], str | None]:
     """A function from any customer id to the surviving one; an alias valid from as_of on is not yet known."""
     owner: dict[str, str] = {}

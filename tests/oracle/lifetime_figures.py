@@ -41,7 +41,7 @@ class Lifetimes:
         ]
         return len(opening), sum(not company.is_active(basis, customer, month.close) for customer in opening)
 
-    def _churn(self, basis: str, dimension: str, value: str, close) -> Churn:
+    def _churn(self, basis: str, dimension: str, value: str, close: date) -> Churn:
         company = self.company
         last = company.period_holding("month", close)  # ends after the close: the first month not used
         first_fact = min(company.first_day[basis].values(), default=company.as_of)
@@ -83,6 +83,7 @@ class Lifetimes:
     def of_subscriptions(self, dimension: str, value: str, period: Period, arpc: Figure) -> dict[str, Figure]:
         churn = self.churn("subscription", dimension, value, period.close)
         margin = self.company.rules.gross_margin
+        assert arpc.numerator is not None and arpc.denominator is not None
         figure = ratio(arpc.numerator, arpc.denominator, arpc.n, factor=margin * churn.started / (churn.lost or 1))
         return {"clv_subscription": withheld(figure, churn.null_reason)}
 

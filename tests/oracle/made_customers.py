@@ -14,7 +14,7 @@ SIZES = ("small", "large", "")
 
 def made_customers(random: Random, clock: Clock, customers: list[str], first: date, last: date) -> list[dict[str, str]]:
     """Rows of `customers`: one in ten has none, some several, some from the beginning, some in the future."""
-    rows = []
+    rows: list[dict[str, str]] = []
     span = (last - first).days
     for customer in customers:
         if random.random() < 0.1:

@@ -94,7 +94,7 @@ def _surveys(random: Random, clock: Clock, ids: list[str], days: list[date]) -> 
 
 
 def _emails(random: Random, clock: Clock, ids: list[str], days: list[date]) -> list[Row]:
-    rows: dict[tuple, Row] = {}
+    rows: dict[tuple[Any, ...], Row] = {}
     people = [name for name in ids if name]
     for number in range(4 * len(people)):
         customer, day = random.choice(people), random.choice(days)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 CENT = Decimal("0.01")
 MICRO = Decimal("0.000001")
@@ -17,7 +18,7 @@ def rounded(amount: Decimal, unit: Decimal) -> Decimal:
 class Rates:
     """Rate of a day = the latest row dated on or before it, at most `max_age` days old."""
 
-    def __init__(self, rows: list[dict], reporting_currency: str, max_age: int) -> None:
+    def __init__(self, rows: list[dict[str, Any]], reporting_currency: str, max_age: int) -> None:
         self.reporting_currency = reporting_currency
         self.max_age = max_age
         self.rates = {

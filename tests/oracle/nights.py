@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from random import Random
+from typing import Any
 
 from oracle.companies import MadeCompany, Rows
 
@@ -183,7 +184,7 @@ def stamped(dataset: str, row: Row, night: int) -> Row:
 
 def rows_in_force(nights: Iterable[Night]) -> Rows:
     """Of every key the version in force after these nights: the latest `updated_at`, else the last delivered."""
-    found: dict[str, dict[tuple, Row]] = defaultdict(dict)
+    found: dict[str, dict[tuple[Any, ...], Row]] = defaultdict(dict)
     for night in nights:
         for dataset, rows in night.rows.items():
             for row in rows:

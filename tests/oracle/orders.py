@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from oracle.business_days import moment
 from oracle.money import CENT, Rates
@@ -31,7 +31,7 @@ class Refund(NamedTuple):
     amount: Decimal
 
 
-def refunded_amount(row: dict) -> Decimal:
+def refunded_amount(row: dict[str, Any]) -> Decimal:
     """`refunded` without an amount means all of it; an explicit 0 does not; a negative order has no refund."""
     amount = Decimal(row["amount"])
     if amount < 0:
@@ -41,13 +41,13 @@ def refunded_amount(row: dict) -> Decimal:
     return amount if row["status"] == "refunded" else Decimal(0)
 
 
-def exclusion(row: dict, customer: str | None, count_zero_value: bool) -> str | None:
+def exclusion(row: dict[str, Any], customer: str | None, count_zero_value: bool) -> str | None:
     """The first reason for which the order does not count, None if it does."""
     amount, refunded = Decimal(row["amount"]), refunded_amount(row)
     if is_test(row):
         return "test"
     if row["status"] in ("cancelled", "pending"):
-        return row["status"]
+        return str(row["status"])
     if customer is None:
         return "unattributed"
     if amount < 0:
@@ -59,12 +59,12 @@ def exclusion(row: dict, customer: str | None, count_zero_value: bool) -> str | 
     return None
 
 
-def is_test(row: dict) -> bool:
+def is_test(row: dict[str, Any]) -> bool:
     return str(row.get("is_test") or "").lower() == "true"
 
 
 def read_orders(
-    rows: list[dict], survivor: Callable, rates: Rates, rules: Rules, as_of: date
+    rows: list[dict[str, Any]], survivor: Callable[..., Any], rates: Rates, rules: Rules, as_of: date
 ) -> tuple[list[Order], list[Refund]]:
     """Counted orders and refunds dated in [data_start, as_of), orders in the order of their instants."""
     orders, refunds = [], []
@@ -73,6 +73,7 @@ def read_orders(
     for row in rows:
         customer = survivor(row["customer_id"])
         ordered = moment(row["ordered_at"], rules.zone, source_zone)
+        assert ordered is not None
         amount, refunded = Decimal(row["amount"]), refunded_amount(row)
         if exclusion(row, customer, rules.count_zero_value) is None and first <= ordered.day < as_of:
             revenue = rates.reporting(amount - refunded, row["currency"], ordered.day, CENT)

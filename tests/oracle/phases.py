@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 
 from oracle.business_days import DAY, days, moment
 from oracle.money import MICRO, rounded
@@ -51,12 +52,15 @@ def interval_months(interval: str, count: int) -> float:
     return numerator * count / denominator
 
 
-def read_phases(rows: list[dict], survivor: Callable, rules: Rules, as_of: date) -> dict[str, list[Phase]]:
+def read_phases(
+    rows: list[dict[str, Any]], survivor: Callable[..., Any], rules: Rules, as_of: date
+) -> dict[str, list[Phase]]:
     """Phases with days, in order, per subscription; days from as_of on are not looked at."""
     source_zone = rules.source_zones.get("subscriptions", rules.zone)
     subscriptions: dict[str, list[Phase]] = defaultdict(list)
     for row in rows:
         start, end = (moment(row.get(name), rules.zone, source_zone) for name in ("started_at", "ended_at"))
+        assert start is not None
         anchor = moment(row.get("term_ends_at"), rules.zone, source_zone)
         if end is not None and end.day <= start.day:
             continue  # phases without days are dropped first
@@ -123,7 +127,9 @@ def mark_counted_days(phases: list[Phase], rules: Rules, as_of: date) -> None:
                 phase.counted_days.add(day)
 
 
-def cancel_requests(rows: list[dict], survivor: Callable, rules: Rules, as_of: date) -> set[tuple[str, str, date]]:
+def cancel_requests(
+    rows: list[dict[str, Any]], survivor: Callable[..., Any], rules: Rules, as_of: date
+) -> set[tuple[str, str, date]]:
     """Distinct (customer, subscription, day) of a cancel request, of any row, dated in [data_start, as_of)."""
     source_zone = rules.source_zones.get("subscriptions", rules.zone)
     found = set()

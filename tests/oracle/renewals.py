@@ -35,10 +35,11 @@ def terms(company: Company) -> list[Term]:
     return found
 
 
-def term_ends(company: Company, phase: Phase, first_counted: date) -> list[date]:
+def term_ends(company: Company, phase: Phase, first_counted: date | None) -> list[date]:
     """Days D = anchor + j x interval with the phase counted on D - 1 and D before as_of."""
     j, step = (1, 1) if phase.term_anchor is None else (-2000, 1)
     anchor = phase.term_anchor or first_counted
+    assert anchor is not None
     found = []
     day = term_end(anchor, phase, j)
     while day < company.as_of:

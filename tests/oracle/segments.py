@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from oracle.business_days import DAY, Moment, moment
 from oracle.money import Rates
@@ -30,10 +30,12 @@ class Values:
 
     def __init__(self, changes: dict[str, list[Change]]) -> None:
         # Of two on one day the later holds.
-        self.changes = {
+        self.changes: dict[str | None, list[Change]] = {
             customer: list({change.day: change for change in found}.values()) for customer, found in changes.items()
         }
-        self.days = {customer: [change.day for change in found] for customer, found in self.changes.items()}
+        self.days: dict[str | None, list[date]] = {
+            customer: [change.day for change in found] for customer, found in self.changes.items()
+        }
 
     def in_period(self, customer: str | None, start: date, close: date) -> str:
         """The last that came into force before the period opens, else the first before the close, else unknown."""
@@ -49,7 +51,7 @@ class Values:
         return self.changes[customer][before - 1].value if before else UNKNOWN
 
 
-def attributes_in_order(rows: list[dict], rules: Rules) -> list[tuple[Moment, dict]]:
+def attributes_in_order(rows: list[dict[str, Any]], rules: Rules) -> list[tuple[Moment, dict[str, Any]]]:
     """The rows of `customers` by the moment from which they hold.
 
     Where the source tells no day, the last version of a day stands: that of the first day from the beginning, a later
@@ -69,10 +71,10 @@ def attributes_in_order(rows: list[dict], rules: Rules) -> list[tuple[Moment, di
     return sorted(dated, key=lambda pair: pair[0].instant)
 
 
-def attribute_values(dimension: str, dated_rows: list[tuple[Moment, dict]]) -> Values:
+def attribute_values(dimension: str, dated_rows: list[tuple[Moment, dict[str, Any]]]) -> Values:
     """A column of `customers`; an empty one is no value. Rows of ids that were merged away are nobody's: facts
     carry the surviving id. Where the source tells no day, the first value holds from the beginning."""
-    changes = defaultdict(list)
+    changes: dict[str, list[Change]] = defaultdict(list)
     for valid_from, row in dated_rows:
         if row.get(dimension):
             of_customer = changes[row["customer_id"]]
@@ -90,9 +92,9 @@ def channel_values(orders: list[Order]) -> Values:
     return Values(changes)
 
 
-def plan_values(phases_of: dict[str, list[Phase]], counted_on: Callable, rates: Rates) -> Values:
+def plan_values(phases_of: dict[str, list[Phase]], counted_on: Callable[..., Any], rates: Rates) -> Values:
     """`plan`: that of the highest counted phase, looked at on the days on which the counted phases change."""
-    changes = defaultdict(list)
+    changes: dict[str, list[Change]] = defaultdict(list)
     for customer, phases in phases_of.items():
         for day in sorted({day for phase in phases for day in phase.counted_days}):
             counted = counted_on(customer, day)
@@ -105,7 +107,7 @@ def leading_plan(counted: list[Phase], day: date, rates: Rates) -> str:
     """Highest MRR, ties by earliest start day, then subscription_id; rates only where currencies differ."""
     one_currency = len({phase.currency for phase in counted}) == 1
 
-    def rank(phase: Phase) -> tuple:
+    def rank(phase: Phase) -> tuple[Any, ...]:
         rate = 1 if one_currency else rates.rate(phase.currency, day)
         return (-phase.mrr * rate, phase.start, phase.subscription)
 

@@ -143,7 +143,7 @@ class Subscriptions:
             "existing_customer_revenue_growth": ratio(total(now - before for before, now in pairs), opened, n),
         }
 
-    def _pairs(self, opening, close, members: list[str]) -> list[tuple[Decimal, Decimal]]:
+    def _pairs(self, opening: date, close: date, members: list[str]) -> list[tuple[Decimal, Decimal]]:
         """(m_open, m_close) of customers with m_open > 0, both at the opening's rates."""
         mrr = self.company.mrr
         return [

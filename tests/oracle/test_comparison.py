@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from oracle.comparison import differences
 
-EXPECTED = {("orders", "month"): {"value": 3.0, "null_reason": None}, ("arpc", "month"): {"value": None}}
+EXPECTED: dict[tuple[Any, ...], dict[str, Any]] = {
+    ("orders", "month"): {"value": 3.0, "null_reason": None},
+    ("arpc", "month"): {"value": None},
+}
 
 
 def test_equal_cells_differ_in_nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def answers(request: pytest.FixtureRequest) -> dict[Key, float]:
 
 def rows(answers: dict[Key, float], marker: str) -> list[dict[str, float]]:
     """The figures of each (grain, period, basis, segment) that has this one."""
-    found: dict[tuple, dict[str, float]] = defaultdict(dict)
+    found: dict[tuple[Any, ...], dict[str, float]] = defaultdict(dict)
     for key, value in answers.items():
         found[key[1:]][key.kpi] = value
     return [row for row in found.values() if marker in row]
@@ -63,7 +64,7 @@ def test_the_bridge_of_mrr_closes_and_grr_is_at_most_nrr(answers: dict[Key, floa
 
 
 def test_segments_of_a_dimension_add_up_to_all(answers: dict[Key, float]) -> None:
-    sums: dict[tuple, float] = defaultdict(float)
+    sums: dict[tuple[Any, ...], float] = defaultdict(float)
     for key, value in answers.items():
         if key.kpi in ADDITIVE:
             sums[(*key[:4], key.segment_dimension)] += value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -36,5 +37,5 @@ def test_nights_correct_rows_that_were_delivered_before(seed: int) -> None:
     assert changed
 
 
-def keyed(dataset: str, rows: list[dict[str, str]]) -> dict[tuple, dict[str, str]]:
+def keyed(dataset: str, rows: list[dict[str, str]]) -> dict[tuple[Any, ...], dict[str, str]]:
     return {tuple(row.get(column, "") for column in KEYS[dataset]): row for row in rows}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import duckdb
 import pytest
 
@@ -16,7 +18,7 @@ BEHAVIOUR = ("engagement_group", "nps_class")  # dimensions for which only some 
 
 @pytest.mark.skipif(not FOLDERS, reason="the companies are not laid out beside the repository")
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_the_oracle_gives_every_expected_cell_of_a_company_and_no_other(folder) -> None:
+def test_the_oracle_gives_every_expected_cell_of_a_company_and_no_other(folder: Path) -> None:
     company = read_company(*read_folder(folder))
     kpis = cells(duckdb.read_parquet(str(folder / "expected_kpis.parquet")), KPI_KEY, KPI_COLUMNS)
     cohorts = cells(duckdb.read_parquet(str(folder / "expected_cohorts.parquet")), COHORT_KEY, COHORT_COLUMNS)
@@ -30,7 +32,7 @@ def test_the_oracle_gives_every_expected_cell_of_a_company_and_no_other(folder) 
 
 @pytest.mark.skipif(not FURTHER_FOLDERS, reason="the companies are not laid out beside the repository")
 @pytest.mark.parametrize("folder", FURTHER_FOLDERS, ids=lambda folder: folder.name)
-def test_the_oracle_gives_every_expected_cell_of_a_company_with_further_datasets_and_no_other(folder) -> None:
+def test_the_oracle_gives_every_expected_cell_of_a_company_with_further_datasets_and_no_other(folder: Path) -> None:
     given = kpi_cells(expected_kpis(read_company(*read_folder(folder))))
     expected = cells(duckdb.read_parquet(str(folder / "expected_kpis.parquet")), KPI_KEY, KPI_COLUMNS)
     by_behaviour = {key[0] for key in expected if key[4] in BEHAVIOUR}

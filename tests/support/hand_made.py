@@ -122,7 +122,7 @@ class Warehouse:
         (only,) = cursor.fetchall()
         return SimpleNamespace(**dict(zip(names, only, strict=True)))
 
-    def all_rows(self) -> list[tuple]:
+    def all_rows(self) -> list[tuple[Any, ...]]:
         """Every row of retention_kpis without the run's columns, in order of key."""
         return self.connection.execute(
             "select * exclude (as_of, computed_at, run_id) from retention_kpis order by all"

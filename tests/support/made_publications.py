@@ -104,12 +104,12 @@ class MadeHome:
         connection.execute("insert into retention_kpis from news")
         return bool(gone[0][0])
 
-    def rows(self, sql: str) -> list[tuple]:
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Of the published generation."""
         with duckdb.connect(str(self.home.current), read_only=True) as connection:
             return connection.execute(sql).fetchall()
 
-    def history(self) -> list[tuple]:
+    def history(self) -> list[tuple[Any, ...]]:
         """(month, segment value, value, publication that began it, publication that ended it) in order."""
         return self.rows(
             """

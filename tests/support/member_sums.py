@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -66,13 +67,13 @@ def wrong_sums(
     return compared, wrong
 
 
-def sums(connection: duckdb.DuckDBPyConnection, query: str, columns: tuple[str, ...] | list[str]) -> tuple:
+def sums(connection: duckdb.DuckDBPyConnection, query: str, columns: tuple[str, ...] | list[str]) -> tuple[Any, ...]:
     """The columns of a query added up."""
     listed = ", ".join(f"coalesce(sum({name}), 0)" for name in columns)
     return connection.execute(f"select {listed} from ({query})").fetchall()[0]
 
 
-def wrong_movements(connection: duckdb.DuckDBPyConnection) -> list[tuple]:
+def wrong_movements(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
     """Cells of period_customers that customers_in_period does not give, over all periods, bases and segments."""
     dimensions = connection.execute(
         "select distinct segment_dimension from period_customers where segment_dimension <> 'all'"

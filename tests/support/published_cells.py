@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, time
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from oracle.folders import COHORT_COLUMNS, COHORT_KEY, KPI_COLUMNS, KPI_KEY, cells
@@ -11,7 +12,7 @@ from oracle.folders import COHORT_COLUMNS, COHORT_KEY, KPI_COLUMNS, KPI_KEY, cel
 from retention_pipeline.settings import Home, load_settings
 from support.plain_run import RunResult, run
 
-Cells = dict[tuple, dict]
+Cells = dict[tuple[Any, ...], dict[str, Any]]
 
 
 def run_home(root: Path, as_of: date, *, full_refresh: bool = False) -> RunResult:

@@ -5,6 +5,7 @@ import tempfile
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -61,7 +62,7 @@ def make_published(root: Path) -> Home:
 
 
 @cache
-def _made_once() -> tempfile.TemporaryDirectory:
+def _made_once() -> tempfile.TemporaryDirectory[str]:
     folder = tempfile.TemporaryDirectory()
     _write(Home(Path(folder.name)))
     return folder
@@ -93,7 +94,7 @@ def _write(home: Home) -> None:
     home.current.symlink_to("g3.duckdb")
 
 
-def _rows(kpi: str, basis: str, unit: str, value: float | None, step: float) -> list[tuple]:
+def _rows(kpi: str, basis: str, unit: str, value: float | None, step: float) -> list[tuple[Any, ...]]:
     starts = months(date(2023, 2, 1), 14)
     found = []
     for position, start in enumerate(starts):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from retention_pipeline.settings import Home
 from support import tiny_warehouse as tiny
@@ -14,7 +15,7 @@ FIRST = [("1", "ann", "2024-01-05", 10), ("2", "bob", "2024-02-05", 10), ("3", "
 LATE = [("4", "cat", "2024-02-20", 7)]
 
 
-def night(home: Home, project: Path, as_of: date = APRIL, **changes: object) -> RunResult:
+def night(home: Home, project: Path, as_of: date = APRIL, **changes: Any) -> RunResult:
     swapped = ("ingest", "compute_kpis", "validate_kpis")
     parts = {name: changes.pop(name) for name in swapped if name in changes}
     settings = changes.pop("settings", None) or tiny.settings()

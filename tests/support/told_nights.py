@@ -146,7 +146,7 @@ class ToldHome:
         finally:
             connection.close()
 
-    def rows(self, sql: str, *parameters: Any) -> list[tuple]:
+    def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Of the published generation."""
         with duckdb.connect(str(self.home.current), read_only=True) as connection:
             return connection.execute(sql, parameters or None).fetchall()

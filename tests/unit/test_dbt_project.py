@@ -118,7 +118,12 @@ def test_a_mart_has_an_enforced_contract_and_every_column_a_description(name: st
 
 
 def test_names_say_the_folder() -> None:
-    prefixes = {"staging": "stg_", "night": "night_", "intermediate": ("int_", "missing_"), "marts": ""}
+    prefixes: dict[str, str | tuple[str, ...]] = {
+        "staging": "stg_",
+        "night": "night_",
+        "intermediate": ("int_", "missing_"),
+        "marts": "",
+    }
     wrong = [n for n, m in MODELS.items() if not n.startswith(prefixes[PurePosixPath(m["path"]).parts[0]])]
     assert not wrong
     assert not [name for name in MARTS if name.startswith("int_")]

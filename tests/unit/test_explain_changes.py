@@ -7,6 +7,7 @@ from datetime import date
 from io import StringIO
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import duckdb
 import pytest
@@ -61,7 +62,7 @@ def calendar() -> Iterator[duckdb.DuckDBPyConnection]:
     ],
 )
 def test_a_period_is_found_by_the_name_that_people_write(
-    calendar: duckdb.DuckDBPyConnection, text: str, grain: str | None, found: tuple, before: date | None
+    calendar: duckdb.DuckDBPyConnection, text: str, grain: str | None, found: tuple[Any, ...], before: date | None
 ) -> None:
     row = named_period(calendar, text, grain)
     assert ((row["grain"], row["period_start"]), row["previous_start"]) == (found, before)
@@ -97,11 +98,14 @@ def test_within_and_mix_of_a_worked_example() -> None:
     """Two values with 100 customers each lose 10 and 20 (15 %); then 50 and 150, who lose 5 and 30: the rates are as
     before, and the heavier share of the second makes 17.5 %.
     """
-    values = {"a": [Side(10, 100, 0.1), Side(5, 50, 0.1)], "b": [Side(20, 100, 0.2), Side(30, 150, 0.2)]}
+    values: dict[str, list[Side | None]] = {
+        "a": [Side(10, 100, 0.1), Side(5, 50, 0.1)],
+        "b": [Side(20, 100, 0.2), Side(30, 150, 0.2)],
+    }
     effect = of_dimension("plan", values, Side(30, 200, 0.15), Side(35, 200, 0.175), True)
     assert effect.within == pytest.approx(0)
     assert effect.mix == pytest.approx(0.025)
-    assert (effect.factor, effect.rest) == (pytest.approx(0), 0)
+    assert effect.factor == pytest.approx(0) and effect.rest == 0
 
 
 @pytest.mark.parametrize("seed", range(20))

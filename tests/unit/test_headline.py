@@ -32,7 +32,7 @@ def test_the_headline_is_of_the_last_complete_month(headline: Headline) -> None:
 
 def test_a_line_knows_its_value_the_month_before_and_thirteen_months(headline: Headline) -> None:
     line = next(line for line in headline.lines if line.kpi == "customer_retention_rate")
-    assert (line.value, line.before) == (pytest.approx(0.95), pytest.approx(0.94))
+    assert line.value == pytest.approx(0.95) and line.before == pytest.approx(0.94)
     assert len(line.history) == 13
 
 

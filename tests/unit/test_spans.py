@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import jinja2
@@ -16,7 +17,7 @@ DAY = "date '2025-01-01' + {customer}::int"
 CUSTOMERS = 1024
 
 
-def spans_of(intervals: str, threads: int = 2) -> list[tuple]:
+def spans_of(intervals: str, threads: int = 2) -> list[tuple[Any, ...]]:
     """Customer, start and end of every span that the macro makes of a query of intervals."""
     source = (Path(PROJECT) / "macros" / "spans.sql").read_text() + "{{ merged_spans(intervals) }}"
     query = jinja2.Environment().from_string(source).render(intervals=intervals)

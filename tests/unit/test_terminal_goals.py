@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from published_sample import make_published
+from support.published_sample import make_published
 
 from retention_pipeline.cli import figures
 

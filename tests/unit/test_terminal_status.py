@@ -17,7 +17,7 @@ def quality(dataset: str, measure: str, value: float | None = None, **more: Any)
 
 
 def printed(rows: list[dict[str, Any]], **more: Any) -> list[str]:
-    answer = {
+    answer: dict[str, Any] = {
         "published": None,
         "writer": None,
         "waiting_loads": 0,

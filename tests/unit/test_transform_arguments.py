@@ -30,7 +30,7 @@ def settings(**changes: Any) -> Settings:
 
 
 def told(settings: Settings, **changes: Any) -> dict[str, Any]:
-    asked = {
+    asked: dict[str, Any] = {
         "as_of": date(2024, 5, 1),
         "previous_as_of": date(2024, 4, 30),
         "applied_load_id": 7,

@@ -1,6 +1,7 @@
 """What is done to the tables of a generation once dbt has built them: comments, and those of absent models go."""
 
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -16,7 +17,7 @@ def warehouse(path: Path) -> Path:
     return path
 
 
-def asked(path: Path, sql: str) -> list[tuple]:
+def asked(path: Path, sql: str) -> list[tuple[Any, ...]]:
     with duckdb.connect(str(path), read_only=True) as connection:
         return connection.execute(sql).fetchall()
 
@@ -24,11 +25,13 @@ def asked(path: Path, sql: str) -> list[tuple]:
 def test_tables_views_and_columns_carry_the_descriptions_of_their_models(tmp_path: Path) -> None:
     path = warehouse(tmp_path / "next.duckdb")
     comment_on_tables(path, manifest_json())
-    tables = dict(asked(path, "select table_name, comment from duckdb_tables()"))
+    tables: dict[str, str] = dict(asked(path, "select table_name, comment from duckdb_tables()"))
     assert tables["periods"].startswith("One row per ")
     assert tables["pipeline_runs"] is None
     assert asked(path, "select comment from duckdb_views() where view_name = 'mrr_by_currency'")[0][0]
-    columns = dict(asked(path, "select column_name, comment from duckdb_columns() where table_name = 'periods'"))
+    columns: dict[str, str] = dict(
+        asked(path, "select column_name, comment from duckdb_columns() where table_name = 'periods'")
+    )
     assert columns["grain"]
 
 

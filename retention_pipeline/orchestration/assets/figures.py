@@ -141,7 +141,7 @@ def _snapshot_asset(models: list[dg.AssetKey]) -> dg.AssetsDefinition:
     )
     def published_snapshot(
         context: dg.AssetExecutionContext, night: dg.ResourceParam[RunContext]
-    ) -> dg.MaterializeResult:
+    ) -> dg.MaterializeResult[Any]:
         report = night.reporter(context)
         with night.step(context) as run:
             published = steps.publish_step(night.home, night.settings, run, progress=report.say)
@@ -180,7 +180,7 @@ def report_asset() -> dg.AssetsDefinition:
         pool=POOL,
         op_tags={"stage": "publish"},
     )
-    def report(context: dg.AssetExecutionContext, night: dg.ResourceParam[RunContext]) -> dg.MaterializeResult:
+    def report(context: dg.AssetExecutionContext, night: dg.ResourceParam[RunContext]) -> dg.MaterializeResult[Any]:
         with night.step(context) as run:
             path = after.report_step(night.home, night.settings, run, progress=night.reporter(context).say)
         try:
@@ -218,7 +218,7 @@ def alerts_asset(asked: Alerts) -> list[dg.AssetsDefinition]:
         pool=POOL,
         op_tags={"stage": "publish"},
     )
-    def alerts(context: dg.AssetExecutionContext, night: dg.ResourceParam[RunContext]) -> dg.MaterializeResult:
+    def alerts(context: dg.AssetExecutionContext, night: dg.ResourceParam[RunContext]) -> dg.MaterializeResult[Any]:
         with night.step(context) as run:
             problems = after.alerts_step(night.home, night.settings, run, progress=night.reporter(context).say)
         seen = [one.finding for one in incidents_of(night.home) if one.seen_at == run.started_at]

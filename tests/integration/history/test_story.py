@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -18,7 +19,7 @@ from retention_pipeline.read.members import parts_of
 from retention_pipeline.settings import Home
 from retention_pipeline.warehouse import opened
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "business": {"timezone": "UTC", "reporting_currency": "EUR", "activity_window_days": 30, "min_n": 1},
     "history_start": "2026-01-01",
     "segments": ["country"],
@@ -107,7 +108,7 @@ def causes(told: ToldHome, generation: int) -> set[str]:
     return {cause for (cause,) in told.rows("select cause from restatements where generation = ?", generation)}
 
 
-def revenue(told: ToldHome, generation: int, month: int = 2, segment: str = "all") -> tuple | None:
+def revenue(told: ToldHome, generation: int, month: int = 2, segment: str = "all") -> tuple[Any, ...] | None:
     """Old, new, delta and cause of a month's revenue."""
     rows = told.rows(
         "select old, new, delta, cause, other_causes from restatements where generation = ? and kpi = 'order_revenue' "
@@ -123,10 +124,11 @@ def revenue(told: ToldHome, generation: int, month: int = 2, segment: str = "all
 def known_revenue(told: ToldHome, moment: datetime) -> float:
     with opened(told.home.current, read_only=True) as connection:
         go_back(connection, told.home, moment)
-        return connection.execute(
+        value = connection.execute(
             "select value from retention_kpis where kpi = 'order_revenue' and grain = 'month' "
             "and period_start = '2026-02-01' and segment_dimension = 'all'"
         ).fetchall()[0][0]
+    return float(value)
 
 
 def test_each_night_has_the_cause_of_what_happened(told: ToldHome) -> None:
@@ -172,7 +174,7 @@ def test_the_parts_add_up_and_the_history_is_that_of_the_generations(told: ToldH
 
 
 def test_rows_behind_a_figure_are_named_with_customer_and_load(told: ToldHome) -> None:
-    def rows(generation: int) -> list[tuple]:
+    def rows(generation: int) -> list[tuple[Any, ...]]:
         return told.rows(
             "select customer_id, dataset, row_key, cause, numerator_delta from restatement_rows where generation = ? "
             "and kpi = 'order_revenue' and grain = 'month' and period_start = '2026-02-01' "

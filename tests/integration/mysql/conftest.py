@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pymysql
 import pytest
@@ -39,9 +40,8 @@ class Server:
         return f"mysql://root@127.0.0.1:{self.port}/shop"
 
     def connect(self, **arguments: object) -> pymysql.Connection:
-        return pymysql.connect(  # type: ignore[call-overload]
-            **{"host": "127.0.0.1", "port": self.port, "user": "root", "autocommit": True, **arguments}
-        )
+        wanted: dict[str, Any] = {"host": "127.0.0.1", "port": self.port, "user": "root", "autocommit": True}
+        return pymysql.connect(**(wanted | arguments))
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +104,7 @@ def _certificate(folder: Path) -> tuple[Path | None, Path | None]:
     return certificate, key
 
 
-def _wait_for(server: Server, process: subprocess.Popen, log: Path) -> None:
+def _wait_for(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
     until = time.monotonic() + START_SECONDS
     while True:
         try:

@@ -11,10 +11,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from retention_pipeline.ingest.errors import SourceError
 from support.mysql_shop import MysqlShop
 
 from retention_pipeline.cli.check import check_sources
 from retention_pipeline.ingest import mysql
+from retention_pipeline.settings import MysqlSource
 
 
 def test_every_type_arrives_as_it_is(shop: MysqlShop) -> None:
@@ -251,8 +253,9 @@ def test_a_query_that_takes_too_long_has_failed(shop: MysqlShop) -> None:
     settings = shop.settings
     source = settings.sources["orders"]
     began = time.monotonic()
+    assert isinstance(source, MysqlSource)
     short = source.model_copy(update={"max_read_time": source.max_read_time / 60})
-    with pytest.raises(mysql.SourceError, match="max_read_time"), mysql.open_mysql(short) as pull:
+    with pytest.raises(SourceError, match="max_read_time"), mysql.open_mysql(short) as pull:
         from retention_pipeline.ingest.archive import Keeper
 
         pull.copy_rows(None, Keeper(shop.home.root / "a", shop.home.root / "b", ".csv", "csv"))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 from support.shop_database import Shop
@@ -94,13 +95,13 @@ def test_the_network_is_watched_unless_the_connection_string_says_otherwise(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[dict[str, Any]] = []
-    connect = postgres.psycopg.connect
+    connect = psycopg.connect
 
     def noted(dsn: str, **parameters: Any) -> Any:
         seen.append(parameters)
         return connect(dsn, **parameters)
 
-    monkeypatch.setattr(postgres.psycopg, "connect", noted)
+    monkeypatch.setattr(psycopg, "connect", noted)
     shop.add(1)
     assert shop.pull().status == "loaded"
     monkeypatch.setenv("SHOP", f"{shop.dsn}{'&' if '?' in shop.dsn else '?'}tcp_user_timeout=1000")

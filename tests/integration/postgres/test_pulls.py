@@ -12,6 +12,7 @@ import pytest
 from support.shop_database import Shop
 
 from retention_pipeline.ingest import copy_stream, postgres, pull_loader
+from retention_pipeline.ingest.archive import Keeper
 
 
 def test_every_type_arrives_as_it_is(shop: Shop) -> None:
@@ -125,7 +126,8 @@ def _forgiving(write: Any) -> Any:
     def run(seed: int) -> None:
         for attempt in range(100):
             try:
-                return write(seed + attempt)
+                write(seed + attempt)
+                return
             except psycopg.errors.DeadlockDetected:
                 continue
 
@@ -216,10 +218,10 @@ def test_a_connection_that_breaks_in_mid_transfer_is_tried_again_and_loses_or_do
         "insert into orders (order_id, ordered_at, amount, currency, status, channel) "
         "select gen_random_uuid(), now(), number, 'EUR', 'paid', 'web' from generate_series(1, 2000) as number"
     )
-    breaks = []
-    feed = postgres.Keeper.feed
+    breaks: list[int] = []
+    feed = Keeper.feed
 
-    def break_once(keeper: postgres.Keeper, block: bytes) -> None:
+    def break_once(keeper: Keeper, block: bytes) -> None:
         feed(keeper, block)
         if len(breaks) < 2:
             breaks.append(keeper.size)
@@ -230,7 +232,7 @@ def test_a_connection_that_breaks_in_mid_transfer_is_tried_again_and_loses_or_do
             raise psycopg.OperationalError("server closed the connection unexpectedly")
 
     monkeypatch.setattr(copy_stream, "BLOCK", 50_000)
-    monkeypatch.setattr(postgres.Keeper, "feed", break_once)
+    monkeypatch.setattr(Keeper, "feed", break_once)
     assert shop.pull().new == 2000
     assert len(breaks) == 2
     shop.assert_raw_equals_the_table()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from support.shop_database import Shop
 
 from retention_pipeline.ingest import staging
+from retention_pipeline.ingest.mapping import fitting_types
 
 WITH_TYPES = """
 alter table orders alter amount type numeric(18, 2), alter refunded_at type timestamp,
@@ -21,8 +24,12 @@ def test_typed_and_text_make_the_same_raw_table(shop: Shop, monkeypatch: pytest.
     shop.add(2, "3", refunded_amount="0.0500", refunded_at="2024-03-10 02:30:00", gift=False)
     shop.add(3, "1234567890123456.78", ordered_at="2024-11-03 01:30:00.123456-04", details='{"gift": 1}', is_test=True)
     read = []
-    fitting_types = staging.fitting_types
-    monkeypatch.setattr(staging, "fitting_types", lambda *given: read.append(fitting_types(*given)) or read[-1])
+
+    def noted(*given: Any) -> dict[str, str]:
+        read.append(fitting_types(*given))
+        return read[-1]
+
+    monkeypatch.setattr(staging, "fitting_types", noted)
     load = shop.pull()
     assert (load.new, load.bad) == (3, 0)
     assert read == [

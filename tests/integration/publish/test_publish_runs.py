@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -14,7 +15,8 @@ import pytest
 from support import tiny_warehouse as tiny
 from support.tiny_runs import APRIL, FIRST, LATE, broken_copy, night
 
-from retention_pipeline.audit import AuditError, Violation
+from retention_pipeline.audit import AuditError
+from retention_pipeline.kpis.violation import Violation
 from retention_pipeline.publish import exports, generations
 from retention_pipeline.run import operations
 from retention_pipeline.run.lock import writer_lock
@@ -258,7 +260,8 @@ def test_a_copy_that_fails_is_reported_and_withdraws_nothing(home: Home, project
 def test_the_copies_hold_what_the_tables_hold(home: Home, project: Path) -> None:
     night(home, project)
     path = exports.export_folder(home) / "retention_kpis.parquet"
-    assert duckdb.sql(f"select period_start, value from '{path}' order by 1").fetchall() == tiny.figures(home.current)
+    rows = duckdb.execute(f"select period_start, value from '{path}' order by 1").fetchall()
+    assert rows == tiny.figures(home.current)
 
 
 def test_without_room_for_a_copy_nothing_begins(home: Home, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,7 +270,7 @@ def test_without_room_for_a_copy_nothing_begins(home: Home, project: Path, monke
     class Full:
         free = 1000
 
-    monkeypatch.setattr(generations.shutil, "disk_usage", lambda path: Full)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Full)
     with pytest.raises(generations.NotEnoughSpace, match="building a generation needs"):
         night(home, project)
     assert generations.current_number(home) == 1

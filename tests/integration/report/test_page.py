@@ -87,8 +87,8 @@ def text(home: Home, settings: Settings) -> str:
 
 def data_of(page: str) -> dict[str, Any]:
     start = page.index('id="data">') + len('id="data">')
-    data = json.loads(page[start : page.index("</script>", start)])
-    packed = json.loads(gzip.decompress(base64.b64decode(data.pop("packed"))))
+    data: dict[str, Any] = json.loads(page[start : page.index("</script>", start)])
+    packed: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(data.pop("packed"))))
     data["figures"]["series"] = packed.pop("series")
     return data | packed
 
@@ -204,7 +204,7 @@ class Opened:
         self.page.wait_for_selector("main[aria-busy=false]", timeout=120_000)
 
     def tile(self, kpi: str) -> str:
-        return self.page.locator(f"[data-kpi={kpi}] .value").first.inner_text()
+        return str(self.page.locator(f"[data-kpi={kpi}] .value").first.inner_text())
 
 
 @pytest.fixture(scope="module")

@@ -240,13 +240,13 @@ def reader_of(home: Home, language: str, min_n: int) -> Reader:
         frame = connection.execute("select * from retention_kpis").df().astype(object)
         definitions = definitions_of(connection)
         periods = connection.execute("select grain, period_start, is_complete from periods order by all").fetchall()
-    rows = {}
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for one in frame.where(frame.notna(), None).to_dict("records"):
         is_small = one["segment_dimension"] != "all" and one["n"] < min_n
         status = "suppressed" if is_small else one["null_reason"] or "ok"
         start = one["period_start"].date()
         key = (one["kpi"], one["grain"], start, one["basis"], one["segment_dimension"], one["segment_value"])
-        rows[key] = one | {"period_start": start, "status": status}
+        rows[key] = {str(name): value for name, value in one.items()} | {"period_start": start, "status": status}
     of_grain = {grain: [(start, done) for g, start, done in periods if g == grain] for grain, _, _ in periods}
     return Reader(language, home.current, definitions, rows, of_grain)
 
@@ -339,8 +339,8 @@ def test_every_figure_on_the_page_is_the_published_one(shown: Any, state: dict[s
     assert compared > 25 * len(starts)
     compare_league(reader, tables["league"][0], state, at)
     compare_cohorts(reader, tables, state)
-    for view in ("churn", "customer_bridge"):
-        compare_csv(reader, page.csv_of(view, folder), state)
+    for name in ("churn", "customer_bridge"):
+        compare_csv(reader, page.csv_of(name, folder), state)
     assert page.complaints == []
     page.page.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import duckdb
 import pytest
@@ -32,4 +33,5 @@ def staging(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     finally:
         close_connections()
     assert result.success, result.exception
-    return {one.node.name: one.node.compiled_code for one in result.result.results}
+    compiled: Any = result.result
+    return {one.node.name: one.node.compiled_code for one in compiled.results}

@@ -42,7 +42,7 @@ def test_staging_gives_the_expected_rows(dataset: str, home: Home, staging: dict
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_other_row_is_refused_for_the_reason_written_down(dataset: str, home: Home) -> None:
     header = 0 if next((home.root / "landing" / dataset).iterdir()).suffix == ".csv" else 1
-    expected = [(int(row["line"]) - header, row["reason"]) for row in lines_of(GOLDEN / dataset / "refused.csv")]
+    expected = [(int(row["line"] or 0) - header, row["reason"]) for row in lines_of(GOLDEN / dataset / "refused.csv")]
     question = "select line, reason from raw.quarantine where dataset = $1 order by line"
     with opened_raw(home) as connection:
         found = connection.execute(question, [dataset]).fetchall()

@@ -30,7 +30,7 @@ DSN_VARIABLES = ("SHOPIFY_DATABASE_URL", "STRIPE_DATABASE_URL", "ZUORA_DATABASE_
 
 def filled_in(name: str) -> dict[str, Any]:
     """The template's settings with what the fixture's company fills in."""
-    values = yaml.safe_load(templates.text(name))
+    values: dict[str, Any] = yaml.safe_load(templates.text(name))
     story = yaml.safe_load((FIXTURES / name / "figures.yaml").read_text())
     values["business"]["timezone"] = story.get("timezone", values["business"]["timezone"])
     for source in values["sources"].values():

@@ -32,7 +32,7 @@ def settings(*datasets: str, **business: Any) -> Settings:
 
 def late(
     dataset: str, *, source: str | None = None, until: date | None = DAY, lacks: bool = True, state: str = "stale"
-):
+) -> SourceState:
     return SourceState(
         source=source or dataset,
         dataset=dataset,

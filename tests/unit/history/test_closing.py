@@ -27,12 +27,12 @@ def made(tmp_path: Path) -> MadeHome:
     return made
 
 
-def publish(made: MadeHome, day: int, figures: list[dict], **more: Any) -> None:
+def publish(made: MadeHome, day: int, figures: list[dict[str, Any]], **more: Any) -> None:
     more = {"settings": settings()} | more
     made.publish(figures, as_of=date(2026, 3, day), at=datetime(2026, 3, day, 2), **more)
 
 
-def values(made: MadeHome, table: str = "retention_kpis") -> list[tuple]:
+def values(made: MadeHome, table: str = "retention_kpis") -> list[tuple[Any, ...]]:
     return made.rows(f"select month(period_start), segment_value, value from {table} order by all")
 
 

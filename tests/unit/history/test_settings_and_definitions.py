@@ -16,7 +16,7 @@ from retention_pipeline.kpis.registry import BY_ID
 from retention_pipeline.run.operations import restore
 
 
-def settings(**changes: object) -> str:
+def settings(**changes: Any) -> str:
     business = {"activity_window_days": 90, "min_n": 30, "renewal_grace_days": 30}
     business |= {name: value for name, value in changes.items() if name in business}
     others = {name: value for name, value in changes.items() if name not in business}
@@ -76,7 +76,7 @@ def test_a_former_definition_is_kept_with_the_time_in_which_it_was_in_force() ->
     assert rows == [("Orders.", 1, 1, 3), ("Orders that count.", 2, 3, None)]
 
 
-def definitions(made: MadeHome) -> list[tuple]:
+def definitions(made: MadeHome) -> list[tuple[Any, ...]]:
     return made.rows(
         "select definition, definition_version, day(known_from), day(known_to) from kpi_definition_history order by 3"
     )

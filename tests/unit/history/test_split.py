@@ -1,5 +1,7 @@
 """The delta of a figure split by causes: the same to the last bit, in whatever order the customers' parts come."""
 
+from typing import Any
+
 import duckdb
 import pytest
 
@@ -12,7 +14,7 @@ CUSTOMERS = 5_000
 DIFFS = Diffs("diffs_orders", ("order_revenue",), {"order_revenue": {"value": "order_revenue"}})
 
 
-def deltas(order: str) -> list[tuple]:
+def deltas(order: str) -> list[tuple[Any, ...]]:
     """cell_deltas of one figure, moved by many customers with parts of cents; order: SQL of customer i."""
     with duckdb.connect() as connection:
         connection.execute("set threads = 1")

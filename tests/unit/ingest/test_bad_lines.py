@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Company, order, orders_csv
+from support.delivering import Company, order, orders_csv
 
 GOOD_BEFORE, GOOD_AFTER = order("before"), order("after")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-from conftest import SUBSCRIPTION_HEADER, Company, order, orders_csv
+from support.delivering import SUBSCRIPTION_HEADER, Company, order, orders_csv
 
 from retention_pipeline.ingest import file_loader
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import Company, order, orders_csv
+from support.delivering import Company, order, orders_csv
 
 from retention_pipeline.cli.check import check_sources
 from retention_pipeline.ingest import cloud
@@ -52,7 +53,12 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the objects that are fetched, in order."""
     names: list[str] = []
     fetch = cloud.Store.fetch
-    monkeypatch.setattr(cloud.Store, "fetch", lambda *given: (names.append(given[1].name), fetch(*given))[1])
+
+    def noted(store: cloud.Store, entry: Any, *given: Any) -> Any:
+        names.append(entry.name)
+        return fetch(store, entry, *given)
+
+    monkeypatch.setattr(cloud.Store, "fetch", noted)
     monkeypatch.setattr("retention_pipeline.ingest.ledger.RACY_SECONDS", -10.0)
     return names
 
@@ -141,13 +147,13 @@ def test_a_store_that_falls_silent_is_not_waited_for(
         silent.listen()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         company.source("orders", path="s3://shop/in/*.csv", max_read_time="1m")
-        monkeypatch.setattr(cloud.time, "monotonic", _hurrying(cloud.time.monotonic, 59.0))
+        monkeypatch.setattr(time, "monotonic", _hurrying(time.monotonic, 59.0))
         [load] = company.run().loads
     assert load.status == "failed"
     assert "not everything had come after 1 minutes (max_read_time)" in (load.error or "")
 
 
-def _hurrying(clock: Any, by: float) -> Any:
+def _hurrying(clock: Callable[[], float], by: float) -> Callable[[], float]:
     """A clock that is ahead by so many seconds from its second reading on."""
     readings = [0]
 

@@ -12,10 +12,11 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from subprocess import PIPE
+from typing import Any
 
 import duckdb
 import pytest
-from conftest import Company
+from support.delivering import Company
 
 from retention_pipeline.cli.check import check_sources
 from retention_pipeline.ingest import pull_loader
@@ -33,7 +34,7 @@ KINDS = pytest.mark.parametrize("kind", ["duckdb", "sqlite"])
 
 
 def write(kind: str, path: Path, *statements: str) -> None:
-    connect: Callable = duckdb.connect if kind == "duckdb" else sqlite3.connect
+    connect: Callable[..., Any] = duckdb.connect if kind == "duckdb" else sqlite3.connect
     connection = connect(str(path))
     for statement in statements:
         connection.execute(statement)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from conftest import Company, order, orders_csv
+from support.delivering import Company, order, orders_csv
 
 from retention_pipeline.freshness.deliveries import Deliveries, Delivery, deliveries_of
 from retention_pipeline.ingest import ledger, open_raw
@@ -37,7 +37,7 @@ def rows(count: int, first: int = 0) -> bytes:
 def stamps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether a sighting says when the file was written: it does not where the file could still change unseen."""
     monkeypatch.setattr(ledger, "RACY_SECONDS", request.param)
-    return request.param < 0
+    return bool(request.param < 0)
 
 
 def test_a_file_that_only_lies_there_is_no_delivery(company: Company, stamps: bool) -> None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import Company
+from support.delivering import Company
 
 from retention_pipeline.contracts import CONTRACTS, Column, Contract, Rule
 from retention_pipeline.settings import DatabaseFileSource, FileSource, MysqlSource, PostgresSource, Source

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import NOW, ORDER_HEADER, Company, order, orders_csv
+from support.delivering import NOW, ORDER_HEADER, Company, order, orders_csv
 
 from retention_pipeline.cli.check import check_sources
 from retention_pipeline.ingest import ingest
@@ -51,14 +52,14 @@ def test_dropped_columns_and_ids_are_in_no_file_that_is_kept(company: Company, s
     names = [*ORDER_HEADER.split(","), "email"]
     rows = [[*order("a").split(","), "anna@example.com"], [*order("b", "20.00").split(","), "anna@example.com"]]
     text = "\n".join(",".join(row) for row in [names, *rows]) + "\n"
-    content = {
+    ways: dict[str, Callable[[], bytes]] = {
         "csv": text.encode,
         "csv.gz": lambda: gzip.compress(text.encode()),
         "jsonl": lambda: "".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows).encode(),
         "parquet": lambda: parquet(names, rows),
         "xlsx": lambda: workbook(names, rows),
-    }[form]()
-    company.deliver("orders", f"1.{form}", content)
+    }
+    company.deliver("orders", f"1.{form}", ways[form]())
     asked = settings(company, drop={"orders": ["email"]}, pseudonymise={"orders": ["customer_id"]})
     [load] = ingest(company.home, asked, now=NOW).loads
     assert (load.status, load.new, load.bad) == ("loaded", 2, 0), load

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Company
+from support.delivering import Company
 
 QUERY = """
     select "No" as order_id, email(max("Mail")) as customer_id, instant(max("Time"), '%d/%m/%Y %H:%M') as ordered_at,

@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ORDER_HEADER, Company, order, orders_csv
+from support.delivering import ORDER_HEADER, Company, order, orders_csv
 
 ROWS = orders_csv(order("a"), order("b", "20.00"))
 

@@ -6,7 +6,7 @@ import os
 from datetime import datetime
 
 import pytest
-from conftest import Company, order, orders_csv
+from support.delivering import Company, order, orders_csv
 
 from retention_pipeline.ingest.landing import names_of
 from retention_pipeline.ingest.rebuild import rebuild_raw

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Company, order, orders_csv
+from support.delivering import Company, order, orders_csv
 
 from retention_pipeline.formatting import few_of_each
 from retention_pipeline.settings import SettingsError, parse_settings

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Company
+from support.delivering import Company
 
 from retention_pipeline.ingest.rebuild import rebuild_raw
 from retention_pipeline.settings import SettingsError, parse_settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from conftest import Company
+from support.delivering import Company
 
 COLUMNS = {
     **{"order_id": "No", "customer_id": "Mail", "ordered_at": "Day", "amount": "Total"},

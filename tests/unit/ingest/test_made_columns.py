@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import Company
+from support.delivering import Company
 
 from retention_pipeline.settings import SettingsError, parse_settings
 
@@ -135,7 +135,7 @@ def test_a_column_of_a_parquet_file_is_found_in_its_structure(company: Company) 
 
 
 def test_columns_that_a_form_needs_and_the_file_lacks_refuse_it(company: Company) -> None:
-    made = {"amount": {"expression": "Quantity * Price"}, "channel": {"first_of": ["Shop", "Source"]}}
+    made: dict[str, Any] = {"amount": {"expression": "Quantity * Price"}, "channel": {"first_of": ["Shop", "Source"]}}
     error = load(company, "order_id,ordered_at,Price\n1,2024-01-05,1\n", **made).error
     assert error == (
         "required columns are missing: Quantity (for amount);"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import SUBSCRIPTION_HEADER, Company, order, orders_csv
+from support.delivering import SUBSCRIPTION_HEADER, Company, order, orders_csv
 
 
 def test_columns_values_and_constants_are_mapped(company: Company) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
-from conftest import ORDER_HEADER, Company, order, orders_csv
+from support.delivering import ORDER_HEADER, Company, order, orders_csv
 
 GOOD = orders_csv(order("good"))
 
 
 def outcomes(company: Company) -> dict[str, tuple[str, str | None]]:
     company.deliver("orders", "zz_good.csv", GOOD)
-    found = {load.file_name.split("/")[-1]: (load.status, load.error) for load in company.run().loads}
+    found: dict[str, tuple[str, str | None]] = {
+        load.file_name.split("/")[-1]: (load.status, load.error) for load in company.run().loads
+    }
     assert found["zz_good.csv"][0] in ("loaded", "already_loaded")
     company.assert_balanced()
     return found
@@ -22,10 +25,12 @@ def outcomes(company: Company) -> dict[str, tuple[str, str | None]]:
 
 def parquet(folder: Path, amount: str, further: str = "1 as y") -> bytes:
     path = folder / "made.parquet"
-    duckdb.sql(
+    made = duckdb.sql(
         "select 'p1' as order_id, 'c1' as customer_id, timestamptz '2024-05-05 10:00:00+00' as ordered_at,"
         f" {amount} as amount, 'EUR' as currency, 'paid' as status, {further}"
-    ).write_parquet(str(path))
+    )
+    assert made is not None
+    made.write_parquet(str(path))
     return path.read_bytes()
 
 
@@ -106,9 +111,9 @@ def test_wide_numbers_that_fit_load(company: Company, tmp_path: Path) -> None:
 def test_whatever_a_reader_does_not_expect_refuses_its_file_alone(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from retention_pipeline.ingest import staging
+    from retention_pipeline.ingest import readers, staging
 
-    read = staging.read_json_lines
+    read = readers.read_json_lines
 
     def broken(*arguments: object) -> object:
         raise RuntimeError("nobody thought of this")
@@ -120,9 +125,9 @@ def test_whatever_a_reader_does_not_expect_refuses_its_file_alone(
 
 
 def test_a_disk_that_fails_is_tried_again(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
-    from retention_pipeline.ingest import staging
+    from retention_pipeline.ingest import readers, staging
 
-    read = staging.read_json_lines
+    read = readers.read_json_lines
 
     def broken(*arguments: object) -> object:
         raise duckdb.IOException("IO Error: no space left on device")
@@ -169,9 +174,9 @@ def test_empty_columns_without_a_name_are_nothing(company: Company) -> None:
 def test_a_file_that_breaks_the_database_is_refused_and_all_others_load(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from retention_pipeline.ingest import staging
+    from retention_pipeline.ingest import readers, staging
 
-    read = staging.read_json_lines
+    read = readers.read_json_lines
 
     def broken(connection: duckdb.DuckDBPyConnection, *arguments: object) -> object:
         raise duckdb.InternalException("INTERNAL Error: information loss")
@@ -208,10 +213,9 @@ def test_a_file_whose_rows_break_the_database_when_brought_in_is_refused_and_all
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from retention_pipeline.ingest import source_loader
+    from retention_pipeline.ingest.versions import merge
 
-    merge = source_loader.merge
-
-    def broken(connection: duckdb.DuckDBPyConnection, *arguments: object, **further: object) -> object:
+    def broken(connection: duckdb.DuckDBPyConnection, *arguments: Any, **further: Any) -> object:
         if connection.execute("select count(*) from stage where order_id = 'o2'").fetchall() != [(0,)]:
             connection.close()  # it answers nothing any more
             raise duckdb.InternalException("INTERNAL Error: information loss")

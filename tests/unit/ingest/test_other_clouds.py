@@ -8,17 +8,17 @@ from typing import Any, ClassVar
 
 import fsspec
 import pytest
-from conftest import Company, order, orders_csv
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import _registry
+from support.delivering import Company, order, orders_csv
 
-DESCRIBED = {
+DESCRIBED: dict[str, dict[str, Any]] = {
     "gs": {"generation": "1795904366823389003", "updated": "2026-11-28T22:19:26.823395Z"},
     "az": {"etag": "0x8DE2E4", "last_modified": datetime(2026, 11, 28, 22, 19, tzinfo=UTC)},
 }
 
 
-class StoreInMemory(MemoryFileSystem):
+class StoreInMemory(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
     """The objects of one scheme; what is written anew is another generation."""
 
     store: ClassVar[dict[str, Any]] = {}
@@ -31,7 +31,8 @@ class StoreInMemory(MemoryFileSystem):
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> str:
-        return super()._strip_protocol(str(path).removeprefix(f"{cls.protocol}://"))
+        stripped: str = super()._strip_protocol(str(path).removeprefix(f"{cls.protocol}://"))
+        return stripped
 
     def info(self, path: str, **named: Any) -> dict[str, Any]:
         return self._described(super().info(path, **named))

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from conftest import Company
+from support.delivering import Company
 
 from retention_pipeline.ingest import packed
 from retention_pipeline.ingest.kept_copies import known_as_lost, remove_old_copies
@@ -127,7 +127,7 @@ class Shop:
             for one in statements:
                 connection.execute(one)
 
-    def night(self, number: int, *statements: str) -> list[Any]:
+    def night(self, number: int, *statements: str) -> Any:
         self.change(*statements)
         return self.company.run(now=FIRST + timedelta(days=number)).loads
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Company, order, orders_csv
+from support.delivering import Company, order, orders_csv
 
 from retention_pipeline.cli.check import CheckFailed, check_home, check_sources
 from retention_pipeline.ingest.beginnings import LINES

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import Company, order, orders_csv
+from support.delivering import Company, order, orders_csv
 
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.ingest import IngestError, open_raw

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ORDER_HEADER, Company, order, orders_csv
 from openpyxl import Workbook
+from support.delivering import ORDER_HEADER, Company, order, orders_csv
 
 from retention_pipeline.settings import SettingsError, parse_settings
 
@@ -98,14 +98,14 @@ def test_repeated_names_are_numbered(company: Company) -> None:
 def workbook(path: Path, rows: list[list[Any]], **further: list[list[Any]]) -> None:
     made = Workbook()
     for number, (name, content) in enumerate({"Orders": rows, **further}.items()):
-        sheet = made.active if number == 0 else made.create_sheet()
+        sheet: Any = made.active if number == 0 else made.create_sheet()
         sheet.title = name
         for row in content:
             sheet.append(row)
     made.save(path)
 
 
-ROWS = [
+ROWS: list[list[Any]] = [
     ["Report of March"],
     [],
     ["order_id", "customer_id", "ordered_at", "amount", "is_test", "channel"],

@@ -9,9 +9,9 @@ from typing import Any
 
 import duckdb
 import pytest
-from conftest import SUBSCRIPTION_HEADER, Company, order, orders_csv
+from support.delivering import SUBSCRIPTION_HEADER, Company, order, orders_csv
 
-from retention_pipeline.ingest import file_loader, source_loader
+from retention_pipeline.ingest import file_loader, source_loader, staging
 from retention_pipeline.ingest.rebuild import CannotRebuild, Rebuilt, rebuild_raw
 from retention_pipeline.publish.provenance import write_pipeline_loads
 from retention_pipeline.settings import parse_settings
@@ -42,7 +42,7 @@ def contents(company: Company) -> dict[str, list[tuple[Any, ...]]]:
 
 
 @pytest.fixture
-def company(tmp_path) -> Company:
+def company(tmp_path: Path) -> Company:
     """Four nights: orders, a correction, a file with a bad row, a file that is refused, the same bytes again,
     subscriptions in between.
     """
@@ -128,7 +128,7 @@ def test_a_copy_that_is_gone_is_refused_by_name_or_left_out(company: Company) ->
     assert company.query("select count(*) from raw.orders where order_id = 'e'") == [(0,)]
 
 
-def test_without_any_ledger_nothing_is_made(tmp_path) -> None:
+def test_without_any_ledger_nothing_is_made(tmp_path: Path) -> None:
     company = Company(tmp_path)
     company.source("orders")
     with pytest.raises(CannotRebuild, match="No ledger and no generation"):
@@ -138,7 +138,7 @@ def test_without_any_ledger_nothing_is_made(tmp_path) -> None:
 
 def breaks_once(monkeypatch: pytest.MonkeyPatch, error: Exception, *, on: bytes) -> None:
     """Reading a file with these bytes in it ends in `error`, of any kind of reader."""
-    read = source_loader.stage_file
+    read = staging.stage_file
 
     def stage_file(connection: Any, contract: Any, source: Any, archived: Any, **arguments: Any) -> Any:
         if on in archived.plain.read_bytes():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from conftest import ORDER_HEADER, SUBSCRIPTION_HEADER, Company, order, orders_csv
+from support.delivering import ORDER_HEADER, SUBSCRIPTION_HEADER, Company, order, orders_csv
 
 VERSIONED = "order_id,customer_id,ordered_at,amount,currency,status,updated_at"
 

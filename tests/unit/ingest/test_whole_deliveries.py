@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import pytest
-from conftest import Company, order, orders_csv
+from support.delivering import Company, order, orders_csv
 
 from retention_pipeline.ingest.rebuild import rebuild_raw
 from retention_pipeline.settings import SettingsError, parse_settings
@@ -118,7 +119,7 @@ def test_a_delivery_that_would_delete_too_much_stops_its_source_and_changes_noth
     assert len(orders(company)) == 12
 
 
-def stops(company: Company) -> dict:
+def stops(company: Company) -> dict[str, Any]:
     return company.sources["orders"] | {"max_delete": 0}
 
 

@@ -273,7 +273,7 @@ def test_a_mean_of_scores_has_its_interval_times_the_factor_which_is_not_in_the_
     ],
 )
 def test_the_interval_of_scores_stays_within_the_valid_range(
-    warehouse: Warehouse, measures: dict[str, int], expected: tuple[float | None, ...]
+    warehouse: Warehouse, measures: dict[str, Any], expected: tuple[float | None, ...]
 ) -> None:
     put(warehouse, **measures)
     compute(warehouse)
@@ -421,7 +421,7 @@ def test_of_several_reasons_the_first_applies(warehouse: Warehouse) -> None:
     ],
 )
 def test_a_figure_that_builds_on_another_takes_over_why_that_is_not_given(
-    warehouse: Warehouse, cases: int, data_start: date | None, expected: tuple
+    warehouse: Warehouse, cases: int, data_start: date | None, expected: tuple[Any, ...]
 ) -> None:
     put(warehouse, cases=cases, hits=cases // 2)
     put(warehouse, table="results", costs=10)

@@ -238,7 +238,9 @@ def test_rows_of_a_native_currency_are_not_kpi_rows() -> None:
     ("pending", "renewed", "lapsed", "value", "reason"),
     [(1, 3, 1, 0.75, None), (0, 0, 0, None, "zero_denominator"), (2, 0, 0, None, "immature")],
 )
-def test_renewals_are_immature_with_pending_terms_only(pending, renewed, lapsed, value, reason) -> None:
+def test_renewals_are_immature_with_pending_terms_only(
+    pending: int, renewed: int, lapsed: int, value: float | None, reason: str | None
+) -> None:
     warehouse = one_month(
         "period_mrr",
         renewals_due=pending + renewed + lapsed,

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 import yaml
-from hand_made import rules, settings
+from support.hand_made import rules, settings
 
 from retention_pipeline.kpis.goals import impossible, write_goals
 from retention_pipeline.kpis.rules import Rules
@@ -95,7 +95,7 @@ class Goals:
             "insert into int_kpi_benchmarks values (?, 'month', 'saas', ?, ?, ?)", [kpi, value, source, year]
         )
 
-    def rows(self, table: str, columns: str = "*", as_of: date = AS_OF) -> list[tuple]:
+    def rows(self, table: str, columns: str = "*", as_of: date = AS_OF) -> list[tuple[Any, ...]]:
         chosen = rules(industry="saas").business
         write_goals(self.connection, Rules(as_of, chosen, orders_connected=True))
         return self.connection.execute(f"select {columns} from {table} order by all").fetchall()

@@ -1,6 +1,7 @@
 """Which rows a run writes: those that changed, no others; a second run changes nothing."""
 
 from datetime import date
+from typing import Any
 
 from support.hand_made import MONTHS, Warehouse
 
@@ -31,7 +32,7 @@ def company() -> Warehouse:
     return warehouse
 
 
-def written_by(warehouse: Warehouse, run: int) -> list[tuple]:
+def written_by(warehouse: Warehouse, run: int) -> list[tuple[Any, ...]]:
     """kpi, period_start, segment_value and basis of the rows that a run wrote last."""
     return warehouse.connection.execute(
         "select kpi, period_start, segment_value, basis from retention_kpis where run_id = ? order by all",
