@@ -140,7 +140,8 @@ def print_series(
     currency = next((row["currency"] for row in rows if row["currency"]), None)
     has_parts = any(row["denominator"] is not None for row in rows)
     has_interval = any(row["ci_low"] is not None for row in rows)
-    table = Table(box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    narrow = (0, 1, 0, 0) if has_benchmark else (0, 1)  # else eight columns do not fit into a line of 80
+    table = Table(box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=narrow)
     table.add_column("Period")
     table.add_column("Value", justify="right", style=STRONG)
     table.add_column("Step", justify="right")
@@ -148,7 +149,7 @@ def print_series(
         table.add_column("Numerator / denominator", justify="right", style=QUIET)
         table.add_column("n", justify="right", style=QUIET)
     if has_interval:
-        table.add_column("95 % interval", justify="right", style=QUIET)
+        table.add_column("95 % interval", justify="right", style=QUIET, no_wrap=has_benchmark)
     if has_benchmark:
         table.add_column("Benchmark", justify="right", style=QUIET)
     table.add_column("", style=QUIET)
@@ -165,25 +166,34 @@ def print_series(
         if has_interval:
             cells.append(_interval(row, form))
         if has_benchmark:
-            cells.append(_benchmark(benchmarks.get((basis, row["period_start"])), form, currency))
+            cells.append(_benchmark(benchmarks.get((basis, row["period_start"])), row["value"], form, currency))
         note = formatting.reason(row["null_reason"]) if row["value"] is None else ""
         cells.append(note or ("" if row["is_complete"] else "so far"))
         table.add_row(*cells)
         before = row["value"]
     _print_kpi_title(console, definition, title or f"{formatting.BASES.get(basis, basis)}, {segment}")
     console.print(table)
+    shown = {row["period_start"] for row in rows}
+    _print_benchmark_sources(
+        console, [row for (of, start), row in benchmarks.items() if of == basis and start in shown]
+    )
     for target in targets:
         console.print(_target_line(target, form, currency), soft_wrap=True)
     print_footnotes(console, _reasons(rows))
 
 
-def _benchmark(row: Row | None, form: str, currency: str | None) -> str:
+def _benchmark(row: Row | None, value: float | None, form: str, currency: str | None) -> str:
     """What the industry has and how far the figure is from it."""
     if row is None:
         return ""
-    gap = formatting.figure(abs(row["gap"]), form, currency)
-    side = "equal" if row["gap"] == 0 else f"{gap} {'above' if row['gap'] > 0 else 'below'}"
-    return f"{formatting.figure(row['benchmark'], form, currency)} ({side}; {row['source']}, {row['year']})"
+    gap = formatting.change(value, float(row["benchmark"]), form)
+    return f"{formatting.figure(row['benchmark'], form, currency)}\n({gap})"
+
+
+def _print_benchmark_sources(console: Console, benchmarks: Iterable[Row]) -> None:
+    """Whose the benchmarks are, once each."""
+    for source, year in sorted({(row["source"], row["year"]) for row in benchmarks}):
+        console.print(Text.assemble(("Benchmark ", STRONG), f"{source}, {year}"), soft_wrap=True)
 
 
 def _target_line(target: Row, form: str, currency: str | None, of: str = "") -> Text:
@@ -257,6 +267,7 @@ def print_pivot(
         table.add_row(*cells, "" if one["is_complete"] else "so far")
     _print_kpi_title(console, definition, subject)
     console.print(table)
+    _print_benchmark_sources(console, [row for start, row in of_period.items() if start in by_period])
     for target in targets:
         console.print(_target_line(target, form, currency, titles[target[by]]), soft_wrap=True)
     print_footnotes(console, _reasons(rows))

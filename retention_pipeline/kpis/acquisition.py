@@ -7,7 +7,7 @@ who were referred is in customers.py.
 from typing import Any
 
 from retention_pipeline.kpis import look_backs
-from retention_pipeline.kpis.declaration import Family, Kpi, money, ratio
+from retention_pipeline.kpis.declaration import Family, Headline, Kpi, money, ratio
 from retention_pipeline.kpis.inputs import BorrowedFigure
 from retention_pipeline.kpis.measures import balances, derived, flows
 
@@ -58,6 +58,7 @@ KPIS: tuple[Kpi, ...] = (
         "customers_joined",
         n="customers_joined",
         look_back=(look_backs.state_at("opening", "period_start", "any"),),
+        headline=Headline("Acquisition", 450),
         **JOINED,
     ),
     ratio(

@@ -33,7 +33,7 @@ KPIS: tuple[Kpi, ...] = (
         "invoices_failed",
         "invoices_attempted",
         better="lower",
-        headline=Headline("Payments", 510),
+        headline=Headline("Payments", 410),
     ),
     proportion(
         "payment_recovery_rate",

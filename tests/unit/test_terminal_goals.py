@@ -29,8 +29,10 @@ def home(tmp_path: Path) -> Path:
     return home.root
 
 
-def shown(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, **asked: Any) -> str:
-    monkeypatch.setenv("COLUMNS", "160")
+def shown(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int = 160, **asked: Any
+) -> str:
+    monkeypatch.setenv("COLUMNS", str(columns))
     question = {"grain": "month", "segment": None, "basis": "order", "last": 3, "as_json": False} | asked
     figures.kpi(home, "customer_churn_rate", **question)
     return capsys.readouterr().out
@@ -47,9 +49,21 @@ def test_a_period_has_its_benchmark_and_how_far_the_figure_is_from_it(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = shown(home, capsys, monkeypatch)
-    (line,) = (line for line in text.splitlines() if "Alpha study" in line)
-    assert line.split()[:2] == ["Feb", "2024"]
-    assert "4.5 % (0.5 % above; Alpha study, 2023)" in line
+    february = text.split("Feb 2024")[1].splitlines()
+    assert february[0].rstrip().endswith("4.5 %") and february[1].strip() == "(+0.5 pp)"
+    assert "Benchmark Alpha study, 2023" in text
+
+
+def test_a_period_and_its_benchmark_fit_into_a_line_of_eighty_characters(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source stood in every row, cut into seven lines."""
+    text = shown(home, capsys, monkeypatch, columns=80, last=2)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    (line,) = (number for number, one in enumerate(lines) if one.startswith("──"))
+    table = lines[line + 1 : lines.index("Benchmark Alpha study, 2023")]
+    assert len(table) == 3, table  # two months, and the gap of the one that has a benchmark
+    assert "…" not in text
 
 
 def test_side_by_side_the_targets_say_whose_they_are_and_the_benchmark_is_a_column(
@@ -57,7 +71,8 @@ def test_side_by_side_the_targets_say_whose_they_are_and_the_benchmark_is_a_colu
 ) -> None:
     text = shown(home, capsys, monkeypatch, basis=None)
     assert "Target (buyers) 4.0 % by 30 Jun 2024, from 6.0 %: 50.0 % of the way" in text
-    (heading,) = (line for line in text.splitlines() if "Benchmark" in line)
+    heading, source = (line for line in text.splitlines() if "Benchmark" in line)
+    assert source == "Benchmark Alpha study, 2023"
     assert heading.split()[-1] == "Benchmark" and "buyers" in heading
     months = {line.split()[0]: line.split() for line in text.splitlines() if " 2024 " in line and "%" in line}
     assert months["Feb"][-2:] == ["4.5", "%"] and months["Jan"][-2:] != ["4.5", "%"]

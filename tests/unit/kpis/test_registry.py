@@ -12,7 +12,7 @@ from support.hand_made import Warehouse
 from retention_pipeline.kpis.declaration import Kpi, proportion, settings_named
 from retention_pipeline.kpis.dictionary import dictionary
 from retention_pipeline.kpis.inputs import Borrowed
-from retention_pipeline.kpis.registry import BY_ID, FAMILIES, KPIS, family_kpis, registry_fingerprint
+from retention_pipeline.kpis.registry import BY_ID, FAMILIES, KPIS, family_kpis, headline_places, registry_fingerprint
 from retention_pipeline.kpis.vocabulary import SETTINGS
 from retention_pipeline.settings import Business
 
@@ -50,6 +50,15 @@ def test_look_backs_of_one_name_are_the_same_and_every_horizon_of_a_repurchase_i
     used = {look_back for kpi in KPIS for look_back in kpi.look_back}
     assert len({look_back.name for look_back in used}) == len(used)
     assert all(kpi.id.endswith(f"_{kpi.horizon_days}d") for kpi in KPIS if "repurchase_within" in kpi.id)
+
+
+def test_each_section_of_the_headline_stands_once_and_every_family_with_data_of_its_own_has_one() -> None:
+    """Two KPIs of one place once put Payments into the middle of Engagement."""
+    placed = [kpi for kpi, _ in headline_places()]
+    sections = [kpi.headline.section for kpi in placed if kpi.headline]
+    begun = [section for section, before in zip(sections, ["", *sections], strict=False) if section != before]
+    assert begun == list(dict.fromkeys(sections))
+    assert {kpi.family.name for kpi in placed} >= {family.name for family in FAMILIES if family.bases == ("all",)}
 
 
 def test_figures_are_borrowed_of_families_that_borrow_none() -> None:
