@@ -26,7 +26,7 @@ from retention_pipeline.run.frame import Assembly
 from retention_pipeline.run.lock import HomeIsBusy, writer_lock
 from retention_pipeline.run.machine import machine_error
 from retention_pipeline.run.messages import MESSAGES, heard
-from retention_pipeline.run.records import Run
+from retention_pipeline.run.records import Run, note_why_stopped
 from retention_pipeline.run.state import PipelineState, read_state
 from retention_pipeline.settings import Home, Settings, SettingsError, keep_private
 
@@ -37,6 +37,7 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 PARTITION = "dagster/partition"
 COMMAND_TAG, BACKFILL = "retention/command", "backfill"
 RETRIES, SECONDS_BEFORE_RETRY = 2, 15.0
+STOPPED = "Stopped by Ctrl-C or a signal; the published figures are as they were."
 # What can pass by itself. A full disk, a missing file or a refused permission does not.
 PASSING = frozenset(
     {
@@ -125,6 +126,9 @@ class RunContext:
             yield self.run
         except dg.Failure:
             raise
+        except dg.DagsterExecutionInterruptedError:
+            self._note_why_stopped()
+            raise
         except Exception as raised:
             error = machine_error(self.home, raised) or raised
             passing = is_transient(raised)
@@ -135,6 +139,11 @@ class RunContext:
             if passing or type(error).__module__.startswith("retention_pipeline."):
                 raise failure(error) from raised
             raise
+
+    def _note_why_stopped(self) -> None:
+        if self.run is not None:
+            is_late = self.deadline is not None and self.deadline.has_passed
+            note_why_stopped(self.home, self.run, self.deadline.message if self.deadline and is_late else STOPPED)
 
     def _open(self) -> None:
         if self.settings_problem is not None:

@@ -148,6 +148,13 @@ def recorded(home: Home, run: Run, step: str) -> Iterator[dict[str, Any]]:
     _add(home, run, step, wall, processor, notes)
 
 
+def note_why_stopped(home: Home, run: Run, why: str) -> None:
+    """Write into the record of a run that was interrupted in a step what interrupted it."""
+    record = read_record(home, run)
+    if record.get("status") == "failed":
+        write_record(home, run, record | {"error": why})
+
+
 def read_record(home: Home, run: Run) -> dict[str, Any]:
     """The record as written; empty if there is none."""
     path = run.file(home)

@@ -1,14 +1,16 @@
 import errno
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
+import dagster as dg
 import duckdb
 import pytest
 
 from retention_pipeline.orchestration import run_context
 from retention_pipeline.orchestration.assets.figures import further_months
 from retention_pipeline.orchestration.run_context import (
+    RunContext,
     asked_months,
     asks_for_the_past,
     is_transient,
@@ -16,9 +18,12 @@ from retention_pipeline.orchestration.run_context import (
 )
 from retention_pipeline.orchestration.schedules import month_partitions
 from retention_pipeline.orchestration.workspace import find_workspace
+from retention_pipeline.run.deadline import Deadline
 from retention_pipeline.run.frame import PRODUCTION
 from retention_pipeline.run.lock import HomeIsBusy
-from retention_pipeline.settings import parse_settings
+from retention_pipeline.run.records import read_record, recorded
+from retention_pipeline.run.steps import begin_run
+from retention_pipeline.settings import Home, parse_settings
 
 TODAY = date(2024, 5, 10)
 BUSINESS = {"business": {"timezone": "Europe/Amsterdam", "reporting_currency": "EUR"}}
@@ -110,3 +115,18 @@ def test_a_run_that_is_said_to_be_a_backfill_is_one_where_something_is_published
         asked = night.model_copy(update={"backfill": True})
         with asked.yield_for_execution(SimpleNamespace(run=SimpleNamespace(tags={}))) as context:  # type: ignore[arg-type]
             assert (context.is_backfill, context.as_of) == expected
+
+
+@pytest.mark.parametrize(
+    ("is_late", "why"), [(True, "The run was ended after 0.5 hours (max_run_time)"), (False, "Stopped by Ctrl-C")]
+)
+def test_the_record_of_a_run_that_was_interrupted_says_by_what(is_late: bool, why: str, tmp_path: Path) -> None:
+    context = RunContext.__new__(RunContext)
+    context.home, context.deadline = Home(tmp_path), Deadline(timedelta(minutes=30))
+    context.run = run = begin_run(context.home, TODAY, now=datetime(2024, 5, 10))
+    context.deadline.has_passed = is_late
+    with pytest.raises(dg.DagsterExecutionInterruptedError), context.step(dg.build_asset_context()):  # noqa: SIM117
+        with recorded(context.home, run, "ingest orders"):
+            raise dg.DagsterExecutionInterruptedError
+    record = read_record(context.home, run)
+    assert record["failed_step"] == "ingest orders" and record["error"].startswith(why)
