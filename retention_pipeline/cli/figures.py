@@ -137,7 +137,7 @@ def kpi(
         definitions = published.definitions(connection)
         if name not in definitions:
             raise UnknownName(
-                f"There is no KPI {name!r}{_nearest(name, definitions)}. All of them: retention kpis --list"
+                f"There is no KPI {name!r}{_nearest(name, definitions)} All of them: retention kpis --list"
             )
         until = published.last_period(connection, grain)
         rows = (
@@ -363,7 +363,7 @@ def _known_grain(grain: str) -> None:
 
 def _nearest(name: str, known: dict[str, Any]) -> str:
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or [one for one in known if name in one][:3]
-    return f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"; did you mean {' or '.join(near)}?" if near else "."
 
 
 def _why_nothing(

@@ -84,6 +84,7 @@ def test_json_holds_the_stored_rows(home: Home, capsys: pytest.CaptureFixture[st
     ("arguments", "words"),
     [
         (["kpis", "customer_chrun_rate"], "did you mean customer_churn_rate"),
+        (["kpis", "customer_chrun_rate"], "? All of them: retention kpis --list"),
         (["kpis", "mrr_end", "--basis", "order"], "it has subscription"),
         (["kpis", "mrr_end", "--segment", "planet"], "there are country"),
         (["kpis", "mrr_end", "--segment", "country=FR"], "it has (unknown), NL"),
