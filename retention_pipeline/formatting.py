@@ -1,6 +1,8 @@
 """How a figure is written for people: by its format, its currency and its period. Nothing is printed or computed here.
 
-The formats are those of KPI declarations (kpis/declaration.py, FORMATS).
+The formats are those of KPI declarations (kpis/declaration.py, FORMATS). Numbers, money and dates are written by Babel
+as the `locale` writes them, in the patterns of this module (a space between a number and its sign); only the words
+around them, such as "week of" and "days", are English. Babel is imported where it is used: few commands need it.
 """
 
 from __future__ import annotations
@@ -8,9 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from decimal import Decimal, localcontext
 from typing import Any
 
-SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
+LOCALE = "en"
+MOST_DIGITS = 330  # of the largest double
 BASES = {"subscription": "subscribers", "order": "buyers", "any": "all customers", "all": "all"}
 REASONS = {
     "left_truncated": "before the data",
@@ -29,7 +33,14 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]
 DURATIONS = frozenset({"days", "hours", "minutes", "years"})
 
 
-def figure(value: float | None, shown_as: str, currency: str | None = None, *, cents: bool | None = None) -> str:
+def figure(
+    value: float | None,
+    shown_as: str,
+    currency: str | None = None,
+    *,
+    cents: bool | None = None,
+    locale: str = LOCALE,
+) -> str:
     """A value in its format: `5.2 %`, `€ 1,234.50`, `1,204`, `41.0 days`, `60.0`, `1.40`; `–` where there is none.
 
     `cents`: decimals of money; None shows them below 10,000 only.
@@ -37,19 +48,31 @@ def figure(value: float | None, shown_as: str, currency: str | None = None, *, c
     if value is None:
         return "–"
     if shown_as == "percent":
-        return f"{value * 100:.1f} %".replace("-", "−")
+        return _written(value, "#,##0.0 %", locale)
     if shown_as == "money":
-        return money(value, currency, cents=cents)
+        return money(value, currency, cents=cents, locale=locale)
     if shown_as == "count":
-        return number(value)
+        return number(value, locale=locale)
     if shown_as in DURATIONS:
-        return f"{value:,.1f} {shown_as}"
-    return f"{value:,.{2 if shown_as == 'decimals' else 1}f}".replace("-", "−")
+        return f"{number(value, decimals=1, locale=locale)} {shown_as}"
+    return number(value, decimals=2 if shown_as == "decimals" else 1, locale=locale)
 
 
-def number(value: float) -> str:
-    """A count with thousands separated: `1,204`."""
-    return f"{value:,.0f}".replace("-", "−")
+def number(value: float | Decimal, *, decimals: int = 0, locale: str = LOCALE) -> str:
+    """A number with thousands separated: `1,204`."""
+    return _written(value, _pattern(decimals), locale)
+
+
+def _pattern(decimals: int) -> str:
+    return "#,##0." + "0" * decimals if decimals else "#,##0"
+
+
+def _written(value: float | Decimal, pattern: str, locale: str) -> str:
+    """A number in a pattern of CLDR, with a true minus."""
+    from babel.numbers import format_decimal
+
+    with localcontext(prec=MOST_DIGITS):
+        return format_decimal(value, pattern, locale).replace("-", "−")
 
 
 def counted(count: float, noun: str) -> str:
@@ -72,37 +95,40 @@ def few_of_each(found: Iterable[tuple[str, str, str]]) -> list[tuple[str, str]]:
     return shown
 
 
-def money(value: float, currency: str | None, *, cents: bool | None = None) -> str:
+def money(value: float, currency: str | None, *, cents: bool | None = None, locale: str = LOCALE) -> str:
     """An amount with its currency before it: `€ 1,234.50`, `CHF 12,345`."""
+    from babel.numbers import get_currency_symbol
+
     decimals = 2 if (abs(value) < 10_000 if cents is None else cents) else 0
     sign = "−" if round(value, decimals) < 0 else ""
-    name = SYMBOLS.get(currency or "", currency or "")
-    return f"{sign}{name} {abs(value):,.{decimals}f}".replace("  ", " ").strip()
+    amount = number(abs(value), decimals=decimals, locale=locale)
+    return f"{sign}{get_currency_symbol(currency, locale)} {amount}" if currency else f"{sign}{amount}"
 
 
-def change(now: float | None, before: float | None, shown_as: str) -> str:
+def change(now: float | None, before: float | None, shown_as: str, *, locale: str = LOCALE) -> str:
     """The step from one value to the next: percentage points for shares, the difference for durations and scores, else
     percent.
     """
     if now is None or before is None:
         return ""
     if shown_as == "percent":
-        return _step((now - before) * 100, " pp")
+        return _step((now - before) * 100, " pp", locale=locale)
     if shown_as in DURATIONS or shown_as == "points":
-        return _step(now - before)
+        return _step(now - before, locale=locale)
     if before == 0:
         return "=" if now == 0 else "new"
-    return _step((now - before) / abs(before) * 100, " %")
+    return _step((now - before) / abs(before) * 100, " %", locale=locale)
 
 
-def _step(step: float, unit: str = "") -> str:
+def _step(step: float, unit: str = "", *, locale: str) -> str:
     """`+1.2 pp`; a small step has so many decimals that it is no zero, and `=` means that nothing changed."""
     if abs(step) < 1e-9:
         return "="
     decimals = 1 if abs(step) >= 0.1 else 2 if abs(step) >= 0.01 else 3
+    sign = "+" if step > 0 else "−"
     if abs(step) < 0.0005:
-        return f"{'+' if step > 0 else '−'}<0.001{unit}"
-    return f"{step:+,.{decimals}f}{unit}".replace("-", "−")
+        return f"{sign}<{_written(0.001, '0.000', locale)}{unit}"
+    return f"{sign}{number(abs(step), decimals=decimals, locale=locale)}{unit}"
 
 
 def sparkline(values: list[float | None]) -> str:
@@ -118,16 +144,28 @@ def sparkline(values: list[float | None]) -> str:
     )
 
 
-def period(grain: str, start: date, end: date) -> str:
+def period(grain: str, start: date, end: date, *, locale: str = LOCALE) -> str:
     """The name of a period: `Oct 2026`, `week of 5 Oct 2026`, `Jul–Sep 2026`, `2026`, `Apr 2025–Mar 2026`."""
     if grain == "month":
-        return f"{start:%b %Y}"
+        return _dated(start, "MMM y", locale)
     if grain == "week":
-        return f"week of {start.day} {start:%b %Y}"
+        return f"week of {day(start, locale=locale)}"
     last = end - timedelta(days=1)
     if grain == "year" and (start.month, start.day) == (1, 1):
-        return f"{start:%Y}"
-    return f"{start:%b}–{last:%b %Y}" if start.year == last.year else f"{start:%b %Y}–{last:%b %Y}"
+        return _dated(start, "y", locale)
+    first = _dated(start, "MMM" if start.year == last.year else "MMM y", locale)
+    return f"{first}–{_dated(last, 'MMM y', locale)}"
+
+
+def month(start: date, *, locale: str = LOCALE) -> str:
+    """A month in full: `October 2026`."""
+    return _dated(start, "MMMM y", locale)
+
+
+def _dated(one: date, pattern: str, locale: str) -> str:
+    from babel.dates import format_date
+
+    return format_date(one, pattern, locale)
 
 
 def reason(null_reason: str | None) -> str:
@@ -135,24 +173,24 @@ def reason(null_reason: str | None) -> str:
     return REASONS.get(null_reason or "", null_reason or "")
 
 
-def day(one: date) -> str:
+def day(one: date, *, locale: str = LOCALE) -> str:
     """A day: `5 May 2024`."""
-    return f"{one.day} {one:%b %Y}"
+    return _dated(one, "d MMM y", locale)
 
 
-def moment(instant: datetime) -> str:
+def moment(instant: datetime, *, locale: str = LOCALE) -> str:
     """An instant in naive UTC: `5 May 2024 01:00 UTC`."""
-    return f"{day(instant)} {instant:%H:%M} UTC"
+    return f"{day(instant, locale=locale)} {instant:%H:%M} UTC"
 
 
-def lasting(time: timedelta) -> str:
+def lasting(time: timedelta, *, locale: str = LOCALE) -> str:
     """A length of time: `45 min`, `36 h`, `5.1 days`, `2 days`."""
     hours = time / timedelta(hours=1)
     if hours < 1:
-        return f"{hours * 60:.0f} min"
+        return f"{number(hours * 60, locale=locale)} min"
     if hours < 48:
-        return f"{hours:.1f}".removesuffix(".0") + " h"
-    return f"{hours / 24:,.1f}".removesuffix(".0") + " days"
+        return f"{_written(hours, '#,##0.#', locale)} h"
+    return f"{_written(hours / 24, '#,##0.#', locale)} days"
 
 
 def visible(text: str, *, keep: str = "") -> str:

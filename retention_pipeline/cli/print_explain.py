@@ -199,20 +199,19 @@ def of_customers(step: Step) -> Text:
 
 def amount(number: Amount) -> str:
     """A part: counts without decimals, money with two, large sums without."""
-    if isinstance(number, int) or abs(number) >= LARGE:
-        return f"{number:,.0f}".replace("-", "−")
-    return f"{number:,.2f}".replace("-", "−")
+    return formatting.number(number, decimals=0 if isinstance(number, int) or abs(number) >= LARGE else 2)
 
 
 def signed(number: Amount) -> str:
     """A step of a part with its sign."""
-    return f"+{amount(number)}" if number > 0 else amount(number).replace("-", "−")
+    return f"+{amount(number)}" if number > 0 else amount(number)
 
 
 def step(by: float, form: str, currency: str | None) -> str:
     """A step of a figure in its unit: percentage points for shares."""
     if form == "percent":
-        return f"{round(by * 100, 2) or 0.0:+.2f} pp".replace("-", "−").replace("+0.00", "0.00")
+        points = round(by * 100, 2)
+        return f"{'+' if points > 0 else ''}{formatting.number(points or 0.0, decimals=2)} pp"
     text = formatting.figure(abs(by), form, currency)
     return text if not by else f"{'+' if by > 0 else '−'}{text}"
 

@@ -29,7 +29,7 @@ def print_status(console: Console, home: Home, answer: dict[str, Any], now: date
         console.print(f"  Nothing is published yet; the first figures: retention run --home {home.root}")
     else:
         kept = ", ".join(str(one["generation"]) for one in answer["generations"] if not one["current"]) or "none"
-        built = f"{state['built_at']:%d %b %Y %H:%M} UTC"
+        built = formatting.moment(state["built_at"])
         console.print(
             f"  generation {state['generation']}, figures as of {state['as_of']}, built {built}; also kept: {kept}"
         )

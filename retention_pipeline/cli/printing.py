@@ -393,7 +393,7 @@ def _parts(row: Row) -> str:
 def _plain(value: Any) -> str:
     if value is None:
         return "–"
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
+    return formatting.number(value, decimals=0 if float(value).is_integer() else 2)
 
 
 def _interval(row: Row, form: str) -> str:

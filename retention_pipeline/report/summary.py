@@ -85,7 +85,7 @@ def _moved(start: date, figures: dict[tuple[str, str], Figure], currency: str) -
         who = f" of {formatting.BASES.get(basis, basis)}" if one.label.lower().startswith("customer") else ""
         label = one.label if one.label[:2].isupper() else one.label[:1].lower() + one.label[1:]
         parts.append(f"{label}{who} was {value}{before}")
-    return f"In {start:%B %Y}, {'; '.join(parts)}."
+    return f"In {formatting.month(start)}, {'; '.join(parts)}."
 
 
 def _unbroken(figure: str) -> str:
@@ -95,13 +95,13 @@ def _unbroken(figure: str) -> str:
 
 def _how_sure(one: Figure) -> str:
     if one.low is None or one.high is None or one.before is None:
-        return f"That churn rests on {one.n or 0:,} customers."
+        return f"That churn rests on {formatting.number(one.n or 0)} customers."
     is_beyond = not one.low <= one.before <= one.high
     says = "more than chance would explain" if is_beyond else "within what chance alone would give"
-    low, high = (f"{100 * limit:.1f} %" for limit in (one.low, one.high))
+    low, high, before = (formatting.figure(limit, "percent") for limit in (one.low, one.high, one.before))
     return (
-        f"With {one.n or 0:,} customers at the start, churn lies between {low} and {high}, so the change"
-        f" from {100 * one.before:.1f} % is {says}."
+        f"With {formatting.number(one.n or 0)} customers at the start, churn lies between {low} and {high}, so the"
+        f" change from {before} is {says}."
     )
 
 
@@ -125,8 +125,8 @@ def _where(connection: duckdb.DuckDBPyConnection, start: date, kpi: str, basis: 
         return []
     dimension, value, more, lost = found
     return [
-        f"The largest part of the change is {dimension.replace('_', ' ')} {value}: it lost {lost:,.0f} customers,"
-        f" {abs(more):,.0f} {'more' if more > 0 else 'fewer'} than the month before."
+        f"The largest part of the change is {dimension.replace('_', ' ')} {value}: it lost {formatting.number(lost)}"
+        f" customers, {formatting.number(abs(more))} {'more' if more > 0 else 'fewer'} than the month before."
     ]
 
 

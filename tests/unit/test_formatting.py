@@ -1,4 +1,4 @@
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
@@ -21,11 +21,33 @@ from retention_pipeline import formatting
         (60.0, "points", None, "60.0"),
         (-60.0, "points", None, "−60.0"),
         (1.4, "decimals", None, "1.40"),
+        (1e30, "money", "EUR", "€ 1" + ",000" * 10),
         (None, "money", "EUR", "–"),
     ],
 )
 def test_a_value_is_written_in_its_format(value: float | None, form: str, currency: str | None, text: str) -> None:
     assert formatting.figure(value, form, currency) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "currency", "text"),
+    [
+        (0.0523, "percent", None, "5,2 %"),
+        (-1234.5, "money", "EUR", "−€ 1.234,50"),
+        (1234567, "count", None, "1.234.567"),
+        (41.25, "days", None, "41,2 days"),
+        (1.4, "decimals", None, "1,40"),
+    ],
+)
+def test_a_value_is_written_as_a_locale_writes_it(value: float, form: str, currency: str | None, text: str) -> None:
+    assert formatting.figure(value, form, currency, locale="nl") == text
+
+
+def test_days_months_steps_and_lengths_of_time_are_written_as_a_locale_writes_them() -> None:
+    assert formatting.day(date(2024, 5, 5), locale="nl") == "5 mei 2024"
+    assert formatting.month(date(2026, 3, 1), locale="nl") == "maart 2026"
+    assert formatting.change(0.052, 0.040, "percent", locale="nl") == "+1,2 pp"
+    assert formatting.lasting(timedelta(hours=36.5), locale="nl") == "36,5 h"
 
 
 @pytest.mark.parametrize(
