@@ -154,8 +154,9 @@ def _previewed(preview: Preview, read: str) -> str:
     rows = preview.good + preview.bad
     lines = [read]
     if rows and (preview.error is None or preview.bad):
-        said = f"of its first {formatting.counted(rows, 'row')} {preview.bad:,} would be refused"
-        lines.append(said if preview.bad else f"its first {formatting.counted(rows, 'row')} would load")
+        first = "its first row" if rows == 1 else f"its first {rows:,} rows"
+        of_many = f"of {first} {preview.bad:,}" if rows > 1 else first
+        lines.append(f"{of_many} would be refused" if preview.bad else f"{first} would load")
     if preview.error is not None:
         lines.append(f"a run would not load it: {preview.error}")
     elif rows == 0:

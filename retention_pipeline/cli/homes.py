@@ -60,6 +60,8 @@ def init(folder: Path, template: str | None = None) -> None:
     first = "say in it where your orders or subscriptions are, and how their columns are called;"
     if template is not None:
         is_database = "dsn:" in templates.text(template)
+        if not is_database:
+            (home.root / "landing").mkdir(exist_ok=True)
         place = (
             "set the environment variable that it names" if is_database else f"put the export into {folder}/landing/"
         )

@@ -71,12 +71,12 @@ def of_header(path: Path, delimiter: str) -> list[str]:
     if better != delimiter and _width(widest, better) > 2 * _width(widest, delimiter):
         hints.append(f"the delimiter looks like {better!r} (delimiter: {better!r})")
         delimiter = better
-    filled = [sum(bool(value) for value in line.split(delimiter)) for line in lines]
+    filled = [sum(bool(value) for value in _values(line, delimiter)) for line in lines]
     header = filled.index(max(filled))
     if header > 0 and filled[0] < filled[header]:
         hints.append(f"line {header + 1} looks like the header (skip_lines: {header})")
-    values = lines[header + 1].split(delimiter) if len(lines) > header + 1 else []
-    if delimiter != "," and any(re.fullmatch(r'"?-?[0-9.]*,[0-9]{1,2}"?', value.strip()) for value in values):
+    values = _values(lines[header + 1], delimiter) if len(lines) > header + 1 else []
+    if delimiter != "," and any(re.fullmatch(r"-?[0-9.]*,[0-9]{1,2}", (value or "").strip()) for value in values):
         hints.append("numbers look as if they had a decimal comma (decimal: ',')")
     return hints
 
@@ -174,3 +174,11 @@ def _width(line: str, delimiter: str) -> int:
         return len(split_record(line, delimiter))
     except BrokenRecordError:
         return 0
+
+
+def _values(line: str, delimiter: str) -> Sequence[str | None]:
+    """The values of a line; of one that is no row of its own, what stands between the delimiters."""
+    try:
+        return split_record(line, delimiter)
+    except BrokenRecordError:
+        return line.split(delimiter)

@@ -8,6 +8,7 @@ line cannot be read is refused whole, since a query that counts on all lines wou
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,9 +114,16 @@ def queried(
             hints = _hints(connection, source, watched)
         except (duckdb.Error, pa.ArrowInvalid) as error:
             what = "the query" if source.query is not None else "where or rows"
-            problem = f"{what} of the source fails: {first_line(error)}"
+            problem = f"{what} of the source fails: {_in_words(error)}"
             raise UnusableFileError(f"{problem}; the file has: {', '.join(there)}") from None
     return replace(file, plain=result, format="parquet", records=None, types={}), hints
+
+
+def _in_words(error: Exception) -> str:
+    """What is wrong with a query; a column that the file lacks is what goes wrong most."""
+    text = first_line(error)
+    missing = re.match(r'Binder Error: (?:Referenced column|Table "\w+" does not have a column named) "([^"]+)"', text)
+    return f"there is no column {missing[1]}" if missing else text
 
 
 def _make_joined(

@@ -180,6 +180,11 @@ def test_init_makes_settings_that_can_be_checked_and_never_overwrites(
     assert findings["settings"] and not findings["source orders"]
 
 
+def test_a_template_makes_the_folder_that_it_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answer(capsys, "init", str(tmp_path / "shop"), "--from", "shopify-export")
+    assert (tmp_path / "shop" / "landing").is_dir()
+
+
 def test_status_before_the_first_run_is_no_error(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(home.published)
     out, _ = answer(capsys, "status", "--json", "--home", str(home.root))

@@ -83,4 +83,4 @@ def test_a_key_that_is_wider_than_the_sources(company: Company) -> None:
 
 def test_a_condition_that_cannot_be_asked_refuses_the_file(company: Company) -> None:
     error = str(load(company, where="Art = 'x'").error)
-    assert error.startswith("where or rows of the source fails: Binder Error") and error.endswith("Total, Kind")
+    assert error.startswith("where or rows of the source fails: there is no column ") and error.endswith("Total, Kind")

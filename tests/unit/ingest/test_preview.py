@@ -91,7 +91,7 @@ def test_check_is_green_where_a_run_would_load(company: Company) -> None:
     company.source("fx_rates", path="landing/none/*.csv")
     settings = parse_settings({"business": company.business, "sources": company.sources})
     [(_, is_good, text), (_, is_red, _)] = check_sources(company.home, settings)
-    assert is_good and "its first 1 row would load" in text and "order_id a, customer_id anna" in text
+    assert is_good and "its first row would load" in text and "order_id a, customer_id anna" in text
     assert not is_red
     company.deliver("orders", "b.csv", b"order_id\n1\n")
     assert not check_sources(company.home, settings)[0][1]
@@ -248,6 +248,17 @@ def test_a_file_is_looked_at_as_the_settings_say_that_it_is_read(
     company.deliver("orders", "a.csv", content)
     found = preview(company)
     assert (found.would_load, found.good, found.hints) == (True, 2, [])
+
+
+def test_a_column_that_a_query_lacks_is_named_and_nothing_else_is_guessed(company: Company) -> None:
+    query = "select rows.*, rows.shop as channel from rows"
+    company.source("orders", query=query)
+    company.deliver("orders", "a.csv", b'order_id,note,amount\n1,"a, b","1,000.00"\n')
+    found = preview(company)
+    assert found.error == (
+        "the query of the source fails: there is no column shop; the file has: order_id, note, amount"
+    )
+    assert found.hints == []
 
 
 def test_few_lines_in_another_encoding_are_told_of_though_the_file_would_load(company: Company) -> None:
