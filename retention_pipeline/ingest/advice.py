@@ -21,6 +21,7 @@ ZIP = b"PK\x03\x04"
 MADE = "made from others"  # where a contract column comes from that is no column of the file
 QUERY = "docs/sources.md#query-of-files"
 ALIKE = 0.75  # of names, for one to be offered for the other
+MOST_COLUMNS = 0.7  # of what the fullest of the first lines holds, a header names
 SHOWN_VALUES = 5
 
 FOR_PEOPLE = f"amounts are written for people: a query with number(…) reads them ({QUERY})"
@@ -72,7 +73,7 @@ def of_header(path: Path, delimiter: str) -> list[str]:
         hints.append(f"the delimiter looks like {better!r} (delimiter: {better!r})")
         delimiter = better
     filled = [sum(bool(value) for value in _values(line, delimiter)) for line in lines]
-    header = filled.index(max(filled))
+    header = next(number for number, values in enumerate(filled) if values >= MOST_COLUMNS * max(filled))
     if header > 0 and filled[0] < filled[header]:
         hints.append(f"line {header + 1} looks like the header (skip_lines: {header})")
     values = _values(lines[header + 1], delimiter) if len(lines) > header + 1 else []

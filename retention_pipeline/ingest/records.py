@@ -1,4 +1,4 @@
-"""One CSV record from its text, strictly after RFC 4180."""
+"""One CSV record from its text, strictly after RFC 4180, but for `="0042"`, which spreadsheets leave as it is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class BrokenRecordError(ValueError):
 
 
 def split_record(text: str, delimiter: str) -> list[str | None]:
-    """The values of one CSV record, strictly after RFC 4180; an empty unquoted value is None."""
+    """The values of one CSV record; an empty unquoted value is None. Raises BrokenRecordError."""
     values: list[str | None] = []
     at, size = 0, len(text)
     while True:
@@ -35,10 +35,14 @@ def split_record(text: str, delimiter: str) -> list[str | None]:
         else:
             end = text.find(delimiter, at)
             end = size if end < 0 else end
-            if text.find('"', at, end) >= 0:
+            if text.find('"', at, end) >= 0 and not _is_guarded(text[at:end]):
                 raise BrokenRecordError("a quote stands inside a value without quotes")
             values.append(text[at:end] or None)
             at = end
         if at >= size:
             return values
         at += 1
+
+
+def _is_guarded(value: str) -> bool:
+    return value.startswith('="') and value.endswith('"') and value.count('"') == 2 and len(value) > 2

@@ -21,6 +21,9 @@ def customers(company: Company) -> list[str | None]:
         ("42.0", "42"),
         ("42.00", "42"),
         ('"=""42"""', "42"),
+        ('="42"', "42"),
+        ('="0042"', "0042"),
+        ('=""', None),
         ("'42", "42"),
         ("4.2", "4.2"),
         ("042", "042"),
@@ -82,3 +85,9 @@ def test_an_object_as_id_is_refused(company: Company) -> None:
 def test_one_id_with_an_implausible_share_is_told(company: Company) -> None:
     load = company.load("orders", rows(*["guest"] * 40, *(f"c{number}" for number in range(40))))
     assert load.hints == ["customer_id guest has 40 of 80 rows: is it a customer? (ids: {null_values: [...]})"]
+
+
+@pytest.mark.parametrize("given", ['="4"2"', 'x="42"', '="42"x'])
+def test_a_quote_that_guards_no_id_refuses_its_line(company: Company, given: str) -> None:
+    load = company.load("orders", rows("a", given))
+    assert (load.good, load.bad) == (1, 1)

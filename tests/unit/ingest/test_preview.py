@@ -60,6 +60,10 @@ def test_shares_of_refused_rows_are_told_with_their_reasons(company: Company) ->
             "Orders report,,,,,\norder_id,customer_id,ordered_at,amount,currency,status\nt1,k1,2025-01-05,1,EUR,paid\n",
             ["line 2 looks like the header (skip_lines: 1)"],
         ),
+        (
+            'Report;;\nMade on 3 March;;\nNo;Customer;Note;State\n="1";k1;"a;b";paid\n',
+            ["the delimiter looks like ';' (delimiter: ';')", "line 3 looks like the header (skip_lines: 2)"],
+        ),
     ],
 )
 def test_a_file_that_would_be_refused_is_told_with_what_it_looks_like(
