@@ -19,17 +19,16 @@ DELIMITERS = (",", ";", "\t", "|")
 ENCODINGS = ("windows-1252", "latin-1")
 ZIP = b"PK\x03\x04"
 MADE = "made from others"  # where a contract column comes from that is no column of the file
-QUERY = "docs/sources.md#query-of-files"
 ALIKE = 0.75  # of names, for one to be offered for the other
 MOST_COLUMNS = 0.7  # of what the fullest of the first lines holds, a header names
 SHOWN_VALUES = 5
 
-FOR_PEOPLE = f"amounts are written for people: a query with number(…) reads them ({QUERY})"
+FOR_PEOPLE = re.compile(
+    r"(\w+): '[^']*' is no number[^\n;]*"
+    r"\(it (?:has separators between thousands|is in brackets|has a currency sign)"
+)
 # What stands in the reason of a refused row, and what helps.
 FOR_REASONS = {
-    "it has separators between thousands": FOR_PEOPLE,
-    "it is in brackets": FOR_PEOPLE,
-    "it has a currency sign": FOR_PEOPLE,
     "the setting decimal of the source is '.'": "amounts have a decimal comma (decimal: ',')",
     "the setting decimal of the source is ','": "amounts have a decimal point (decimal: '.')",
     "the settings of the source give no timezone": "say in which zone its times are (timezone: Europe/Amsterdam)",
@@ -107,6 +106,10 @@ def of_reasons(reasons: Iterable[str], columns: dict[str, str | None]) -> list[s
     """What helps rows that are refused for these reasons; `columns`: where each contract column comes from."""
     together = "\n".join(dict.fromkeys(reasons))
     found = [help for sign, help in FOR_REASONS.items() if sign in together]
+    for column in dict.fromkeys(FOR_PEOPLE.findall(together)):
+        named = columns.get(column) or column
+        reading = f"{{expression: 'number(\"{'…' if named == MADE else named}\")'}}"
+        found.append(f"amounts are written for people: columns: {{{column}: {reading}}} reads them")
     times: dict[str, list[str]] = {}
     for column, value in re.findall(r"(\w+): '([^']*)' is no timestamp or date", together):
         times.setdefault(column, []).append(value)

@@ -275,6 +275,15 @@ def _reading(
     return Reading(relation, read_csv(file, source.separator).columns), numbers
 
 
+def make_functions_of_expressions(connection: duckdb.DuckDBPyConnection) -> None:
+    """The functions of queries that an `expression` may use too: those of texts, which no zone bears on."""
+    for macro in macros("UTC"):
+        if macro.startswith(
+            ("create macro number(", "create macro minor(", "create macro unquote(", "create macro email(")
+        ):
+            connection.execute(macro.replace("create macro", "create or replace temp macro", 1))
+
+
 def macros(timezone: str) -> list[str]:
     """The functions that a query may use beside DuckDB's own. Times without a zone are those of `timezone`."""
     zone = literal(timezone)
@@ -307,7 +316,7 @@ def macros(timezone: str) -> list[str]:
     )
     return [
         f"create macro instant(x) as {parsed(known)}, (x, f) as {parsed('[f]')}, (x, f, g) as {parsed('[f, g]')}",
-        f"create macro number(x) as case when nullif(trim(x), '') is null then null else {amount} end",
+        f"create macro number(x) as case when coalesce(trim(x), '') in ('', '-', '–') then null else {amount} end",
         f"create macro minor(x, c) as cast(cast(x as decimal(24, 0)) * {exponent} as decimal(28, 6))",
         "create macro epoch(x) as case when nullif(trim(cast(x as varchar)), '') is null then null"
         " else make_timestamptz(cast(cast(x as hugeint) * case when abs(cast(x as hugeint)) >= 100000000000000 then 1"

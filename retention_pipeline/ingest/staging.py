@@ -17,7 +17,7 @@ from retention_pipeline.contracts import Contract
 from retention_pipeline.ingest.archive import ArchivedFile, UnusableFileError
 from retention_pipeline.ingest.bad_rows import BadRow, bad_lines, bad_parquet_rows, bad_slow_rows
 from retention_pipeline.ingest.checks import stage_query
-from retention_pipeline.ingest.file_query import LINE, queried
+from retention_pipeline.ingest.file_query import LINE, make_functions_of_expressions, queried
 from retention_pipeline.ingest.mapping import Mapping, fitting_types, map_columns
 from retention_pipeline.ingest.prepared import fitting_encoding, needs_preparing, prepared
 from retention_pipeline.ingest.readers import Reading, read_csv, read_json_lines, read_parquet
@@ -78,6 +78,7 @@ def create_stage(connection: duckdb.DuckDBPyConnection, contract: Contract, tabl
         f"create or replace temp table {table}"
         f" ({typed}, _extra varchar, _error varchar, _load_id bigint, _deleted boolean)"
     )
+    make_functions_of_expressions(connection)
 
 
 def stage_file(
@@ -211,6 +212,8 @@ class _Stager:
             rows = self._insert(reading, mapping)
         except BROKEN:
             raise
+        except (duckdb.CatalogException, duckdb.BinderException) as error:
+            raise UnusableFileError(f"the columns of the source fail: {first_line(error)}") from None
         except duckdb.Error as error:
             raise UnusableFileError(f"not a complete Parquet file: {first_line(error)}") from None
         if row is None or rows != row[0]:

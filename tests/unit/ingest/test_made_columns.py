@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from support.delivering import Company
 
@@ -178,3 +180,28 @@ def test_refunds_that_bear_the_id_of_their_order_are_rows_of_their_own(company: 
         ("b", "None", "5.00"),
     ]
     assert company.query("select count(distinct order_id) from raw.orders") == [(5,)]
+
+
+@pytest.mark.parametrize("name", ["file.csv", "file.parquet"])
+def test_a_calculation_may_use_the_functions_of_queries(company: Company, name: str) -> None:
+    columns = {
+        "amount": {"expression": 'number("Total (EUR)")'},
+        "customer_id": {"expression": "email(Mail)"},
+        "refunded_amount": {"expression": "minor(Back, 'EUR')"},
+    }
+    names = ["order_id", "ordered_at", "Total (EUR)", "Mail", "Back"]
+    lines = [["1", "2024-01-05", "1.234,50", " A@x.test", "150"], ["2", "2024-01-05", "-", "b@x.test", ""]]
+    if name.endswith(".csv"):
+        content = "\n".join([";".join(names), *(";".join(line) for line in lines), ""]).encode()
+    else:
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table(dict(zip(names, zip(*lines, strict=True), strict=True))), sink)
+        content = bytes(sink.getvalue())
+    company.source("orders", timezone="UTC", delimiter=";", columns={**FIXED, **columns})
+    company.load("orders", content, name)
+    assert rows(company, "order_id", "customer_id", "amount", "refunded_amount") == [
+        ("1", "a@x.test", "1234.50", "1.50")
+    ]
+    assert [reason for _, reason in company.reasons()] == [
+        "amount: 'Total (EUR) -' is no number with at most 2 decimals"
+    ]
