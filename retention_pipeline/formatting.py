@@ -26,8 +26,8 @@ REASONS = {
 }
 SHOWN_OF_A_KIND = 3
 BLOCKS = "▁▂▃▄▅▆▇█"
-# C0, C1 and what turns the direction of writing.
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# C0, C1, what parts lines, and what turns the direction of writing.
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 DURATIONS = frozenset({"days", "hours", "minutes", "years"})

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PROCESS_TAG, HOST_TAG = "retention/pid", "retention/host"
+NOT_AGAIN = {"dagster/max_retries": "0"}  # who started a run by hand or by cron starts it again, not the daemon
 DAGSTER_YAML = """\
 # Written by the retention pipeline when the folder was made; yours to change.
 telemetry: {enabled: false}
 nux: {enabled: false}
+# What a run logs on the console; its page has everything.
+python_logs: {python_log_level: INFO}
 # One run at a time. Runs from the command line do not pass through the queue; the home's writer lock keeps them apart.
 concurrency:
   runs: {max_concurrent_runs: 1}
@@ -74,14 +77,20 @@ def open_instance(home: Home) -> DagsterInstance:
 
     folder = prepare_storage(home)
     configured = yaml.safe_load((folder / "dagster.yaml").read_text(encoding="utf-8")) or {}
-    if {"storage", "event_log_storage"} & configured.keys():
+    if {"storage", "event_log_storage", "run_storage"} & configured.keys():
         return DagsterInstance.from_config(str(folder))
     log = {
         "module": "retention_pipeline.orchestration.event_log",
         "class": "OpenEventLog",
         "config": {"base_dir": str(folder / "history" / "runs")},
     }
-    return DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides={"event_log_storage": log}))
+    runs = {
+        "module": "retention_pipeline.orchestration.run_storage",
+        "class": "PlacedRuns",
+        "config": {"base_dir": str(folder / "history")},
+    }
+    overrides = {"event_log_storage": log, "run_storage": runs}
+    return DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=overrides))
 
 
 def with_instance(home: Home, work: Callable[[DagsterInstance], T], say: Callable[[str], None]) -> T:
@@ -150,7 +159,7 @@ def _is_of_storage(error: BaseException | None) -> bool:
 
 def process_tags() -> dict[str, str]:
     """Tags by which a run of this process can be told from one whose process is gone."""
-    return {PROCESS_TAG: str(os.getpid()), HOST_TAG: socket.gethostname()}
+    return {PROCESS_TAG: str(os.getpid()), HOST_TAG: socket.gethostname()} | NOT_AGAIN
 
 
 def end_dead_runs(instance: DagsterInstance) -> list[str]:

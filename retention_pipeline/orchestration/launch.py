@@ -90,7 +90,13 @@ def launch(
         Progress,
         business_day,
     )
-    from retention_pipeline.orchestration.schedules import partition_of, run_config
+    from retention_pipeline.orchestration.schedules import (
+        first_month,
+        is_of_its_month,
+        month_before,
+        partition_of,
+        run_config,
+    )
     from retention_pipeline.publish.recovery import recover
     from retention_pipeline.run.damage import named_damage
     from retention_pipeline.run.day import check_day
@@ -112,13 +118,16 @@ def launch(
         loads_nothing = months is not None or bool(released)
         day = as_of or (published.as_of if loads_nothing and published else today)
         check_day(day, today=today, allow_future=allow_future or loads_nothing)
+        month = day.replace(day=1)
+        if months is None and not is_of_its_month(day, business_day(settings, clock())):
+            month = month_before(min(month, first_month(home, settings)))
         definitions = build_definitions(
             home,
             settings=settings,
             assembly=assembly,
             progress=Progress(say, moment),
             clock=clock,
-            no_month_after=day.replace(day=1),
+            no_month_after=month,
         )
         job = definitions.resolve_job_def(JOB)
         partitions = job.partitions_def
@@ -141,7 +150,7 @@ def launch(
                 instance=instance,
                 run_config=config,
                 tags=tags,
-                partition_key=None if months else partition_of(day, partitions),
+                partition_key=None if months else partition_of(month, partitions),
             )
 
         try:

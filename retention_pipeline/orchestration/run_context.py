@@ -209,8 +209,8 @@ def night_resource(
     class Night(dg.ConfigurableResource[RunContext]):
         """The run: its day, the writer lock of the home and the run's record."""
 
-        as_of: str | None = Field(
-            default=None, description="The business day before which things count, YYYY-MM-DD; default: today"
+        as_of: str = Field(  # a field without a value would not stand in the form
+            default="", description="The business day before which things count, YYYY-MM-DD; empty: today"
         )
         allow_future: bool = Field(default=False, description="Also for an as_of after today")
         full_refresh: bool = Field(default=False, description="Compute every sum anew from raw")
@@ -232,7 +232,7 @@ def night_resource(
             today = business_day(work.settings, clock())
             published = _published(work.home)
             released = tuple(period_of(text) for text in self.restate)
-            asked = self.backfill or asks_for_the_past(dagster_run.tags, self.as_of, today)
+            asked = self.backfill or asks_for_the_past(dagster_run.tags, self.as_of or None, today)
             is_backfill = published is not None and asked and not released
             if self.as_of:
                 as_of = date.fromisoformat(self.as_of)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import date
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -76,6 +76,18 @@ def partition_of(as_of: date, months: dg.PartitionsDefinition) -> str:
     return min(max(f"{as_of:%Y-%m}", keys[0]), keys[-1])
 
 
+def is_of_its_month(as_of: date, today: date) -> bool:
+    """Whether a run for a day may stand under the month of it: the night of today, and any day of a month that is over.
+    Were a run for another day of this month to fail, this month would look failed.
+    """
+    return as_of == today or as_of < today.replace(day=1)
+
+
+def month_before(month: date) -> date:
+    """The month in front of the first one: no page shows it, so what stands under it says nothing about any month."""
+    return (month.replace(day=1) - timedelta(days=1)).replace(day=1)
+
+
 def nightly_schedule(settings: Settings, job: object, months: dg.PartitionsDefinition) -> dg.ScheduleDefinition:
     """Runs the job at settings.schedule.cron for the day that has begun in the business time zone then."""
     timezone = settings.business.timezone
@@ -86,7 +98,12 @@ def nightly_schedule(settings: Settings, job: object, months: dg.PartitionsDefin
         cron_schedule=settings.schedule.cron,
         execution_timezone=timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"{settings.schedule.cron} in {timezone}; as_of is that day.",
+        description=(
+            f"At {settings.schedule.cron} (minute, hour, day, month, weekday) in {timezone}: load what was delivered,"
+            " compute, reconcile, publish, tell. as_of is the day that has begun there, so everything up to midnight"
+            " counts. One run at a time; what is missed while the daemon is down is not made up for, as the next run"
+            " loads all that has come. To change it: schedule.cron in settings.yaml."
+        ),
     )
     def every_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         day = context.scheduled_execution_time.astimezone(ZoneInfo(timezone)).date()

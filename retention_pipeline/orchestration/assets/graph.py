@@ -26,12 +26,13 @@ def asset_graph(manifest: Mapping[str, Any], settings: Settings, months: dg.Part
     read = raw_tables(manifest)
     datasets = settings.connected_datasets or sorted(read & CONTRACTS.keys())
     models = model_assets(manifest, datasets, months)
-    marts = [spec.key for spec in models.specs if spec.group_name == "marts"]
+    public = {node["name"] for node in manifest["nodes"].values() if node["fqn"][1] == "marts"}
+    marts = [spec.key for spec in models.specs if spec.key.path[-1] in public]
     period_tables = [key for key in marts if is_period_table(key.path[-1])]
     figures = figure_assets(marts, last_models(models), period_tables, months)
     return Graph(
         assets=[
-            *raw_assets(datasets),
+            *raw_assets(datasets, read),
             models,
             *figures,
             report_asset(),

@@ -17,6 +17,7 @@ from retention_pipeline.run import steps
 from retention_pipeline.transform import BuildError, NodeResult
 from retention_pipeline.transform.selection import absent_models, excluded_nodes
 
+GROUPS = ("staging", "intermediate", "marts")  # in the order of the data
 DONE = frozenset({"success", "pass", "warn"})
 
 
@@ -33,8 +34,9 @@ class Translator(DagsterDbtTranslator):
         return dg.AssetKey(dbt_resource_props["name"])
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
-        """staging, intermediate, marts."""
-        return dbt_resource_props["fqn"][1] if len(dbt_resource_props["fqn"]) > 2 else "models"
+        """The model's folder; what a night has touched is intermediate, too."""
+        folder = dbt_resource_props["fqn"][1]
+        return folder if folder in GROUPS else "intermediate"
 
     def get_partitions_def(self, dbt_resource_props: Mapping[str, Any]) -> dg.PartitionsDefinition | None:
         is_model = dbt_resource_props["resource_type"] == "model"
@@ -95,6 +97,20 @@ def _without_deps_on(absent: set[dg.AssetKey], specs: Sequence[dg.AssetSpec]) ->
     ]
 
 
+def in_groups_that_lead_one_way(specs: Sequence[dg.AssetSpec]) -> list[dg.AssetSpec]:
+    """The assets in groups without a cycle: one that reads from a later group than its own stands in that."""
+    by_key = {spec.key: spec for spec in specs}
+    found: dict[dg.AssetKey, int] = {}
+
+    def place(key: dg.AssetKey) -> int:
+        if key not in found:
+            near = [place(dep.asset_key) for dep in by_key[key].deps if dep.asset_key in by_key]
+            found[key] = max([GROUPS.index(by_key[key].group_name or GROUPS[0]), *near])
+        return found[key]
+
+    return [spec.replace_attributes(group_name=GROUPS[place(spec.key)]) for spec in specs]
+
+
 def last_models(models: dg.AssetsDefinition) -> list[dg.AssetKey]:
     """Models that no other model reads."""
     read = {dependency.asset_key for spec in models.specs for dependency in spec.deps}
@@ -112,9 +128,11 @@ def model_assets(
     """The models that these datasets give in one op. `datasets`: those that have a raw asset."""
     absent = absent_models(manifest, datasets)
     excluded = frozenset(excluded_nodes(manifest, absent))
-    specs = _without_deps_on(
-        {dg.AssetKey(name) for name in absent},
-        build_dbt_asset_specs(manifest=manifest, dagster_dbt_translator=Translator(months)),
+    specs = in_groups_that_lead_one_way(
+        _without_deps_on(
+            {dg.AssetKey(name) for name in absent},
+            build_dbt_asset_specs(manifest=manifest, dagster_dbt_translator=Translator(months)),
+        )
     )
     checks = check_keys(
         manifest, {spec.key for spec in specs} | {raw_key(dataset) for dataset in datasets}, excluded=excluded

@@ -7,9 +7,13 @@ import dagster as dg
 
 from retention_pipeline import formatting
 from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.freshness.sources import source_states
 from retention_pipeline.orchestration.assets.previews import markdown_table
 from retention_pipeline.orchestration.run_context import POOL, RunContext
 from retention_pipeline.run import steps
+from retention_pipeline.run.records import Run
+from retention_pipeline.settings import Home, Settings
+from retention_pipeline.warehouse import opened_raw
 
 SHOWN_LOADS = 20
 ACCEPTED = "every_file_accepted"
@@ -21,9 +25,15 @@ def raw_key(table: str) -> dg.AssetKey:
     return dg.AssetKey(["raw", dataset if dataset in CONTRACTS else table])
 
 
-def raw_assets(datasets: list[str]) -> list[dg.AssetsDefinition]:
-    """One asset per dataset; each loads what was delivered for it since the last run."""
-    return [_raw_asset(dataset) for dataset in datasets]
+def raw_assets(datasets: list[str], tables: set[str]) -> list[dg.AssetsDefinition]:
+    """One asset per dataset; each loads what was delivered for it since the last run. tables: those of raw that models
+    read, of which every load marks those that all datasets share.
+    """
+    return [_raw_asset(dataset, _shared(tables)) for dataset in datasets]
+
+
+def _shared(tables: set[str]) -> list[str]:
+    return sorted(table for table in tables if raw_key(table).path[-1] not in CONTRACTS)
 
 
 def shared_table_specs(tables: set[str], datasets: list[str]) -> list[dg.AssetSpec]:
@@ -35,12 +45,11 @@ def shared_table_specs(tables: set[str], datasets: list[str]) -> list[dg.AssetSp
             description="Written by the loads of all datasets.",
             group_name="raw",
         )
-        for table in sorted(tables)
-        if raw_key(table).path[-1] not in CONTRACTS
+        for table in _shared(tables)
     ]
 
 
-def _raw_asset(dataset: str) -> dg.AssetsDefinition:
+def _raw_asset(dataset: str, shared: list[str]) -> dg.AssetsDefinition:
     key = raw_key(dataset)
 
     @dg.multi_asset(
@@ -78,6 +87,8 @@ def _raw_asset(dataset: str) -> dg.AssetsDefinition:
                 progress=report.moment,
                 assembly=night.assembly,
             )
+        for table in shared:
+            context.log_event(dg.AssetMaterialization(raw_key(table), metadata={"written by": f"load_{dataset}"}))
         for line in what_came(dataset, result):
             report.say(line)
         yield dg.AssetCheckResult(
@@ -93,7 +104,8 @@ def _raw_asset(dataset: str) -> dg.AssetsDefinition:
             if result.refused
             else {},
         )
-        yield dg.MaterializeResult(asset_key=key, metadata=_loads_metadata(result))
+        now = totals(night.home, night.settings, run, dataset)
+        yield dg.MaterializeResult(asset_key=key, metadata=now | _loads_metadata(result))
 
     return load
 
@@ -125,6 +137,32 @@ def _files_and_pulls(loads: list[Any]) -> str:
     pulls = sum(load.is_pull for load in loads)
     counts = (("file", len(loads) - pulls), ("pull", pulls))
     return " and ".join(formatting.counted(count, word) for word, count in counts if count)
+
+
+def totals(home: Home, settings: Settings, run: Run, dataset: str) -> dict[str, Any]:
+    """What raw holds of a dataset after the loads: rows, versions that were replaced, refused rows that still miss, and
+    how fresh its sources are.
+    """
+    with opened_raw(home) as raw:
+        [(rows, replaced, missing)] = raw.execute(
+            f"""
+            select (select count(*) from raw.{dataset}), (select count(*) from raw.{dataset}_history),
+                (select count(*) from raw.quarantine where dataset = $1 and resolved_by is null)
+            """,
+            [dataset],
+        ).fetchall()
+    states = [
+        [one.source, one.state, one.last_delivery, one.why]
+        for one in source_states(home, settings, now=run.started_at, as_of=run.as_of)
+        if one.dataset == dataset
+    ]
+    columns = ["source", "state", "last delivery (UTC)", "why"]
+    return {
+        "dagster/row_count": rows,
+        "replaced versions": replaced,
+        "in quarantine": missing,
+        "freshness": dg.MetadataValue.md(markdown_table(columns, states)),
+    }
 
 
 def _loads_metadata(result: Any) -> dict[str, Any]:
