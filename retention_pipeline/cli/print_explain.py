@@ -13,6 +13,7 @@ from rich.text import Text
 
 from retention_pipeline import formatting
 from retention_pipeline.cli.printing import BAD, GOOD, QUIET, STRONG, WARNING
+from retention_pipeline.history.restatement_tables import NOT_LISTED
 from retention_pipeline.history.since import Since
 from retention_pipeline.kpis.registry import better, shown_as
 from retention_pipeline.read.decomposition import DimensionEffect
@@ -255,6 +256,8 @@ def print_since(console: Console, later: Since, form: str, currency: str | None,
         )
         for row in step.rows:
             what = f"{row.dataset} {row.row_key}" if row.dataset else "no row of theirs"
+            if row.customer_id == NOT_LISTED:
+                what = "all customers, too many to list"
             part = "" if row.numerator_delta is None else f" {row.numerator_delta:+,.6g}"
             if row.denominator_delta is not None:
                 part += f" / {row.denominator_delta:+,.6g}"

@@ -78,7 +78,8 @@ def take_up(
     found: dict[Path, Publication] = {}
     for path in unseen(connection, home):
         try:
-            found[path] = _publication_of(connection, path)
+            # By a connection of its own: what cannot be read would end a transaction.
+            found[path] = _publication_of(connection.cursor(), path)
         except (duckdb.Error, ValueError, TypeError, KeyError) as error:
             say(f"warning: {path} cannot be read and is left out of the history: {str(error).splitlines()[0]}")
     if not found:

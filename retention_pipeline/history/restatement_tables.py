@@ -9,6 +9,8 @@ from retention_pipeline.history.reported import ROW_KEY
 from retention_pipeline.warehouse import sql_text, tables_in
 
 RESTATEMENTS, ROWS = "restatements", "restatement_rows"
+# The customer of a line that stands for all customers of a figure, where a publication moves too many.
+NOT_LISTED = "(not listed)"
 KEY_COLUMNS = {name: "date not null" if name == "period_start" else "varchar not null" for name in ROW_KEY}
 COLUMNS = {
     "generation": "bigint not null",
@@ -56,7 +58,8 @@ COMMENTS = {
         "is_closed": "Whether the period was closed (close_after_days)",
     },
     ROWS: {
-        "customer_id": "The customer whom the row belongs to, or belonged to before; empty for rows of nobody",
+        "customer_id": "The customer whom the row belongs to, or belonged to before; empty for rows of nobody; "
+        f"{NOT_LISTED}: all customers of the figure, in a publication that moved too many to list them",
         "row_key": "The values of the contract's key, with blanks between",
         "numerator_delta": "The customer's part of the change of numerator (of a count or sum: value), on the first of "
         "the customer's rows; empty where parts are not known",

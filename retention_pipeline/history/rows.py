@@ -1,7 +1,8 @@
 """The table `restatement_rows`: the rows of raw behind restated figures, and each customer's part of the change.
 
 Rows go from generation to generation, so there is a limit to those of a publication: figures of everybody come first,
-then late periods before early ones. A figure has the rows of all its customers or none.
+then late periods before early ones. A figure has the rows of all its customers or one line per cause with all of the
+part (customer NOT_LISTED).
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import duckdb
 
 from retention_pipeline.history.causes import FX, OF_ROWS
-from retention_pipeline.history.parts import CELL, Diffs, by_segment, listed_parts
+from retention_pipeline.history.parts import CELL, Diffs, added, by_segment, listed_parts
 from retention_pipeline.history.publications import Publication
 from retention_pipeline.history.reported import ROW_KEY
-from retention_pipeline.history.restatement_tables import ROWS
+from retention_pipeline.history.restatement_tables import NOT_LISTED, ROWS
 from retention_pipeline.kpis.keys import same_key
 from retention_pipeline.kpis.rules import text_literal
 from retention_pipeline.warehouse import sql_text
@@ -33,6 +34,7 @@ def write_rows(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs], now: P
     for one in diffs:
         _add_customers(connection, one)
     _write_of_customers(connection, now)
+    _write_not_listed(connection, now)
     _write_candidates(connection, now)
 
 
@@ -111,6 +113,18 @@ def _write_of_customers(connection: duckdb.DuckDBPyConnection, now: Publication)
         from cause_parts as rest
         inner join chosen_cells as cells on {same_key("rest", "cells", ROW_KEY)}
         where is_rest and cause in ({CAUSES_OF_ROWS})
+        order by all""")
+
+
+def _write_not_listed(connection: duckdb.DuckDBPyConnection, now: Publication) -> None:
+    """The parts of all customers in one, of figures whose customers would be too many."""
+    connection.execute(f"""
+        insert into {ROWS}
+        select {now.generation}, {", ".join(f"parts.{name}" for name in ROW_KEY)}, cause, {sql_text(NOT_LISTED)},
+            null, null, null, {added("numerator_delta")}, {added("denominator_delta")}
+        from cause_parts as parts anti join chosen_cells as cells on {same_key("parts", "cells", ROW_KEY)}
+        where cause in ({CAUSES_OF_ROWS})
+        group by all
         order by all""")
 
 

@@ -13,7 +13,7 @@ from retention_pipeline.history.closing import TABLE as PENDING
 from retention_pipeline.history.closing import pending_periods
 from retention_pipeline.history.publications import Publication
 from retention_pipeline.history.reported import ROW_KEY, instant
-from retention_pipeline.history.restatement_tables import RESTATEMENTS
+from retention_pipeline.history.restatement_tables import NOT_LISTED, RESTATEMENTS, ROWS
 from retention_pipeline.kpis.registry import BY_ID
 
 WORDS = {
@@ -58,7 +58,8 @@ def restated_by(connection: duckdb.DuckDBPyConnection, publication: Publication)
         lines = [
             f"{formatting.counted(figures, 'figure')} of complete periods changed: {causes}",
             f"the largest: {_largest(connection, of_it)}",
-            f'all of them: retention query "from restatements where generation = {publication.generation}"',
+            f'all of them: retention query "from restatements where generation = {publication.generation}"'
+            f"{_not_listed(connection, publication)}",
         ]
     if closed:
         lines.append(f"WARNING: {formatting.counted(closed, 'figure')} of CLOSED periods changed")
@@ -71,6 +72,16 @@ def restated_by(connection: duckdb.DuckDBPyConnection, publication: Publication)
             f' retention query "from {PENDING}"; let in with retention restate'
         )
     return Restated(figures, ordered, closed, sum(pending.values()), lines)
+
+
+def _not_listed(connection: duckdb.DuckDBPyConnection, publication: Publication) -> str:
+    """Of how many figures the customers are not listed, if they were too many."""
+    key = ", ".join(ROW_KEY)
+    number = connection.execute(
+        f"select count(distinct ({key})) from {ROWS} where generation = ? and customer_id = ?",
+        [publication.generation, NOT_LISTED],
+    ).fetchall()[0][0]
+    return f" (of {formatting.counted(number, 'figure')} without the customers: too many)" if number else ""
 
 
 def _largest(connection: duckdb.DuckDBPyConnection, of_it: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import duckdb
@@ -51,18 +52,31 @@ def write_history(
         connection.execute("attach ':memory:' as published")
     attach(connection, home.raw_file, "raw_store")
     try:
-        known = [one for one in publications(connection) if one.run_id != publication.run_id]
-        last = known[-1] if known else before.published
-        pending = closing.hold(connection, settings, last, publication, released)
-        if pending and "kpi_attainment" in tables_in(connection):
-            datasets = settings.connected_datasets
-            write_goals(connection, rules_from(settings, as_of=publication.as_of, connected_datasets=datasets))
-        recorded = record(
-            connection, home, publication, published=before.published, removed=removed or pending > 0, say=say
-        )
-        closed = closing.is_closed(settings, recorded.before)
-        restate(connection, settings, recorded, applied=before.applied, by_content=before.by_content, closed=closed)
+        with _all_or_nothing(connection):
+            known = [one for one in publications(connection) if one.run_id != publication.run_id]
+            last = known[-1] if known else before.published
+            pending = closing.hold(connection, settings, last, publication, released)
+            if pending and "kpi_attainment" in tables_in(connection):
+                datasets = settings.connected_datasets
+                write_goals(connection, rules_from(settings, as_of=publication.as_of, connected_datasets=datasets))
+            recorded = record(
+                connection, home, publication, published=before.published, removed=removed or pending > 0, say=say
+            )
+            closed = closing.is_closed(settings, recorded.before)
+            restate(connection, settings, recorded, applied=before.applied, by_content=before.by_content, closed=closed)
     finally:
         connection.execute("detach published")
         connection.execute("detach raw_store")
     return recorded.publication, restated_by(connection, recorded.publication)
+
+
+@contextmanager
+def _all_or_nothing(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """One transaction, so that a step that was killed can be done again in the same file."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()

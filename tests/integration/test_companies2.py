@@ -16,6 +16,7 @@ from oracle.comparison import differences
 from oracle.folders import COMPANIES, KPI_COLUMNS, KPI_KEY, cells, plain
 from support.explained import assert_explanations_add_up
 from support.member_sums import assert_members_add_up
+from support.oracle_members import assert_members_are_the_oracles
 from support.published_cells import run_home
 
 from retention_pipeline.kpis.registry import BY_ID
@@ -58,6 +59,7 @@ def test_a_company_gives_every_expected_figure_and_row_of_its_tables_and_no_othe
         problems += [differences(*of_table(connection, folder, name)) for name in TABLES]
     assert not any(problems), "\n".join(["", *problems])
     assert_members_add_up(root, cells=4)
+    assert_members_are_the_oracles(root, folder, customers=4, share=2)
     assert_explanations_add_up(root, figures=10)
 
 

@@ -1,0 +1,130 @@
+"""A shop of few nights: a run that is killed while it writes history, a merge with a day, more rows than are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import duckdb
+import pytest
+from support import told_nights
+from support.told_nights import ToldHome, unexplained
+
+from retention_pipeline.history import rows
+from retention_pipeline.history.restatement_tables import NOT_LISTED
+from retention_pipeline.warehouse import tables_in
+
+SETTINGS = {
+    "business": {"timezone": "UTC", "reporting_currency": "EUR", "activity_window_days": 30, "min_n": 1},
+    "history_start": "2026-01-01",
+    "exchange_from_rows": 0,
+    "sources": {
+        name: {"type": "files", "path": f"landing/{name}/*.csv", "timezone": "UTC"}
+        for name in ("orders", "customer_aliases")
+    },
+}
+ORDER = "order_id,customer_id,ordered_at,amount,currency,status\n"
+KILLED_AT = 9  # so many places
+TABLES = ("retention_kpi_history", "restatements", "restatement_rows", "publications", "kpi_definition_history")
+
+
+class Killed(BaseException):
+    """What stands for SIGKILL: nothing of the program handles it."""
+
+
+class Counted:
+    """A connection that ends at its n-th statement (0: never)."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, last: int = 0) -> None:
+        self.connection, self.last, self.statements = connection, last, 0
+
+    def execute(self, *arguments: Any) -> duckdb.DuckDBPyConnection:
+        self.statements += 1
+        if self.statements == self.last:
+            raise Killed
+        return self.connection.execute(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+
+def contents(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple]]:
+    there = tables_in(connection)
+    return {name: connection.execute(f"from {name} order by all").fetchall() for name in TABLES if name in there}
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToldHome]:
+    folder = tmp_path_factory.mktemp("shop")
+    told = ToldHome(folder / "home", SETTINGS, folder / "compiled")
+    told.deliver("orders", "1.csv", f"{ORDER}1,anna,2026-01-10,20,EUR,paid\n2,ben,2026-02-20,30,EUR,paid\n")
+    told.deliver("customer_aliases", "1.csv", "alias_id,customer_id,valid_from\nben,anna,2026-03-05\n")
+    told.night(date(2026, 3, 2))
+    yield told
+
+
+def test_killed_at_any_statement_of_the_history_the_step_done_again_writes_the_same(
+    told: ToldHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = told_nights.write_history
+    told.deliver("orders", "2.csv", f"{ORDER}3,ben,2026-02-05,15,EUR,paid\n1,anna,2026-01-10,25,EUR,paid\n")
+
+    def played(connection: duckdb.DuckDBPyConnection, *said: Any, **more: Any) -> Any:
+        before = contents(connection)
+        home = said[0]
+        trial = home.root / "trial.duckdb"
+        connection.execute("checkpoint")
+        trial.write_bytes(home.next_file.read_bytes())
+        with duckdb.connect(str(trial)) as undisturbed:
+            counted = Counted(undisturbed)
+            written(counted, *said, **more)
+            expected = contents(undisturbed)
+        assert expected["restatements"] and expected["restatement_rows"]
+        for number in range(1, KILLED_AT + 1):
+            with pytest.raises(Killed):
+                written(Counted(connection, 3 + number * (counted.statements - 4) // KILLED_AT), *said, **more)
+            assert contents(connection) in (before, expected), "half of it is there"
+        result = written(connection, *said, **more)
+        again = contents(connection)
+        assert {name: set(again[name]) ^ set(expected[name]) for name in expected} == {key: set() for key in expected}
+        return result
+
+    monkeypatch.setattr(told_nights, "write_history", played)
+    told.night(date(2026, 3, 3))
+    assert unexplained(told) == []
+    files = sorted(path.name for path in (told.home.archive / "history").glob("*.parquet"))
+    assert [name.split("-")[-1] for name in files] == ["g1.parquet", "g2.parquet"]
+
+
+def test_a_merge_that_begins_on_a_day_is_a_merge(told: ToldHome) -> None:
+    told.night(date(2026, 3, 5))
+    assert told.night(date(2026, 3, 6)).by_cause.keys() == {"merge"}
+    found = told.rows("select distinct customer_id, dataset, row_key from restatement_rows where cause = 'merge'")
+    assert sorted(found) == [("anna", "customer_aliases", "ben"), ("ben", "customer_aliases", "ben")]
+    assert unexplained(told) == []
+
+
+def test_figures_whose_customers_are_too_many_have_one_line_with_all_of_the_part(
+    told: ToldHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "ROWS_AT_MOST", 5)
+    told.deliver("orders", "3.csv", f"{ORDER}4,cleo,2026-01-12,7,EUR,paid\n5,dora,2026-02-02,8,EUR,paid\n")
+    restated = told.night(date(2026, 3, 7))
+    assert "without the customers: too many" in restated.lines[2]
+    sums = told.rows(
+        f"""
+        with parts as (
+            select kpi, grain, period_start, basis, segment_dimension, segment_value, sum(numerator_delta) as part,
+                bool_or(customer_id = '{NOT_LISTED}') as is_one_line
+            from restatement_rows where generation = (select max(generation) from restatement_rows) group by all
+        )
+        select is_one_line, count(*), count(*) filter (where abs(part - delta) > 1e-9)
+        from restatements
+        inner join parts using (kpi, grain, period_start, basis, segment_dimension, segment_value)
+        where kpi in ('orders', 'order_revenue') and generation = (select max(generation) from restatement_rows)
+        group by all order by all
+        """
+    )
+    assert [row[0] for row in sums] == [False, True] or [row[0] for row in sums] == [True]
+    assert all(row[1] > 0 and row[2] == 0 for row in sums)
