@@ -23,11 +23,12 @@ import duckdb
 
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.contracts.columns import Contract
-from retention_pipeline.freshness.figures import MONEY_SETTING, datasets_of_kpi, horizon_days
+from retention_pipeline.freshness.figures import MONEY_SETTING, datasets_of, datasets_of_kpi, horizon_days
 from retention_pipeline.history.publications import Publication
 from retention_pipeline.ingest.checks import business_day
 from retention_pipeline.kpis.declaration import Kpi
-from retention_pipeline.kpis.registry import KPIS
+from retention_pipeline.kpis.registry import FAMILIES, KPIS
+from retention_pipeline.read.members import JOINED, columns_in
 from retention_pipeline.settings import Settings
 from retention_pipeline.transform.arguments import DIMENSION_DATASETS, resolved_segments
 from retention_pipeline.warehouse import sql_text, tables_in
@@ -207,6 +208,13 @@ def find_causes(
             for row in rows
         )
         connection.execute(f"insert into kpi_causes values {values}")
+
+
+def _datasets(kpi: Kpi, basis: str) -> frozenset[str]:
+    """What a KPI needs; who joined is asked of the customers, whatever the costs' own dataset is."""
+    needed = datasets_of_kpi(kpi, basis)
+    joined = set(JOINED) & set().union(*(columns_in(text) for text in kpi.expressions))
+    return needed | datasets_of(next(one for one in FAMILIES if one.name == "customers"), "any") if joined else needed
 
 
 def rates_differ(connection: duckdb.DuckDBPyConnection) -> bool:

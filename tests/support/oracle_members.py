@@ -20,7 +20,7 @@ from retention_pipeline.kpis.registry import KPIS
 from retention_pipeline.read.members import COSTS, Cell, columns_in, kpi_query, parts_of, with_ids
 from retention_pipeline.settings import Home
 
-Rows = dict[str, list[dict]]
+Rows = dict[str, list[dict[str, Any]]]
 
 
 def assert_members_are_the_oracles(root: Path, folder: Path, *, customers: int, share: int = 1, seed: int = 0) -> None:
@@ -58,6 +58,8 @@ def assert_members_are_the_oracles(root: Path, folder: Path, *, customers: int, 
             for customer, figures in told.items():
                 if kpi.family.name == "payments" and customer in sharing:
                     continue
+                if key.segment_dimension not in {one.segment_dimension for one in figures}:
+                    continue  # a dimension of which this customer alone has no value is left out
                 figure = figures.get(key, Figure(0.0, 0.0, 0.0))
                 for name, text in parts_of(kpi).items():
                     expected = getattr(figure, name)

@@ -13,6 +13,7 @@ from support.told_nights import ToldHome, unexplained
 
 from retention_pipeline.history import rows
 from retention_pipeline.history.restatement_tables import NOT_LISTED
+from retention_pipeline.history.write import write_history
 from retention_pipeline.warehouse import tables_in
 
 SETTINGS = {
@@ -49,7 +50,7 @@ class Counted:
         return getattr(self.connection, name)
 
 
-def contents(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple]]:
+def contents(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[Any, ...]]]:
     there = tables_in(connection)
     return {name: connection.execute(f"from {name} order by all").fetchall() for name in TABLES if name in there}
 
@@ -67,7 +68,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToldHome]:
 def test_killed_at_any_statement_of_the_history_the_step_done_again_writes_the_same(
     told: ToldHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = told_nights.write_history
+    written: Any = write_history
     told.deliver("orders", "2.csv", f"{ORDER}3,ben,2026-02-05,15,EUR,paid\n1,anna,2026-01-10,25,EUR,paid\n")
 
     def played(connection: duckdb.DuckDBPyConnection, *said: Any, **more: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 from support.made_publications import MadeHome, figure
 
+from retention_pipeline.history import causes
 from retention_pipeline.history.ahead import announced
 from retention_pipeline.history.causes import is_moved
 from retention_pipeline.history.definitions import write_definition_history
@@ -58,6 +59,11 @@ def test_a_setting_that_is_not_known_may_move_everything() -> None:
     assert is_moved(BY_ID["orders"], "all", {"something_new"})
     assert is_moved(BY_ID["order_revenue"], "all", {"reporting_currency"})
     assert not is_moved(BY_ID["orders"], "all", {"renewal_grace_days"})
+
+
+def test_late_orders_may_move_the_cost_of_a_customer_since_they_say_who_joined() -> None:
+    assert {"orders", "acquisition_costs"} <= causes._datasets(BY_ID["customer_acquisition_cost"], "all")
+    assert "orders" not in causes._datasets(BY_ID["mrr_end"], "subscription")
 
 
 def test_a_former_definition_is_kept_with_the_time_in_which_it_was_in_force() -> None:
