@@ -60,6 +60,9 @@ def assert_members_are_the_oracles(root: Path, folder: Path, *, customers: int, 
                     continue
                 if key.segment_dimension not in {one.segment_dimension for one in figures}:
                     continue  # a dimension of which this customer alone has no value is left out
+                begun = key._replace(segment_dimension="all", segment_value="all") in figures
+                if kpi.family.name == "engagement" and not begun:
+                    continue  # who is active without an event counts, too, but alone has no row before the first event
                 figure = figures.get(key, Figure(0.0, 0.0, 0.0))
                 for name, text in parts_of(kpi).items():
                     expected = getattr(figure, name)
