@@ -11,11 +11,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from retention_pipeline.ingest.errors import SourceError
 from support.mysql_shop import MysqlShop
 
 from retention_pipeline.cli.check import check_sources
 from retention_pipeline.ingest import mysql
+from retention_pipeline.ingest.pulls import SourceError
 from retention_pipeline.settings import MysqlSource
 
 
