@@ -4,6 +4,7 @@ template alone (expected rows in tests/templates/<name>/<dataset>.csv), and a ru
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import warnings
@@ -24,6 +25,7 @@ from retention_pipeline.settings import Home, Settings, parse_settings
 from retention_pipeline.warehouse import opened_raw
 
 FIXTURES = Path(__file__).parents[2] / "templates"
+PAGES = Path(__file__).parents[3] / "docs" / "templates"
 DSN_VARIABLES = ("SHOPIFY_DATABASE_URL", "STRIPE_DATABASE_URL", "ZUORA_DATABASE_URL", "KLAVIYO_DATABASE_URL",
                  "ZENDESK_DATABASE_URL")  # fmt: skip
 
@@ -122,3 +124,18 @@ def test_an_export_is_recognised_by_its_columns() -> None:
     assert templates.recognised(header.split(",")) == "shopify-export"
     assert templates.recognised(["order_id", "amount"]) is None
     assert set(templates.SIGNATURES) < set(templates.names())
+
+
+@pytest.mark.parametrize("name", templates.names())
+def test_the_page_of_a_template_says_where_each_column_comes_from(name: str) -> None:
+    text = (PAGES / f"{name}.md").read_text()
+    assert f"`retention init HOME --from {name}`" in text
+    for rows in (FIXTURES / name).glob("*.csv"):
+        _, _, section = text.partition(f"## What becomes `{rows.stem}`\n")
+        described = re.findall(r"^\| `(\w+)` \|", section.partition("\n## ")[0], flags=re.MULTILINE)
+        assert described == rows.read_text().splitlines()[0].split(",")
+
+
+def test_every_template_has_its_page_and_no_page_is_of_none() -> None:
+    listed = set(re.findall(r"\(templates/([a-z-]+)\.md\)", (PAGES.parent / "templates.md").read_text()))
+    assert listed == {path.stem for path in PAGES.glob("*.md")} == set(templates.names())
