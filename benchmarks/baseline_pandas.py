@@ -10,7 +10,8 @@ from retention_pipeline.warehouse import opened_raw
 
 def local_days(instants: pd.Series) -> pd.Series:
     """Business days of naive UTC instants, at midnight."""
-    return instants.dt.tz_localize("UTC").dt.tz_convert(TIMEZONE).dt.tz_localize(None).dt.normalize()
+    days: pd.Series = instants.dt.tz_localize("UTC").dt.tz_convert(TIMEZONE).dt.tz_localize(None).dt.normalize()
+    return days
 
 
 def compute(home: Home) -> dict[str, pd.DataFrame]:
@@ -80,7 +81,8 @@ def bridge_table(days: pd.DataFrame) -> pd.DataFrame:
     table = table.fillna(0).astype("int64").sort_index()
     change = table["customers_new"] + table["customers_reactivated"] - table["customers_lost"]
     table.insert(0, "customers_start", change.cumsum() - change)
-    table.index = pd.PeriodIndex.from_ordinals(table.index, freq="M").to_timestamp()
+    months = table.index.to_numpy().astype("datetime64[M]")  # they are counted from January 1970
+    table.index = pd.DatetimeIndex(months.astype("datetime64[ns]"))
     return table.rename_axis("month").reset_index()
 
 
