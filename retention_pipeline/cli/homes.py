@@ -92,6 +92,7 @@ def status(home: Path | None, *, as_json: bool) -> None:
         "waiting_loads": found.waiting_loads,
         "raw_is_another": found.apart,
         "problems": found.problems,
+        "schedule": f"{settings.schedule.cron} {settings.business.timezone}",
         "generations": [
             {"generation": one.number, "current": one.is_current, "bytes": one.bytes} for one in found.kept
         ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from rich import box
@@ -28,11 +28,13 @@ def print_status(console: Console, home: Home, answer: dict[str, Any], now: date
     elif state is None:
         console.print(f"  Nothing is published yet; the first figures: retention run --home {home.root}")
     else:
-        kept = ", ".join(str(one["generation"]) for one in answer["generations"] if not one["current"]) or "none"
+        kept = ", ".join(str(one["generation"]) for one in answer["generations"] if not one["current"])
         built = formatting.moment(state["built_at"])
         console.print(
-            f"  generation {state['generation']}, figures as of {state['as_of']}, built {built}; also kept: {kept}"
+            f"  generation {state['generation']}, figures as of {state['as_of']}, built {built}"
+            + (f"; also kept: {kept}" if kept else "")
         )
+    console.print(f"  scheduled {answer['schedule']}, while the daemon runs")
     if answer["writer"]:
         writer = answer["writer"]
         console.print(f"  being written by process {writer.get('pid')} since {writer.get('since')}", style="yellow")
@@ -44,17 +46,14 @@ def print_status(console: Console, home: Home, answer: dict[str, Any], now: date
         console.print(f"  {answer['raw_is_another']}: the next run is a full refresh", style="yellow")
     for reason in answer["marked_because"]:
         console.print(Text(f"  figures are marked: {without_reasons(reason, told)}", "yellow"), soft_wrap=True)
-    if answer["quality"]:
+    if answer["quality"] or answer["sources"]:
         console.print()
-        console.print(_quality_table(answer["quality"]))
-        _print_refused(console, home, answer["quality"])
-        print_excluded(console, _excluded(answer["quality"]))
+        console.print(_input_table(answer["quality"], answer["sources"] or [], now.replace(tzinfo=None)))
+    _print_refused(console, home, answer["quality"])
+    print_excluded(console, _excluded(answer["quality"]))
     if answer["sources"] is None:
         console.print("  a run is loading; whether sources are late can be said when it is done", style="dim")
-    elif answer["sources"]:
-        console.print()
-        console.print(_sources_table(answer["sources"], now.replace(tzinfo=None)))
-        print_late(console, answer["sources"], told)
+    print_late(console, answer["sources"] or [], told)
     for alert in answer["alerts"]:
         seen = ", acknowledged" if alert["acknowledged_at"] else ""
         number = Text.assemble(
@@ -65,10 +64,13 @@ def print_status(console: Console, home: Home, answer: dict[str, Any], now: date
     if answer["runs"]:
         console.print()
         console.print(_runs_table(answer["runs"]))
-        _print_cause(console, answer["runs"])
+        _print_causes(console, answer["runs"])
 
 
-def _quality_table(rows: list[Row]) -> Table:
+def _input_table(rows: list[Row], states: list[dict[str, Any]], now: datetime) -> Table:
+    """One line per dataset, or per source where a dataset has several: rows, their latest fact, how long ago something
+    was delivered, refused rows, and whether a run that began now would find the source late.
+    """
     by_dataset: dict[str, dict[str, Any]] = {}
     for row in rows:
         measures = by_dataset.setdefault(row["dataset"], {})
@@ -76,21 +78,49 @@ def _quality_table(rows: list[Row]) -> Table:
             measures["quarantined"] = measures.get("quarantined", 0) + (row["value"] or 0)
         else:
             measures[row["measure"]] = row["moment"] if row["moment"] is not None else row["value"]
+    sources: dict[str, list[dict[str, Any]]] = {}
+    for state in states:
+        sources.setdefault(state["dataset"], []).append(state)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Data", no_wrap=True)
-    for name in ("rows", "latest fact", "last load (UTC)", "refused\nrows"):
+    for name in ("rows", "latest fact", "delivered", "refused"):
         table.add_column(name, justify="right", no_wrap=True)
-    for dataset, measures in by_dataset.items():
-        if "rows" in measures:
+    table.add_column("", no_wrap=True)
+    for dataset in dict.fromkeys([*by_dataset, *sources]):
+        measures, of_dataset = by_dataset.get(dataset, {}), sources.get(dataset, [])
+        if "rows" in measures or of_dataset:
             bad = measures.get("quarantined", 0)
+            ago, fresh = _ago(measures.get("last_load"), now), Text("")
+            if len(of_dataset) == 1:
+                ago, fresh = _delivered(of_dataset[0], now)
             table.add_row(
                 dataset,
-                f"{measures['rows']:,.0f}",
-                _moment(measures.get("latest_fact")),
-                _moment(measures.get("last_load")),
+                f"{measures.get('rows') or 0:,.0f}",
+                _day(measures.get("latest_fact")),
+                "" if len(of_dataset) > 1 else ago,
                 Text(f"{bad:,.0f}", "yellow" if bad else "dim"),
+                fresh,
             )
+        for state in of_dataset if len(of_dataset) > 1 else ():
+            ago, fresh = _delivered(state, now)
+            table.add_row(Text(f"  {state['source']}", "dim"), "", "", ago, "", fresh)
     return table
+
+
+def _delivered(state: dict[str, Any], now: datetime) -> tuple[str, Text]:
+    """How long ago a source delivered, and whether it is late; nothing of that where there is no age to hold it to."""
+    last = datetime.fromisoformat(state["last_delivery"]) if state["last_delivery"] else None
+    said = state["max_age_hours"] or state["why"]
+    fresh = Text(state["state"], "green" if state["state"] == "fresh" else "yellow") if said else Text("")
+    return _ago(last, now) if last else "never", fresh
+
+
+def _ago(moment: datetime | None, now: datetime) -> str:
+    return f"{formatting.lasting(now - moment)} ago" if moment else ""
+
+
+def _day(value: Any) -> str:
+    return f"{value:%Y-%m-%d}" if isinstance(value, datetime) else ""
 
 
 def _print_refused(console: Console, home: Home, rows: list[Row]) -> None:
@@ -118,24 +148,6 @@ def _excluded(rows: list[Row]) -> list[Row]:
     ]
 
 
-def _sources_table(states: list[dict[str, Any]], now: datetime) -> Table:
-    """When each source delivered, and whether a run that began now would find it late."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("Source", "last delivery (UTC)", "ago", "max age", ""):
-        table.add_column(name, justify="left" if name in {"Source", ""} else "right")
-    for state in states:
-        last = datetime.fromisoformat(state["last_delivery"]) if state["last_delivery"] else None
-        hours = state["max_age_hours"]
-        table.add_row(
-            state["source"],
-            _moment(last),
-            formatting.lasting(now - last) if last else "never",
-            formatting.lasting(timedelta(hours=hours)) if hours else "",
-            Text(state["state"], "green" if state["state"] == "fresh" else "yellow") if hours or state["why"] else "",
-        )
-    return table
-
-
 def _runs_table(runs: list[Row]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name, justify in (
@@ -156,23 +168,22 @@ def _runs_table(runs: list[Row]) -> Table:
             str(row["as_of"]),
             f"{row['wall_seconds'] or 0:.1f}",
             Text(row["status"] or "", OUTCOMES.get(row["status"] or "", "")),
-            Text(f"{row['failed_step']}: {error[0]}", "dim") if error else Text(_late_in_short(warnings), "yellow"),
+            Text(f"in {row['failed_step']}", "dim") if error else Text(_late_in_short(warnings), "yellow"),
         )
     return table
 
 
-def _print_cause(console: Console, runs: list[Row]) -> None:
-    """All that is known about the last run, if it failed."""
-    last = next((row for row in runs if row["status"] != "running"), None)
-    if last is None or last["status"] != "failed" or not last.get("error"):
-        return
-    console.print(Text(f"  {last['run_id']} failed in {last['failed_step']}:", "bold red"))
-    for line in last["error"].strip().splitlines():
-        console.print(Text(f"    {line}"), soft_wrap=True)
-
-
-def _moment(value: Any) -> str:
-    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else ""
+def _print_causes(console: Console, runs: list[Row]) -> None:
+    """All that is known about the failed runs that are shown; a cause that several have is told once."""
+    told: dict[str, list[str]] = {}
+    for row in runs:
+        if row["status"] == "failed" and (row.get("error") or "").strip():
+            told.setdefault(f"failed in {row['failed_step']}:\n{row['error'].strip()}", []).append(row["run_id"])
+    for cause, names in told.items():
+        step, *lines = cause.splitlines()
+        console.print(Text(f"  {' and '.join(names)} {step}", "bold red"))
+        for line in lines:
+            console.print(Text(f"    {line}"), soft_wrap=True)
 
 
 def _late_in_short(warnings: list[str]) -> str:
