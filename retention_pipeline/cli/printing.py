@@ -97,7 +97,10 @@ def print_excluded(console: Console, excluded: Sequence[Row]) -> None:
     """How many orders do not count, by reason: as `reason`, `orders` and `amount` of each."""
     if not excluded:
         return
-    each = [f"{one['orders']:,} {one['reason'].replace('_', ' ')} ({one['amount']})" for one in excluded]
+    each = [
+        f"{one['orders']:,} {one['reason'].replace('_', ' ')}" + (f" ({one['amount']})" if one["amount"] else "")
+        for one in excluded
+    ]
     console.print()
     console.print(Text.assemble(("Orders that do not count: ", STRONG), ", ".join(each)), soft_wrap=True)
 
