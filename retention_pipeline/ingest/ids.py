@@ -9,6 +9,7 @@ from retention_pipeline.ingest.schema import literal
 from retention_pipeline.settings import Ids, Source
 
 CUSTOMER_IDS = ("customer_id", "alias_id", "referred_by")
+GUID = "^[{][0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}[}]$"
 IN_FORMULA = r'^(="([^"]*)"|' + r"'(.*))$"
 
 
@@ -71,8 +72,9 @@ def clean_id(column: Column, source: Source, text: str) -> str:
 
 
 def not_an_object(text: str) -> str:
-    """An id, null where it is an object of JSON, which has an id somewhere in it."""
-    return f"case when not starts_with({text}, '{{') and not starts_with({text}, '[') then {text} end"
+    """An id, null where it is an object of JSON, which has an id somewhere in it. A GUID in braces is none."""
+    is_plain = f"not starts_with({text}, '{{') and not starts_with({text}, '[')"
+    return f"case when {is_plain} or regexp_matches({text}, {literal(GUID)}) then {text} end"
 
 
 def _is_lowered(column: Column, ids: Ids) -> bool:

@@ -82,6 +82,12 @@ def test_an_object_as_id_is_refused(company: Company) -> None:
     ]
 
 
+def test_a_guid_in_braces_is_no_object(company: Company) -> None:
+    load = company.load("orders", orders_csv(order("{3F2504E0-4F89-11D3-9A0C-0305E82C3301}")))
+    assert (load.good, load.bad) == (1, 0)
+    assert company.query("select order_id from raw.orders") == [("{3F2504E0-4F89-11D3-9A0C-0305E82C3301}",)]
+
+
 def test_one_id_with_an_implausible_share_is_told(company: Company) -> None:
     load = company.load("orders", rows(*["guest"] * 40, *(f"c{number}" for number in range(40))))
     assert load.hints == ["customer_id guest has 40 of 80 rows: is it a customer? (ids: {null_values: [...]})"]
