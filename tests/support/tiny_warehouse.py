@@ -172,7 +172,7 @@ def ingest(home: Home, settings: Settings, *, datasets: list[str] | None, now: d
     connection.execute("create schema if not exists raw")
     connection.execute(
         "create table if not exists raw.orders (order_id varchar, customer_id varchar, ordered_at timestamp, "
-        "amount bigint, _load_id bigint, _customer_key bigint)"
+        "ordered_at_is_date boolean, amount bigint, _load_id bigint, _customer_key bigint)"
     )
     connection.execute(
         "create table if not exists raw.ledger (load_id bigint, dataset varchar, source varchar, file_name varchar, "
@@ -192,7 +192,7 @@ def ingest(home: Home, settings: Settings, *, datasets: list[str] | None, now: d
         for order_id, customer_id, day, amount in rows:
             connection.execute("delete from raw.orders where order_id = ?", [order_id])
             connection.execute(
-                "insert into raw.orders values (?, ?, ?, ?, ?, 1)", [order_id, customer_id, day, amount, load_id]
+                "insert into raw.orders values (?, ?, ?, false, ?, ?, 1)", [order_id, customer_id, day, amount, load_id]
             )
         connection.execute(
             "insert into raw.ledger values (?, 'orders', 'orders', ?, ?, ?, 'loaded', null, '{}', ?, 0, 0, 0)",
