@@ -2,14 +2,17 @@
 
 Python raises KeyboardInterrupt wherever it happens to be; where that is a callback (of the garbage collector, of a
 weak reference) the exception is printed and forgotten. So the signal is noted too, and asked for between the parts of
-a start.
+a start; and one that was forgotten is sent again in silence, a moment later.
 """
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from types import FrameType
+from typing import Any
 
 
 class Interrupted(Exception):
@@ -17,6 +20,10 @@ class Interrupted(Exception):
 
     exit_code = 130
 
+
+SECONDS_BEFORE_SENT_AGAIN = 0.2
+# What a signal raises: Python's handler and ours, and that of Dagster while it has a run in hand.
+OF_SIGNALS = frozenset({"KeyboardInterrupt", "DagsterExecutionInterruptedError"})
 
 _stopped = threading.Event()
 
@@ -31,6 +38,16 @@ def listen() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _note)
+    sys.unraisablehook = _send_again
+
+
+def _send_again(forgotten: Any) -> None:
+    if forgotten.exc_type.__name__ not in OF_SIGNALS:
+        sys.__unraisablehook__(forgotten)
+        return
+    again = threading.Timer(SECONDS_BEFORE_SENT_AGAIN, os.kill, (os.getpid(), signal.SIGINT))
+    again.daemon = True
+    again.start()
 
 
 def _note(number: int, frame: FrameType | None) -> None:
