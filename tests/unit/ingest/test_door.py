@@ -199,7 +199,8 @@ def test_a_preview_shows_nothing_that_the_door_hides(company: Company, secret: s
     assert [preview.unused for preview in previews.values()] == [[], [], []]
 
 
-def test_a_preview_needs_the_key_as_a_run_does(company: Company) -> None:
+def test_a_preview_needs_the_key_as_a_run_does(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PRIVACY_KEY", raising=False)
     company.deliver("orders", "1.csv", with_email(f"{order('a')},anna@example.com"))
     [(_, ok, told)] = check_sources(company.home, settings(company, pseudonymise={"orders": ["customer_id"]}))
     assert not ok and "PRIVACY_KEY" in told and "anna" not in told
