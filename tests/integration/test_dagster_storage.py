@@ -95,7 +95,7 @@ def test_old_runs_leave_the_storage_and_marks_of_partitions_stay(home: Home) -> 
     months = dg.StaticPartitionsDefinition(["2024-01", "2024-02"])
 
     @dg.asset(partitions_def=months, check_specs=[dg.AssetCheckSpec("sound", asset="figures")])
-    def figures() -> Any:
+    def figures() -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster looks for the bare class
         return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True, check_name="sound")])
 
     with instance.open_instance(home) as opened:
