@@ -32,8 +32,9 @@ from retention_pipeline.history.known import go_back, moment_of
 from retention_pipeline.publish.csv_files import FORMATS, guarded, write_file
 from retention_pipeline.read import published
 from retention_pipeline.read.headline import read_headline
-from retention_pipeline.read.published import GRAINS, Row, UnknownName, open_published
+from retention_pipeline.read.published import Row, UnknownName, open_published
 from retention_pipeline.settings import Home, SettingsError, load_settings, resolve_home
+from retention_pipeline.settings.alerts import GRAINS
 from retention_pipeline.warehouse import looks_damaged, sql_text
 
 LAID_OUT_AT_ONCE, FETCHED_AT_ONCE = 1000, 10_000

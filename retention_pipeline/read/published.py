@@ -16,7 +16,6 @@ from retention_pipeline.settings import Home
 from retention_pipeline.warehouse import DamagedFile, damage, looks_damaged, opened, tables_in
 
 Row = dict[str, Any]
-GRAINS = ("week", "month", "quarter", "year")
 
 
 class NothingPublished(Exception):
