@@ -180,7 +180,7 @@ def find_causes(
     for kpi in KPIS:
         horizon = horizon_days(kpi, settings)
         for basis in kpi.bases or kpi.family.bases:
-            needed = datasets_of_kpi(kpi, basis)
+            needed = _datasets_behind(kpi, basis)
             for dimension in dimensions:
                 of_dimension = {DIMENSION_DATASETS.get(dimension, "customers")} if dimension != "all" else set()
                 place = (kpi.id, basis, dimension)
@@ -210,7 +210,7 @@ def find_causes(
         connection.execute(f"insert into kpi_causes values {values}")
 
 
-def _datasets(kpi: Kpi, basis: str) -> frozenset[str]:
+def _datasets_behind(kpi: Kpi, basis: str) -> frozenset[str]:
     """What a KPI needs; who joined is asked of the customers, whatever the costs' own dataset is."""
     needed = datasets_of_kpi(kpi, basis)
     joined = set(JOINED) & set().union(*(columns_in(text) for text in kpi.expressions))

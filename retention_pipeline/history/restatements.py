@@ -111,18 +111,21 @@ def restate(
 
 def find_cell_causes(connection: duckdb.DuckDBPyConnection, figures: str) -> None:
     """cell_causes: one row per figure of a relation and cause that may have moved it, with its place in their order and
-    their number. What was held back and is let in has the causes for which it was held.
+    their number. What was held back and is let in has the causes for which it was held. A figure without a cause of its
+    own (a customer from a late order is the first of a segment value, which now has figures of every family) has the
+    run's first cause.
     """
     order = " ".join(f"when '{cause}' then {number}" for number, cause in enumerate(CAUSES))
     key = ", ".join(f"figures.{name}" for name in ROW_KEY)
     versions = {name for (name,) in connection.execute(f"select column_name from (describe {figures})").fetchall()}
     changed = "old_definition_version <> new_definition_version" if "old_definition_version" in versions else "false"
+    of_the_run = f"coalesce((select arg_min(cause, case cause {order} end) from run_rows), '{BACKFILL}')"
     connection.execute(f"""
         create or replace temp table cell_causes as
         select *, row_number() over (partition by {", ".join(ROW_KEY)} order by case cause {order} end) as place,
             count(*) over (partition by {", ".join(ROW_KEY)}) as causes
         from (
-            select distinct {key}, coalesce(causes.cause, '{BACKFILL}') as cause
+            select distinct {key}, coalesce(causes.cause, {of_the_run}) as cause
             from {figures} as figures
             anti join let_in on {same_key("figures", "let_in", ROW_KEY)}
             left join (

@@ -6,6 +6,7 @@ import duckdb
 import pytest
 
 from retention_pipeline.history.parts import Diffs
+from retention_pipeline.history.restatements import find_cell_causes
 from retention_pipeline.history.split import split
 
 CELL = "'order_revenue' as kpi, 'month' as grain, date '2024-01-01' as period_start, 'order' as basis"
@@ -54,3 +55,22 @@ def test_a_split_does_not_depend_on_the_order_of_the_parts(order: str) -> None:
     expected = deltas("i")
     assert [cause for cause, _ in expected] == ["corrected", "late"]
     assert deltas(order) == expected
+
+
+def causes_of(run_rows: str) -> list[tuple[Any, ...]]:
+    """The causes of a figure that no cause of its own moved; run_rows: SQL of the causes of the run's rows."""
+    with duckdb.connect() as connection:
+        connection.execute(f"create temp table restated as select {CELL}, date '2024-02-01' as period_end")
+        connection.execute("create temp table let_in as select *, '' as causes from restated where false")
+        connection.execute(
+            "create temp table kpi_causes as select 'other' as kpi, 'order' as basis, 'all' as segment_dimension, "
+            "'late' as cause, 'orders' as dataset, cast(null as date) as first_day, 0 as horizon_days"
+        )
+        connection.execute(f"create temp table run_rows as {run_rows}")
+        find_cell_causes(connection, "restated")
+        return connection.execute("select cause, causes from cell_causes order by place").fetchall()
+
+
+def test_a_figure_without_a_cause_of_its_own_has_that_of_the_run() -> None:
+    assert causes_of("select unnest(['attribute', 'late', 'late']) as cause") == [("late", 1)]
+    assert causes_of("select '' as cause where false") == [("backfill", 1)]
