@@ -46,3 +46,47 @@
     {{- ' + ' if not loop.last }}
   {%- endfor -%})
 {%- endmacro %}
+
+{# CTE round_10: alias_key and the customer_key at the end of its chain. Expects the links as CTE round_0. #}
+{% macro ends_of_chains() -%} {{ return(adapter.dispatch('ends_of_chains', 'retention')()) }} {%- endmacro %}
+
+{# Pointer doubling: after k rounds a chain of 2^k aliases is resolved. #}
+{% macro duckdb__ends_of_chains() -%}
+{% for round in range(1, 11) %}
+round_{{ round }} as (
+    select
+        direct.alias_key,
+        coalesce(onward.customer_key, direct.customer_key) as customer_key
+    from round_{{ round - 1 }} as direct
+    left join round_{{ round - 1 }} as onward
+        on direct.customer_key = onward.alias_key
+){% if not loop.last %},{% endif %}
+{% endfor %}
+{%- endmacro %}
+
+{# Spark reads a query anew wherever it is named, which would be 2^10 times. It refuses chains of more than its spark.sql.cteRecursionLevelLimit. #}
+{% macro spark__ends_of_chains() %}
+round_10 as (
+    with recursive chains (alias_key, customer_key) as (
+        select
+            alias_key,
+            customer_key
+        from round_0
+        union all
+        select
+            chains.alias_key,
+            onward.customer_key
+        from chains
+        inner join round_0 as onward
+            on chains.customer_key = onward.alias_key
+    )
+
+    select
+        chains.alias_key,
+        chains.customer_key
+    from chains
+    left join round_0 as onward
+        on chains.customer_key = onward.alias_key
+    where onward.alias_key is null
+)
+{%- endmacro %}

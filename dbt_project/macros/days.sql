@@ -43,7 +43,7 @@
 {% macro business_day_of_many(rows, column) -%}
   case
       when {{ rows }}.{{ column }}_is_date then cast({{ rows }}.{{ column }} as date)
-      when utc_days.seconds_ahead is not null then cast({{ dbt.dateadd('second', 'utc_days.seconds_ahead', rows ~ '.' ~ column) }} as date)
+      when utc_days.seconds_ahead is not null then cast({{ add_seconds(rows ~ '.' ~ column, 'utc_days.seconds_ahead') }} as date)
       else cast({{ local_time(rows ~ '.' ~ column) }} as date)
   end
 {%- endmacro %}
@@ -89,17 +89,30 @@
   {%- if var('data_start') -%} {{ day }} >= {{ data_start() }} {%- else -%} true {%- endif -%}
 {%- endmacro %}
 
-{% macro add_days(day, count) -%}
-  cast({{ dbt.dateadd('day', count, day) }} as date)
-{%- endmacro %}
+{# dbt's own macros for Spark go through seconds and texts, and check each argument twice. #}
+{% macro add_days(day, count) -%} {{ return(adapter.dispatch('add_days', 'retention')(day, count)) }} {%- endmacro %}
 
-{% macro add_months(day, count) -%}
-  cast({{ dbt.dateadd('month', count, day) }} as date)
-{%- endmacro %}
+{% macro duckdb__add_days(day, count) -%} cast({{ dbt.dateadd('day', count, day) }} as date) {%- endmacro %}
 
-{% macro days_between(earlier, later) -%}
-  ({{ dbt.datediff(earlier, later, 'day') }})
-{%- endmacro %}
+{% macro spark__add_days(day, count) -%} date_add({{ day }}, cast({{ count }} as integer)) {%- endmacro %}
+
+{% macro add_months(day, count) -%} {{ return(adapter.dispatch('add_months', 'retention')(day, count)) }} {%- endmacro %}
+
+{% macro duckdb__add_months(day, count) -%} cast({{ dbt.dateadd('month', count, day) }} as date) {%- endmacro %}
+
+{% macro spark__add_months(day, count) -%} add_months({{ day }}, cast({{ count }} as integer)) {%- endmacro %}
+
+{% macro add_seconds(instant, count) -%} {{ return(adapter.dispatch('add_seconds', 'retention')(instant, count)) }} {%- endmacro %}
+
+{% macro duckdb__add_seconds(instant, count) -%} {{ dbt.dateadd('second', count, instant) }} {%- endmacro %}
+
+{% macro spark__add_seconds(instant, count) -%} timestamp_micros(unix_micros({{ instant }}) + ({{ count }}) * 1000000) {%- endmacro %}
+
+{% macro days_between(earlier, later) -%} {{ return(adapter.dispatch('days_between', 'retention')(earlier, later)) }} {%- endmacro %}
+
+{% macro duckdb__days_between(earlier, later) -%} ({{ dbt.datediff(earlier, later, 'day') }}) {%- endmacro %}
+
+{% macro spark__days_between(earlier, later) -%} datediff({{ later }}, {{ earlier }}) {%- endmacro %}
 
 {# From one instant to another; null where one of them is. #}
 {% macro microseconds_between(earlier, later) -%}

@@ -16,7 +16,7 @@
   {%- set doubled = '2 * abs(' ~ price ~ ') * ' ~ interval_multiplier(billing_interval) ~ ' + ' ~ interval_divisor(billing_interval, interval_count) -%}
   cast(
     cast(
-      case when {{ price }} < 0 then -1 else 1 end * {{ int_div(doubled, '2 * ' ~ interval_divisor(billing_interval, interval_count)) }} as decimal(24, 0)
+      case when {{ price }} < 0 then -1 else 1 end * {{ whole_div(doubled, '2 * ' ~ interval_divisor(billing_interval, interval_count)) }} as decimal(24, 0)
     ) * cast(0.000001 as decimal(7, 6)) as decimal(24, 6)
   )
 {%- endmacro %}
@@ -28,6 +28,15 @@
 {% macro duckdb__millionths(amount) -%} cast(cast({{ amount }} as decimal(38, 6)) * 1000000 as hugeint) {%- endmacro %}
 
 {% macro spark__millionths(amount) -%} cast({{ amount }} * 1000000 as decimal(30, 0)) {%- endmacro %}
+
+{# int_div of whole numbers that are greater than a bigint. #}
+{% macro whole_div(dividend, divisor) -%} {{ return(adapter.dispatch('whole_div', 'retention')(dividend, divisor)) }} {%- endmacro %}
+
+{% macro duckdb__whole_div(dividend, divisor) -%} {{ int_div(dividend, divisor) }} {%- endmacro %}
+
+{% macro spark__whole_div(dividend, divisor) -%}
+  cast((({{ dividend }}) - ({{ dividend }}) % ({{ divisor }})) / ({{ divisor }}) as decimal(38, 0))
+{%- endmacro %}
 
 {# The class of churn of a reason: null for none and for one that the setting does not name. #}
 {% macro churn_class(reason) -%}

@@ -39,7 +39,7 @@
 
 {% macro duckdb__json_text(column, key) -%} nullif(json_extract_string({{ column }}, '$."{{ key }}"'), '') {%- endmacro %}
 
-{% macro spark__json_text(column, key) -%} nullif(get_json_object({{ column }}, '$.{{ key }}'), '') {%- endmacro %}
+{% macro spark__json_text(column, key) -%} nullif(get_json_object({{ column }}, '$[\'{{ key }}\']'), '') {%- endmacro %}
 
 {# A profile key holds one value number per dimension, in base `profile_base`: key = sum of number × base^position. Values of behaviour are never (other). #}
 {% macro profile_base() -%} {{ return([var('max_segment_values'), 5] | max + 2) }} {%- endmacro %}

@@ -37,7 +37,7 @@ calendar as (
     from {{ ref('int_calendar') }} as calendar
     inner join periods
         on calendar.grain = periods.grain
-        and calendar.period_start = periods.period_start
+        and calendar.period_start = periods.period_start{{ computed_once() }}
     group by calendar.calendar_date
 ),
 
@@ -52,7 +52,7 @@ members as (
 {%- endfor %}
     from cohort_members
     inner join calendar
-        on cohort_members.cohort_date = calendar.calendar_date
+        on cohort_members.cohort_date = calendar.calendar_date{{ computed_once() }}
 ),
 
 covers as (
@@ -290,7 +290,7 @@ with_longer_periods as (
     inner join months as cohort_months
         on {{ cell_cohort('sums_by_month.cell') }} = cohort_months.month_number
     inner join months as event_months
-        on {{ cell_period('sums_by_month.cell') }} = event_months.month_number
+        on {{ cell_period('sums_by_month.cell') }} = event_months.month_number{{ computed_once() }}
 ),
 
 sums_by_grain as (
@@ -306,7 +306,7 @@ sums_by_grain as (
         is_last,
         order_revenue,
         mrr_change
-    from {{ 'with_longer_periods' if grain in levels.month else 'sums_by_week' }}
+    from {{ 'with_longer_periods' if grain in levels.month else 'sums_by_week' }}{{ computed_once() }}
     {% if not loop.last %}union all{% endif %}
 {%- endfor %}
 ),

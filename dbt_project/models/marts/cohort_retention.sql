@@ -138,7 +138,7 @@ running as (
         cohort_key,
         period_number,
         active_purchases + sum(active_change) over so_far as active,
-        sum(last_active) over so_far - last_active as gone,
+        (sum(last_active) over so_far) - last_active as gone,
         order_revenue,
         sum(order_revenue) over so_far as cumulative_order_revenue,
         sum(mrr_change) over so_far + foreign_mrr as mrr

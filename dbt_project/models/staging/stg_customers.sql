@@ -146,7 +146,7 @@ replacing as (
         case when standing.place = 1 then {{ first_day() }} else standing.known_date end as valid_from_date,
         case
             when standing.place = 1 then cast('0001-01-01' as timestamp)
-            else {{ dbt.dateadd('second', -1, utc_time('cast(standing.known_date as timestamp)')) }}
+            else {{ add_seconds(utc_time('cast(standing.known_date as timestamp)'), -1) }}
         end as valid_from,
         versions.signed_up_date,
         versions.referred_by,
