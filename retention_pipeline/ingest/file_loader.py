@@ -148,7 +148,8 @@ class FileLoader(SourceLoader):
                 self._stage_alone(record, archived)
             self.ledger.files[sha256] = replace(known, mapping=self.mapping)
             self.wait(None, record)
-            if self.contract.history_counts or self.waiting_bytes >= BYTES_AT_ONCE:
+            one_by_one = self.contract.history_counts or BROUGHT_IN in self.broken
+            if one_by_one or self.waiting_bytes >= BYTES_AT_ONCE:
                 self.commit_batch()
         self.commit_batch()
 

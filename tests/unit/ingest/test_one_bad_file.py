@@ -209,19 +209,24 @@ def test_small_files_that_break_the_database_together_are_read_one_by_one(
     ]
 
 
-def test_a_file_whose_rows_break_the_database_when_brought_in_is_refused_and_all_others_load(
-    company: Company, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def break_on_order(monkeypatch: pytest.MonkeyPatch, order_id: str) -> None:
+    """DuckDB breaks while rows with an order are brought in."""
     from retention_pipeline.ingest import source_loader
     from retention_pipeline.ingest.versions import merge
 
     def broken(connection: duckdb.DuckDBPyConnection, *arguments: Any, **further: Any) -> object:
-        if connection.execute("select count(*) from stage where order_id = 'o2'").fetchall() != [(0,)]:
+        if connection.execute("select count(*) from stage where order_id = $1", [order_id]).fetchall() != [(0,)]:
             connection.close()  # it answers nothing any more
             raise duckdb.InternalException("INTERNAL Error: information loss")
         return merge(connection, *arguments, **further)
 
     monkeypatch.setattr(source_loader, "merge", broken)
+
+
+def test_a_file_whose_rows_break_the_database_when_brought_in_is_refused_and_all_others_load(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_on_order(monkeypatch, "o2")
     for number in (1, 2, 3):
         company.deliver("orders", f"{number}.csv", orders_csv(order(f"o{number}")))
     assert outcomes(company) == {
@@ -231,3 +236,18 @@ def test_a_file_whose_rows_break_the_database_when_brought_in_is_refused_and_all
         "3.csv": ("loaded", None),
     }
     assert company.query("select order_id from raw.orders order by all") == [("good",), ("o1",), ("o3",)]
+
+
+def test_a_file_whose_rows_break_the_database_when_read_again_keeps_its_rows_and_all_others_are_read(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2, 3):
+        company.deliver("orders", f"{number}.csv", orders_csv(order(f"o{number}")))
+    outcomes(company)
+    break_on_order(monkeypatch, "o2")
+    company.source("orders", timezone="Asia/Tokyo")
+    assert [(load.file_name, load.error) for load in company.run().loads if load.status == "refused"] == [
+        ("landing/orders/2.csv", "its rows cannot be brought in: INTERNAL Error: information loss")
+    ]
+    rows = company.query("select order_id from raw.orders order by all")
+    assert rows == [("good",), ("o1",), ("o2",), ("o3",)]
