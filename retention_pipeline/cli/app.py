@@ -449,6 +449,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _stopped() -> NoReturn:
     print("Stopped.", file=sys.stderr)
+    # An interrupt that passes through code made of a string (as dataclasses are) is remembered by Python, which then
+    # kills itself at the end in place of exiting; evaluating another string makes it forget.
+    exec("")
     raise SystemExit(INTERRUPTED) from None
 
 

@@ -93,3 +93,17 @@ def test_a_command_ends_in_one_line(number: signal.Signals) -> None:
         process.send_signal(number)
         _, said = process.communicate(timeout=30)
     assert (process.returncode, said.decode().strip()) == (130, "Stopped.")
+
+
+def test_an_interrupt_within_code_made_of_a_string_ends_in_one_line_too(tmp_path: Path) -> None:
+    (tmp_path / "interrupted.py").write_text(
+        "import os, signal\n"
+        "from retention_pipeline.cli import app\n"
+        "def interrupted(**_):\n"
+        "    exec('os.kill(os.getpid(), signal.SIGINT)')\n"
+        "app.app = interrupted\n"
+        "app.main()\n"
+    )
+    command = [sys.executable, "-m", "interrupted"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.strip()) == (130, "Stopped.")
