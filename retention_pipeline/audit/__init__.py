@@ -49,7 +49,10 @@ class AuditError(Exception):
     """The built generation contradicts itself; str() names each rule, how many cells break it and example rows."""
 
     def __init__(self, violations: Sequence[Violation]) -> None:
-        super().__init__(describe(violations))
+        told = [line for violation in violations[:NAMED_AT_MOST] for line in describe(violation)]
+        if len(violations) > NAMED_AT_MOST:
+            told.append(f"and {len(violations) - NAMED_AT_MOST} more rules")
+        super().__init__("\n  ".join(["the figures do not reconcile; nothing was published", *told]))
         self.violations = list(violations)
 
 
@@ -101,15 +104,9 @@ def check_rule(connection: duckdb.DuckDBPyConnection, rule: Rule) -> Violation |
     return Violation(rule.name, int(rows[0][0]), examples, rule.sentence)
 
 
-def describe(violations: Sequence[Violation]) -> str:
-    """Several lines: each rule with the number of cells (of facts: rows) and up to three example rows."""
-    lines = ["the figures do not reconcile; nothing was published"]
-    for violation in violations[:NAMED_AT_MOST]:
-        meaning = f" ({violation.sentence})" if violation.sentence else ""
-        counted = "rows" if any("customer_key" in row for row in violation.examples) else "cells"
-        lines.append(f"  rule {violation.rule}: {violation.cells} {counted}{meaning}")
-        for row in violation.examples[:3]:
-            lines.append("    " + ", ".join(f"{name}={value}" for name, value in row.items()))
-    if len(violations) > NAMED_AT_MOST:
-        lines.append(f"  and {len(violations) - NAMED_AT_MOST} more rules")
-    return "\n".join(lines)
+def describe(violation: Violation) -> list[str]:
+    """Lines: the rule with the number of cells (of facts: rows), and up to three example rows."""
+    meaning = f" ({violation.sentence})" if violation.sentence else ""
+    counted = "row" if any("customer_key" in row for row in violation.examples) else "cell"
+    rows = ["  " + ", ".join(f"{name}={value}" for name, value in row.items()) for row in violation.examples[:3]]
+    return [f"rule {violation.rule}: {violation.cells:,} {counted}{'s' * (violation.cells != 1)}{meaning}", *rows]

@@ -204,5 +204,6 @@ def _check_rules(home: Home, settings: Settings) -> list[tuple[str, bool, str]]:
     checked = check(home, settings)
     holding = len(checked.rules) - len(checked.violations)
     findings = [("rules", True, f"{holding} rules on raw and on the published figures hold")]
-    findings += [(f"rule {one.rule}", False, describe([one])) for one in checked.violations]
+    for one in checked.violations:
+        findings.append((f"rule {one.rule}", False, "\n  ".join(describe(one)).removeprefix(f"rule {one.rule}: ")))
     return findings

@@ -168,7 +168,7 @@ def test_a_violation_found_by_the_kpi_contract_is_not_published(home: Home, proj
     def validate(connection: object, settings: object) -> list[Violation]:
         return [Violation("rate_in_range", 1, [{"kpi": "customer_churn_rate", "value": 1.5}])]
 
-    with pytest.raises(AuditError, match=r"rate_in_range: 1 cells(?s:.)*value=1.5"):
+    with pytest.raises(AuditError, match=r"rate_in_range: 1 cell(?s:.)*value=1.5"):
         night(home, project, validate_kpis=validate)
     assert not home.current.exists()
 
