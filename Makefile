@@ -56,7 +56,7 @@ run: $(INSTALLED)
 # A file's tests stay in one process (they share a home that is expensive to make); files start in the order of their
 # names, since those with the most tests are not the longest.
 test: lint types $(INSTALLED)
-	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=
 
 check: lint types $(INSTALLED)
 	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile tests/unit

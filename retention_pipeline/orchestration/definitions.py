@@ -41,7 +41,7 @@ def build_definitions(
     work = find_workspace(home, settings)
     months = month_partitions(work.settings, min(first_month(work.home, work.settings), no_month_after))
     graph = asset_graph(manifest_json() if manifest is None else manifest, work.settings, months)
-    job = nightly_job(months)
+    job = nightly_job()
     return dg.Definitions(
         assets=graph.assets,
         jobs=[job],

@@ -39,12 +39,13 @@ def month_partitions(settings: Settings, first: date) -> dg.MonthlyPartitionsDef
     )
 
 
-def nightly_job(months: dg.PartitionsDefinition) -> dg.JobDefinition:
-    """Everything, from the sources to the published snapshot. A retry starts from the beginning."""
+def nightly_job() -> dg.JobDefinition:
+    """Everything, from the sources to the published snapshot, in the months of its assets. A retry starts from the
+    beginning.
+    """
     return dg.define_asset_job(
         JOB,
         selection=dg.AssetSelection.all(),
-        partitions_def=months,
         description="Load what was delivered, bring the warehouse up to date, reconcile and publish it. "
         "Backfill: choose a range of months; it becomes one run.",
         tags={"dagster/retry_strategy": "ALL_STEPS"},

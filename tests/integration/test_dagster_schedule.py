@@ -32,7 +32,7 @@ def ticks(wanted: Settings, first: datetime, count: int) -> list[datetime]:
 
 def build(wanted: Settings) -> dg.ScheduleDefinition:
     months = month_partitions(wanted, date(2020, 1, 1))
-    return nightly_schedule(wanted, nightly_job(months), months)
+    return nightly_schedule(wanted, nightly_job(), months)
 
 
 def request(wanted: Settings, tick: datetime) -> dg.RunRequest:

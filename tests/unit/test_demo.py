@@ -61,7 +61,7 @@ def test_the_subscribers_go_through_every_status_and_some_come_back(company: Pat
     rows = [
         row
         for path in sorted((company / "landing/subscriptions").glob("*.csv"))
-        for row in csv.DictReader(path.open(encoding="utf-8"))
+        for row in csv.DictReader(path.read_text().splitlines())
         if not row["subscription_id"].startswith("S9")
     ]
     assert {row["state"] for row in rows} == {"in_trial", "live", "dunning", "on_hold", "unpaid", "cancelled"}

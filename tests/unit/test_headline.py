@@ -1,4 +1,5 @@
 from datetime import date
+from io import StringIO
 from pathlib import Path
 
 import duckdb
@@ -20,7 +21,7 @@ def headline(tmp_path: Path) -> Headline:
 
 
 def printed(headline: Headline, width: int) -> str:
-    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=width, record=True, file=StringIO())
     print_headline(console, headline)
     return console.export_text()
 

@@ -29,7 +29,9 @@ def test_a_log_that_cannot_be_written_stops_no_run(tmp_path: Path, capsys: pytes
     said: list[str] = []
     with heard(tmp_path, said.append):
         assert isinstance(MESSAGES.handlers[-1], ForFiles)
-        MESSAGES.handlers[-1].setStream(Path("/dev/full").open("w"))  # noqa: SIM115 - the handler closes it
+        replaced = MESSAGES.handlers[-1].setStream(Path("/dev/full").open("w"))  # noqa: SIM115 - the handler closes it
+        assert replaced is not None
+        replaced.close()
         MESSAGES.info("still heard")
     assert said == ["still heard"]
     assert capsys.readouterr().err == ""
