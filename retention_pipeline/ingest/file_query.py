@@ -103,6 +103,7 @@ def queried(
             there = [name for name, *_ in connection.execute("describe rows").fetchall() if name != LINE]
         else:
             there = _make_rows(connection, file, source, scratch, used)
+        _add_optional(connection, source, there)
         for macro in macros(source.timezone or "UTC"):
             connection.execute(macro)
         connection.execute("set enable_external_access = false; set lock_configuration = true")
@@ -234,6 +235,15 @@ def _make_rows(
             )
             raise UnusableFileError(f"a source with a query needs files of which every line can be read; {where}")
     return [column.name for column in reading.columns]
+
+
+def _add_optional(connection: duckdb.DuckDBPyConnection, source: FileSource, there: list[str]) -> None:
+    """Gives `rows` the optional columns that the file lacks, empty ones."""
+    known = {name.lower() for name in there}
+    for name in source.optional_columns:
+        if name.lower() not in known:
+            known.add(name.lower())
+            connection.execute(f"alter table rows add column {quoted(name)} varchar")
 
 
 def _constant_offset(lines: np.ndarray | None) -> int | None:

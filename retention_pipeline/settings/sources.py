@@ -126,7 +126,8 @@ class FileSource(Source):
     `columns_in_order`: the file has no header, and these columns.
 
     `query`: one SELECT over `rows`, the lines of a file, whose rows are loaded instead of the lines. `where`: of the
-    lines those for which this holds. `rows`: which lines are one row.
+    lines those for which this holds. `rows`: which lines are one row. `optional_columns`: columns that these three may
+    name though a file lacks them; they are empty then.
 
     `inputs`: further files that the query joins, by the name that it has for them; all of them and those of `path`
     together are one delivery, which holds the whole table.
@@ -147,6 +148,7 @@ class FileSource(Source):
     skip_lines: Annotated[int, Field(ge=0)] = 0
     skip_after_header: Annotated[int, Field(ge=0)] = 0
     columns_in_order: list[str] | None = None
+    optional_columns: list[str] = Field(default=[])
     sheet: str | None = None
     settle_seconds: Annotated[float, Field(ge=0)] | None = None
     delivery: Literal["parts", "whole"] = "parts"
@@ -336,6 +338,8 @@ def _file_problems(name: str, source: FileSource) -> list[str]:
             problems.append(f"sources.{name}.columns_in_order: a name for each column, none of them twice")
         if source.skip_after_header:
             problems.append(f"sources.{name}.skip_after_header: with columns_in_order there is no header")
+    if source.optional_columns and not source.has_query:
+        problems.append(f"sources.{name}.optional_columns: only of a source with query, where or rows")
     if source.inputs and source.query is None:
         problems.append(f"sources.{name}.inputs: only a query can join them")
     problems += [

@@ -19,7 +19,7 @@ SIGNATURES: dict[str, frozenset[str]] = {
     "woocommerce": frozenset({"order_id", "order_date", "order_total", "order_currency"}),
     "recurly": frozenset({"account_code", "plan_code", "unit_amount", "activated_at", "expires_at"}),
     "chargebee": frozenset({"customer_id", "plan_id", "mrr", "current_term_end", "currency_code"}),
-    "zuora": frozenset({"rate_plan_charge_id", "effective_start_date", "effective_end_date", "mrr", "segment"}),
+    "zuora": frozenset({"original_id", "rate_plan_id", "effective_start_date", "effective_end_date", "mrr", "segment"}),
     "shopify-fivetran": frozenset({"financial_status", "total_price", "_fivetran_synced"}),
     "stripe-fivetran": frozenset({"current_period_end", "start_date", "customer_id", "_fivetran_synced"}),
     "klaviyo-fivetran": frozenset({"metric_id", "person_id", "campaign_id", "_fivetran_synced"}),

@@ -123,7 +123,66 @@ def test_an_export_is_recognised_by_its_columns() -> None:
     header = (FIXTURES / "shopify-export" / "landing" / "orders_export_1.csv").read_text().split("\n", 1)[0]
     assert templates.recognised(header.split(",")) == "shopify-export"
     assert templates.recognised(["order_id", "amount"]) is None
+    charges = "id,original_id,rate_plan_id,segment,version,effective_start_date,effective_end_date,mrr"
+    assert templates.recognised(charges.split(",")) == "zuora"
     assert set(templates.SIGNATURES) < set(templates.names())
+
+
+# Headers of exports that lack columns which others have: what a plugin, a version or a person left out.
+SPARSE: dict[str, tuple[str, str, list[tuple[object, ...]]]] = {
+    "woocommerce": (
+        "landing/orders.csv",
+        "order_id,order_number,date,status,order_total,order_currency,customer_id,billing_email\n"
+        "1,1,2025-01-02 10:00:00,completed,12.50,EUR,0,Anna@Example.com\n",
+        [("1", "anna@example.com", 12.5)],
+    ),
+    "recurly": (
+        "landing/subscriptions.csv",
+        "id,account_code,plan_code,state,unit_amount,currency,activated_at,expires_at\n"
+        "s1,acc,pro,expired,20.00,EUR,2025-01-02 10:00:00 UTC,2025-02-02 10:00:00 UTC\n",
+        [("s1", "acc", 20)],
+    ),
+    "chargebee": (
+        "landing/subscriptions.csv",
+        "id,customer_id,item_price_id,status,mrr,currency_code,activated_at,cancelled_at\n"
+        "s1,c1,team,active,4900,EUR,2025-01-03 10:00:00,\n",
+        [("s1", "c1", 49)],
+    ),
+    "shopify-export": (
+        "landing/orders_export_1.csv",
+        "Name,Email,Financial Status,Currency,Total,Created at,Cancelled at,Refunded Amount\n"
+        "#1,anna@example.com,paid,EUR,10.00,2025-01-02 10:00:00 +0100,,0.00\n",
+        [("#1", "anna@example.com", 10)],
+    ),
+    "stripe-exports": (
+        "landing/subscriptions.csv",
+        "id,Customer ID,Plan,Currency,Interval,Amount,Status,Start Date (UTC),Ended At (UTC)\n"
+        "sub_1,cus_1,pro,eur,month,29.00,canceled,2025-01-05 10:00,2025-02-05 10:00\n",
+        [("sub_1", "cus_1", 29)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPARSE)
+def test_a_template_does_not_demand_columns_that_an_export_may_lack(name: str, tmp_path: Path) -> None:
+    path, text, expected = SPARSE[name]
+    settings = parse_settings(filled_in(name))
+    (tmp_path / "landing").mkdir()
+    (tmp_path / path).write_text(text)
+    if name == "stripe-exports":
+        for number, time in enumerate(("Created", "Created (UTC)", "Created date (UTC)")):
+            lines = f"id,{time},Amount,Currency,Status\nch_{number},2025-01-05 10:00,58.00,eur,Paid\n"
+            (tmp_path / "landing" / f"unified_payments_{number}.csv").write_text(lines)
+    result = ingest(Home(tmp_path), settings, now=datetime(2025, 4, 1, 3))
+    assert [load.error for load in result.loads if load.status != "loaded"] == []
+    assert sum(load.bad for load in result.loads) == 0
+    has_orders = "orders" in settings.connected_datasets
+    dataset, key = ("orders", "order_id") if has_orders else ("subscriptions", "subscription_id")
+    with opened_raw(Home(tmp_path)) as connection:
+        rows = connection.execute(f"select {key}, customer_id, cast(amount as double) from raw.{dataset}").fetchall()
+        assert rows == expected
+        if name == "stripe-exports":
+            assert connection.execute("select count(attempted_at) from raw.payments").fetchall() == [(3,)]
 
 
 @pytest.mark.parametrize("name", templates.names())

@@ -63,3 +63,16 @@ def test_a_file_with_a_line_that_cannot_be_read_is_refused_whole(company: Compan
     company.deliver("orders", "lines.csv", LINES + b"3,too,few\n")
     (load,) = company.run().loads
     assert load.status == "refused" and "every line can be read" in str(load.error)
+
+
+def test_a_query_may_name_optional_columns_that_a_file_lacks(company: Company) -> None:
+    query = QUERY.replace("'paid' as status", "coalesce(max(\"State\"), 'paid') as status")
+    company.source("orders", query=query, timezone="Europe/Amsterdam", optional_columns=["State", "mail"])
+    company.deliver("orders", "1.csv", LINES.replace(b"3.125", b"3.12"))
+    company.deliver("orders", "2.csv", b"No,Mail,Time,Price,Count,State\n3,,06/03/2024 10:00,3.12,1,pending\n")
+    assert [load.status for load in company.run().loads] == ["loaded", "loaded"]
+    assert company.query("select order_id, customer_id, status from raw.orders order by order_id") == [
+        ("1", "anna@example.com", "paid"),
+        ("2", "ben@example.com", "paid"),
+        ("3", None, "pending"),
+    ]

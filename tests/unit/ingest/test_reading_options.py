@@ -161,6 +161,7 @@ def test_a_formula_without_a_value_and_a_broken_workbook_refuse_the_file(company
         ({"format": "parquet", "skip_lines": 1}, "skip_lines: parquet has no header"),
         ({"format": "parquet", "encoding": "latin-1"}, "encoding: parquet is no text"),
         ({"columns_in_order": ["a", "a"]}, "columns_in_order: a name for each column"),
+        ({"optional_columns": ["a"]}, "only of a source with query, where or rows"),
         ({"columns_in_order": ["a"], "skip_after_header": 1}, "with columns_in_order there is no header"),
         ({"format": "csv", "sheet": "x"}, "sheet: only xlsx has sheets"),
         ({"query": "select 1", "where": "true"}, "where: query says already which rows there are"),
