@@ -4,6 +4,7 @@
 # make proof-short   the random tests in their short edition, before a change of sums or nights lands
 # make proof  the random tests at length, from a seed that is printed (RETENTION_SEED sets it; hours)
 # make kills  SIGKILL at every step and at 50 random moments of nights on a million orders (about an hour)
+# make spark  golden stories and made-up companies on a local Spark, against DuckDB (Java 17; hours, in an environment of its own)
 # make bench SIZE=10m   measure the pipeline (1m, 10m or 100m orders) against two baselines
 # make bench-activity SIZE=10m   the same for events, answers and e-mails (ten events per order)
 # make bench-ingest SIZE=10m   measure ingestion (100k, 1m or 10m rows) against bare DuckDB and bare COPY
@@ -16,9 +17,10 @@ INSTALLED := $(VENV)/.installed
 HOME_FOLDER ?= demo
 SIZE ?= 1m
 PYTEST_WORKERS ?= 2
+SPARK_VENV := .venv-spark
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test proof proof-short lint types kills bench bench-activity bench-ingest bench-shopify \
+.PHONY: help install run check test proof proof-short lint types kills spark bench bench-activity bench-ingest bench-shopify \
 	clean distclean
 
 help:
@@ -87,6 +89,13 @@ kills: $(INSTALLED)
 	RETENTION_KILLS_ORDERS=1000000 RETENTION_KILLS_PER_STEP=3 RETENTION_RANDOM_KILLS=50 RETENTION_FIRST_RUN_KILLS=5 \
 	RETENTION_SECONDS_BETWEEN_LOOKS=0.25 $(BIN)/pytest -s -m "" tests/kills
 
+# pyspark is half a gigabyte and no dependency: it gets an environment beside the project's.
+spark:
+	@command -v java >/dev/null 2>&1 || { echo "Java 17 is needed; on Debian: apt-get install openjdk-17-jre-headless" >&2; exit 1; }
+	@[ -f $(SPARK_VENV)/.installed ] || { python3.11 -m venv $(SPARK_VENV) && $(SPARK_VENV)/bin/python -m pip install -qq \
+	    --disable-pip-version-check -c constraints.txt -e '.[dev]' 'pyspark[connect]' && touch $(SPARK_VENV)/.installed; }
+	SPARK_LOCAL_IP=127.0.0.1 $(SPARK_VENV)/bin/pytest -n0 -m proof -v tests/spark
+
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.run --size $(SIZE)
 
@@ -105,4 +114,4 @@ clean:
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV) *.egg-info
+	rm -rf $(VENV) $(SPARK_VENV) *.egg-info

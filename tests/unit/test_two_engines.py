@@ -125,6 +125,10 @@ NOT_SHARED: dict[str, tuple[Callable[[Text], bool], str]] = {
     ),
     "row_number without an order": (_numbers_rows_without_an_order, "select row_number() over () from t"),
     "ignore nulls": (lambda text: text.has(exp.IgnoreNulls), "select lag(a) ignore nulls over (order by b) from t"),
+    "a window made of another one": (
+        lambda text: any(window.args.get("spec") and window.args.get("alias") for window in _windows(text)),
+        "select sum(a) over (so_far range between 3 preceding and current row) from t window so_far as (order by b)",
+    ),
     "a minus after the name of a window": (  # Spark reads `so_far - a` as one name
         lambda text: _follow(text, _is(TokenType.OVER), _is(TokenType.VAR), _is(TokenType.DASH)),
         "select sum(a) over so_far - a from t window so_far as (order by b)",

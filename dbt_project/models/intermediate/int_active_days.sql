@@ -18,7 +18,11 @@ select
     cast(row_number() over in_order as integer) as day_number,
     lag(active_date) over in_order as previous_date,
     lead(active_date) over in_order as next_date,
-    cast(count(*) over (in_order range between {{ others }} preceding and current row) - 1 as integer) as days_before,
-    cast(count(*) over (in_order range between current row and {{ others }} following) - 1 as integer) as days_after
+    cast(count(*) over (
+        partition by customer_key order by date_number nulls last range between {{ others }} preceding and current row
+    ) - 1 as integer) as days_before,
+    cast(count(*) over (
+        partition by customer_key order by date_number nulls last range between current row and {{ others }} following
+    ) - 1 as integer) as days_after
 from days
 window in_order as (partition by customer_key order by date_number nulls last)
