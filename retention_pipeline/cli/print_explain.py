@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
+from itertools import groupby
 from typing import Any
 
 from rich import box
@@ -15,6 +17,7 @@ from retention_pipeline import formatting
 from retention_pipeline.cli.printing import BAD, GOOD, QUIET, STRONG, WARNING
 from retention_pipeline.history.restatement_tables import NOT_LISTED
 from retention_pipeline.history.since import Since
+from retention_pipeline.history.since import Step as Caused
 from retention_pipeline.kpis.registry import better, shown_as
 from retention_pipeline.read.decomposition import DimensionEffect
 from retention_pipeline.read.explain import Amount, Change, Explanation, Member, Part, PartChange, Step
@@ -133,10 +136,10 @@ def print_change(console: Console, explained: Explanation, change: Change, form:
 
 def print_steps(console: Console, part: PartChange) -> None:
     """Who entered a part, and who left it: those who add the most."""
-    for word, step in (("Entered", part.entered), ("Left", part.left)):
+    for word, step, one in (("Entered", part.entered, 1), ("Left", part.left, -1)):
         if step.customers:
             named = ", ".join(
-                customer if abs(added) == 1 else f"{customer} {signed(added)}" for customer, added in step.largest
+                customer if added == one else f"{customer} {signed(added)}" for customer, added in step.largest
             )
             more = step.customers - len(step.largest)
             text = f"{word} the {SUBJECTS[part.name].lower()}: {named}{f' and {more:,} more' if more else ''}"
@@ -248,20 +251,62 @@ def print_since(console: Console, later: Since, form: str, currency: str | None,
     )
     if not later.steps:
         console.print("  not restated since", style="dim")
-    for step in later.steps:
-        others = f", maybe {step.other_causes} too" if step.other_causes else ""
-        console.print(
-            f"  {formatting.moment(step.published_at)}: {figure(step.old)} → {figure(step.new)}, {step.cause}{others}",
-            soft_wrap=True,
-        )
-        for row in step.rows:
-            what = f"{row.dataset} {row.row_key}" if row.dataset else "no row of theirs"
-            if row.customer_id == NOT_LISTED:
-                what = "all customers, too many to list"
-            part = "" if row.numerator_delta is None else f" {row.numerator_delta:+,.6g}"
-            if row.denominator_delta is not None:
-                part += f" / {row.denominator_delta:+,.6g}"
-            where = f" ({row.file}{f', line {row.line}' if row.line else ''})" if row.file else ""
-            console.print(f"    {row.customer_id or 'nobody'}{part}: {what}{where}", style="dim", soft_wrap=True)
-        if step.more:
-            console.print(f"    and {step.more:,} more rows", style="dim")
+    for _, of_publication in groupby(later.steps, key=lambda one: one.published_at):
+        steps = list(of_publication)
+        first = steps[0]
+        said = f"{figure(first.old)} → {figure(first.new)}{_beneath(first, form)}"
+        console.print(f"  {formatting.moment(first.published_at)}: {said}", soft_wrap=True)
+        for one in steps:
+            print_cause(console, one, form, currency)
+
+
+def print_cause(console: Console, one: Caused, form: str, currency: str | None) -> None:
+    """What one cause did in one publication, and the rows behind it."""
+
+    def parts(numerator: float | None, denominator: float | None) -> str:
+        said = [signed_part(part) for part in (numerator, denominator) if part is not None]
+        return " / ".join(said)
+
+    others = f", maybe {one.other_causes} too" if one.other_causes else ""
+    of_ratio = one.old_denominator is not None or one.new_denominator is not None
+    whole = f" (numerator / denominator {parts(one.numerator_delta, one.denominator_delta)})" if of_ratio else ""
+    if one.numerator_delta is None:
+        whole = ""
+    console.print(f"    {one.cause}{others}: {step(one.delta, form, currency)}{whole}", soft_wrap=True)
+    for row in one.rows:
+        what = f"{row.dataset} {row.row_key}" if row.dataset else "no row of theirs"
+        if row.customer_id == NOT_LISTED:
+            what = "all customers, too many to list"
+        part = parts(row.numerator_delta, row.denominator_delta if of_ratio else None)
+        where = f" ({row.file}{f', line {row.line}' if row.line else ''})" if row.file else ""
+        whose = " ".join(filter(None, [row.customer_id or "nobody", part]))
+        console.print(of_data(f"      {whose}: {what}{where}", "dim"), soft_wrap=True)
+    if one.more:
+        console.print(f"      and {one.more:,} more rows", style="dim")
+
+
+def signed_part(part: float) -> str:
+    """A part of a sum: whole numbers without decimals."""
+    return signed(int(part) if part == int(part) else Decimal(repr(part)))
+
+
+def _beneath(one: Caused, form: str) -> str:
+    """What changed beneath a value that is shown as before."""
+    if formatting.figure(one.old, form) != formatting.figure(one.new, form):
+        return ""
+    pairs = {
+        "numerator": (one.old_numerator, one.new_numerator),
+        "denominator": (one.old_denominator, one.new_denominator),
+        "n": (one.old_n, one.new_n),
+    }
+    said = [
+        f"{name} {shown_part(old)} → {shown_part(new)}"
+        for name, (old, new) in pairs.items()
+        if old != new and not (name == "n" and one.old_denominator == one.old_n and one.new_denominator == one.new_n)
+    ]
+    return f" ({', '.join(said)})" if said else ""
+
+
+def shown_part(part: float | None) -> str:
+    """A numerator, denominator or n."""
+    return "–" if part is None else amount(int(part) if part == int(part) else Decimal(repr(part)))

@@ -213,7 +213,7 @@ def find_causes(
 def _datasets_behind(kpi: Kpi, basis: str) -> frozenset[str]:
     """What a KPI needs; who joined is asked of the customers, whatever the costs' own dataset is."""
     needed = datasets_of_kpi(kpi, basis)
-    joined = set(JOINED) & set().union(*(columns_in(text) for text in kpi.expressions))
+    joined = kpi.family.name == "acquisition" and set(JOINED) & set().union(*map(columns_in, kpi.expressions))
     return needed | datasets_of(next(one for one in FAMILIES if one.name == "customers"), "any") if joined else needed
 
 

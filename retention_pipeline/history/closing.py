@@ -68,7 +68,9 @@ def hold(
     figures are pending. `published` is the generation before. Call once the figures are audited.
     """
     create_table(connection)
-    connection.execute(f"create or replace temp table was_pending as select * from {TABLE}")
+    # Of the generation before, so that the step can be done again.
+    was = f"published.main.{TABLE}" if TABLE in tables_in(connection, database="published") else f"{TABLE} where false"
+    connection.execute(f"create or replace temp table was_pending as select * from {was}")
     connection.execute(f"delete from {TABLE}")
     if settings.closed_periods == "hold" and FIGURES in tables_in(connection, database="published"):
         settled = f"not {is_maturing(settings, before.as_of)}" if before else "true"

@@ -19,16 +19,23 @@ from retention_pipeline.history.causes import (
     find_rows,
     rates_differ,
 )
-from retention_pipeline.history.closing import TABLE as PENDING
 from retention_pipeline.history.closing import newly_held
 from retention_pipeline.history.maturing import is_maturing
 from retention_pipeline.history.parts import find_diffs
+from retention_pipeline.history.pending import (
+    add_moved,
+    is_moved,
+    keep_rows,
+    let_in_causes,
+    note_causes,
+    write_found_rows,
+)
 from retention_pipeline.history.publications import Publication
 from retention_pipeline.history.record import Recorded
 from retention_pipeline.history.reported import CHANGES, ROW_KEY, TABLE, count, differs, instant
 from retention_pipeline.history.restatement_tables import COLUMNS, RESTATEMENTS, ROWS, create_tables
-from retention_pipeline.history.rows import write_rows
-from retention_pipeline.history.split import split
+from retention_pipeline.history.rows import find_rows_behind
+from retention_pipeline.history.split import find_deltas, split
 from retention_pipeline.kpis.keys import same_key
 from retention_pipeline.kpis.store import TABLE as FIGURES
 from retention_pipeline.settings import Settings
@@ -87,6 +94,7 @@ def restate(
     applied, by_content: of find_rows (causes.py); closed: SQL over period_end.
     """
     create_tables(connection)
+    keep_rows(connection)
     maturing = is_maturing(settings, recorded.before.as_of) if recorded.before else "false"
     restated = find_restated(connection, recorded.before, recorded.publication, closed, maturing)
     held = newly_held(connection)
@@ -95,30 +103,20 @@ def restate(
     before, now = recorded.before, recorded.publication
     find_rows(connection, settings, before, now, by_content=by_content, applied=applied)
     find_causes(connection, settings, before, now, fx=rates_differ(connection))
-    if held:
-        find_cell_causes(connection, "newly_held")
-        connection.execute(f"""
-            update {PENDING} set causes = found.causes
-            from (
-                select {", ".join(ROW_KEY)}, string_agg(cause, ', ' order by place) as causes
-                from cell_causes group by all
-            ) as found where {same_key(PENDING, "found", ROW_KEY)}""")
-    if restated:
-        find_cell_causes(connection, "restated")
-        write_restatements(connection, recorded.publication)
+    add_moved(connection)
+    find_cell_causes(connection)
+    note_causes(connection)
+    write_restatements(connection, recorded.publication)
     return restated
 
 
-def find_cell_causes(connection: duckdb.DuckDBPyConnection, figures: str) -> None:
-    """cell_causes: one row per figure of a relation and cause that may have moved it, with its place in their order and
-    their number. What was held back and is let in has the causes for which it was held. A figure without a cause of its
-    own (a customer from a late order is the first of a segment value, which now has figures of every family) has the
-    run's first cause.
+def find_cell_causes(connection: duckdb.DuckDBPyConnection) -> None:
+    """cell_causes: one row per figure of `restated` that tonight moved and cause that may have moved it, with its place
+    in their order and their number. A figure without a cause of its own (a customer from a late order is the first of a
+    segment value, which now has figures of every family) has the run's first cause.
     """
     order = " ".join(f"when '{cause}' then {number}" for number, cause in enumerate(CAUSES))
     key = ", ".join(f"figures.{name}" for name in ROW_KEY)
-    versions = {name for (name,) in connection.execute(f"select column_name from (describe {figures})").fetchall()}
-    changed = "old_definition_version <> new_definition_version" if "old_definition_version" in versions else "false"
     of_the_run = f"coalesce((select arg_min(cause, case cause {order} end) from run_rows), '{BACKFILL}')"
     connection.execute(f"""
         create or replace temp table cell_causes as
@@ -126,19 +124,15 @@ def find_cell_causes(connection: duckdb.DuckDBPyConnection, figures: str) -> Non
             count(*) over (partition by {", ".join(ROW_KEY)}) as causes
         from (
             select distinct {key}, coalesce(causes.cause, {of_the_run}) as cause
-            from {figures} as figures
-            anti join let_in on {same_key("figures", "let_in", ROW_KEY)}
+            from (select * from restated where {is_moved()}) as figures
             left join (
                 select kpi, basis, segment_dimension, cause, first_day, horizon_days from kpi_causes
                 union all
-                select distinct kpi, basis, segment_dimension, '{DEFINITION}', cast(null as date), 0 from {figures}
-                where {changed}
+                select distinct kpi, basis, segment_dimension, '{DEFINITION}', cast(null as date), 0 from restated
+                where old_definition_version <> new_definition_version
             ) as causes on figures.kpi = causes.kpi and figures.basis = causes.basis
                 and figures.segment_dimension = causes.segment_dimension
                 and (causes.first_day is null or causes.first_day < figures.period_end + causes.horizon_days)
-            union
-            select {key}, unnest(string_split(coalesce(let_in.causes, '{BACKFILL}'), ', '))
-            from {figures} as figures inner join let_in on {same_key("figures", "let_in", ROW_KEY)}
         )""")
 
 
@@ -149,6 +143,9 @@ def write_restatements(connection: duckdb.DuckDBPyConnection, now: Publication) 
     key = ", ".join(f"restated.{name}" for name in ROW_KEY)
     diffs = find_diffs(connection)
     split(connection, diffs)
+    let_in_causes(connection)
+    find_deltas(connection)
+    find_rows_behind(connection, diffs)
     values = {
         "delta": "deltas.delta",
         "numerator_delta": "deltas.numerator_delta",
@@ -164,5 +161,6 @@ def write_restatements(connection: duckdb.DuckDBPyConnection, now: Publication) 
     connection.execute(f"""
         insert into {RESTATEMENTS} select {listed}
         from restated inner join cell_deltas as deltas on {same_key("restated", "deltas", ROW_KEY)}
+        where not is_held
         order by {key}, deltas.place""")
-    write_rows(connection, diffs, now)
+    write_found_rows(connection, now)

@@ -1,4 +1,4 @@
-"""The table `restatement_rows`: the rows of raw behind restated figures, and each customer's part of the change.
+"""The rows of `restatement_rows`: the rows of raw behind restated figures, and each customer's part of the change.
 
 Rows go from generation to generation, so there is a limit to those of a publication: figures of everybody come first,
 then late periods before early ones. A figure has the rows of all its customers or one line per cause with all of the
@@ -11,20 +11,22 @@ import duckdb
 
 from retention_pipeline.history.causes import FX, OF_ROWS
 from retention_pipeline.history.parts import CELL, Diffs, added, by_segment, listed_parts
-from retention_pipeline.history.publications import Publication
 from retention_pipeline.history.reported import ROW_KEY
-from retention_pipeline.history.restatement_tables import NOT_LISTED, ROWS
+from retention_pipeline.history.restatement_tables import NOT_LISTED, ROW_COLUMNS
 from retention_pipeline.kpis.keys import same_key
 from retention_pipeline.kpis.rules import text_literal
 from retention_pipeline.warehouse import sql_text
 
+FOUND = "found_rows"
 ROWS_AT_MOST = 100_000
 CAUSES_OF_ROWS = ", ".join(sql_text(cause) for cause in OF_ROWS)
 FIRST = "segment_dimension <> 'all', period_start desc, grain, kpi, basis, segment_dimension, segment_value"
 
 
-def write_rows(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs], now: Publication) -> None:
-    """Write the rows of a publication, once its deltas are split (split.py)."""
+def find_rows_behind(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs]) -> None:
+    """The temporary table found_rows: the rows behind `restated`, once it is split (split.py)."""
+    columns = ", ".join(f"{name} {kind}" for name, kind in ROW_COLUMNS.items() if name != "generation")
+    connection.execute(f"create or replace temp table {FOUND} ({columns})")
     _choose(connection, diffs)
     connection.execute(
         "create or replace temp table customer_parts (kpi varchar, grain varchar, period_start date, basis varchar, "
@@ -33,9 +35,9 @@ def write_rows(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs], now: P
     )
     for one in diffs:
         _add_customers(connection, one)
-    _write_of_customers(connection, now)
-    _write_not_listed(connection, now)
-    _write_candidates(connection, now)
+    _write_of_customers(connection)
+    _write_not_listed(connection)
+    _write_candidates(connection)
 
 
 def _choose(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs]) -> None:
@@ -76,11 +78,11 @@ def _add_customers(connection: duckdb.DuckDBPyConnection, one: Diffs) -> None:
         where numerator_delta <> 0 or denominator_delta <> 0""")
 
 
-def _write_of_customers(connection: duckdb.DuckDBPyConnection, now: Publication) -> None:
+def _write_of_customers(connection: duckdb.DuckDBPyConnection) -> None:
     """A customer's rows, the part on the first of them; one line without a customer for what is left of a change."""
     key = ", ".join(f"ordered.{name}" for name in ROW_KEY)
     connection.execute(f"""
-        insert into {ROWS}
+        insert into {FOUND}
         with caused as (
             select parts.*, coalesce(own.cause, general.cause) as cause
             from customer_parts as parts
@@ -104,11 +106,11 @@ def _write_of_customers(connection: duckdb.DuckDBPyConnection, now: Publication)
                 and caused.basis = rows.basis and caused.segment_dimension = rows.segment_dimension
             where caused.cause in ({CAUSES_OF_ROWS})
         )
-        select {now.generation}, {key}, coalesce(row_cause, ordered.cause), ids.customer_id, dataset, row_key, load_id,
+        select {key}, coalesce(row_cause, ordered.cause), ids.customer_id, dataset, row_key, load_id,
             case when place = 1 then numerator_delta end, case when place = 1 then denominator_delta end
         from ordered left join raw_store.raw.customer_keys as ids on ordered.customer_key = ids.customer_key
         union all
-        select {now.generation}, {key.replace("ordered", "rest")}, rest.cause, null, null, null, null,
+        select {key.replace("ordered", "rest")}, rest.cause, null, null, null, null,
             numerator_delta, denominator_delta
         from cause_parts as rest
         inner join chosen_cells as cells on {same_key("rest", "cells", ROW_KEY)}
@@ -116,11 +118,11 @@ def _write_of_customers(connection: duckdb.DuckDBPyConnection, now: Publication)
         order by all""")
 
 
-def _write_not_listed(connection: duckdb.DuckDBPyConnection, now: Publication) -> None:
+def _write_not_listed(connection: duckdb.DuckDBPyConnection) -> None:
     """The parts of all customers in one, of figures whose customers would be too many."""
     connection.execute(f"""
-        insert into {ROWS}
-        select {now.generation}, {", ".join(f"parts.{name}" for name in ROW_KEY)}, cause, {sql_text(NOT_LISTED)},
+        insert into {FOUND}
+        select {", ".join(f"parts.{name}" for name in ROW_KEY)}, cause, {sql_text(NOT_LISTED)},
             null, null, null, {added("numerator_delta")}, {added("denominator_delta")}
         from cause_parts as parts anti join chosen_cells as cells on {same_key("parts", "cells", ROW_KEY)}
         where cause in ({CAUSES_OF_ROWS})
@@ -128,11 +130,11 @@ def _write_not_listed(connection: duckdb.DuckDBPyConnection, now: Publication) -
         order by all""")
 
 
-def _write_candidates(connection: duckdb.DuckDBPyConnection, now: Publication) -> None:
+def _write_candidates(connection: duckdb.DuckDBPyConnection) -> None:
     """The rows that may be behind figures that are not split, and the rates behind those that rates moved."""
     key = ", ".join(f"chosen.{name}" for name in ROW_KEY)
     connection.execute(f"""
-        insert into {ROWS}
+        insert into {FOUND}
         with numbers as (select dataset, cause, count(*) as rows from run_rows group by dataset, cause),
         reached as (
             select restated.*, causes.cause, causes.dataset, causes.horizon_days, numbers.rows
@@ -151,7 +153,7 @@ def _write_candidates(connection: duckdb.DuckDBPyConnection, now: Publication) -
             select * from reached
             qualify sum(rows) over (order by {FIRST}, cause, dataset rows unbounded preceding) <= {ROWS_AT_MOST}
         )
-        select {now.generation}, {key}, chosen.cause, ids.customer_id, rows.dataset,
+        select {key}, chosen.cause, ids.customer_id, rows.dataset,
             rows.row_key, rows.load_id, null, null
         from chosen
         inner join run_rows as rows on chosen.dataset = rows.dataset and chosen.cause = rows.cause

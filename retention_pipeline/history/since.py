@@ -8,7 +8,7 @@ import gzip
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,19 @@ class Step:
     old: float | None
     new: float | None
     delta: float
+    old_numerator: float | None
+    new_numerator: float | None
+    numerator_delta: float | None
+    old_denominator: float | None
+    new_denominator: float | None
+    denominator_delta: float | None
+    old_n: int | None
+    new_n: int | None
     rows: list[Row]
     more: int
+
+
+SAID = tuple(one.name for one in fields(Step) if one.name not in ("rows", "more"))
 
 
 @dataclass(frozen=True)
@@ -84,40 +95,30 @@ def since(connection: duckdb.DuckDBPyConnection, home: Home, figure: dict[str, A
     if "restatements" in tables_in(connection):
         found = connection.execute(
             f"""
-            select published_at, generation, cause, other_causes, old, new, delta from restatements
+            select {", ".join(SAID)} from restatements
             where {is_it} and published_at > {instant(publication.published_at)} order by published_at, cause
             """,
             key,
         ).fetchall()
-        steps = [_step(connection, home, key, *row) for row in found]
+        steps = [_step(connection, home, key, dict(zip(SAID, row, strict=True))) for row in found]
     value, reason = then[0] if then else (None, None)
     return Since(moment, publication.published_at, publication.as_of, bool(then), value, reason, steps)
 
 
-def _step(
-    connection: duckdb.DuckDBPyConnection,
-    home: Home,
-    key: list[Any],
-    published_at: datetime,
-    generation: int,
-    cause: str,
-    other_causes: str | None,
-    old: float | None,
-    new: float | None,
-    delta: float,
-) -> Step:
+def _step(connection: duckdb.DuckDBPyConnection, home: Home, key: list[Any], said: dict[str, Any]) -> Step:
+    causes = [said["cause"], *(said["other_causes"] or "").split(", ")]
     is_it = " and ".join(f"{name} = ?" for name in ROW_KEY)
     rows = connection.execute(
         f"""
         select customer_id, rows.dataset, row_key, numerator_delta, denominator_delta, file_name, sha256
         from restatement_rows as rows left join pipeline_loads as loads using (load_id)
-        where generation = ? and cause = ? and {is_it}
+        where generation = ? and list_contains(?, cause) and {is_it}
         order by abs(numerator_delta) desc nulls last, customer_id nulls last, rows.dataset nulls last, row_key
         """,
-        [generation, cause, *key],
+        [said["generation"], causes, *key],
     ).fetchall()
     shown = [_row(home, *row) for row in rows[:ROWS_AT_MOST]]
-    return Step(published_at, generation, cause, other_causes, old, new, delta, shown, len(rows) - len(shown))
+    return Step(**said, rows=shown, more=len(rows) - len(shown))
 
 
 def _row(

@@ -4,20 +4,21 @@ A customer's part (parts.py) has the first cause that a row of this customer has
 first cause that needs no rows of customers (definition, settings, rates, a backfill), else of the figure's first one.
 Values of ratios are split by letting one cause after the other in.
 
-Where a figure is no sum over customers, was not given before or is not now, or was held back until now, the whole delta
-stands with the first cause, and `other_causes` names the others.
+Where a figure is no sum over customers, or was not given before or is not now, the whole delta stands with the first
+cause, and `other_causes` names the others. What is held back is split in the night that moved it (pending.py).
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import duckdb
 
 from retention_pipeline.history.causes import BACKFILL, CAUSES, DEFINITION, FX, SETTINGS
 from retention_pipeline.history.parts import CELL, Diffs, added, by_segment, listed_parts
 from retention_pipeline.history.reported import ROW_KEY
-from retention_pipeline.kpis.declaration import Kpi
 from retention_pipeline.kpis.keys import same_key
-from retention_pipeline.kpis.registry import BY_ID
+from retention_pipeline.kpis.registry import KPIS
 from retention_pipeline.kpis.rules import text_literal
 from retention_pipeline.warehouse import sql_text
 
@@ -31,14 +32,12 @@ def split(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs]) -> None:
 
     cause_parts      one row per restated figure and cause with its part of numerator and denominator; is_rest: what no
                      customer has
-    cell_deltas      one row per restated figure and cause with its deltas
     cell_customers   how many customers moved a cell, per table of diffs
     """
     _find_signature_causes(connection)
     _find_general_causes(connection)
     _add_up(connection, diffs)
-    _find_rest(connection, [BY_ID[kpi] for one in diffs for kpi in one.parts])
-    _find_deltas(connection)
+    _find_rest(connection, {kpi for one in diffs for kpi in one.parts})
 
 
 def _find_signature_causes(connection: duckdb.DuckDBPyConnection) -> None:
@@ -105,25 +104,31 @@ def _add_up(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs]) -> None:
             group by all""")
 
 
-def _find_rest(connection: duckdb.DuckDBPyConnection, kpis: list[Kpi]) -> None:
-    """What is left of each change goes into cause_parts; figures whose change cannot be split are taken out."""
-    ratios = ", ".join(text_literal(kpi.id) for kpi in kpis if kpi.is_ratio) or "''"
-    ids = ", ".join(text_literal(kpi.id) for kpi in kpis) or "''"
+def whole_parts(figures: str) -> str:
+    """SQL: the steps of numerator (of a count or sum: value) and denominator of figures of `restated` that are in
+    another table too; is_sum: the step may be split, near: what rounding may leave of it.
+    """
+    ratios = ", ".join(text_literal(kpi.id) for kpi in KPIS if kpi.is_ratio)
 
     def whole(side: str) -> str:
         return f"case when restated.kpi in ({ratios}) then {side}_numerator else {side}_value end"
 
-    connection.execute(f"""
-        create or replace temp table split_cells as
+    return f"""
         select {", ".join(f"restated.{name}" for name in ROW_KEY)},
             coalesce({whole("new")}, 0) - coalesce({whole("old")}, 0) as numerator_delta,
             coalesce(new_denominator, 0) - coalesce(old_denominator, 0) as denominator_delta,
             {TOLERANCE} * greatest(1, abs(coalesce({whole("new")}, 0)), abs(coalesce({whole("old")}, 0))) as near,
-            {TOLERANCE} * greatest(1, abs(coalesce(new_denominator, 0)), abs(coalesce(old_denominator, 0))) as near_by
-        from restated
-        anti join let_in on {same_key("restated", "let_in", ROW_KEY)}
-        where kpi in ({ids}) and (not was_there or {whole("old")} is not null)
-            and (not is_there or {whole("new")} is not null)""")
+            {TOLERANCE} * greatest(1, abs(coalesce(new_denominator, 0)), abs(coalesce(old_denominator, 0))) as near_by,
+            (not was_there or {whole("old")} is not null) and (not is_there or {whole("new")} is not null) as is_sum
+        from restated semi join {figures} as chosen on {same_key("restated", "chosen", ROW_KEY)}"""
+
+
+def _find_rest(connection: duckdb.DuckDBPyConnection, kpis: Collection[str]) -> None:
+    """What is left of each change goes into cause_parts; figures whose change cannot be split are taken out."""
+    ids = ", ".join(text_literal(kpi) for kpi in sorted(kpis)) or "''"
+    connection.execute(f"""
+        create or replace temp table split_cells as
+        select * from ({whole_parts("restated")}) where is_sum and kpi in ({ids})""")
     connection.execute(f"delete from cause_parts where ({KEYS}) not in (select ({KEYS}) from split_cells)")
     connection.execute(f"""
         insert into cause_parts
@@ -140,8 +145,8 @@ def _find_rest(connection: duckdb.DuckDBPyConnection, kpis: list[Kpi]) -> None:
             or abs(cells.denominator_delta - coalesce(parts.denominator, 0)) > near_by""")
 
 
-def _find_deltas(connection: duckdb.DuckDBPyConnection) -> None:
-    """cell_deltas."""
+def find_deltas(connection: duckdb.DuckDBPyConnection) -> None:
+    """cell_deltas: one row per restated figure and cause with its deltas, from cause_parts and all_causes."""
     connection.execute(f"""
         create or replace temp table cell_deltas as
         with by_cause as (
@@ -186,9 +191,9 @@ def _find_deltas(connection: duckdb.DuckDBPyConnection) -> None:
             new_numerator - old_numerator, new_denominator - old_denominator,
             coalesce(new_value, 0) - coalesce(old_value, 0), others.names
         from restated
-        inner join (from cell_causes where place = 1) as causes on {same_key("restated", "causes", ROW_KEY)}
+        inner join (from all_causes where place = 1) as causes on {same_key("restated", "causes", ROW_KEY)}
         left join (
             select {KEYS}, string_agg(cause, ', ' order by place) as names
-            from cell_causes where place > 1 group by {KEYS}
+            from all_causes where place > 1 group by {KEYS}
         ) as others on {same_key("restated", "others", ROW_KEY)}
         anti join split on {same_key("restated", "split", ROW_KEY)}""")

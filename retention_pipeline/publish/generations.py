@@ -24,6 +24,7 @@ CARRIED_TABLES = (
     "retention_kpi_history",
     "publications",
     "pending_restatements",
+    "pending_restatement_rows",
     "kpi_definition_history",
     "restatements",
     "restatement_rows",

@@ -166,7 +166,7 @@ def of_dimension(
         )
         middle = (before + after) / 2
         segments.append(SegmentEffect(value, within * middle, mix * middle))
-    by_factor = (first.ratio + last.ratio) / 2 * (after - before)
+    by_factor = (first.ratio + last.ratio) / 2 * (after - before) if abs(after - before) > EXACT * abs(before) else 0.0
     within, mix = sum(one.within for one in segments), sum(one.mix for one in segments)
     rest = last.ratio * after - first.ratio * before - within - mix - by_factor
     small = EXACT * max(1.0, abs(last.value), abs(first.value)) * (1 + len(segments))

@@ -136,7 +136,15 @@ def explain(
     notes = notes_on(kpi, row, texts)
     keep_members(connection, kpi, texts, cell, NOW)
     facts = facts_behind(connection, kpi, texts, cell)
-    parts = [part_of(connection, name, text, texts, row, facts) for name, text in texts.items()]
+    computed = pending_row(connection, row)
+    if computed is not None:
+        notes.append(
+            f"Since {computed['held_since']:%Y-%m-%d} a change of this closed period is held back "
+            f"({computed['causes'] or 'unknown cause'}): computed is {_plain(computed['value'])} instead of "
+            f"{_plain(row['value'])}, and the customers are those of what is computed. "
+            f"To publish it: retention restate --period {row['period_start']:%Y-%m-%d} --grain {row['grain']}"
+        )
+    parts = [part_of(connection, name, text, texts, computed or row, facts) for name, text in texts.items()]
     notes += [
         f"The members' {part.name} is {part.total}, the published one {part.published}: report this"
         for part in parts
@@ -200,6 +208,15 @@ def asked_figure(
     return kpi, named, found[0]
 
 
+def pending_row(connection: duckdb.DuckDBPyConnection, row: Row) -> Row | None:
+    """The row as it is computed, where its change is held back (closed_periods: hold)."""
+    if "pending_restatements" not in tables_in(connection):
+        return None
+    place = f"kpi = {text_literal(row['kpi'])} and {is_cell(cell_of(row))}"
+    found = rows_of(connection, f"select * from pending_restatements where {place}")
+    return found[0] if found else None
+
+
 def cell_of(row: Row) -> Cell:
     """The cell of a row of retention_kpis."""
     return Cell(*(row[name] for name in ("grain", "period_start", "basis", "segment_dimension", "segment_value")))
@@ -214,10 +231,12 @@ def filled_in(sentence: str, settings: dict[str, str | None]) -> str:
         if known is None:
             return name
         is_number = re.fullmatch(r"[\d.]+", known) is not None
-        return known if is_number and (name.endswith("_days") or name == "min_n") else f"{name} ({known})"
+        if is_number and name.endswith("_days"):
+            has_unit = re.match(r" (days|x|purchase)\b", sentence[match.end() :]) is not None
+            return known if has_unit else f"{known} days"
+        return known if is_number and name == "min_n" else f"{name} ({known})"
 
-    text = re.sub(r"\b[a-z]+(?:_[a-z]+)+\b", value, sentence)
-    return re.sub(r"\b(\d+) days days\b", r"\1 days", text)
+    return re.sub(r"\b[a-z]+(?:_[a-z]+)+\b", value, sentence)
 
 
 def notes_on(kpi: Kpi, row: Row, texts: dict[str, str]) -> list[str]:
@@ -379,6 +398,10 @@ def part_change(connection: duckdb.DuckDBPyConnection, name: str) -> PartChange:
         ).fetchall()
         steps.append(Step(count, added, largest))
     return PartChange(name, before, now, *steps)
+
+
+def _plain(value: float | None) -> str:
+    return "no value" if value is None else f"{value:.10g}"
 
 
 def is_close(one: float, other: float | Amount) -> bool:

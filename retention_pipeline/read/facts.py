@@ -44,6 +44,14 @@ def _mrr(moment: str, word: str) -> str:
     from int_mrr_changes where change_date < {moment} and {moment} <= next_change_date and mrr_after > 0"""
 
 
+def _invoices(condition: str = "") -> str:
+    return f"""
+    select customer_key, attempted_date as day, coalesce('invoice ' || invoice_id, 'payment') || ' of '
+        || attempted_date || case when is_failed then ' failed, ' || failure_reason else '' end
+        || case when succeeded_date < $as_of and is_failed then ', paid on ' || succeeded_date else '' end as words
+    from int_invoices where attempted_date >= $opening and attempted_date < $close{condition}"""
+
+
 FACTS: dict[str, str] = {
     "spans": _spans("$opening"),
     "spans of six months": _spans("$months"),
@@ -91,11 +99,8 @@ FACTS: dict[str, str] = {
     select customer_key, request_date as day, 'cancellation of ' || subscription_id || ' requested on ' || request_date
         as words
     from int_cancel_requests where request_date >= $opening and request_date < $close""",
-    "invoices": """
-    select customer_key, attempted_date as day, coalesce('invoice ' || invoice_id, 'payment') || ' of '
-        || attempted_date || case when is_failed then ' failed, ' || failure_reason else '' end
-        || case when succeeded_date < $as_of and is_failed then ', paid on ' || succeeded_date else '' end as words
-    from int_invoices where attempted_date >= $opening and attempted_date < $close""",
+    "invoices": _invoices(),
+    "failed invoices": _invoices(" and is_failed"),
     "active days": _active_days("$opening", "$close"),
     "active days before": _active_days("$previous", "$opening"),
     "active days of the window": _active_days("$window", "$close"),
@@ -168,6 +173,8 @@ OF_MEASURES: dict[str, tuple[str, ...]] = {
     "active_dormant": ("active days before",),
     "active_returning": ("active days before", "active days"),
     "session_": ("sessions",),
+    "invoices_failed": ("failed invoices",),
+    "invoices_recovered": ("failed invoices",),
 }
 OF_FAMILIES: dict[str, tuple[str, ...]] = {
     "customers": ("spans",),
@@ -191,4 +198,6 @@ def kinds_behind(measures: Iterable[tuple[str, str]]) -> list[str]:
         if measure.startswith("trailing_"):
             prefixes = ["trailing_"]
         wanted |= {*(named or (OF_MEASURES[max(prefixes, key=len)] if prefixes else OF_FAMILIES[family]))}
+    if "invoices" in wanted:
+        wanted.discard("failed invoices")
     return [kind for kind in FACTS if kind in wanted]

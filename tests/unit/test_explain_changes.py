@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
 from io import StringIO
 from pathlib import Path
 from random import Random
@@ -14,10 +14,13 @@ import pytest
 from rich.console import Console
 
 from retention_pipeline.cli.explaining import write_csv
-from retention_pipeline.cli.print_explain import print_members, signed, step
+from retention_pipeline.cli.print_explain import print_members, print_since, print_steps, signed, step
+from retention_pipeline.history.since import Row as HistoryRow
+from retention_pipeline.history.since import Since
+from retention_pipeline.history.since import Step as Caused
 from retention_pipeline.kpis.registry import BY_ID, KPIS
 from retention_pipeline.read.decomposition import Side, effects_by_dimension, of_dimension
-from retention_pipeline.read.explain import Member, filled_in
+from retention_pipeline.read.explain import Member, PartChange, Step, filled_in
 from retention_pipeline.read.facts import FACTS, OF_FAMILIES, OF_MEASURES, kinds_behind
 from retention_pipeline.read.members import Cell, columns_in, parts_of
 from retention_pipeline.read.named_periods import named_period
@@ -89,6 +92,10 @@ def test_a_name_that_is_no_published_period_is_refused(
 def test_a_definition_names_the_settings_of_the_company() -> None:
     settings = {"mau_days": "14", "min_n": "5", "gross_margin": "0.8", "data_start": None}
     assert filled_in(BY_ID["mau"].definition, settings) == "Distinct customers active in the 14 days before the close."
+    assert "at most 30 days after;" in filled_in(
+        BY_ID["payment_recovery_rate"].definition, {"payment_recovery_days": "30"}
+    )
+    assert "opened within 7 days; not" in filled_in(BY_ID["email_open_rate"].definition, {"email_window_days": "7"})
     assert "fewer than 5 customers" in filled_in(BY_ID["customer_lifespan_years"].definition, settings)
     assert "× gross_margin (0.8) /" in filled_in(BY_ID["clv_subscription"].definition, settings)
     assert filled_in("since data_start, not customer_id", settings) == "since data_start, not customer_id"
@@ -166,3 +173,69 @@ def test_ids_and_facts_are_no_markup_no_control_characters_and_no_formulas(tmp_p
     assert shown.count("[red]HYPERLINK\\x1b") == 2 and "\x1b" not in shown
     write_csv(tmp_path / "members.csv", [["customer_id"], [hostile], [-1]], is_guarded=True)
     assert (tmp_path / "members.csv").read_text().splitlines() == ["customer_id", f"'{hostile}", "-1"]
+
+
+def test_a_factor_that_stays_the_same_has_no_effect_whatever_rounding_leaves() -> None:
+    values: dict[str, list[Side | None]] = {"a": [Side(1, 35, 100 / 35), Side(-1, 39, -100 / 39)]}
+    effect = of_dimension("plan", values, Side(1, 35, 100 / 35), Side(-1, 39, -100 / 39), True)
+    assert effect.factor == 0 and effect.rest == 0
+
+
+def test_recovered_payments_have_failed_invoices_behind_them_and_attempted_ones_all() -> None:
+    assert kinds_behind([("invoices_recovered", "payments")]) == ["failed invoices"]
+    assert kinds_behind([("invoices_failed", "payments"), ("invoices_attempted", "payments")]) == ["invoices"]
+
+
+def printed(print_it: Callable[[Console], None]) -> str:
+    console = Console(file=StringIO(), width=100)
+    print_it(console)
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def test_who_enters_with_a_minus_has_the_sign() -> None:
+    nothing = Step(0, 0, [])
+    part = PartChange("numerator", 0, 0, Step(2, 0, [("glad", 1), ("cross", -1)]), nothing, nothing)
+    assert "Entered the numerator: glad, cross −1" in printed(lambda console: print_steps(console, part))
+
+
+def caused(cause: str, delta: float, **more: Any) -> Caused:
+    figures: dict[str, Any] = {
+        "old": 44.78,
+        "new": 43.73,
+        "old_numerator": 900.0,
+        "new_numerator": 800.5,
+        "numerator_delta": -99.5,
+    }
+    figures |= {"old_denominator": 20.0, "new_denominator": 19.0, "denominator_delta": -1.0, "old_n": 20, "new_n": 19}
+    row = HistoryRow("ada", "orders", "7", -99.5, -1.0, "landing/2.csv", None, 5)
+    said: dict[str, Any] = {"rows": [row], "more": 0, "other_causes": None} | figures | more
+    return Caused(published_at=datetime(2026, 3, 5), generation=2, cause=cause, delta=delta, **said)
+
+
+def test_what_was_known_is_followed_once_per_publication_and_each_cause_has_its_part() -> None:
+    steps = [caused("corrected", -1.0), caused("late", -0.05, numerator_delta=49.0, denominator_delta=3.0, rows=[])]
+    later = Since(datetime(2026, 3, 4), datetime(2026, 3, 4), date(2026, 3, 4), True, 44.78, None, steps)
+    text = printed(lambda console: print_since(console, later, "money", "EUR", 43.73))
+    assert text.count("€ 44.78 → € 43.73") == 1
+    assert "corrected: −€ 1.00 (numerator / denominator −99.50 / −1)" in text
+    assert "ada −99.50 / −1: orders 7 (landing/2.csv, line 5)" in text
+    assert "late: −€ 0.05 (numerator / denominator +49 / +3)" in text
+
+
+def test_what_changed_beneath_a_value_that_is_shown_as_before_is_said() -> None:
+    none: dict[str, Any] = {
+        name: None for name in ("old_numerator", "new_numerator", "old_denominator", "new_denominator")
+    }
+    of_median: dict[str, Any] = none | {
+        "numerator_delta": None,
+        "denominator_delta": None,
+        "old": 25.0,
+        "new": 25.0,
+        "rows": [],
+    }
+    later = Since(
+        datetime(2026, 3, 4), datetime(2026, 3, 4), date(2026, 3, 4), True, 25.0, None,
+        [caused("late", 0.0, old_n=506, new_n=507, **of_median)],
+    )  # fmt: skip
+    text = printed(lambda console: print_since(console, later, "days", None, 25.0))
+    assert "25.0 days → 25.0 days (n 506 → 507)" in text

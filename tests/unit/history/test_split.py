@@ -7,7 +7,7 @@ import pytest
 
 from retention_pipeline.history.parts import Diffs
 from retention_pipeline.history.restatements import find_cell_causes
-from retention_pipeline.history.split import split
+from retention_pipeline.history.split import find_deltas, split
 
 CELL = "'order_revenue' as kpi, 'month' as grain, date '2024-01-01' as period_start, 'order' as basis"
 CELL += ", 'all' as segment_dimension, 'all' as segment_value"
@@ -34,7 +34,6 @@ def deltas(order: str) -> list[tuple[Any, ...]]:
                 cast((select sum(order_revenue) from diffs_orders) as double) as new_value,
                 null::double as old_numerator, null::double as new_numerator, null::double as old_denominator,
                 null::double as new_denominator, true as was_there, true as is_there""")
-        connection.execute("create temp table let_in as select * from restated where false")
         connection.execute(f"""
             create temp table cell_causes as
             select {CELL}, cause, place, 2 as causes from (values ('corrected', 1), ('late', 2)) as t(cause, place)""")
@@ -46,7 +45,9 @@ def deltas(order: str) -> list[tuple[Any, ...]]:
             create temp table run_customers as select i as customer_key, true as is_early,
                 case when i % 3 = 0 then 'orders late' else 'orders corrected' end as signature
             from range({CUSTOMERS}) as t(i) order by {order}""")
+        connection.execute("create temp view all_causes as from cell_causes")
         split(connection, [DIFFS])
+        find_deltas(connection)
         return connection.execute("select cause, numerator_delta from cell_deltas order by place").fetchall()
 
 
@@ -60,14 +61,19 @@ def test_a_split_does_not_depend_on_the_order_of_the_parts(order: str) -> None:
 def causes_of(run_rows: str) -> list[tuple[Any, ...]]:
     """The causes of a figure that no cause of its own moved; run_rows: SQL of the causes of the run's rows."""
     with duckdb.connect() as connection:
-        connection.execute(f"create temp table restated as select {CELL}, date '2024-02-01' as period_end")
-        connection.execute("create temp table let_in as select *, '' as causes from restated where false")
+        made = "date '2024-02-01' as period_end, 1 as old_definition_version, 1 as new_definition_version"
+        measures = ", ".join(
+            f"{side} as {name}_{measure}"
+            for name, side in (("old", 0), ("new", 1))
+            for measure in ("value", "numerator", "denominator", "n")
+        )
+        connection.execute(f"create temp table restated as select {CELL}, {measures}, {made}")
         connection.execute(
             "create temp table kpi_causes as select 'other' as kpi, 'order' as basis, 'all' as segment_dimension, "
             "'late' as cause, 'orders' as dataset, cast(null as date) as first_day, 0 as horizon_days"
         )
         connection.execute(f"create temp table run_rows as {run_rows}")
-        find_cell_causes(connection, "restated")
+        find_cell_causes(connection)
         return connection.execute("select cause, causes from cell_causes order by place").fetchall()
 
 

@@ -1,0 +1,171 @@
+"""Why pending figures are others than the published ones, kept until they are let in.
+
+Each night that moves what is held back is split by causes and customers like a restatement (split.py, rows.py), from
+what was pending before to what is pending now, and added to `pending_restatement_rows`. A figure that is let in has the
+rows of all these nights; they become those of its restatement.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+from retention_pipeline.history.causes import BACKFILL, CAUSES, OF_ROWS
+from retention_pipeline.history.closing import TABLE as PENDING
+from retention_pipeline.history.parts import added
+from retention_pipeline.history.publications import Publication
+from retention_pipeline.history.reported import MEASURES, ROW_KEY, SAID, differs
+from retention_pipeline.history.restatement_tables import ROW_COLUMNS
+from retention_pipeline.history.restatement_tables import ROWS as RESTATED_ROWS
+from retention_pipeline.history.rows import FOUND
+from retention_pipeline.history.split import TOLERANCE, whole_parts
+from retention_pipeline.kpis.keys import same_key
+from retention_pipeline.kpis.store import TABLE as FIGURES
+from retention_pipeline.warehouse import sql_text, tables_in
+
+TABLE = "pending_restatement_rows"
+COLUMNS = {name: kind for name, kind in ROW_COLUMNS.items() if name != "generation"}
+DESCRIPTION = (
+    "One row per pending figure (pending_restatements), night that moved it and row of raw that may be behind that: "
+    "what restatement_rows will have once it is let in. A line without a customer is what no customer's rows explain."
+)
+KEYS = ", ".join(ROW_KEY)
+PARTS = ("numerator_delta", "denominator_delta")
+SIDE = tuple(name for name in SAID if name not in ("settings_fingerprint", "period_end"))
+ORDER = " ".join(f"when '{cause}' then {number}" for number, cause in enumerate(CAUSES))
+WITH_ROWS = ", ".join(sql_text(cause) for cause in OF_ROWS)
+
+
+def keep_rows(connection: duckdb.DuckDBPyConnection) -> None:
+    """The rows of figures that were pending in the generation before and still are; the temporary table was_rows has
+    all of before.
+    """
+    if TABLE not in tables_in(connection):
+        connection.execute(f"create table {TABLE} ({', '.join(f'{name} {kind}' for name, kind in COLUMNS.items())})")
+        connection.execute(f"comment on table {TABLE} is {sql_text(DESCRIPTION)}")
+    there = TABLE in tables_in(connection, database="published")
+    source = f"published.main.{TABLE}" if there else f"{TABLE} where false"
+    connection.execute(f"create or replace temp table was_rows as select * from {source}")
+    connection.execute(f"delete from {TABLE}")
+    connection.execute(f"insert into {TABLE} select * from was_rows where ({KEYS}) in (select ({KEYS}) from {PENDING})")
+
+
+def add_moved(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let `restated` say by how much tonight moved what is computed: figures that are let in start from what was
+    pending (published_then keeps what was published), and figures that are held back join them (is_held).
+    """
+    connection.execute("alter table restated add column is_held boolean default false")
+    old = ", ".join(f"old_{name}" for name in SIDE)
+    connection.execute(f"""
+        create or replace temp table published_then as
+        select {KEYS}, was_there, {old} from restated
+        semi join let_in on {same_key("restated", "let_in", ROW_KEY)}""")
+    said = ", ".join(f"old_{name} = let_in.{name}" for name in SIDE)
+    connection.execute(
+        f"update restated set {said}, was_there = not let_in.is_gone from let_in "
+        f"where {same_key('restated', 'let_in', ROW_KEY)}"
+    )
+    if FIGURES not in tables_in(connection, database="published"):
+        return
+    before = ", ".join(
+        f"case when was.kpi is null then published.{name} else was.{name} end as old_{name}" for name in SIDE
+    )
+    now = ", ".join(f"held.{name} as new_{name}" for name in SIDE)
+    connection.execute(f"""
+        insert into restated by name
+        select {", ".join(f"held.{name}" for name in ROW_KEY)}, held.period_end, {before}, {now}, held.is_complete,
+            case when was.kpi is null then published.kpi is not null else not was.is_gone end as was_there,
+            not held.is_gone as is_there, true as is_closed, true as is_held
+        from newly_held as held
+        left join was_pending as was on {same_key("held", "was", ROW_KEY)}
+        left join published.main.{FIGURES} as published on {same_key("held", "published", ROW_KEY)}""")
+
+
+def note_causes(connection: duckdb.DuckDBPyConnection) -> None:
+    """Add tonight's causes to those for which figures are held back."""
+    connection.execute(f"""
+        update {PENDING} set causes = found.causes
+        from (
+            select {KEYS}, string_agg(cause, ', ' order by case cause {ORDER} end) as causes
+            from (
+                select {KEYS}, cause from cell_causes
+                union
+                select {KEYS}, unnest(string_split(causes, ', ')) from was_pending where causes is not null
+            )
+            group by {KEYS}
+        ) as found
+        where {same_key(PENDING, "found", ROW_KEY)}
+            and ({", ".join(f"{PENDING}.{name}" for name in ROW_KEY)}) in (select ({KEYS}) from newly_held)""")
+
+
+def let_in_causes(connection: duckdb.DuckDBPyConnection) -> None:
+    """all_causes: cell_causes, of figures that are let in with those for which they were held back. What is let in is
+    again the step from what was published, and cause_parts has the parts of all nights; where these do not make up the
+    whole step, say because of a night without a value, none are known (whole_let_in).
+    """
+    connection.execute(f"""
+        create or replace temp table all_causes as
+        select *, row_number() over (partition by {KEYS} order by case cause {ORDER} end) as place
+        from (
+            select {KEYS}, cause from cell_causes
+            union
+            select {", ".join(f"step.{name}" for name in ROW_KEY)},
+                unnest(string_split(coalesce(let_in.causes, '{BACKFILL}'), ', '))
+            from published_then as step inner join let_in on {same_key("step", "let_in", ROW_KEY)}
+        )""")
+    said = ", ".join(f"old_{name} = step.old_{name}" for name in SIDE)
+    connection.execute(
+        f"update restated set {said}, was_there = step.was_there from published_then as step "
+        f"where {same_key('restated', 'step', ROW_KEY)}"
+    )
+    connection.execute(f"""
+        insert into cause_parts
+        select {KEYS}, cause, {", ".join(f"coalesce({added(name)}, 0)" for name in PARTS)}, false
+        from was_rows where ({KEYS}) in (select ({KEYS}) from published_then)
+            and (numerator_delta is not null or denominator_delta is not null)
+        group by {KEYS}, cause""")
+    connection.execute(f"""
+        create or replace temp table whole_let_in as
+        select {", ".join(f"steps.{name}" for name in ROW_KEY)}
+        from ({whole_parts("published_then")}) as steps
+        left join (
+            select {KEYS}, {added("numerator_delta")} as numerator, {added("denominator_delta")} as denominator
+            from cause_parts group by {KEYS}
+        ) as parts on {same_key("steps", "parts", ROW_KEY)}
+        where not steps.is_sum
+            or abs(steps.numerator_delta - coalesce(parts.numerator, 0)) > {TOLERANCE} + near
+            or abs(steps.denominator_delta - coalesce(parts.denominator, 0)) > {TOLERANCE} + near_by""")
+    connection.execute(f"delete from cause_parts where ({KEYS}) in (select ({KEYS}) from whole_let_in)")
+
+
+def write_found_rows(connection: duckdb.DuckDBPyConnection, now: Publication) -> None:
+    """Tonight's rows, of what is published into `restatement_rows`, of what is held back into this table; with what is
+    let in go the rows of the nights before.
+    """
+    held = f"({KEYS}) in (select ({KEYS}) from restated where is_held)"
+    listed = ", ".join(COLUMNS)
+    without_parts = ", ".join(f"null as {name}" if name in PARTS else name for name in COLUMNS)
+    is_whole = f"({KEYS}) in (select ({KEYS}) from whole_let_in)"
+    before = f"(select {listed} from was_rows where ({KEYS}) in (select ({KEYS}) from published_then) "
+    before += f"and cause in ({WITH_ROWS}))"
+    connection.execute(f"""
+        insert into {RESTATED_ROWS}
+        select {now.generation}, * from (
+            select {listed} from {FOUND} where not ({held}) and not ({is_whole})
+            union all select {listed} from {before} where not ({is_whole})
+            union all (select distinct {without_parts} from (
+                select {listed} from {FOUND} union all select {listed} from {before}) where {is_whole}
+                and dataset is not null)
+        ) order by all""")
+    connection.execute(f"""
+        insert into {TABLE}
+        select * from (
+            select {listed} from {FOUND} where {held}
+            union all
+            select {KEYS}, cause, null, null, null, null, {", ".join(added(name) for name in PARTS)}
+            from cause_parts where {held} and cause not in ({WITH_ROWS}) group by {KEYS}, cause
+        ) order by all""")
+
+
+def is_moved() -> str:
+    """SQL over restated: tonight moved it, so tonight's causes may be behind it."""
+    return differs("old_", "new_", MEASURES)
