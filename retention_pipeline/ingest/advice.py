@@ -82,7 +82,12 @@ def of_header(path: Path, delimiter: str) -> list[str]:
 
 
 def of_names(missing: Sequence[str], there: Sequence[str]) -> list[str]:
-    """Which columns of the file may be those that are missing."""
+    """Which columns of the file that are `there`, and of no other use, may be those that are missing."""
+    own = [name for name in missing if name in there]
+    if own:
+        named = [f"the file has {name} itself: take it out of columns" for name in own]
+        others = [name for name in missing if name not in own]
+        return named + (of_names(others, [name for name in there if name not in own]) if others else [])
     plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in there}
     pairs = []
     for name in missing:

@@ -58,11 +58,11 @@ class Mapping:
 
 
 class NotMappedError(UnusableFileError):
-    """Columns of the contract, `missing`, are not among the columns that are `there`."""
+    """Columns of the contract, `missing`, are not among the columns that are `there`; others take those in `used`."""
 
-    def __init__(self, message: str, *, missing: list[str], there: list[str]) -> None:
+    def __init__(self, message: str, *, missing: list[str], there: list[str], used: set[str]) -> None:
         super().__init__(message)
-        self.missing, self.there = missing, there
+        self.missing, self.there, self.used = missing, there, used
 
 
 def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -> Mapping:
@@ -119,7 +119,10 @@ def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -
         said = [f"required columns are missing: {', '.join(missing)}"] if missing else []
         said += [f"columns that the settings name are missing: {', '.join(unfound)}"] if unfound else []
         raise NotMappedError(
-            f"{'; '.join(said)}; the file has: {', '.join(in_file) or 'none'}", missing=needed, there=list(in_file)
+            f"{'; '.join(said)}; the file has: {', '.join(in_file) or 'none'}",
+            missing=needed,
+            there=list(in_file),
+            used=used,
         )
     extra = sorted((column for column in columns if column.name not in used), key=lambda column: column.name)
     return Mapping(given, extra, hashed, counts_equal_rows, deleted, frozenset(read))

@@ -239,7 +239,8 @@ def _refused(preview: Preview, error: Exception, *, advises_names: bool) -> None
     preview.error = outcome_of(error)[1]
     if isinstance(error, NotMappedError):
         preview.missing, preview.there = error.missing, error.there
-        preview.hints = advice.of_names(error.missing, error.there) if advises_names else []
+        free = [name for name in error.there if name not in error.used]
+        preview.hints = advice.of_names(error.missing, free) if advises_names else []
 
 
 def _count_reasons(preview: Preview, reasons: list[str]) -> None:

@@ -114,6 +114,15 @@ def test_missing_columns_are_named_with_those_that_they_may_be(company: Company)
     ]
 
 
+def test_a_column_that_has_its_use_is_not_offered_for_another(company: Company) -> None:
+    company.source("orders", columns={"customer_id": "Klantnummer"})
+    company.deliver("orders", "a.csv", b"order_id,date_created,customer_id,amount,currency,status\n1,x,k,1,EUR,paid\n")
+    assert preview(company).hints == [
+        "the file has customer_id itself: take it out of columns",
+        "say under columns which of its columns ordered_at is",
+    ]
+
+
 def test_where_each_column_comes_from_is_told(company: Company) -> None:
     company.source("orders", columns={"order_id": "No", "currency": {"constant": "EUR"}})
     company.deliver("orders", "a.csv", b"No,ordered_at,amount,status\n1,2024-01-05,1,paid\n")
