@@ -13,11 +13,17 @@ from oracle.folders import COHORT_COLUMNS, COHORT_KEY, COMPANIES, KPI_COLUMNS, K
 
 FOLDERS = sorted(path for path in COMPANIES.glob("*") if path.is_dir())
 FURTHER_FOLDERS = sorted(path for path in (COMPANIES.parent / "companies2").glob("*") if path.is_dir())
+# Minutes of Python for 2,500 customers; what the product makes of them is compared in integration/test_companies.py.
+LARGE = pytest.mark.proof
 BEHAVIOUR = ("engagement_group", "nps_class")  # dimensions for which only some KPIs have expected rows
 
 
 @pytest.mark.skipif(not FOLDERS, reason="the companies are not laid out beside the repository")
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize(
+    "folder",
+    [pytest.param(one, marks=LARGE if one.name == "nutmeg" else ()) for one in FOLDERS],
+    ids=lambda one: one.name,
+)
 def test_the_oracle_gives_every_expected_cell_of_a_company_and_no_other(folder: Path) -> None:
     company = read_company(*read_folder(folder))
     kpis = cells(duckdb.read_parquet(str(folder / "expected_kpis.parquet")), KPI_KEY, KPI_COLUMNS)
