@@ -121,7 +121,7 @@ def change(now: float | None, before: float | None, shown_as: str, *, locale: st
 
 
 def _step(step: float, unit: str = "", *, locale: str) -> str:
-    """`+1.2 pp`; a small step has so many decimals that it is no zero, and `=` means that nothing changed."""
+    """`+1.2 pp`; a small step has so many decimals that it is not a zero, and `=` means that nothing changed."""
     if abs(step) < 1e-9:
         return "="
     decimals = 1 if abs(step) >= 0.1 else 2 if abs(step) >= 0.01 else 3

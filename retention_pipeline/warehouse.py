@@ -56,7 +56,7 @@ def attach(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> None
 
 
 def create_database(path: Path) -> None:
-    """An empty database file in the format STORAGE_VERSION, there in one step: half of one could never be opened."""
+    """An empty database file in the format STORAGE_VERSION, created atomically: half of one could never be opened."""
     unfinished = path.with_name(f"{path.name}.new")
     unfinished.unlink(missing_ok=True)
     with duckdb.connect() as connection:

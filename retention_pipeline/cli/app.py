@@ -43,14 +43,14 @@ def _day(text: str | None) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no day; write it as YYYY-MM-DD") from None
+        raise typer.BadParameter(f"{text!r} is not a valid date; write it as YYYY-MM-DD") from None
 
 
 def _month(text: str) -> str:
     try:
         return f"{datetime.strptime(text, MONTH):%Y-%m}"
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no month; write it as YYYY-MM") from None
+        raise typer.BadParameter(f"{text!r} is not a valid month; write it as YYYY-MM") from None
 
 
 @app.command(rich_help_panel=RUNNING)

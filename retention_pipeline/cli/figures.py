@@ -56,7 +56,7 @@ def print_json(answer: Any) -> None:
 
 
 def as_json_text(answer: Any, *, indent: int | None = None) -> str:
-    """JSON as every program reads it: what is no number (NaN, infinity) is null."""
+    """JSON as every program reads it: what is not a number (NaN, infinity) is null."""
     try:
         return json.dumps(answer, default=as_text, ensure_ascii=False, indent=indent, allow_nan=False)
     except ValueError:

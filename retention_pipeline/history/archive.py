@@ -217,7 +217,7 @@ def _again(moment: str, table: str, key: tuple[str, ...], said: tuple[str, ...],
 
 
 def _write(connection: duckdb.DuckDBPyConnection, home: Home, publication: Publication, events: str) -> Path:
-    """One file, there in one step."""
+    """One file, created atomically."""
     folder(home).mkdir(parents=True, exist_ok=True)
     path = folder(home) / publication.file_name
     temporary = path.with_name(f".{path.name}")

@@ -40,7 +40,7 @@ def moment_of(text: str, timezone: str) -> datetime:
             local = given if given.tzinfo else given.replace(tzinfo=zone)
     except (ValueError, OverflowError):
         raise NotKnownThen(
-            f"{text!r} is no moment; write a day as 2026-03-05 or an instant as 2026-03-05T14:30"
+            f"{text!r} is not a moment; write a day as 2026-03-05 or an instant as 2026-03-05T14:30"
         ) from None
     return local.astimezone(UTC).replace(tzinfo=None)
 

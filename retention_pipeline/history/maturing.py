@@ -1,6 +1,6 @@
 """Figures of complete periods that are not settled yet, though they have values: of renewals, as long as terms of the
-period may be pending. What becomes of them until then is no restatement and is not held back, as with figures that are
-`immature`.
+period may be pending. What becomes of them until then is not a restatement and is not held back, as with figures that
+are `immature`.
 """
 
 from __future__ import annotations

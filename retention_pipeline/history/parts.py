@@ -9,7 +9,7 @@ run_customers    one row per such customer: datasets and causes of their rows (`
 profile_numbers  profiles of both generations that have the same segment values: one number
 diffs_<family>   one row per grain, basis, period, customer and profile whose part of a measure differs: by how much
 
-Figures that are no sums over customers (medians, percentiles, figures of figures) have no parts.
+Figures that are not sums over customers (medians, percentiles, figures of figures) have no parts.
 """
 
 from __future__ import annotations

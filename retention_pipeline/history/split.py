@@ -4,7 +4,7 @@ A customer's part (parts.py) has the first cause that a row of this customer has
 first cause that needs no rows of customers (definition, settings, rates, a backfill), else of the figure's first one.
 Values of ratios are split by letting one cause after the other in.
 
-Where a figure is no sum over customers, or was not given before or is not now, the whole delta stands with the first
+Where a figure is not a sum over customers, or was not given before or is not now, the whole delta stands with the first
 cause, and `other_causes` names the others. What is held back is split in the night that moved it (pending.py).
 """
 

@@ -18,13 +18,13 @@ from retention_pipeline.ingest.schema import quoted
 DELIMITERS = (",", ";", "\t", "|")
 ENCODINGS = ("windows-1252", "latin-1")
 ZIP = b"PK\x03\x04"
-MADE = "made from others"  # where a contract column comes from that is no column of the file
+MADE = "made from others"  # where a contract column comes from that is not a column of the file
 ALIKE = 0.75  # of names, for one to be offered for the other
 MOST_COLUMNS = 0.7  # of what the fullest of the first lines holds, a header names
 SHOWN_VALUES = 5
 
 FOR_PEOPLE = re.compile(
-    r"(\w+): '[^']*' is no number[^\n;]*"
+    r"(\w+): '[^']*' is not a number[^\n;]*"
     r"\(it (?:has separators between thousands|is in brackets|has a currency sign)"
 )
 # What stands in the reason of a refused row, and what helps.
@@ -40,7 +40,7 @@ _TIME = re.compile(
 
 
 def of_bytes(path: Path) -> list[str]:
-    """What a file is that is no UTF-8 text."""
+    """What a file is that is not UTF-8 text."""
     head = path.read_bytes()
     if head.startswith(ZIP):
         is_book = b"[Content_Types].xml" in head or b"xl/" in head
@@ -56,7 +56,7 @@ def of_bytes(path: Path) -> list[str]:
                     head.decode(encoding)
                 except UnicodeDecodeError:
                     continue
-                return [f"it is no UTF-8 text, it looks like {encoding} (encoding: {encoding})"]
+                return [f"it is not UTF-8 text, it looks like {encoding} (encoding: {encoding})"]
     return []
 
 
@@ -116,7 +116,7 @@ def of_reasons(reasons: Iterable[str], columns: dict[str, str | None]) -> list[s
         reading = f"{{expression: 'number(\"{'…' if named == MADE else named}\")'}}"
         found.append(f"amounts are written for people: columns: {{{column}: {reading}}} reads them")
     times: dict[str, list[str]] = {}
-    for column, value in re.findall(r"(\w+): '([^']*)' is no timestamp or date", together):
+    for column, value in re.findall(r"(\w+): '([^']*)' is not a timestamp or date", together):
         times.setdefault(column, []).append(value)
     for column, values in times.items():
         named = columns.get(column) or column
@@ -132,7 +132,7 @@ def of_reasons(reasons: Iterable[str], columns: dict[str, str | None]) -> list[s
 
 
 def _form_of(values: list[str], column: str, source_column: str) -> list[str]:
-    """How times are written that are no ISO 8601, as the setting that reads them."""
+    """How times are written that are not ISO 8601, as the setting that reads them."""
     if all(re.fullmatch(r"[0-9]{9,16}(\.[0-9]+)?", value) for value in values):
         return [f"counts of seconds: columns: {{{column}: {{column: {source_column}, format: epoch}}}}"]
     if all(re.fullmatch(r"(19|20)[0-9]{6}", value) for value in values):

@@ -245,17 +245,17 @@ def _unread(column: Column, source: Source, kind: str, given: str) -> str:
         return _no_instant(given)
     return literal(
         {
-            "integer": " is no whole number",
+            "integer": " is not a whole number",
             "boolean": " is neither true nor false",
             "enum": f" is none of: {', '.join(column.accept)}",
-            "currency": " is no ISO 4217 currency code (three letters)",
-            "date": " is no date (YYYY-MM-DD)",
+            "currency": " is not an ISO 4217 currency code (three letters)",
+            "date": " is not a valid date (YYYY-MM-DD)",
         }[column.kind]
     )
 
 
 def _no_number(column: Column, source: Source, given: str) -> str:
-    """What is wrong with a text that is no number as the contract wants it, and what would help, if anything."""
+    """What is wrong with a text that is not a number as the contract wants it, and what would help, if anything."""
     point = re.escape(source.decimal)
     other = "," if source.decimal == "." else "."
     kinds = {
@@ -267,7 +267,7 @@ def _no_number(column: Column, source: Source, given: str) -> str:
         "[+-]?[0-9.]+[eE][+-]?[0-9]+": "it has an exponent",
         r"[+-]?[\p{Sc}A-Za-z]+.?[0-9].*|.*[0-9].?[\p{Sc}A-Za-z]+": "it has a currency sign or letters",
     }
-    is_none = f" is no number with at most {column.scale} decimals"
+    is_none = f" is not a number with at most {column.scale} decimals"
     cases = " ".join(
         f"when regexp_full_match({given}, {literal(pattern)}) then {literal(f'{is_none} ({hint})')}"
         for pattern, hint in kinds.items()
@@ -276,7 +276,7 @@ def _no_number(column: Column, source: Source, given: str) -> str:
 
 
 def _no_instant(given: str) -> str:
-    """What is wrong with a text that is no time as the contract wants it."""
+    """What is wrong with a text that is not a time as the contract wants it."""
     text = f"cast({given} as varchar)"
     hints = {
         "(19|20)[0-9]{6}": "it has no dashes",
@@ -284,7 +284,7 @@ def _no_instant(given: str) -> str:
         "[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{2,4}.*": "the order of day and month is not said",
         f"{DAY}[T ][0-9]:.*": "the hour has one digit",
     }
-    is_none = " is no timestamp or date such as 2024-01-31 or 2024-01-31T12:00:00Z"
+    is_none = " is not a timestamp or date such as 2024-01-31 or 2024-01-31T12:00:00Z"
     cases = " ".join(
         f"when regexp_full_match({text}, {literal(pattern)}) then {literal(f'{is_none} ({hint})')}"
         for pattern, hint in hints.items()

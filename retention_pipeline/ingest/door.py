@@ -507,7 +507,7 @@ def _workbook(door: Door, path: Path, made: Path, source: Source) -> bool:
 
     try:
         workbook = load_workbook(path)
-    except Exception as error:  # whatever it is: it is no workbook
+    except Exception as error:  # whatever it is: it is not a workbook
         raise UnusableFileError(f"not a complete .xlsx workbook: {error}") from None
     skipped = source.skip_lines if isinstance(source, FileSource) else 0
     changed = False

@@ -305,7 +305,7 @@ def macros(timezone: str) -> list[str]:
         return (
             f"case when nullif(trim(x), '') is null then null when {has_zone} then {in_zone}"
             f" else coalesce(try_strptime(trim(x), {formats}),"
-            " error(concat('''', x, ''' is no time in the expected form'))) end"
+            " error(concat('''', x, ''' is not a time in the expected form'))) end"
         )
 
     known = f"[{', '.join(literal(one) for one in INSTANTS)}]"

@@ -191,7 +191,7 @@ def natural_order(name: str) -> tuple[list[tuple[int, str]], str]:
 
 
 def _name(home: Home, path: Path) -> str:
-    """A path as it is told and written down; bytes that are no UTF-8 become \\xff."""
+    """A path as it is told and written down; bytes that are not UTF-8 become \\xff."""
     shown = path.relative_to(home.root) if path.is_relative_to(home.root) else path
     return os.fsencode(shown).decode("utf-8", "backslashreplace")
 

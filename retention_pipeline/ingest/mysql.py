@@ -97,9 +97,9 @@ class MysqlPull(Pull):
         return moment.replace(tzinfo=self._zone()).astimezone(UTC).replace(tzinfo=None)
 
     def check_cursor(self) -> None:
-        """Raise SourceError where the cursor is no time column, which a first pull would not notice."""
+        """Raise SourceError where the cursor is not a time column, which a first pull would not notice."""
         if self.source.cursor is not None and self._cursor_kind() not in TIMES:
-            raise SourceError(f"the cursor {self.source.cursor} is no time column")
+            raise SourceError(f"the cursor {self.source.cursor} is not a time column")
 
     def _cursor_kind(self) -> int:
         if self._kind is None:

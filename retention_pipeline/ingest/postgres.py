@@ -97,7 +97,7 @@ class PostgresPull(Pull):
         return asked.description or []
 
     def check_cursor(self) -> None:
-        """Raise psycopg.Error where the cursor is no time column, which a first pull would not notice."""
+        """Raise psycopg.Error where the cursor is not a time column, which a first pull would not notice."""
         if self.source.cursor is not None:
             cursor = sql.Identifier(self.source.cursor)
             question = sql.SQL("select {} >= now() from {} as pulled limit 0")

@@ -53,7 +53,7 @@ def prepared(file: ArchivedFile, source: FileSource, scratch: Path, load_id: int
 
 
 def fitting_encoding(raw: bytes) -> str:
-    """An encoding in which bytes that are no UTF-8 are text."""
+    """An encoding in which bytes that are not UTF-8 are text."""
     try:
         raw.decode("cp1252")
     except UnicodeDecodeError:

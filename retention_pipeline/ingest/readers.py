@@ -179,7 +179,7 @@ def read_json_lines(connection: duckdb.DuckDBPyConnection, file: ArchivedFile, r
             FileColumn(name, f"fields.{quoted(name)}" if name in in_struct.values() else _value_of_key(name))
             for name in names
         ],
-        row_error="case when not is_object then 'the line is no JSON object' end",
+        row_error="case when not is_object then 'the line is not a JSON object' end",
         whole_row="case when is_object then line end",
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class BrokenRecordError(ValueError):
-    """The text is no record; `open_quote` is true if more lines could still complete it."""
+    """The text is not a record; `open_quote` is true if more lines could still complete it."""
 
     def __init__(self, reason: str, open_quote: bool = False) -> None:
         super().__init__(reason)

@@ -86,7 +86,7 @@ def open_raw(raw_file: Path) -> duckdb.DuckDBPyConnection:
 
 
 def _create_file(connection: duckdb.DuckDBPyConnection, raw_file: Path) -> None:
-    """An empty raw.duckdb, there in one step: half of one, left by a kill, could never be opened again."""
+    """An empty raw.duckdb, created atomically: half of one, left by a kill, could never be opened again."""
     unfinished = raw_file.with_name(f"{raw_file.name}.new")
     unfinished.unlink(missing_ok=True)
     connection.execute(f"attach {literal(str(unfinished))} as created")

@@ -31,7 +31,7 @@ ROWS_AT_ONCE = 50_000
 
 @dataclass
 class Rejected:
-    """A line that is no record: its number (from 1), byte position (from 0), the reason and its bytes."""
+    """A line that is not a record: its number (from 1), byte position (from 0), the reason and its bytes."""
 
     line: int
     byte_position: int

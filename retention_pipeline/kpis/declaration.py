@@ -96,8 +96,8 @@ class Headline:
 
 @dataclass(frozen=True)
 class Kpi:
-    """One KPI. Every text that is no label is a SQL expression over the columns of the family's cells; `{name}` in it
-    stands for the value of a business setting.
+    """One KPI. Every text that is not a label is a SQL expression over the columns of the family's cells; `{name}` in
+    it stands for the value of a business setting.
 
     A count, sum or percentile declares `value`; a ratio declares `numerator`, `denominator` and `n` instead, and its
     value is numerator * factor_numerator / (denominator * factor_denominator), divided in one place for all KPIs

@@ -16,7 +16,7 @@ class Measure:
 
     kind: `flow`, what happened in the period; `balance`, what stands at its opening or close, or over a window before
     it; `derived`, what no customer has a part of, such as a median. is_additive: the values of a dimension add up to
-    `all`. nests: the months of a quarter or year add up to it. is_signed: it may be negative (or is no number).
+    `all`. nests: the months of a quarter or year add up to it. is_signed: it may be negative (or is not a number).
     """
 
     name: str

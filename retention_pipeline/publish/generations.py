@@ -18,7 +18,7 @@ from retention_pipeline.settings import Home, without_others
 from retention_pipeline.testing import stop_for_test
 from retention_pipeline.warehouse import attach, create_database, opened, sql_text, tables_in
 
-# Tables that are no function of raw and as_of: they go from generation to generation, also through a full refresh.
+# Tables that are not a function of raw and as_of: they go from generation to generation, also through a full refresh.
 CARRIED_TABLES = (
     "retention_kpis",
     "retention_kpi_history",

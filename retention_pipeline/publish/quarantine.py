@@ -1,6 +1,6 @@
 """The published table `quarantine`. One row per refused row that still misses: which file and line, and why.
 
-What was refused and loads since then is not in it. `raw` is the line as it was delivered, null where it is no UTF-8
+What was refused and loads since then is not in it. `raw` is the line as it was delivered, null where it is not UTF-8
 text; raw.duckdb has the bytes of all of them. When a load was, `pipeline_loads` tells.
 """
 

@@ -55,7 +55,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Part:
-    """`numerator`, `denominator` or `value` as a sum over customers; `values` of what is no sum: how many each has.
+    """`numerator`, `denominator` or `value` as a sum over customers; `values` of what is not a sum: how many each has.
 
     `total` is what the members add up to, `published` what the figure's row says (None where it is not given).
     """
@@ -248,9 +248,9 @@ def notes_on(kpi: Kpi, row: Row, texts: dict[str, str]) -> list[str]:
         notes.append(f"This is made of other figures, which can be explained: {', '.join(named)}.")
         notes += [f"Listed are the customers of n: {kpi.n}."] if texts else []
     elif not sums and texts:
-        notes.append("This is no sum over customers; listed are the customers of its values and how many each has.")
+        notes.append("This is not a sum over customers; listed are the customers of its values and how many each has.")
     elif kpi.is_ratio and "denominator" not in sums:
-        notes.append("The denominator is no sum over customers.")
+        notes.append("The denominator is not a sum over customers.")
     if row["null_reason"] in ("left_truncated", "immature"):
         notes.append("The figure is not published for this period; its customers are those of the data so far.")
     return notes

@@ -1,4 +1,4 @@
-"""The hint for data that end long before the day of the run: then the last month is empty, and that is no error."""
+"""The hint for data that end long before the day of the run: then the last month is empty, and that is not an error."""
 
 from __future__ import annotations
 

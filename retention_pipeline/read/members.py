@@ -81,7 +81,7 @@ def members(
     """The members of a cell, for a family or a KPI: customer_key, customer_id and their parts, in no order.
 
     Of a family the parts are its measures (those that add up); of a ratio `numerator` and `denominator`, of a count or
-    sum `value`. A part of a ratio that is no sum over customers (days in the period) is not among them.
+    sum `value`. A part of a ratio that is not a sum over customers (days in the period) is not among them.
     """
     family = next((one for one in FAMILIES if one.name == what), None)
     if family is not None:
@@ -130,7 +130,7 @@ def columns_in(expression: str) -> set[str]:
 
 
 def values_of(kpi: Kpi) -> dict[str, str]:
-    """`values` of a KPI that is no sum, say a median: how many a customer has; empty where they have no owner."""
+    """`values` of a KPI that is not a sum, say a median: how many a customer has; empty where they have no owner."""
     return {"values": kpi.n} if kpi.n and not parts_of(kpi) and are_sums(kpi, kpi.n) else {}
 
 
@@ -140,7 +140,7 @@ def kpi_query(
     """SQL: customer_key and the parts of a KPI, and the parts' names. Raises NoMembers where none adds up."""
     parts = parts_of(kpi)
     if not parts:
-        raise NoMembers(f"{kpi.id} is no sum over customers")
+        raise NoMembers(f"{kpi.id} is not a sum over customers")
     return parts_query(connection, kpi, parts, cell, database), list(parts)
 
 

@@ -116,7 +116,7 @@ def _rights(home: Home) -> list[Finding]:
         if folder.exists() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
             closed.append(folder)
         elif folder.exists() and not folder.is_dir():
-            return [Finding("rights", "broken", f"{folder} is no folder", f"mv {folder} {folder}.aside")]
+            return [Finding("rights", "broken", f"{folder} is not a folder", f"mv {folder} {folder}.aside")]
     for file in (home.settings_file, home.raw_file, lock_file(home)):
         if file.exists() and not os.access(file, os.R_OK | (0 if file == home.settings_file else os.W_OK)):
             closed.append(file)
@@ -257,7 +257,7 @@ def _history(home: Home) -> list[Finding]:
 
 def _runs(home: Home) -> list[Finding]:
     found = [
-        Finding("runs", "broken", f"{path} is no record of a run any more", _mend(home)) for path in no_records(home)
+        Finding("runs", "broken", f"{path} is not a record of a run any more", _mend(home)) for path in no_records(home)
     ]
     number = len(list(home.runs.glob("*.json")))
     return found or [Finding("runs", "fine", f"{formatting.counted(number, 'record')} of runs can be read")]

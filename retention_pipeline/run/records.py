@@ -185,7 +185,7 @@ def record_in(path: Path) -> dict[str, Any] | None:
 
 
 def all_records(home: Home) -> list[dict[str, Any]]:
-    """The last SHOWN_RUNS records, oldest first. A file that is no record is left out."""
+    """The last SHOWN_RUNS records, oldest first. A file that is not a record is left out."""
     records = []
     for path in home.runs.glob("*.json") if home.runs.exists() else ():
         with suppress(OSError):

@@ -65,7 +65,7 @@ class Made(Strict):
         for one in formats or ():
             parts = _DIRECTIVES.findall(one)
             if one != "epoch" and (not set(parts) <= _KNOWN or not _OF_YEARS & set(parts)):
-                raise ValueError(f"{one!r} is no form of a date, such as %d/%m/%Y or %m/%d/%Y %H:%M, nor epoch")
+                raise ValueError(f"{one!r} is not a form of a date, such as %d/%m/%Y or %m/%d/%Y %H:%M, nor epoch")
         return formats
 
     @field_validator("expression")

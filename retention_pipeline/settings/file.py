@@ -160,7 +160,7 @@ def load_settings(home: Home) -> Settings:
     try:
         content = yaml.safe_load(home.settings_file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{home.settings_file} is no valid YAML: {error}") from error
+        raise SettingsError(f"{home.settings_file} is not valid YAML: {error}") from error
     return parse_settings(content if content is not None else {})
 
 

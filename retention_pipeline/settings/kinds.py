@@ -19,13 +19,13 @@ class SettingsError(Exception):
 
 def _known_timezone(name: str) -> str:
     if name not in available_timezones():
-        raise ValueError(f"{name!r} is no IANA time zone, such as Europe/Amsterdam")
+        raise ValueError(f"{name!r} is not an IANA time zone, such as Europe/Amsterdam")
     return name
 
 
 def _currency_code(code: str) -> str:
     if len(code) != 3 or not code.isascii() or not code.isalpha() or code != code.upper():
-        raise ValueError(f"{code!r} is no ISO 4217 code, such as EUR")
+        raise ValueError(f"{code!r} is not an ISO 4217 code, such as EUR")
     return code
 
 
@@ -69,7 +69,7 @@ def _cron(written: str) -> str:
             in_order = numbers == sorted(numbers) and len(numbers) <= 2
             is_step = not step or (step.isdecimal() and int(step) > 0)
             if not (in_order and is_step and all(low <= number <= high for number in numbers)):
-                raise ValueError(f"{part!r} is no {name} ({low} to {high})")
+                raise ValueError(f"{part!r} is not a {name} ({low} to {high})")
     return written
 
 

@@ -122,7 +122,7 @@ class OnePer(Strict):
 class FileSource(Source):
     """Files of a folder, or objects in a cloud. They are loaded once each, in order of name.
 
-    `skip_lines`: so many lines stand before the header; `skip_after_header`: so many rows behind it are no data.
+    `skip_lines`: so many lines stand before the header; `skip_after_header`: so many rows behind it are not data.
     `columns_in_order`: the file has no header, and these columns.
 
     `query`: one SELECT over `rows`, the lines of a file, whose rows are loaded instead of the lines. `where`: of the
@@ -281,7 +281,7 @@ def source_problems(dataset: str, name: str, source: Source) -> list[str]:
         if isinstance(mapped, Made) and mapped.format and column in contract.names:
             kind = contract.column(column).kind
             if kind not in ("instant", "date", "version"):
-                problems.append(f"sources.{name}.columns.{column}.format: {column} is no time")
+                problems.append(f"sources.{name}.columns.{column}.format: {column} is not a time")
             elif kind != "date" and source.timezone is None and any(_is_local(form) for form in mapped.format):
                 problems.append(
                     f"sources.{name}.columns.{column}.format: has no time zone, so the source needs timezone"
@@ -301,7 +301,7 @@ def source_problems(dataset: str, name: str, source: Source) -> list[str]:
         problems += _file_problems(name, source)
     required = [column.name for column in contract.columns if column.required]
     if source.replace_by is not None and source.replace_by not in required:
-        problems.append(f"sources.{name}.replace_by: {source.replace_by!r} is no required column of {dataset}")
+        problems.append(f"sources.{name}.replace_by: {source.replace_by!r} is not a required column of {dataset}")
     if source.max_shrink is not None and isinstance(source, ServerSource) and source.cursor is not None:
         problems.append(f"sources.{name}.max_shrink: with a cursor only what changed is read, so pulls differ in size")
     if source.minor_units and not any(column.is_money for column in contract.columns):
@@ -331,7 +331,7 @@ def _file_problems(name: str, source: FileSource) -> list[str]:
     if source.format in ("parquet", "jsonl"):
         problems += [f"sources.{name}.{key}: {source.format} has no header" for key, given in of_lines.items() if given]
     if source.format == "parquet" and source.encoding != "utf-8":
-        problems.append(f"sources.{name}.encoding: parquet is no text")
+        problems.append(f"sources.{name}.encoding: parquet is not text")
     if source.columns_in_order is not None:
         names = source.columns_in_order
         if not names or not all(names) or len(set(names)) < len(names):

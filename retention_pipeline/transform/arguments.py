@@ -71,7 +71,7 @@ def resolved_segments(segments: Iterable[str] | None, datasets: Iterable[str]) -
     """The segment dimensions of a run: those asked for (None: the defaults), without those whose dataset is not
     connected.
 
-    A name that is no built-in dimension is a further column of `customers`.
+    A name that is not a built-in dimension is a further column of `customers`.
     """
     connected = set(datasets)
     asked = DEFAULT_DIMENSIONS if segments is None else tuple(dict.fromkeys(segments))

@@ -370,7 +370,7 @@ def test_the_data_quality_says_what_was_refused_left_out_and_mended(published: R
     }
     quarantined = {reason: count for (measure, reason), count in orders.items() if measure == "quarantined"}
     assert list(quarantined.values()) == [1]
-    assert next(iter(quarantined)).startswith("amount: … is no number")
+    assert next(iter(quarantined)).startswith("amount: … is not a number")
     assert orders["not_in_customers", ""] == pytest.approx(1 / 4)
     assert quality(published, "subscriptions")["overlapping_phases", ""] == 1
 

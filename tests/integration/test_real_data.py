@@ -1,6 +1,6 @@
 """Three real data sets run through settings alone, held against a few independent lines of pandas.
 
-The data are no part of the project; the tests skip where the folder `../shared/data` beside the repository is absent.
+The data are not part of the project; the tests skip where the folder `../shared/data` beside the repository is absent.
 """
 
 from __future__ import annotations

@@ -75,7 +75,9 @@ def test_every_order_in_a_window_is_unique_or_listed(models: CompiledModels, twi
             continue
         for sql in texts(model.text(AS_OF, None, -1)):
             found = list(windows(sql))
-            assert len(found) == sql.count("order by"), f"{model.name}: an order that is no window's, or was not found"
+            assert len(found) == sql.count("order by"), (
+                f"{model.name}: an order that is not a window's, or was not found"
+            )
             for window in found:
                 looked_at.add((model.name, window.name))
                 if twins.execute(f"select * from ({window.shared_keys}) limit 1").fetchall():

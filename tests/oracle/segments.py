@@ -72,7 +72,7 @@ def attributes_in_order(rows: list[dict[str, Any]], rules: Rules) -> list[tuple[
 
 
 def attribute_values(dimension: str, dated_rows: list[tuple[Moment, dict[str, Any]]]) -> Values:
-    """A column of `customers`; an empty one is no value. Rows of ids that were merged away are nobody's: facts
+    """A column of `customers`; an empty one is not a value. Rows of ids that were merged away are nobody's: facts
     carry the surviving id. Where the source tells no day, the first value holds from the beginning."""
     changes: dict[str, list[Change]] = defaultdict(list)
     for valid_from, row in dated_rows:

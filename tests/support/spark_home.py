@@ -1,6 +1,6 @@
 """A home's tables on a Spark in this process: raw handed over as Parquet, the compiled models, full refresh.
 
-pyspark is no dependency of the project and needs Java: whoever uses this skips without them (`why_not`).
+pyspark is not a dependency of the project and needs Java: whoever uses this skips without them (`why_not`).
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def test_nothing_is_markdown_or_html_in_dagsters_metadata(texts: list[str]) -> N
 
 def test_json_is_valid_and_has_the_text(texts: list[str]) -> None:
     told = as_json_text([{"text": text, "number": number} for text, number in zip(texts, _numbers(), strict=False)])
-    found = json.loads(told, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    found = json.loads(told, parse_constant=lambda name: pytest.fail(f"{name} is not a JSON"))
     assert [one["text"] for one in found] == texts
     assert {one["number"] for one in found} <= {None, 1.5}
 

@@ -79,7 +79,7 @@ def test_what_has_no_members_says_why(generation: duckdb.DuckDBPyConnection) -> 
     cell = Cell("month", date(2026, 3, 1), "all")
     with pytest.raises(NoMembers, match="no KPI or family 'nothing'"):
         members(generation, "nothing", cell)
-    with pytest.raises(NoMembers, match="no sum over customers"):
+    with pytest.raises(NoMembers, match="not a sum over customers"):
         members(generation, "session_minutes_median", cell)
     with pytest.raises(NoMembers, match="No dataset of the family tickets"):
         members(generation, "tickets", cell)

@@ -63,7 +63,7 @@ def test_all_problems_are_named_at_once_with_their_paths() -> None:
         ({"columns": {"total": "amount"}}, "sources.orders.columns.total: orders has no column of this name"),
         ({"values": {"status": {"done": ["x"]}}}, "sources.orders.values.status.done: unknown value (known: paid"),
         ({"columns": {"amount": {"row_hash": True}}}, "sources.orders.columns.amount: row_hash can only make the key"),
-        ({"replace_by": "channel"}, "sources.orders.replace_by: 'channel' is no required column of orders"),
+        ({"replace_by": "channel"}, "sources.orders.replace_by: 'channel' is not a required column of orders"),
         ({"ended_at_is_last_day": True}, "sources.orders.ended_at_is_last_day: orders has no column ended_at"),
         ({"dataset": "invoices"}, "sources.orders: unknown dataset 'invoices'"),
     ],
@@ -185,7 +185,7 @@ def test_a_dataset_may_have_several_sources() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"), [(None, "does not exist"), ("a: [", "no valid YAML"), ("- 1", "mapping")]
+    ("content", "problem"), [(None, "does not exist"), ("a: [", "not valid YAML"), ("- 1", "mapping")]
 )
 def test_a_file_that_is_no_settings_is_one_clear_line(tmp_path: Path, content: str | None, problem: str) -> None:
     if content is not None:
@@ -224,11 +224,11 @@ def test_the_settings_of_the_companies_can_be_read() -> None:
 @pytest.mark.parametrize(
     ("cron", "said"),
     [
-        ("99 * * * *", "'99' is no minute (0 to 59)"),
+        ("99 * * * *", "'99' is not a minute (0 to 59)"),
         ("0 2 * *", "write five fields"),
-        ("0 2 30-2 * *", "'30-2' is no day of the month"),
-        ("0 2 * * */0", "'*/0' is no day of the week"),
-        ("tonight at two o'clock please", "no minute"),
+        ("0 2 30-2 * *", "'30-2' is not a day of the month"),
+        ("0 2 * * */0", "'*/0' is not a day of the week"),
+        ("tonight at two o'clock please", "not a minute"),
     ],
 )
 def test_a_schedule_that_no_daemon_could_keep_is_refused(cron: str, said: str) -> None:

@@ -53,11 +53,11 @@ def test_rows_and_moments_are_shown_in_full() -> None:
 def test_refused_rows_are_counted_by_reason_with_an_example() -> None:
     rows = [
         quality("orders", "rows", 10),
-        quality("orders", "quarantined", 2, detail="a", note="for example o.csv line 3: amount: 'x' is no number"),
+        quality("orders", "quarantined", 2, detail="a", note="for example o.csv line 3: amount: 'x' is not a number"),
         quality("orders", "quarantined", 1, detail="b", note="for example o.csv line 9: too few values"),
     ]
     lines = printed(rows)
-    assert "  orders  2 rows refused: for example o.csv line 3: amount: 'x' is no number" in lines
+    assert "  orders  2 rows refused: for example o.csv line 3: amount: 'x' is not a number" in lines
     assert "  orders  1 row refused: for example o.csv line 9: too few values" in lines
     assert '  all refused rows: retention query "from quarantine" --home shop' in lines
     assert any(line.split() == ["orders", "10", "3"] for line in lines)

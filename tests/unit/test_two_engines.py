@@ -27,7 +27,7 @@ MODELS = sorted(
 DIALECTS = {"duckdb": "duckdb", "spark": "spark"}
 # `show functions` of Spark 4.3.0.
 SPARK_FUNCTIONS = frozenset((Path(__file__).parent / "spark_functions.txt").read_text().split())
-# Words that may stand before a bracket and are no functions.
+# Words that may stand before a bracket and are not functions.
 # fmt: off
 NO_FUNCTIONS = {
     "all", "and", "any", "as", "between", "by", "case", "cast", "decimal", "distinct", "else", "except", "exists",

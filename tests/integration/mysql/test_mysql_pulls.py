@@ -189,7 +189,7 @@ def test_a_query_may_have_a_with_and_a_comment_at_its_end(shop: MysqlShop) -> No
     [
         ({"table": "ordres"}, "Table 'shop.ordres' doesn't exist"),
         ({"cursor": "changed_at"}, "Unknown column 'changed_at'"),
-        ({"cursor": "amount"}, "the cursor amount is no time column"),
+        ({"cursor": "amount"}, "the cursor amount is not a time column"),
         ({"columns": {"amount": "total"}}, "required columns are missing: amount (from total)"),
         ({"dsn": {"env": "NOWHERE"}}, "environment variable NOWHERE is not set"),
         ({"dsn": {"env": "UNREACHABLE"}}, "Can't connect to MySQL server on '127.0.0.1'"),

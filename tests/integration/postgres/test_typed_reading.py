@@ -49,12 +49,12 @@ def test_typed_and_text_make_the_same_raw_table(shop: Shop, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("column", "value", "reason"),
     [
-        ("amount", "NaN", "amount: 'NaN' is no number"),
-        ("ordered_at", "infinity", "ordered_at: 'infinity' is no timestamp"),
-        ("ordered_at", "0044-03-15 12:00:00+00 BC", "ordered_at: '0044-03-15 12:00:00+00 BC' is no timestamp"),
+        ("amount", "NaN", "amount: 'NaN' is not a number"),
+        ("ordered_at", "infinity", "ordered_at: 'infinity' is not a timestamp"),
+        ("ordered_at", "0044-03-15 12:00:00+00 BC", "ordered_at: '0044-03-15 12:00:00+00 BC' is not a timestamp"),
         ("ordered_at", "12024-03-15 12:00:00+00", "ordered_at: '12024-03-15 12:00:00+00' is outside the years"),
         ("ordered_at", "1024-03-15 12:00:00+00", "ordered_at: '1024-03-15 12:00:00+00' is outside the years"),
-        ("refunded_amount", "0.005", "refunded_amount: '0.0050' is no number"),
+        ("refunded_amount", "0.005", "refunded_amount: '0.0050' is not a number"),
     ],
 )
 def test_what_a_type_cannot_hold_here_is_refused_by_its_text_and_all_else_is_loaded(

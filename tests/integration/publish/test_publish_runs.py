@@ -301,7 +301,7 @@ def test_a_copy_of_a_table_with_the_same_rows_is_kept_and_a_damaged_one_is_made_
 
 
 def test_nights_that_change_little_do_not_let_the_file_grow(home: Home, project: Path, tmp_path: Path) -> None:
-    """A table of 20 MB is made anew in every night, as models that are no sums are."""
+    """A table of 20 MB is made anew in every night, as models that are not sums are."""
     large = tiny.make_project(tmp_path / "large")
     (large / "models" / "large.sql").write_text("select hash(i) as h, hash(-i) as g from range(1000000) as r(i)")
     fresh = night(home, large).path.stat().st_size

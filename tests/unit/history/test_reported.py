@@ -93,7 +93,7 @@ def test_of_a_day_its_end_in_the_business_time_zone_is_meant() -> None:
     assert moment_of("2026-03-05", "Europe/Amsterdam") == datetime(2026, 3, 5, 22, 59, 59, 999999)
     assert moment_of("2026-07-05T12:00", "Europe/Amsterdam") == datetime(2026, 7, 5, 10)
     assert moment_of("2026-03-05T12:00Z", "Europe/Amsterdam") == datetime(2026, 3, 5, 12)
-    with pytest.raises(NotKnownThen, match="'2026-13-05' is no moment"):
+    with pytest.raises(NotKnownThen, match="'2026-13-05' is not a moment"):
         moment_of("2026-13-05", "Europe/Amsterdam")
 
 

@@ -8,12 +8,12 @@ from support.delivering import Company, order, orders_csv
 GOOD_BEFORE, GOOD_AFTER = order("before"), order("after")
 
 BAD_ORDERS = {
-    "wrong type of amount": (order("x", "ten"), "amount: 'ten' is no number"),
-    "decimal comma": (order("x", '"10,50"'), "amount: '10,50' is no number"),
-    "thousands": (order("x", '"1,234.56"'), "amount: '1,234.56' is no number"),
-    "more decimals than money has": (order("x", "10.555"), "amount: '10.555' is no number"),
-    "exponent": (order("x", "1e9"), "amount: '1e9' is no number"),
-    "too large": (order("x", "12345678901234567.00"), "is no number"),
+    "wrong type of amount": (order("x", "ten"), "amount: 'ten' is not a number"),
+    "decimal comma": (order("x", '"10,50"'), "amount: '10,50' is not a number"),
+    "thousands": (order("x", '"1,234.56"'), "amount: '1,234.56' is not a number"),
+    "more decimals than money has": (order("x", "10.555"), "amount: '10.555' is not a number"),
+    "exponent": (order("x", "1e9"), "amount: '1e9' is not a number"),
+    "too large": (order("x", "12345678901234567.00"), "is not a number"),
     "no amount": (order("x", ""), "amount is missing"),
     "no order id": (order(""), "order_id is missing"),
     "blank order id": (order("   "), "order_id is missing"),
@@ -22,13 +22,13 @@ BAD_ORDERS = {
     "broken quote": ('"x,anna,2024-03-01T12:00:00Z,10.00,EUR,paid', "quote is not closed"),
     "text after a quote": ('"x"y,anna,2024-03-01T12:00:00Z,10.00,EUR,paid', "text follows a closing quote"),
     "no time zone": (order("x", at="2024-03-01T12:00:00"), "no time zone, and the settings of the source give none"),
-    "no such day": (order("x", at="2024-02-30"), "ordered_at: '2024-02-30' is no timestamp or date"),
-    "no such time": (order("x", at="2024-02-01T24:00:00Z"), "is no timestamp or date"),
-    "other order of day and month": (order("x", at="01/02/2024"), "is no timestamp or date"),
-    "infinity": (order("x", at="infinity"), "is no timestamp or date"),
+    "no such day": (order("x", at="2024-02-30"), "ordered_at: '2024-02-30' is not a timestamp or date"),
+    "no such time": (order("x", at="2024-02-01T24:00:00Z"), "is not a timestamp or date"),
+    "other order of day and month": (order("x", at="01/02/2024"), "is not a timestamp or date"),
+    "infinity": (order("x", at="infinity"), "is not a timestamp or date"),
     "year 0001": (order("x", at="0001-01-01"), "is a placeholder and no date"),
     "year 9999": (order("x", at="9999-12-31T23:59:59Z"), "is a placeholder and no date"),
-    "unknown currency": (order("x").replace("EUR", "euros"), "currency: 'EUROS' is no ISO 4217"),
+    "unknown currency": (order("x").replace("EUR", "euros"), "currency: 'EUROS' is not an ISO 4217"),
     "unknown status": (order("x").replace("paid", "lost"), "status: 'lost' is none of: paid"),
 }
 
@@ -88,7 +88,7 @@ def test_a_refund_that_cannot_be_is_refused(company: Company, refunded: str, rea
         ({"ended_at": "2024-02-29"}, "ended_at is before started_at"),
         ({"amount": "-1"}, "recurring revenue is negative"),
         ({"quantity": "0"}, "quantity is not positive"),
-        ({"quantity": "1.5"}, "quantity: '1.5' is no whole number"),
+        ({"quantity": "1.5"}, "quantity: '1.5' is not a whole number"),
         ({"recurring_discount": "10.01"}, "recurring revenue is negative"),
         ({"interval": "fortnight"}, "interval: 'fortnight' is none of"),
         ({"plan": ""}, "plan is missing"),
@@ -157,7 +157,7 @@ def test_among_many_lines_every_bad_one_is_found_where_it_stands(company: Compan
             bad[number] = "too few values for the header"
         elif number % 30_011 == 0:
             lines.append(order(f"x{number}", f"{number} euros"))
-            bad[number] = f"amount: '{number} euros' is no number"
+            bad[number] = f"amount: '{number} euros' is not a number"
         elif number % 40_009 == 0:
             lines.append("")
         else:

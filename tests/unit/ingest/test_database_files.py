@@ -106,7 +106,7 @@ def test_values_of_sqlite_arrive_whatever_their_column_says(company: Company) ->
         (Decimal("12.00"), "web"), (Decimal("100.00"), "web"), (Decimal("10.50"), r"\x00ff"),
     ]  # fmt: skip
     assert sorted(reason for _, reason in company.reasons()) == [
-        "amount: 'x' is no number with at most 2 decimals",
+        "amount: 'x' is not a number with at most 2 decimals",
         "the line is not valid UTF-8",
     ]
 

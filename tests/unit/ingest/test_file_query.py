@@ -49,7 +49,7 @@ def test_rows_are_those_of_the_query_and_refused_ones_name_their_line(company: C
         ("select * from read_text('/etc/hostname')", "the query of the source fails"),
         ("select * from '/etc/passwd'", "the query of the source fails"),
         ('select "Nummer" as order_id from rows', "the file has: No, Mail, Time, Price, Count"),
-        ('select instant("Time") as ordered_at from rows', "is no time in the expected form"),
+        ('select instant("Time") as ordered_at from rows', "is not a time in the expected form"),
     ],
 )
 def test_a_query_that_cannot_be_run_refuses_the_file(company: Company, query: str, said: str) -> None:

@@ -216,8 +216,8 @@ def test_json_lines_may_lack_keys_and_have_others(company: Company) -> None:
     ]
     assert company.reasons() == [
         (4, "amount is missing"),
-        (5, "the line is no JSON object"),
-        (6, "the line is no JSON object"),
+        (5, "the line is not a JSON object"),
+        (6, "the line is not a JSON object"),
     ]
 
 

@@ -27,7 +27,7 @@ def test_an_amount_is_told_what_is_wrong_with_it(company: Company, given: str, h
     company.load("orders", orders_csv(order("a", given)))
     [(_, reason)] = company.reasons()
     shown = given.strip('"')
-    assert reason == f"amount: '{shown}' is no number with at most 2 decimals {hint}".strip()
+    assert reason == f"amount: '{shown}' is not a number with at most 2 decimals {hint}".strip()
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_time_is_told_what_is_wrong_with_it(company: Company, given: str, hint
     company.source("orders", timezone="UTC")
     company.load("orders", orders_csv(order("a", at=given)))
     [(_, reason)] = company.reasons()
-    expected = f"ordered_at: '{given}' is no timestamp or date such as 2024-01-31 or 2024-01-31T12:00:00Z {hint}"
+    expected = f"ordered_at: '{given}' is not a timestamp or date such as 2024-01-31 or 2024-01-31T12:00:00Z {hint}"
     assert reason == expected.strip()
 
 

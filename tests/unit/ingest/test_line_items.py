@@ -56,7 +56,7 @@ def test_the_first_line_is_taken(company: Company) -> None:
     assert [id for id, _ in amounts(company)] == ["5002"]
     assert company.reasons()[0] == (
         2,
-        "amount: '1,010.00' is no number with at most 2 decimals (it has separators between thousands)",
+        "amount: '1,010.00' is not a number with at most 2 decimals (it has separators between thousands)",
     )
 
 

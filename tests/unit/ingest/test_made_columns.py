@@ -66,10 +66,14 @@ def test_times_are_read_in_the_form_that_is_said(company: Company, form: Any, gi
         ("coalesce(Quantity, 1) * UnitPrice", ",5", "5.00"),
         ("case when Quantity > 2.5 then UnitPrice else -UnitPrice end", "3,5", "5.00"),
         ('"Quantity" + UnitPrice', "3,0.5", "3.50"),
-        ("Quantity * UnitPrice", "3,1.111", "amount: '3.3330000000' is no number with at most 2 decimals (it has more"),
-        ("Quantity * UnitPrice", "three,1.10", "amount: 'Quantity three, UnitPrice 1.10' is no number"),
-        ("Quantity * UnitPrice", ",1.10", "amount: 'Quantity empty, UnitPrice 1.10' is no number"),
-        ("Quantity * UnitPrice", "1e3,1.10", "amount: 'Quantity 1e3, UnitPrice 1.10' is no number"),
+        (
+            "Quantity * UnitPrice",
+            "3,1.111",
+            "amount: '3.3330000000' is not a number with at most 2 decimals (it has more",
+        ),
+        ("Quantity * UnitPrice", "three,1.10", "amount: 'Quantity three, UnitPrice 1.10' is not a number"),
+        ("Quantity * UnitPrice", ",1.10", "amount: 'Quantity empty, UnitPrice 1.10' is not a number"),
+        ("Quantity * UnitPrice", "1e3,1.10", "amount: 'Quantity 1e3, UnitPrice 1.10' is not a number"),
         ("Quantity * UnitPrice", ",", "amount is missing"),
     ],
 )
@@ -153,8 +157,8 @@ def test_columns_that_a_form_needs_and_the_file_lacks_refuse_it(company: Company
         ({"columns": {"amount": {"first_of": []}}}, "columns.amount.first_of: "),
         ({"columns": {"amount": {"colunm": "x"}}}, "columns.amount.colunm: unknown key"),
         ({"columns": {"amount": {"column": "x", "first_of": ["y"]}}}, "columns.amount: give one of column, first_of"),
-        ({"columns": {"ordered_at": {"column": "x", "format": "dd/mm/yyyy"}}}, "'dd/mm/yyyy' is no form of a date"),
-        ({"columns": {"amount": {"column": "x", "format": "%d/%m/%Y"}}}, "columns.amount.format: amount is no time"),
+        ({"columns": {"ordered_at": {"column": "x", "format": "dd/mm/yyyy"}}}, "'dd/mm/yyyy' is not a form of a date"),
+        ({"columns": {"amount": {"column": "x", "format": "%d/%m/%Y"}}}, "columns.amount.format: amount is not a time"),
         ({"columns": {"ordered_at": {"column": "x", "format": "%d/%m/%Y %H:%M"}}}, "so the source needs timezone"),
         ({"columns": {"customer_id": "x"}, "ids": {"path": "y.id"}}, "ids.path: columns say already"),
     ],
@@ -203,5 +207,5 @@ def test_a_calculation_may_use_the_functions_of_queries(company: Company, name: 
         ("1", "a@x.test", "1234.50", "1.50")
     ]
     assert [reason for _, reason in company.reasons()] == [
-        "amount: 'Total (EUR) -' is no number with at most 2 decimals"
+        "amount: 'Total (EUR) -' is not a number with at most 2 decimals"
     ]

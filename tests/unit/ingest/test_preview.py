@@ -43,7 +43,7 @@ def test_shares_of_refused_rows_are_told_with_their_reasons(company: Company) ->
     found = preview(company)
     assert not found.would_load
     assert (found.good, found.bad) == (1, 2)
-    assert found.reasons == [("amount: 'x' is no number with at most 2 decimals", 2)]
+    assert found.reasons == [("amount: 'x' is not a number with at most 2 decimals", 2)]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,8 @@ def test_reasons_of_one_kind_are_one_and_few_kinds_are_told(company: Company) ->
     found = preview(company)
     assert [number for _, number in found.reasons] == [240, 1, 1]
     assert (
-        found.reasons[0][0] == "amount: 'x0' is no number with at most 2 decimals (it has a currency sign or letters)"
+        found.reasons[0][0]
+        == "amount: 'x0' is not a number with at most 2 decimals (it has a currency sign or letters)"
     )
     assert found.further_reasons == 2
 
@@ -232,7 +233,7 @@ def test_all_of_a_preview_can_be_had_as_json(
     findings = {one["check"]: one for one in json.loads(capsys.readouterr().out)}
     told = findings["source orders"]["preview"]
     assert (told["would_load"], told["good"], told["bad"], told["missing"]) == (False, 1, 1, [])
-    assert told["reasons"] == [{"example": "amount: 'x' is no number with at most 2 decimals", "rows": 1}]
+    assert told["reasons"] == [{"example": "amount: 'x' is not a number with at most 2 decimals", "rows": 1}]
     assert told["columns"]["order_id"] == "order_id" and told["rows"][0]["order_id"] == "a"
 
 
@@ -243,7 +244,7 @@ def test_what_is_wrong_is_told_once(company: Company, capsys: pytest.CaptureFixt
         check_home(company.home.root, as_json=False)
     assert str(failed.value) == "1 thing to mend, told above: source orders"
     shown = capsys.readouterr().out
-    assert shown.count("amount: 'x' is no number") == 1
+    assert shown.count("amount: 'x' is not a number") == 1
     assert "that is more than 5.0% (max_quarantine_rate), so all of it would be left out" in shown
 
 
@@ -279,7 +280,7 @@ def test_few_lines_in_another_encoding_are_told_of_though_the_file_would_load(co
     company.deliver("orders", "a.csv", orders_csv(*rows).decode().encode("windows-1252"))
     found = preview(company)
     assert (found.would_load, found.bad) == (True, 1)
-    assert found.hints == ["it is no UTF-8 text, it looks like windows-1252 (encoding: windows-1252)"]
+    assert found.hints == ["it is not UTF-8 text, it looks like windows-1252 (encoding: windows-1252)"]
 
 
 def test_a_form_that_does_not_fit_is_told_with_the_one_that_does(company: Company) -> None:
@@ -328,7 +329,7 @@ def test_a_query_that_joins_files_is_run(company: Company, monkeypatch: pytest.M
     company.sources.pop("people", None)
     found = preview_joined(settings, "orders", company.home)
     assert (found.good, found.bad, found.rows[0]["customer_id"], found.hints) == (1, 1, "m1", [])
-    assert found.reasons == [("amount: 'x' is no number with at most 2 decimals", 1)]
+    assert found.reasons == [("amount: 'x' is not a number with at most 2 decimals", 1)]
     monkeypatch.setattr("retention_pipeline.ingest.beginnings.WHOLE_INPUTS_BYTES", 10)
     assert preview_joined(settings, "orders", company.home).hints == [
         "of people the first 2,000 rows of 1 file were joined: a run joins all"

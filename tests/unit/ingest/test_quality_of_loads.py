@@ -49,4 +49,4 @@ def test_the_example_of_refused_rows_is_of_the_last_load_and_does_not_hang_on_th
                 f"create or replace table raw.quarantine as from raw_store.raw.quarantine order by load_id {direction}"
             )
             [(*_, example)] = _about_quarantine(connection)
-            assert (example or "").startswith("for example landing/orders/3.csv line 2: amount: 'much' is no number")
+            assert (example or "").startswith("for example landing/orders/3.csv line 2: amount: 'much' is not a number")

@@ -114,7 +114,7 @@ def test_every_further_dataset_loads(company: Company, dataset: str) -> None:
     [
         ("surveys", "r1,anna,2024-03-01,nps,11,10", "score is outside the scale"),
         ("surveys", "r1,anna,2024-03-01,nps,4,5", "scale_max of an nps answer is not 10"),
-        ("surveys", "r1,anna,2024-03-01,nps,7.5,10", "score: '7.5' is no whole number"),
+        ("surveys", "r1,anna,2024-03-01,nps,7.5,10", "score: '7.5' is not a whole number"),
         ("tickets", "t1,anna,2024-03-02T10:00:00Z,2024-03-01T10:00:00Z", "resolved_at is before opened_at"),
         ("kpi_targets", "nps,month,2024-12-31,2024-01-01,60", "due_on is not after start_on"),
         ("acquisition_costs", "2024-03-02,1000,EUR,ads", "month is not the first day of a month"),

@@ -159,7 +159,7 @@ def test_a_formula_without_a_value_and_a_broken_workbook_refuse_the_file(company
     [
         ({"delimiter": "ab"}, "delimiter: one sign, or whitespace"),
         ({"format": "parquet", "skip_lines": 1}, "skip_lines: parquet has no header"),
-        ({"format": "parquet", "encoding": "latin-1"}, "encoding: parquet is no text"),
+        ({"format": "parquet", "encoding": "latin-1"}, "encoding: parquet is not text"),
         ({"columns_in_order": ["a", "a"]}, "columns_in_order: a name for each column"),
         ({"optional_columns": ["a"]}, "only of a source with query, where or rows"),
         ({"columns_in_order": ["a"], "skip_after_header": 1}, "with columns_in_order there is no header"),
