@@ -1,6 +1,7 @@
 # make run    fresh clone to figures: environment, a made-up company, its whole history, last month's KPIs
 # make check  lint, types and the unit tests
 # make test   everything deterministic
+# make coverage   the same tests, and how much of the package they run: it has a floor (pyproject.toml)
 # make proof-short   the random tests in their short edition, before a change of sums or nights lands
 # make proof  the random tests at length, from a seed that is printed (RETENTION_SEED sets it; hours)
 # make kills  SIGKILL at every step and at 50 random moments of nights on a million orders (about an hour)
@@ -20,7 +21,7 @@ PYTEST_WORKERS ?= 2
 SPARK_VENV := .venv-spark
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test proof proof-short lint types kills spark bench bench-activity bench-ingest bench-shopify \
+.PHONY: help install run check test coverage proof proof-short lint types kills spark bench bench-activity bench-ingest bench-shopify \
 	clean distclean
 
 help:
@@ -58,7 +59,11 @@ run: $(INSTALLED)
 # A file's tests stay in one process (they share a home that is expensive to make); files start in the order of their
 # names, since those with the most tests are not the longest.
 test: lint types $(INSTALLED)
-	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=
+	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
+
+# Tracing costs these tests two fifths more, so it is asked for apart.
+coverage: $(INSTALLED)
+	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 check: lint types $(INSTALLED)
 	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile tests/unit

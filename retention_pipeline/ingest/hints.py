@@ -35,6 +35,8 @@ def hints_of_rows(
             )
     if contract.dataset == "customer_aliases":
         hints += _own_names(connection)
+    if contract.dataset == "orders" and (is_first or rows >= ROWS_FOR_SHARES):
+        hints += _guests_only(connection, rows)
     if is_first and not source.minor_units:
         hints += _cents(connection, contract)
     if is_first:
@@ -146,6 +148,13 @@ def _early(connection: duckdb.DuckDBPyConnection, contract: Contract, rows: int)
     if not number or number > rows / 10:
         return []
     return [f"{number:,} of {rows:,} rows lie decades before the others ({fact} {first:%Y-%m-%d}): are these dates?"]
+
+
+def _guests_only(connection: duckdb.DuckDBPyConnection, rows: int) -> list[str]:
+    (known,) = _one(connection, "select count(customer_id) from stage where _error is null")
+    if known or rows == 1:
+        return []
+    return [f"none of the {rows:,} orders has a customer_id, all are of guests: is it mapped, and is it in the file?"]
 
 
 def _share_of_one(connection: duckdb.DuckDBPyConnection, contract: Contract, rows: int) -> list[str]:

@@ -93,6 +93,13 @@ def test_one_id_with_an_implausible_share_is_told(company: Company) -> None:
     assert load.hints == ["customer_id guest has 40 of 80 rows: is it a customer? (ids: {null_values: [...]})"]
 
 
+def test_orders_without_any_customer_are_told(company: Company) -> None:
+    hint = "none of the 2 orders has a customer_id, all are of guests: is it mapped, and is it in the file?"
+    assert company.load("orders", rows("", "null")).hints == [hint]
+    assert company.load("orders", rows("", "", "c1"), "2.csv").hints == []
+    assert company.load("orders", rows("", "", ""), "3.csv").hints == []  # a few guests later are no news
+
+
 @pytest.mark.parametrize("given", ['="4"2"', 'x="42"', '="42"x'])
 def test_a_quote_that_guards_no_id_refuses_its_line(company: Company, given: str) -> None:
     load = company.load("orders", rows("a", given))
