@@ -176,6 +176,13 @@ KEY = "kpi, grain, period_start, basis, segment_dimension, segment_value"
 
 
 def _other_sum(connection: duckdb.DuckDBPyConnection, number: int, grace: int) -> list[str]:
+    def has_figures(generation: str) -> str:  # a period or KPI that comes or goes as a whole is not restated
+        figures = f"from {generation}.retention_kpis"
+        return (
+            f"((grain, period_start) in (select (grain, period_start) {figures}) "
+            f"and (kpi, basis, segment_dimension) in (select (kpi, basis, segment_dimension) {figures}))"
+        )
+
     rows = connection.execute(
         f"""
         with complete as (
@@ -190,6 +197,8 @@ def _other_sum(connection: duckdb.DuckDBPyConnection, number: int, grace: int) -
                 and 'immature' not in (reason_before, reason)
                 and not (kpi in ('renewals_pending', 'renewal_rate', 'renewal_rate_value')
                     and coalesce(old.period_end, new.period_end) + {grace} > (select as_of from before.pipeline_state))
+                and (new.period_end is not null or {has_figures("now")})
+                and (old.period_end is not null or {has_figures("before")})
         ),
         restated as (
             select {KEY}, sum(delta) as delta, count(distinct cause) as causes, count(*) as rows
