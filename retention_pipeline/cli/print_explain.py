@@ -287,7 +287,7 @@ def print_cause(console: Console, one: Caused, form: str, currency: str | None) 
 
 def signed_part(part: float) -> str:
     """A part of a sum: whole numbers without decimals."""
-    return signed(int(part) if part == int(part) else Decimal(repr(part)))
+    return signed(_exact(part))
 
 
 def _beneath(one: Caused, form: str) -> str:
@@ -309,4 +309,9 @@ def _beneath(one: Caused, form: str) -> str:
 
 def shown_part(part: float | None) -> str:
     """A numerator, denominator or n."""
-    return "–" if part is None else amount(int(part) if part == int(part) else Decimal(repr(part)))
+    return "–" if part is None else amount(_exact(part))
+
+
+def _exact(part: float) -> int | Decimal:
+    """As few decimals as it has."""
+    return int(part) if part == int(part) else Decimal(repr(part))

@@ -1,5 +1,5 @@
 """One row per phase of a subscription: a stretch of time with unchanged terms. Phases of one subscription that overlap
-are not business of a single row: staging ends a phase where the next begins, and counts it."""
+are not the business of a single row: staging ends a phase where the next begins, and counts it."""
 
 from retention_pipeline.contracts.columns import Column, Contract, Rule
 

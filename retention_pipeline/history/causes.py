@@ -38,6 +38,9 @@ FX, SETTINGS, DEFINITION, BACKFILL = "fx", "settings", "definition", "backfill"
 # In this order, where one figure has several: what changes the meaning, then what changes the rows.
 CAUSES = (DEFINITION, SETTINGS, MERGE, DELETED, CORRECTED, LATE, ATTRIBUTE, FX, BACKFILL)
 OF_ROWS = (LATE, CORRECTED, DELETED, MERGE, ATTRIBUTE, FX)
+# In SQL: the branches of a case that gives a cause its place, and the list of causes of rows.
+ORDER = " ".join(f"when '{cause}' then {number}" for number, cause in enumerate(CAUSES))
+CAUSES_OF_ROWS = ", ".join(sql_text(cause) for cause in OF_ROWS)
 # The column with the day on which a row begins to count, by dataset.
 FIRST_DAYS = {
     "orders": "ordered_at",

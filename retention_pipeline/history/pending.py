@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import duckdb
 
-from retention_pipeline.history.causes import BACKFILL, CAUSES, OF_ROWS
+from retention_pipeline.history.causes import BACKFILL, CAUSES_OF_ROWS, ORDER
 from retention_pipeline.history.closing import TABLE as PENDING
 from retention_pipeline.history.parts import added
 from retention_pipeline.history.publications import Publication
 from retention_pipeline.history.reported import MEASURES, ROW_KEY, SAID, differs
-from retention_pipeline.history.restatement_tables import ROW_COLUMNS
 from retention_pipeline.history.restatement_tables import ROWS as RESTATED_ROWS
-from retention_pipeline.history.rows import FOUND
+from retention_pipeline.history.rows import FOUND, FOUND_COLUMNS
 from retention_pipeline.history.split import TOLERANCE, whole_parts
 from retention_pipeline.kpis.keys import same_key
 from retention_pipeline.kpis.store import TABLE as FIGURES
 from retention_pipeline.warehouse import sql_text, tables_in
 
 TABLE = "pending_restatement_rows"
-COLUMNS = {name: kind for name, kind in ROW_COLUMNS.items() if name != "generation"}
 DESCRIPTION = (
     "One row per pending figure (pending_restatements), night that moved it and row of raw that may be behind that: "
     "what restatement_rows will have once it is let in. A line without a customer is what no customer's rows explain."
@@ -31,8 +29,6 @@ DESCRIPTION = (
 KEYS = ", ".join(ROW_KEY)
 PARTS = ("numerator_delta", "denominator_delta")
 SIDE = tuple(name for name in SAID if name not in ("settings_fingerprint", "period_end"))
-ORDER = " ".join(f"when '{cause}' then {number}" for number, cause in enumerate(CAUSES))
-WITH_ROWS = ", ".join(sql_text(cause) for cause in OF_ROWS)
 
 
 def keep_rows(connection: duckdb.DuckDBPyConnection) -> None:
@@ -40,7 +36,9 @@ def keep_rows(connection: duckdb.DuckDBPyConnection) -> None:
     all of before.
     """
     if TABLE not in tables_in(connection):
-        connection.execute(f"create table {TABLE} ({', '.join(f'{name} {kind}' for name, kind in COLUMNS.items())})")
+        connection.execute(
+            f"create table {TABLE} ({', '.join(f'{name} {kind}' for name, kind in FOUND_COLUMNS.items())})"
+        )
         connection.execute(f"comment on table {TABLE} is {sql_text(DESCRIPTION)}")
     there = TABLE in tables_in(connection, database="published")
     source = f"published.main.{TABLE}" if there else f"{TABLE} where false"
@@ -142,11 +140,11 @@ def write_found_rows(connection: duckdb.DuckDBPyConnection, now: Publication) ->
     let in go the rows of the nights before.
     """
     held = f"({KEYS}) in (select ({KEYS}) from restated where is_held)"
-    listed = ", ".join(COLUMNS)
-    without_parts = ", ".join(f"null as {name}" if name in PARTS else name for name in COLUMNS)
+    listed = ", ".join(FOUND_COLUMNS)
+    without_parts = ", ".join(f"null as {name}" if name in PARTS else name for name in FOUND_COLUMNS)
     is_whole = f"({KEYS}) in (select ({KEYS}) from whole_let_in)"
     before = f"(select {listed} from was_rows where ({KEYS}) in (select ({KEYS}) from published_then) "
-    before += f"and cause in ({WITH_ROWS}))"
+    before += f"and cause in ({CAUSES_OF_ROWS}))"
     connection.execute(f"""
         insert into {RESTATED_ROWS}
         select {now.generation}, * from (
@@ -162,7 +160,7 @@ def write_found_rows(connection: duckdb.DuckDBPyConnection, now: Publication) ->
             select {listed} from {FOUND} where {held}
             union all
             select {KEYS}, cause, null, null, null, null, {", ".join(added(name) for name in PARTS)}
-            from cause_parts where {held} and cause not in ({WITH_ROWS}) group by {KEYS}, cause
+            from cause_parts where {held} and cause not in ({CAUSES_OF_ROWS}) group by {KEYS}, cause
         ) order by all""")
 
 

@@ -13,8 +13,8 @@ import duckdb
 
 from retention_pipeline.history.causes import (
     BACKFILL,
-    CAUSES,
     DEFINITION,
+    ORDER,
     find_causes,
     find_rows,
     rates_differ,
@@ -115,12 +115,11 @@ def find_cell_causes(connection: duckdb.DuckDBPyConnection) -> None:
     in their order and their number. A figure without a cause of its own (a customer from a late order is the first of a
     segment value, which now has figures of every family) has the run's first cause.
     """
-    order = " ".join(f"when '{cause}' then {number}" for number, cause in enumerate(CAUSES))
     key = ", ".join(f"figures.{name}" for name in ROW_KEY)
-    of_the_run = f"coalesce((select arg_min(cause, case cause {order} end) from run_rows), '{BACKFILL}')"
+    of_the_run = f"coalesce((select arg_min(cause, case cause {ORDER} end) from run_rows), '{BACKFILL}')"
     connection.execute(f"""
         create or replace temp table cell_causes as
-        select *, row_number() over (partition by {", ".join(ROW_KEY)} order by case cause {order} end) as place,
+        select *, row_number() over (partition by {", ".join(ROW_KEY)} order by case cause {ORDER} end) as place,
             count(*) over (partition by {", ".join(ROW_KEY)}) as causes
         from (
             select distinct {key}, coalesce(causes.cause, {of_the_run}) as cause

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import duckdb
 
-from retention_pipeline.history.causes import FX, OF_ROWS
+from retention_pipeline.history.causes import CAUSES_OF_ROWS, FX
 from retention_pipeline.history.parts import CELL, Diffs, added, by_segment, listed_parts
 from retention_pipeline.history.reported import ROW_KEY
 from retention_pipeline.history.restatement_tables import NOT_LISTED, ROW_COLUMNS
@@ -18,14 +18,14 @@ from retention_pipeline.kpis.rules import text_literal
 from retention_pipeline.warehouse import sql_text
 
 FOUND = "found_rows"
+FOUND_COLUMNS = {name: kind for name, kind in ROW_COLUMNS.items() if name != "generation"}
 ROWS_AT_MOST = 100_000
-CAUSES_OF_ROWS = ", ".join(sql_text(cause) for cause in OF_ROWS)
 FIRST = "segment_dimension <> 'all', period_start desc, grain, kpi, basis, segment_dimension, segment_value"
 
 
 def find_rows_behind(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs]) -> None:
     """The temporary table found_rows: the rows behind `restated`, once it is split (split.py)."""
-    columns = ", ".join(f"{name} {kind}" for name, kind in ROW_COLUMNS.items() if name != "generation")
+    columns = ", ".join(f"{name} {kind}" for name, kind in FOUND_COLUMNS.items())
     connection.execute(f"create or replace temp table {FOUND} ({columns})")
     _choose(connection, diffs)
     connection.execute(

@@ -14,7 +14,7 @@ from collections.abc import Collection
 
 import duckdb
 
-from retention_pipeline.history.causes import BACKFILL, CAUSES, DEFINITION, FX, SETTINGS
+from retention_pipeline.history.causes import BACKFILL, DEFINITION, FX, ORDER, SETTINGS
 from retention_pipeline.history.parts import CELL, Diffs, added, by_segment, listed_parts
 from retention_pipeline.history.reported import ROW_KEY
 from retention_pipeline.kpis.keys import same_key
@@ -23,7 +23,6 @@ from retention_pipeline.kpis.rules import text_literal
 from retention_pipeline.warehouse import sql_text
 
 TOLERANCE = 1e-9
-ORDER = " ".join(f"when '{cause}' then {number}" for number, cause in enumerate(CAUSES))
 KEYS = ", ".join(ROW_KEY)
 
 
