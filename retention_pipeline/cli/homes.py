@@ -19,11 +19,9 @@ from retention_pipeline.cli.print_status import print_status
 from retention_pipeline.freshness.marks import published_reasons
 from retention_pipeline.freshness.sources import states_now
 from retention_pipeline.read import published
-from retention_pipeline.settings import (
-    Home,
-    load_settings,
-    resolve_home,
-)
+from retention_pipeline.run.dagster_storage import schedule_state
+from retention_pipeline.settings import Home, load_settings, resolve_home
+from retention_pipeline.settings.cron import next_after
 from retention_pipeline.warehouse import DamagedFile
 
 if TYPE_CHECKING:
@@ -93,6 +91,8 @@ def status(home: Path | None, *, as_json: bool) -> None:
         "raw_is_another": found.apart,
         "problems": found.problems,
         "schedule": f"{settings.schedule.cron} {settings.business.timezone}",
+        "next_run": next_after(settings.schedule.cron, now, settings.business.timezone).isoformat(),
+        "starts_by_itself": schedule_state(place.dagster, now.replace(tzinfo=None)),
         "generations": [
             {"generation": one.number, "current": one.is_current, "bytes": one.bytes} for one in found.kept
         ],

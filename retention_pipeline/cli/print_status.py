@@ -31,10 +31,10 @@ def print_status(console: Console, home: Home, answer: dict[str, Any], now: date
         kept = ", ".join(str(one["generation"]) for one in answer["generations"] if not one["current"])
         built = formatting.moment(state["built_at"])
         console.print(
-            f"  generation {state['generation']}, figures as of {state['as_of']}, built {built}"
-            + (f"; also kept: {kept}" if kept else "")
+            f"  generation {state['generation']}, as of {state['as_of']}, built {built}"
+            + (f"; kept: {kept}" if kept else "")
         )
-    console.print(f"  scheduled {answer['schedule']}, while the daemon runs")
+    _print_next_run(console, answer, now)
     if answer["writer"]:
         writer = answer["writer"]
         console.print(f"  being written by process {writer.get('pid')} since {writer.get('since')}", style="yellow")
@@ -65,6 +65,18 @@ def print_status(console: Console, home: Home, answer: dict[str, Any], now: date
         console.print()
         console.print(_runs_table(answer["runs"]))
         _print_causes(console, answer["runs"])
+
+
+def _print_next_run(console: Console, answer: dict[str, Any], now: datetime) -> None:
+    following = datetime.fromisoformat(answer["next_run"])
+    cron, _, zone = answer["schedule"].rpartition(" ")
+    line = f"  next run {formatting.day(following)} {following:%H:%M} {zone}"
+    if answer["starts_by_itself"] == "on":
+        console.print(f"{line}, in {formatting.lasting(following - now)}")
+    elif answer["starts_by_itself"] == "off":
+        console.print(f"{line} ({cron}); the schedule is switched off", style="yellow")
+    else:
+        console.print(f"{line} ({cron}), if a daemon is up; now none is")
 
 
 def _input_table(rows: list[Row], states: list[dict[str, Any]], now: datetime) -> Table:

@@ -1,13 +1,19 @@
-"""Dagster's files of a home: which are damaged, and how they are put out of the way. No figure depends on them."""
+"""Dagster's files of a home: which are damaged, how they are put out of the way, whether its daemon runs. No figure
+depends on them.
+"""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any, Literal
 
 import yaml
+
+SILENT_AFTER = timedelta(minutes=5)  # a daemon that runs gives a sign every half minute
 
 
 def damaged_storage(folder: Path, *, thorough: bool = False) -> list[tuple[Path, str]]:
@@ -52,3 +58,25 @@ def put_aside(path: Path, moment: str) -> Path:
     target = path.with_name(f"{path.name}.damaged-{moment}")
     os.rename(path, target)
     return target
+
+
+def schedule_state(folder: Path, now: datetime) -> Literal["on", "off", "no daemon"]:
+    """Whether the schedule starts a run when its moment comes; off: somebody switched it off in the web page. `now` in
+    naive UTC. Asked without Dagster, which takes a second to import.
+    """
+    beats = _rows(
+        folder / "history/runs.db", "select max(timestamp) from daemon_heartbeats where daemon_type = 'SCHEDULER'"
+    )
+    last = datetime.fromisoformat(beats[0][0]) if beats and beats[0][0] else None
+    if last is None or now - last > SILENT_AFTER:
+        return "no daemon"
+    stopped = "select 1 from instigators where instigator_type = 'SCHEDULE' and status = 'STOPPED'"
+    return "off" if _rows(folder / "schedules/schedules.db", stopped) else "on"
+
+
+def _rows(path: Path, query: str) -> list[tuple[Any, ...]]:
+    """The answer of one of Dagster's databases; nothing where it is not there, or damaged."""
+    if path.exists():
+        with suppress(sqlite3.Error), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as read:
+            return read.execute(query).fetchall()
+    return []

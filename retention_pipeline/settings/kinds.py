@@ -9,6 +9,8 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from retention_pipeline.settings.cron import check_cron
+
 _AGE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -43,37 +45,7 @@ def _age(written: Any) -> timedelta:
     return age
 
 
-_CRON_FIELDS = (
-    ("minute", 0, 59, ()),
-    ("hour", 0, 23, ()),
-    ("day of the month", 1, 31, ("l",)),
-    ("month", 1, 12, ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")),
-    ("day of the week", 0, 7, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
-)
-_CRON_WORDS = frozenset({"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@annually", "@yearly"})
-
-
-def _cron(written: str) -> str:
-    """Five fields of numbers, names, `*`, lists, ranges and steps, or a word such as @daily."""
-    text = written.strip().lower()
-    if text in _CRON_WORDS:
-        return text
-    fields = text.split()
-    if len(fields) != len(_CRON_FIELDS):
-        raise ValueError("write five fields: minute, hour, day, month, day of the week, such as 0 2 * * *")
-    for given, (name, low, high, names) in zip(fields, _CRON_FIELDS, strict=True):
-        for part in given.split(","):
-            bounds, _, step = part.partition("/")
-            ends = [] if bounds == "*" else bounds.split("-")
-            numbers = [low + names.index(end) if end in names else int(end) if end.isdecimal() else -1 for end in ends]
-            in_order = numbers == sorted(numbers) and len(numbers) <= 2
-            is_step = not step or (step.isdecimal() and int(step) > 0)
-            if not (in_order and is_step and all(low <= number <= high for number in numbers)):
-                raise ValueError(f"{part!r} is not a {name} ({low} to {high})")
-    return written
-
-
-Cron = Annotated[str, AfterValidator(_cron)]
+Cron = Annotated[str, AfterValidator(check_cron)]
 Timezone = Annotated[str, AfterValidator(_known_timezone)]
 Currency = Annotated[str, AfterValidator(_currency_code)]
 Share = Annotated[float, Field(ge=0, le=1)]

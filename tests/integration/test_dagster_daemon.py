@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -15,6 +15,7 @@ import pytest
 from support.small_shop import open_shop
 
 from retention_pipeline.orchestration.instance import prepare_storage
+from retention_pipeline.run.dagster_storage import schedule_state
 from retention_pipeline.settings import Home
 
 WORKSPACE = Path(__file__).resolve().parents[2] / "workspace.yaml"
@@ -35,6 +36,9 @@ def test_the_daemon_starts_the_nightly_job_by_itself_and_it_publishes(tmp_path: 
         )
     try:
         record = wait_for_a_run(home, daemon, log)
+        now = datetime.now(UTC).replace(tzinfo=None)
+        assert schedule_state(home.dagster, now) == "on"
+        assert schedule_state(home.dagster, now + timedelta(minutes=6)) == "no daemon"
     finally:
         stop(daemon)
     run = record.dagster_run

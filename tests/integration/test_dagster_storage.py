@@ -4,19 +4,25 @@ import os
 import sqlite3
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, ScheduleInstigatorData
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._daemon.types import DaemonHeartbeat
 from support.small_shop import open_shop
 
 from retention_pipeline.cli import homes
 from retention_pipeline.orchestration import instance
 from retention_pipeline.orchestration.event_log import OpenEventLog
 from retention_pipeline.orchestration.pruning import prune_history
-from retention_pipeline.run.dagster_storage import damaged_storage
+from retention_pipeline.run.dagster_storage import damaged_storage, schedule_state
 from retention_pipeline.settings import Home
 
 
@@ -33,6 +39,24 @@ def test_the_storage_has_telemetry_off_one_run_at_a_time_and_a_workspace(home: H
     loaded = yaml.safe_load((home.dagster / "workspace.yaml").read_text())
     ours = yaml.safe_load((Path(__file__).resolve().parents[2] / "workspace.yaml").read_text())
     assert loaded == ours, "a schedule keeps its state only under the same location"
+
+
+def test_whether_a_daemon_would_start_the_next_run_is_read_without_dagster(home: Home) -> None:
+    now = datetime(2026, 11, 29, 9)
+    assert schedule_state(home.dagster, now) == "no daemon"
+    with instance.open_instance(home) as opened:
+        beat = DaemonHeartbeat(now.replace(tzinfo=UTC).timestamp(), "SCHEDULER", "this one", [])
+        opened.add_daemon_heartbeat(beat)
+        assert schedule_state(home.dagster, now + timedelta(seconds=40)) == "on"
+        assert schedule_state(home.dagster, now + timedelta(minutes=6)) == "no daemon"
+        origin = RemoteInstigatorOrigin(
+            RemoteRepositoryOrigin(InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="m")), "r"),
+            "every_night",
+        )
+        for state, said in ((InstigatorStatus.STOPPED, "off"), (InstigatorStatus.RUNNING, "on")):
+            changed = InstigatorState(origin, InstigatorType.SCHEDULE, state, ScheduleInstigatorData("0 2 * * *"))
+            (opened.add_instigator_state if said == "off" else opened.update_instigator_state)(changed)
+            assert schedule_state(home.dagster, now + timedelta(seconds=40)) == said
 
 
 def test_what_a_user_changed_stays(home: Home) -> None:

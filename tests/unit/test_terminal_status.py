@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from retention_pipeline.cli.print_status import print_status
@@ -28,6 +29,8 @@ def printed(rows: list[dict[str, Any]], **more: Any) -> list[str]:
         "sources": [],
         "runs": [],
         "schedule": "0 2 * * * Europe/Amsterdam",
+        "next_run": "2026-11-29T02:00:00+01:00",
+        "starts_by_itself": "on",
     }
     console = Console(record=True, width=80)
     print_status(console, Home(Path("shop")), answer | {"quality": rows} | more, datetime(2026, 11, 29, tzinfo=UTC))
@@ -96,6 +99,18 @@ def test_a_dataset_and_its_source_are_one_line_and_several_sources_stand_below()
         ["british", "20.4", "h", "ago"],
         ["dutch", "20.4", "h", "ago", "fresh"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("on", "  next run 29 Nov 2026 02:00 Europe/Amsterdam, in 1 h"),
+        ("off", "  next run 29 Nov 2026 02:00 Europe/Amsterdam (0 2 * * *); the schedule is switched off"),
+        ("no daemon", "  next run 29 Nov 2026 02:00 Europe/Amsterdam (0 2 * * *), if a daemon is up; now none is"),
+    ],
+)
+def test_the_moment_of_the_next_run_is_told_and_whether_anything_starts_it(state: str, said: str) -> None:
+    assert said in " ".join(printed([], starts_by_itself=state))
 
 
 def test_the_whole_status_of_a_company_with_all_datasets_fits_one_screen() -> None:
