@@ -69,14 +69,12 @@ def print_status(console: Console, home: Home, answer: dict[str, Any], now: date
 
 def _print_next_run(console: Console, answer: dict[str, Any], now: datetime) -> None:
     following = datetime.fromisoformat(answer["next_run"])
-    cron, _, zone = answer["schedule"].rpartition(" ")
-    line = f"  next run {formatting.day(following)} {following:%H:%M} {zone}"
+    line = f"  next run {formatting.day(following)} {following:%H:%M} {answer['schedule'].split()[-1]}"
     if answer["starts_by_itself"] == "on":
         console.print(f"{line}, in {formatting.lasting(following - now)}")
-    elif answer["starts_by_itself"] == "off":
-        console.print(f"{line} ({cron}); the schedule is switched off", style="yellow")
     else:
-        console.print(f"{line} ({cron}), if a daemon is up; now none is")
+        why = "the schedule is switched off" if answer["starts_by_itself"] == "off" else "no daemon is up to start it"
+        console.print(f"{line}, but {why}", style="yellow" if answer["starts_by_itself"] == "off" else None)
 
 
 def _input_table(rows: list[Row], states: list[dict[str, Any]], now: datetime) -> Table:
