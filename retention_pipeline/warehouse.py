@@ -1,5 +1,6 @@
 """DuckDB files: how they are opened, attached and asked what is in them. No table of the project is named here."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,8 +86,19 @@ def looks_damaged(error: BaseException | str) -> bool:
     return any(sign in str(error) for sign in SIGNS_OF_DAMAGE)
 
 
+def check_rights(path: Path, *, write: bool = False) -> None:
+    """Raise PermissionError where this process may not read (and write) a file that is there: DuckDB's own words for it
+    look like those for a damaged one.
+    """
+    if path.exists() and not os.access(path, os.R_OK | (os.W_OK if write else 0)):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
 def damage(path: Path) -> str | None:
-    """What is wrong with a database file, None if every row of it can be read. Reads the whole file."""
+    """What is wrong with a database file, None if every row of it can be read. Reads the whole file. Raises
+    PermissionError where it may not be read, of which it is none the worse.
+    """
+    check_rights(path)
     if path.exists() and path.stat().st_size == 0:
         return "it is empty"
     try:

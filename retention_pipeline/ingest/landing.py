@@ -86,6 +86,14 @@ def delivered_files(home: Home, source: FileSource) -> list[DeliveredFile]:
     return [found[name] for name in sorted(found, key=natural_order)]
 
 
+def closed_paths(home: Home, source: FileSource) -> list[Path]:
+    """Folders and files on this machine that a source names and this process may not read."""
+    local = [pattern for pattern in source.paths if not is_in_cloud(pattern)]
+    folders = [folder for pattern in local for folder in _closed_folders(home.root, pattern)]
+    files = [Path(found) for pattern in local for found in glob.glob(str(home.root / pattern), recursive=True)]
+    return list(dict.fromkeys([*folders, *(path for path in sorted(files) if not os.access(path, os.R_OK))]))
+
+
 def _objects(store: Store, pattern: str, source: FileSource) -> dict[str, DeliveredFile]:
     """The objects that a pattern names, by name."""
     try:

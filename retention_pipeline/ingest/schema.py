@@ -17,6 +17,7 @@ from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.ingest.identity import create_identity
 from retention_pipeline.ingest.result import IngestError
 from retention_pipeline.settings import memory_limit
+from retention_pipeline.warehouse import check_rights
 
 # After these errors DuckDB answers nothing any more until the database is opened again.
 BROKEN = (duckdb.InternalException, duckdb.FatalException)
@@ -62,6 +63,7 @@ def open_raw(raw_file: Path) -> duckdb.DuckDBPyConnection:
     schema, and DuckDB would take every `raw.orders` for ambiguous.
     """
     raw_file.parent.mkdir(parents=True, exist_ok=True)
+    check_rights(raw_file, write=True)
     connection = duckdb.connect()
     try:
         if not raw_file.exists():

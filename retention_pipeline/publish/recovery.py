@@ -17,7 +17,7 @@ from retention_pipeline.publish.generations import (
     restored_from,
 )
 from retention_pipeline.settings import Home
-from retention_pipeline.warehouse import DamagedFile, damage, opened, tables_in
+from retention_pipeline.warehouse import DamagedFile, check_rights, damage, opened, tables_in
 
 
 class NoSuchGeneration(Exception):
@@ -93,6 +93,7 @@ def _problem_of_link(home: Home) -> str | None:
         if home.current.is_symlink():
             return f"points to {os.readlink(home.current)}, which is gone"
         return "is gone"
+    check_rights(home.current.resolve())
     if home.current.stat().st_size == 0:
         return _damaged(home, "it is empty")
     try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,9 +23,10 @@ from retention_pipeline.publish.exports import export_folder
 from retention_pipeline.publish.provenance import mismatch
 from retention_pipeline.run.copies import look_at_copies, originals
 from retention_pipeline.run.dagster_storage import damaged_storage
-from retention_pipeline.run.lock import lock_file, lock_holder
+from retention_pipeline.run.lock import lock_holder
 from retention_pipeline.run.machine import machine_error, user
 from retention_pipeline.run.records import record_in
+from retention_pipeline.run.rights import closed_in, closed_landing, let_in
 from retention_pipeline.run.state import read_state
 from retention_pipeline.settings import Home, Settings, SettingsError, load_settings
 from retention_pipeline.warehouse import DamagedFile, damage, opened, opened_raw, sql_text
@@ -83,6 +84,8 @@ def _looked(home: Home, part: str, look: Callable[[Home], list[Finding]]) -> lis
     """A part's findings; where it cannot even be looked at, why."""
     try:
         return look(home)
+    except PermissionError as error:
+        return [Finding(part, "note", f"{error.filename or home.root} may not be read: see rights")]
     except (OSError, duckdb.Error) as error:
         told = machine_error(home, error)
         text = str(told) if told else " ".join(str(error).split("\n")[0].split())
@@ -100,6 +103,8 @@ def _mend(home: Home) -> str:
 def _settings(home: Home) -> tuple[Settings | None, list[Finding]]:
     try:
         settings = load_settings(home)
+    except PermissionError as error:
+        return None, [Finding("settings", "note", f"{error.filename} may not be read: see rights")]
     except (SettingsError, OSError) as error:
         former = home.settings_copy
         text = " ".join(str(machine_error(home, error) or error).split())
@@ -110,32 +115,23 @@ def _settings(home: Home) -> tuple[Settings | None, list[Finding]]:
 
 def _rights(home: Home) -> list[Finding]:
     """Folders and files that a run writes to, or reads."""
-    closed = []
     made = [home.warehouse, home.archive, home.published, home.runs, home.alerts, home.dagster, home.report]
-    for folder in [home.root, *made, *_folders_below(home.archive), *_folders_below(home.dagster)]:
-        if folder.exists() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-            closed.append(folder)
-        elif folder.exists() and not folder.is_dir():
+    for folder in made:
+        if os.access(home.root, os.X_OK) and folder.exists() and not folder.is_dir():
             return [Finding("rights", "broken", f"{folder} is not a folder", f"mv {folder} {folder}.aside")]
-    for file in (home.settings_file, home.raw_file, lock_file(home)):
-        if file.exists() and not os.access(file, os.R_OK | (0 if file == home.settings_file else os.W_OK)):
-            closed.append(file)
     name = user()
     found = [
-        Finding("rights", "broken", f"{path}: user {name} may not read and write it", f"chown -R {name} {path}")
-        for path in dict.fromkeys(closed)
+        Finding("rights", "broken", f"{path}: user {name} may not read and write it", let_in(path))
+        for path in dict.fromkeys([*closed_in(home, made), *closed_landing(home)])
     ]
+    if found:
+        return found
     wide = [path for path in (*made, home.raw_file) if path.exists() and path.stat().st_mode & 0o007]
     if wide:
         listed = ", ".join(path.name for path in wide)
         text = f"everybody on this machine may read {listed} (made by an earlier version, or changed)"
         found.append(Finding("rights", "note", text, f"chmod -R o-rwx {' '.join(map(str, wide))}"))
     return found or [Finding("rights", "fine", f"user {name} may read and write everything")]
-
-
-def _folders_below(folder: Path) -> Iterator[Path]:
-    for parent, names, _ in os.walk(folder):
-        yield from (Path(parent) / name for name in names)
 
 
 def _space(home: Home) -> list[Finding]:

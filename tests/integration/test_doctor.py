@@ -147,11 +147,44 @@ def test_a_copy_that_is_nowhere_is_noted_as_lost(home: Home) -> None:
     assert broken(home) == []
 
 
-def test_rights_that_are_missing_are_named_with_the_folder(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != home.runs and real(path, mode))
+CLOSED = (
+    "", "warehouse", "runs", "archive/orders", "warehouse/raw.duckdb", "published/g2.duckdb", "published/g1.duckdb",
+    "settings.yaml", "dagster/dagster.yaml", "landing/orders", "landing/orders/orders.csv",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("closed", CLOSED)
+def test_rights_that_are_missing_are_named_with_the_path_and_nothing_is_called_damaged(
+    home: Home, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    no_rights(monkeypatch, home.root / closed)
     [found] = broken(home)
-    assert found.part == "rights" and str(home.runs) in found.text and (found.cure or "").startswith("chown -R ")
+    assert found.part == "rights" and f"{home.root / closed}: user " in found.text
+    assert found.cure == f"chmod -R u+rwX {home.root / closed}"
+
+
+def test_what_belongs_to_somebody_else_must_be_handed_over(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_rights(monkeypatch, home.runs)
+    monkeypatch.setattr(os, "geteuid", lambda: home.runs.stat().st_uid + 1)
+    [found] = broken(home)
+    assert (found.cure or "").startswith("chown -R ") and (found.cure or "").endswith(f" {home.runs}")
+
+
+@pytest.mark.parametrize("closed", ["published/g2.duckdb", "warehouse/raw.duckdb"])
+def test_a_run_without_rights_to_what_it_needs_ends_in_one_line_and_makes_nothing_anew(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], closed: str
+) -> None:
+    no_rights(monkeypatch, home.root / closed)
+    retention("run", "--as-of", AS_OF.isoformat(), home=home, code=1)
+    said = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert f"retention doctor --home {home.root}" in said and "damaged" not in said and "Errno" not in said
+    assert generations.current_number(home) == 2
+
+
+def no_rights(monkeypatch: pytest.MonkeyPatch, closed: Path) -> None:
+    """As if this process might not read a path: root, as which tests may run, may read everything."""
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed and real(path, mode))
 
 
 def test_a_night_runs_though_dagsters_storage_is_damaged_or_no_folder(
