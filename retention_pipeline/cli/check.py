@@ -74,7 +74,7 @@ def check_sources(
     findings = []
     for name, source in settings.sources.items():
         if isinstance(source, FileSource):
-            files = delivered_files(home, source)
+            files = delivered_files(home, source, with_waiting=True)
             if not files:
                 where = f"no file matches {', '.join(source.paths)}"
                 findings.append((f"source {name}", False, f"{where}: put the files there, or change path"))
@@ -90,6 +90,8 @@ def check_sources(
             else:
                 preview = preview_file(settings, name, newest_of(usable), home)
                 read = f"{formatting.counted(len(files), 'file')}, the newest is {preview.file_name}"
+            waiting = formatting.few_of_each((name, file.name, file.waits) for file in usable if file.waits)
+            preview.hints += [f"{file_name} would be left for the next run: {why}" for file_name, why in waiting]
         else:
             preview = preview_pull(settings, name, home)
             read = _read_from(source, source.type, preview)

@@ -33,7 +33,7 @@ def joined_beginnings(
     told = []
     kept = folder / "copy"
     for relation, paths in {"rows": source.paths, **source.input_paths}.items():
-        files = delivered_files(home, source.model_copy(update={"path": paths}))
+        files = delivered_files(home, source.model_copy(update={"path": paths}), with_waiting=True)
         if not files:
             raise MissingInput(f"no file at {', '.join(paths)}")
         files = files[-1:] if source.delivery == "whole" else files[-FILES:]

@@ -31,6 +31,7 @@ from retention_pipeline.settings import FileSource
 
 FILES_AT_ONCE = 500
 BYTES_AT_ONCE = 64 * 1024 * 1024
+STILL_WRITTEN = "it is still being written"
 READ_TOGETHER = "together"  # in place of a checksum, where DuckDB broke on small files that were read together
 
 
@@ -38,12 +39,14 @@ READ_TOGETHER = "together"  # in place of a checksum, where DuckDB broke on smal
 class FileLoader(SourceLoader):
     """The files of a source, in order of name. `records` are those of the loads that wait, by checksum.
 
-    `reload`: names of files that are loaded again, whether their bytes are known or not.
+    `reload`: names of files that are loaded again, whether their bytes are known or not; `left`: those that wait for the
+    next run, and why.
     """
 
     records: dict[str, LoadRecord] = field(default_factory=dict)
     small: SmallFiles = field(default_factory=SmallFiles)
     reload: frozenset[str] = frozenset()
+    left: list[tuple[str, str]] = field(default_factory=list)
     rereads_are_whole = True
 
     def load(self) -> None:
@@ -52,14 +55,15 @@ class FileLoader(SourceLoader):
         if self.source.inputs:
             self._load_joined(self.source)
             return
-        files = self._not_before_the_last(delivered_files(self.home, self.source))
-        if not files:
+        delivered = delivered_files(self.home, self.source, with_waiting=True)
+        self.left = [(file.name, file.waits) for file in delivered if file.waits]
+        if not delivered:
             self.say(f"{self.name}: no files at {', '.join(self.source.paths)}")
-        for file in files:
+        for file in self._not_before_the_last([file for file in delivered if not file.waits]):
             try:
                 self._look_at(file, self.source)
             except (StillBeingWrittenError, FileNotFoundError):
-                self.say(f"{file.name}: still being written, left for the next run")
+                self.left.append((file.name, STILL_WRITTEN))
             self._commit_when_enough()
 
     def _commit_when_enough(self) -> None:
@@ -79,8 +83,11 @@ class FileLoader(SourceLoader):
         folder.mkdir(parents=True, exist_ok=True)
         try:
             parts, files = delivered_parts(self.home, source, folder, self.scratch, self.ledger, self.door)
-        except (StillBeingWrittenError, FileNotFoundError):
-            self.say(f"{name}: still being written, left for the next run")
+        except StillBeingWrittenError as error:
+            self.left = [(str(error), STILL_WRITTEN)]
+            return
+        except FileNotFoundError:
+            self.left = [(name, STILL_WRITTEN)]
             return
         except (MissingInput, CloudError) as error:
             self.loads.append(self.result(name, "failed", str(error)))

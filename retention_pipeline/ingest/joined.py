@@ -10,7 +10,7 @@ import json
 import os
 from pathlib import Path
 
-from retention_pipeline.ingest.archive import ArchivedFile, Format, UnusableFileError, take
+from retention_pipeline.ingest.archive import ArchivedFile, Format, StillBeingWrittenError, UnusableFileError, take
 from retention_pipeline.ingest.door import Door, take_through
 from retention_pipeline.ingest.landing import DeliveredFile, at_hand, delivered_files, format_of
 from retention_pipeline.ingest.ledger import SourceLedger
@@ -35,9 +35,11 @@ def delivered_parts(
     parts: Parts = {}
     delivered = []
     for relation, paths in {"rows": source.paths, **source.input_paths}.items():
-        files = delivered_files(home, source.model_copy(update={"path": paths}))
+        files = delivered_files(home, source.model_copy(update={"path": paths}), with_waiting=True)
         if not files:
             raise MissingInput(f"no file at {', '.join(paths)}")
+        if any(file.waits for file in files):  # without it, the rows that it gave would be gone
+            raise StillBeingWrittenError(next(file.name for file in files if file.waits))
         parts[relation] = []
         for file in files[-1:] if source.delivery == "whole" else files:
             if file.problem is not None:

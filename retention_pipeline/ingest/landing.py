@@ -37,8 +37,8 @@ class DeliveredFile:
     """A file in the landing folder. `name` is relative to the home; `stamp` changes whenever the file does.
 
     `changed_at`: when it changed last, its place in the folder included; `modified_at`: when its content did (seconds).
-    `problem`: why nobody can read it, or the folder that `path` then is. `stored`: the object in a cloud that it is;
-    `path` then is its last name alone.
+    `problem`: why nobody can read it, or the folder that `path` then is. `waits`: why the next run takes it and this one
+    does not. `stored`: the object in a cloud that it is; `path` then is its last name alone.
     """
 
     path: Path
@@ -48,11 +48,14 @@ class DeliveredFile:
     changed_at: float = 0
     modified_at: float = 0
     problem: str | None = None
+    waits: str | None = None
     stored: Stored | None = None
 
 
-def delivered_files(home: Home, source: FileSource) -> list[DeliveredFile]:
-    """The files of a source, in natural order of name (9 before 10); unfinished ones are left for the next run."""
+def delivered_files(home: Home, source: FileSource, *, with_waiting: bool = False) -> list[DeliveredFile]:
+    """The files of a source, in natural order of name (9 before 10); unfinished ones are left for the next run, and
+    named only `with_waiting`.
+    """
     found: dict[str, DeliveredFile] = {}
     store = Store(source)
     for pattern in source.paths:
@@ -77,11 +80,14 @@ def delivered_files(home: Home, source: FileSource) -> list[DeliveredFile]:
             if _leaves_its_folder(home.root / pattern, path):
                 found[name] = DeliveredFile(path, name, problem="is a link that leaves the folder of its source")
                 continue
-            if not stat.S_ISREG(status.st_mode) or _is_unsettled(path, status, source):
+            if not stat.S_ISREG(status.st_mode):
+                continue
+            waits = _unsettled(path, status, source)
+            if waits and not with_waiting:
                 continue
             stamp = f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
             found[name] = DeliveredFile(
-                path, name, status.st_size, stamp, max(status.st_mtime, status.st_ctime), status.st_mtime
+                path, name, status.st_size, stamp, max(status.st_mtime, status.st_ctime), status.st_mtime, waits=waits
             )
     return [found[name] for name in sorted(found, key=natural_order)]
 
@@ -123,20 +129,26 @@ def _leaves_its_folder(pattern: Path, path: Path) -> bool:
     return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(named))
 
 
-def _is_unsettled(path: Path, status: os.stat_result, source: FileSource) -> bool:
-    """Whether a file may still be written: it changed a moment ago, as the settings say or with a last line that has no
-    end."""
+def _unsettled(path: Path, status: os.stat_result, source: FileSource) -> str | None:
+    """Why a file may still be written: it changed a moment ago, as the settings say or with a last line that has no
+    end.
+    """
     age = time.time() - status.st_mtime
     if source.settle_seconds is not None:
-        return age < source.settle_seconds
+        within = f"it changed less than {source.settle_seconds:g} s ago (settle_seconds)"
+        return within if age < source.settle_seconds else None
     if age >= OPEN_LINE_SECONDS or status.st_size == 0 or path.suffix == ".gz":
-        return False
+        return None
     if format_of(path, source) not in ("csv", "jsonl"):
-        return False
+        return None
     with suppress(OSError), path.open("rb") as stream:  # who may not read it is told later
         stream.seek(-1, os.SEEK_END)
-        return stream.read(1) not in (b"\n", b"\r", b"\0")
-    return False
+        if stream.read(1) not in (b"\n", b"\r", b"\0"):
+            return (
+                f"it changed less than {OPEN_LINE_SECONDS:.0f} s ago and its last line has no end, so it may still be"
+                " being written (settle_seconds: 0 would take it at once)"
+            )
+    return None
 
 
 def _is_finished(name: str) -> bool:

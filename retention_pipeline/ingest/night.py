@@ -66,7 +66,9 @@ def ingest(
                     connection = open_raw(home.raw_file)
             write_visit(connection, dataset, name, loads, is_pull=isinstance(source, DatabaseSource), now=now)
             result.loads += loads
-            if isinstance(source, FileSource) and not loads:
+            if isinstance(loader, FileLoader) and loader.left:
+                result.waiting += loader.left
+            elif isinstance(source, FileSource) and not loads:
                 result.without_files += source.paths
         result.max_load_id = next_load_id(connection) - 1
     finally:

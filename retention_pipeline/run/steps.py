@@ -115,7 +115,8 @@ def loads_step(home: Home, run: Run) -> None:
 
     The build step begins with it.
     """
-    loads = read_record(home, run).get("loads", [])
+    noted = read_record(home, run)
+    loads = noted.get("loads", [])
     left_out = (one for one in loads if one["status"] == "too_many_bad")
     spoiled = [f"{one['dataset']}: {one['file_name']}: {one['error']}" for one in left_out]
     if spoiled:
@@ -123,13 +124,15 @@ def loads_step(home: Home, run: Run) -> None:
 
         with step_of(home, run, "ingest", keeps_next=True):
             raise IngestError("\n".join(["too many rows of a load were refused, it was left out", *spoiled]))
-    if loads and not home.current.exists() and not any_rows(home):
+    not_taken = noted.get("not_taken", [])
+    if (loads or not_taken) and not home.current.exists() and not any_rows(home):
         from retention_pipeline.ingest.result import IngestError
 
         with step_of(home, run, "ingest", keeps_next=True):
-            few = few_of_each((one["source"], one["file_name"], one["error"] or "it has no rows") for one in loads)
-            lines = [f"{name}: {why}" for name, why in few]
-            raise IngestError("\n".join(["no source has brought a row, so there is nothing to publish", *lines]))
+            told = [(one["source"], one["file_name"], one["error"] or "it has no rows") for one in loads]
+            lines = [f"{name}: {why}" for name, why in few_of_each([*told, *(("", *one) for one in not_taken)])]
+            helps = f"retention check --home {home.root} shows what would help"
+            raise IngestError("\n".join(["no source has brought a row, so there is nothing to publish", *lines, helps]))
 
 
 def sources_step(home: Home, settings: Settings, run: Run, *, progress: Progress | None = None) -> None:
@@ -454,7 +457,12 @@ def _ingest_notes(before: dict[str, Any], result: Any) -> dict[str, Any]:
     added = {name: int(before.get(name) or 0) + value for name, value in sums.items()}
     # A file that was loaded by an earlier run is nothing that this one did, unless there is something to say of it.
     told = [asdict(load) for load in result.loads if load.status != "already_loaded" or load.hints]
-    return added | {"loads": [*before.get("loads", []), *told]}
+    not_taken = [[path, "no file"] for path in getattr(result, "without_files", [])]
+    not_taken += [list(left) for left in getattr(result, "waiting", [])]
+    return added | {
+        "loads": [*before.get("loads", []), *told],
+        "not_taken": [*before.get("not_taken", []), *not_taken],
+    }
 
 
 def _now() -> datetime:

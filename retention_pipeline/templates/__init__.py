@@ -10,20 +10,31 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib import resources
 
-# Columns that together tell an export from all others.
-SIGNATURES: dict[str, frozenset[str]] = {
-    "shopify-export": frozenset({"Name", "Financial Status", "Lineitem quantity", "Created at"}),
-    "stripe-exports": frozenset({"id", "Customer ID", "Plan", "Interval", "Status"}),
-    "stripe-invoices": frozenset({"id", "Amount Due", "Subscription", "Minimum Line Item Period Start (UTC)"}),
-    "stripe-sigma": frozenset({"event_timestamp", "event_type", "mrr_change", "subscription_item_id"}),
-    "woocommerce": frozenset({"order_id", "order_date", "order_total", "order_currency"}),
-    "recurly": frozenset({"account_code", "plan_code", "unit_amount", "activated_at", "expires_at"}),
-    "chargebee": frozenset({"customer_id", "plan_id", "mrr", "current_term_end", "currency_code"}),
-    "zuora": frozenset({"original_id", "rate_plan_id", "effective_start_date", "effective_end_date", "mrr", "segment"}),
-    "shopify-fivetran": frozenset({"financial_status", "total_price", "_fivetran_synced"}),
-    "stripe-fivetran": frozenset({"current_period_end", "start_date", "customer_id", "_fivetran_synced"}),
-    "klaviyo-fivetran": frozenset({"metric_id", "person_id", "campaign_id", "_fivetran_synced"}),
-    "zendesk-fivetran": frozenset({"requester_id", "via_channel", "_fivetran_synced"}),
+# Columns that together tell an export from all others: of several lists one is enough. They are columns that every
+# such export has, for a template can do without the rest.
+SIGNATURES: dict[str, tuple[frozenset[str], ...]] = {
+    "shopify-export": (frozenset({"Name", "Financial Status", "Total", "Created at"}),),
+    "stripe-exports": (
+        frozenset({"id", "Customer ID", "Plan", "Interval", "Status"}),
+        frozenset({"id", "Amount", "Amount Refunded", "Captured", "Status"}),
+    ),
+    "stripe-invoices": (frozenset({"id", "Amount Due", "Subscription", "Minimum Line Item Period Start (UTC)"}),),
+    "stripe-sigma": (frozenset({"event_timestamp", "event_type", "mrr_change", "subscription_item_id"}),),
+    "woocommerce": (
+        frozenset({"order_id", "order_date", "order_total", "order_currency"}),
+        frozenset({"order_id", "order_number", "date", "order_total"}),
+    ),
+    "recurly": (frozenset({"account_code", "plan_code", "unit_amount", "activated_at", "expires_at"}),),
+    "chargebee": (frozenset({"customer_id", "mrr", "currency_code", "activated_at", "cancelled_at"}),),
+    "zuora": (frozenset({"original_id", "rate_plan_id", "effective_start_date", "effective_end_date", "mrr", "segment"}),),
+    "shopify-fivetran": (
+        frozenset({"financial_status", "total_price", "_fivetran_synced"}),
+        frozenset({"display_financial_status", "total_price_set_shop_amount", "_fivetran_synced"}),
+    ),
+    "stripe-fivetran": (frozenset({"current_period_end", "start_date", "customer_id", "_fivetran_synced"}),),
+    "stripe-sync": (frozenset({"customer", "start_date", "ended_at", "pause_collection", "status"}),),
+    "klaviyo-fivetran": (frozenset({"metric_id", "person_id", "campaign_id", "_fivetran_synced"}),),
+    "zendesk-fivetran": (frozenset({"requester_id", "via_channel", "_fivetran_synced"}),),
 }
 
 
@@ -47,7 +58,7 @@ def description(name: str) -> str:
 def recognised(columns: Iterable[str]) -> str | None:
     """The template whose export has these columns; of several, the one with the most telling columns."""
     there = frozenset(columns)
-    fitting = [(len(signature), name) for name, signature in SIGNATURES.items() if signature <= there]
+    fitting = [(len(one), name) for name, signatures in SIGNATURES.items() for one in signatures if one <= there]
     return max(fitting)[1] if fitting else None
 
 

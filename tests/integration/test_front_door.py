@@ -14,6 +14,7 @@ import pytest
 import yaml
 from support.plain_run import run
 
+from retention_pipeline.ingest import landing
 from retention_pipeline.ingest.result import IngestError
 from retention_pipeline.settings import Home, load_settings
 from retention_pipeline.warehouse import opened
@@ -88,6 +89,19 @@ def test_a_first_run_whose_only_source_loads_nothing_publishes_nothing(door: Doo
     door.deliver("orders", ORDERS, "a1,c1,2025-01-05,10.00,EUR,paid")
     door.run()
     assert door.figure("customers_new", "2025-01") == 1
+
+
+def test_a_first_run_without_a_file_publishes_nothing(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landing, "OPEN_LINE_SECONDS", 60.0)
+    door.deliver("orders", ORDERS, "a1,c1,2025-01-05,10.00,EUR,paid", path="landing/ordres/*.csv")
+    with pytest.raises(IngestError, match=r"no source has brought a row(.|\n)*landing/ordres/\*\.csv: no file\n"):
+        door.run()
+    unfinished = door.home.root / "landing" / "orders" / "1.csv"
+    unfinished.write_text(unfinished.read_text().rstrip("\n"))
+    door.sources["orders"]["path"] = "landing/orders/*.csv"
+    with pytest.raises(IngestError, match=r"1\.csv: it changed less than 60 s ago and its last line has no end"):
+        door.run()
+    assert not door.home.current.exists()
 
 
 def test_a_snapshot_of_subscriptions_is_told_and_read_rightly(door: Door) -> None:

@@ -128,6 +128,8 @@ def what_came(dataset: str, result: Any) -> list[str]:
             lines.append(f"{dataset}: columns {what}: {', '.join(sorted(columns))}")
     lines += [f"{dataset}: {hint}" for load in result.loads for hint in load.hints]
     lines += [f"{dataset}: no file at {path}" for path in getattr(result, "without_files", [])]
+    waiting = formatting.few_of_each((dataset, *left) for left in getattr(result, "waiting", []))
+    lines += [f"{dataset}: {name} is left for the next run: {why}" for name, why in waiting]
     if result.refused:  # which and why stands at the end of the run, and in the metadata
         lines.append(f"{dataset}: {_files_and_pulls(result.refused)} not loaded")
     return lines

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from support.delivering import Company
 
+from retention_pipeline.ingest import landing
 from retention_pipeline.ingest.rebuild import rebuild_raw
 from retention_pipeline.settings import SettingsError, parse_settings
 
@@ -59,6 +60,18 @@ def test_a_change_in_any_file_makes_one_whole_new_result(company: Company) -> No
     assert result.unknown == []
     company.sources["orders"]["query"] = QUERY.replace("c.mail", "upper(c.mail)")
     assert run(company, 8) == [("c", "ANNA")]
+
+
+def test_while_a_file_is_written_the_result_stays_as_it_is(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing, "OPEN_LINE_SECONDS", 60.0)
+    assert run(company) == [("a", "anna"), ("b", "ben")]
+    company.deliver("orders", "1.csv", b"id,person,day,total\na,1,2024-03-01,10\nb,1,20")
+    company.sources.pop("people", None)
+    result = company.run(now=datetime(2024, 5, 2, 3))
+    assert company.query("select order_id, customer_id from raw.orders order by 1") == [("a", "anna"), ("b", "ben")]
+    assert (result.loads, result.waiting) == ([], [("landing/orders/1.csv", "it is still being written")])
 
 
 def test_of_whole_files_the_newest_are_joined(company: Company) -> None:
