@@ -39,8 +39,8 @@ READ_TOGETHER = "together"  # in place of a checksum, where DuckDB broke on smal
 class FileLoader(SourceLoader):
     """The files of a source, in order of name. `records` are those of the loads that wait, by checksum.
 
-    `reload`: names of files that are loaded again, whether their bytes are known or not; `left`: those that wait for the
-    next run, and why.
+    `reload`: names of files that are loaded again, whether their bytes are known or not; `left`: those that wait for
+    the next run, and why.
     """
 
     records: dict[str, LoadRecord] = field(default_factory=dict)

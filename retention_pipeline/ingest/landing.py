@@ -37,8 +37,8 @@ class DeliveredFile:
     """A file in the landing folder. `name` is relative to the home; `stamp` changes whenever the file does.
 
     `changed_at`: when it changed last, its place in the folder included; `modified_at`: when its content did (seconds).
-    `problem`: why nobody can read it, or the folder that `path` then is. `waits`: why the next run takes it and this one
-    does not. `stored`: the object in a cloud that it is; `path` then is its last name alone.
+    `problem`: why nobody can read it, or the folder that `path` then is. `waits`: why the next run takes it and this
+    one does not. `stored`: the object in a cloud that it is; `path` then is its last name alone.
     """
 
     path: Path

@@ -67,8 +67,8 @@ class LoadResult:
 class IngestResult:
     """All loads of a run, in order; `max_load_id` is the highest load in raw.duckdb afterwards (0: none).
 
-    `without_files`: the paths of the sources for which there was no file at all, neither new nor known; `waiting`: files
-    that are left for the next run, and why.
+    `without_files`: the paths of the sources for which there was no file at all, neither new nor known; `waiting`:
+    files that are left for the next run, and why.
     """
 
     loads: list[LoadResult] = field(default_factory=list)

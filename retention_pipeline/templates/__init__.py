@@ -26,7 +26,7 @@ SIGNATURES: dict[str, tuple[frozenset[str], ...]] = {
     ),
     "recurly": (frozenset({"account_code", "plan_code", "unit_amount", "activated_at", "expires_at"}),),
     "chargebee": (frozenset({"customer_id", "mrr", "currency_code", "activated_at", "cancelled_at"}),),
-    "zuora": (frozenset({"original_id", "rate_plan_id", "effective_start_date", "effective_end_date", "mrr", "segment"}),),
+    "zuora": (frozenset({"original_id", "rate_plan_id", "effective_start_date", "mrr", "segment"}),),
     "shopify-fivetran": (
         frozenset({"financial_status", "total_price", "_fivetran_synced"}),
         frozenset({"display_financial_status", "total_price_set_shop_amount", "_fivetran_synced"}),

@@ -62,9 +62,7 @@ def test_a_change_in_any_file_makes_one_whole_new_result(company: Company) -> No
     assert run(company, 8) == [("c", "ANNA")]
 
 
-def test_while_a_file_is_written_the_result_stays_as_it_is(
-    company: Company, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_while_a_file_is_written_the_result_stays_as_it_is(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(landing, "OPEN_LINE_SECONDS", 60.0)
     assert run(company) == [("a", "anna"), ("b", "ben")]
     company.deliver("orders", "1.csv", b"id,person,day,total\na,1,2024-03-01,10\nb,1,20")
