@@ -31,6 +31,8 @@ FOR_PEOPLE = re.compile(
 FOR_REASONS = {
     "the setting decimal of the source is '.'": "amounts have a decimal comma (decimal: ',')",
     "the setting decimal of the source is ','": "amounts have a decimal point (decimal: '.')",
+    "a quote stands inside a value without quotes": "a quote says nothing in this file? (quotes: none reads it as a sign)",
+    "text follows a closing quote": "a quote says nothing in this file? (quotes: none reads it as a sign)",
     "the settings of the source give no timezone": "say in which zone its times are (timezone: Europe/Amsterdam)",
 }
 _TIME = re.compile(
@@ -107,8 +109,11 @@ def of_template(name: str) -> str:
     return f"these are the columns of {name}: retention init NEW_HOME --from {name} writes settings for it"
 
 
-def of_reasons(reasons: Iterable[str], columns: dict[str, str | None]) -> list[str]:
-    """What helps rows that are refused for these reasons; `columns`: where each contract column comes from."""
+def of_reasons(reasons: Iterable[str], columns: dict[str, str | None], *, has_zone: bool = True) -> list[str]:
+    """What helps rows that are refused for these reasons; `columns`: where each contract column comes from.
+
+    `has_zone`: the source says in which zone its times are.
+    """
     together = "\n".join(dict.fromkeys(reasons))
     found = [help for sign, help in FOR_REASONS.items() if sign in together]
     for column in dict.fromkeys(FOR_PEOPLE.findall(together)):
@@ -120,7 +125,11 @@ def of_reasons(reasons: Iterable[str], columns: dict[str, str | None]) -> list[s
         times.setdefault(column, []).append(value)
     for column, values in times.items():
         named = columns.get(column) or column
-        found += _form_of(values, column, "…" if named == MADE else named)
+        forms = _form_of(values, column, "…" if named == MADE else named)
+        found += [
+            f"{form}; and in which zone they are (timezone: …)" if "%H" in form and not has_zone else form
+            for form in forms
+        ]
     unknown: dict[str, dict[str, None]] = {}
     for column, value in re.findall(r"(\w+): '([^']*)' is none of: ", together):
         unknown.setdefault(column, {})[value] = None
@@ -129,6 +138,19 @@ def of_reasons(reasons: Iterable[str], columns: dict[str, str | None]) -> list[s
         more = f" and {len(values_) - SHOWN_VALUES} more" if len(values_) > SHOWN_VALUES else ""
         found.append(f"say what these are: values: {{{column}: {{…: [{listed}]}}}}{more}")
     return list(dict.fromkeys(found))
+
+
+def of_lines_without(reasons: Sequence[str], columns: dict[str, str | None], good: int) -> list[str]:
+    """What helps where a few lines lack what all others have, as lines of totals do."""
+    without = [reason for reason in reasons if all(part.endswith(" is missing") for part in reason.split("; "))]
+    if not without or len(without) > max(2, good // 10):
+        return []
+    missing = [columns.get(part.removesuffix(" is missing")) for part in without[0].split("; ")]
+    named = next((name for name in missing if name and name != MADE), None)
+    if named is None:
+        return []
+    lines, them = ("1 line has", "it") if len(without) == 1 else (f"{len(without):,} lines have", "them")
+    return [f"{lines} no {named}, as totals have none? (where: '\"{named}\" is not null' leaves {them} out)"]
 
 
 def _form_of(values: list[str], column: str, source_column: str) -> list[str]:

@@ -92,7 +92,7 @@ def beginning_of(
         for line in itertools.islice(stream, LINES + 1):
             kept.append(line)
             size += len(line)
-            is_open ^= bool(line.count(b'"') % 2)
+            is_open ^= source.quotes == "double" and bool(line.count(b'"') % 2)
             whole = whole if is_open else len(kept)
             if size > BYTES:
                 break

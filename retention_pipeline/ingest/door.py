@@ -353,14 +353,18 @@ def _csv_lines(door: Door, stream: IO[str], source: Source) -> Iterator[tuple[st
     if isinstance(source, FileSource) and source.columns_in_order is not None:
         names = list(source.columns_in_order)
     is_spaced = isinstance(source, FileSource) and source.delimiter == "whitespace"
-    for number, record in enumerate(_records(stream)):
+    is_unquoted = isinstance(source, FileSource) and source.quotes == "none"
+    for number, record in enumerate(stream if is_unquoted else _records(stream)):
         body = record.rstrip("\r\n")
         end = record[len(body) :]
         if number < skipped or not body:
             yield record, door.line(record) if body else record
             continue
         try:
-            values = body.split() if is_spaced else next(csv.reader(io.StringIO(body, newline=""), delimiter=delimiter))
+            if is_spaced or is_unquoted:
+                values = body.split(None if is_spaced else delimiter)
+            else:
+                values = next(csv.reader(io.StringIO(body, newline=""), delimiter=delimiter))
         except (csv.Error, StopIteration):
             yield record, door.line(record)
             continue
@@ -377,6 +381,8 @@ def _csv_lines(door: Door, stream: IO[str], source: Source) -> Iterator[tuple[st
             yield record, record
         elif is_spaced:
             yield record, " ".join(value or "-" for value in left) + end
+        elif is_unquoted:
+            yield record, delimiter.join(left) + end
         else:
             written = io.StringIO(newline="")
             csv.writer(written, delimiter=delimiter, lineterminator="").writerow(left)

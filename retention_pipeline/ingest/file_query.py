@@ -36,6 +36,7 @@ from retention_pipeline.ingest.used_columns import used_columns
 from retention_pipeline.settings import FileSource, memory_limit
 
 LINE = "_line"
+EVERY_LINE = "a source with query, where or rows needs files of which every line can be read"
 INSTANTS = (
     *("%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S"),
     *("%Y-%m-%dT%H:%M", "%Y-%m-%d"),
@@ -165,6 +166,7 @@ def _hints(connection: duckdb.DuckDBPyConnection, source: FileSource, watched: l
     keys = ", ".join(quoted(name) for name in source.rows.keys)
     shown = " || ', ' || ".join(f"cast({quoted(name)} as varchar)" for name in source.rows.keys)
     chosen = f"from rows where ({source.where})" if source.where else "from rows"
+    differing = []
     for name in dict.fromkeys(watched):
         if name not in there or name in source.rows.keys or name in source.rows.sum:
             continue
@@ -177,11 +179,33 @@ def _hints(connection: duckdb.DuckDBPyConnection, source: FileSource, watched: l
         ).fetchall()[0]
         if number:
             each = ", ".join(source.rows.keys)
+            differing.append(name)
             hints.append(
                 f"{name} differs among the rows of one {each}, {number:,} times ({example}); the first is taken"
                 " (rows: {take: first} says that it is right)"
             )
+    if differing and source.refund_of is None:
+        hints += _refunds_among(connection, source, chosen, differing)
     return hints
+
+
+def _refunds_among(
+    connection: duckdb.DuckDBPyConnection, source: FileSource, chosen: str, differing: list[str]
+) -> list[str]:
+    """Negative lines that are added up with what they may be refunds of."""
+    assert source.rows is not None
+    negative = " or ".join(f"{_number(quoted(name), source)} < 0" for name in source.rows.sum)
+    [(number,)] = connection.execute(f"select count(*) from (select * {chosen}) where {negative}").fetchall()
+    if not number:
+        return []
+    status = source.columns.get("status")
+    apart = status if isinstance(status, str) and status in differing else differing[0]
+    keys = source.rows.keys
+    lines = "1 line is" if number == 1 else f"{number:,} lines are"
+    return [
+        f"{lines} negative and added up with the others: refunds? (rows: {{one_per: [{', '.join([*keys, apart])}], …}}"
+        f" and refund_of: {keys[0]} book them on their own day)"
+    ]
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:
@@ -233,7 +257,7 @@ def _make_rows(
                 if rejected and rejected[0]
                 else "the lines do not add up"
             )
-            raise UnusableFileError(f"a source with a query needs files of which every line can be read; {where}")
+            raise UnusableFileError(f"{EVERY_LINE}; {where}")
     return [column.name for column in reading.columns]
 
 
@@ -271,8 +295,7 @@ def _reading(
         if slow.rejected:
             first = min(slow.rejected, key=lambda one: one.line)
             raise UnusableFileError(
-                "a source with a query needs files of which every line can be read;"
-                f" {len(slow.rejected)} cannot; first: line {first.line + file.line_offset}: {first.reason}"
+                f"{EVERY_LINE}; {len(slow.rejected)} cannot; first: line {first.line + file.line_offset}: {first.reason}"
             )
         columns = read_csv(file, source.separator).columns
         lines = np.array(slow.lines, dtype=np.int64) + file.line_offset

@@ -1,5 +1,5 @@
 """A file made readable before it is read: text in another encoding, lines around the header, no header at all, blanks
-between values, sheets of a workbook. What comes of it is CSV (or JSON lines) in UTF-8 with a header, in scratch; the
+between values, quotes that say nothing, sheets of a workbook. What comes of it is CSV (or JSON lines) in UTF-8 with a header, in scratch; the
 archive keeps the bytes that were delivered.
 """
 
@@ -63,7 +63,11 @@ def fitting_encoding(raw: bytes) -> str:
 
 def _changes_lines(source: FileSource) -> bool:
     return bool(
-        source.skip_lines or source.skip_after_header or source.columns_in_order or source.delimiter == "whitespace"
+        source.skip_lines
+        or source.skip_after_header
+        or source.columns_in_order
+        or source.delimiter == "whitespace"
+        or source.quotes == "none"
     )
 
 
@@ -94,6 +98,8 @@ def _with_header(lines: Iterator[str], source: FileSource) -> tuple[Iterator[str
     skipped = sum(1 for _, _ in zip(range(source.skip_lines), lines, strict=False))
     if source.delimiter == "whitespace":
         lines = ("\t".join(line.split()) + "\n" for line in lines)
+    if source.quotes == "none":
+        lines = (_with_quotes(line, source.separator) for line in lines)
     if source.columns_in_order:
         written = io.StringIO()
         csv.writer(written, delimiter=source.separator, lineterminator="\n").writerow(source.columns_in_order)
@@ -104,6 +110,15 @@ def _with_header(lines: Iterator[str], source: FileSource) -> tuple[Iterator[str
     for _ in range(source.skip_after_header):
         skipped += len(_record(lines, source.separator))
     return _chained(header, lines), skipped
+
+
+def _with_quotes(line: str, separator: str) -> str:
+    """A line in which a quote is a sign as any other, as CSV says it."""
+    if '"' not in line:
+        return line
+    body = line.rstrip("\r\n")
+    values = ['"' + value.replace('"', '""') + '"' if '"' in value else value for value in body.split(separator)]
+    return separator.join(values) + line[len(body) :]
 
 
 def _record(lines: Iterator[str], delimiter: str) -> list[str]:

@@ -224,7 +224,11 @@ def _look(
         {column: value for column, value in zip(given, row, strict=True) if value is not None}
         for row in connection.execute(f"select {listed} from stage where _error is null limit {SHOWN_ROWS}").fetchall()
     ]
-    preview.hints = advice.of_reasons((row.reason for row in staged.bad_rows), preview.columns)
+    reasons = [row.reason for row in staged.bad_rows]
+    preview.hints = advice.of_reasons(reasons, preview.columns, has_zone=source.timezone is not None)
+    if not (isinstance(source, FileSource) and source.query is not None):
+        preview.hints += advice.of_lines_without(reasons, preview.columns, preview.good)
+    preview.hints += staged.hints
     preview.hints += hints_of_rows(connection, contract, source, is_first=True)
     preview.hints += hints_before_loading(connection, contract, source)
     line_items = advice.of_repeated_keys(connection, contract, mapping)
@@ -237,6 +241,7 @@ def _look(
 def _refused(preview: Preview, error: Exception, *, advises_names: bool) -> None:
     """A source that would be refused as a whole."""
     preview.error = outcome_of(error)[1]
+    preview.hints = advice.of_reasons([preview.error or ""], {})
     if isinstance(error, NotMappedError):
         preview.missing, preview.there = error.missing, error.there
         free = [name for name in error.there if name not in error.used]

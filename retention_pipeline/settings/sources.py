@@ -123,7 +123,8 @@ class FileSource(Source):
     """Files of a folder, or objects in a cloud. They are loaded once each, in order of name.
 
     `skip_lines`: so many lines stand before the header; `skip_after_header`: so many rows behind it are not data.
-    `columns_in_order`: the file has no header, and these columns.
+    `columns_in_order`: the file has no header, and these columns. `quotes: none`: no value of a CSV file is in quotes, so
+    that a quote is a sign as any other.
 
     `query`: one SELECT over `rows`, the lines of a file, whose rows are loaded instead of the lines. `where`: of the
     lines those for which this holds. `rows`: which lines are one row. `optional_columns`: columns that these three may
@@ -148,6 +149,7 @@ class FileSource(Source):
     skip_lines: Annotated[int, Field(ge=0)] = 0
     skip_after_header: Annotated[int, Field(ge=0)] = 0
     columns_in_order: list[str] | None = None
+    quotes: Literal["double", "none"] = "double"
     optional_columns: list[str] = Field(default=[])
     sheet: str | None = None
     settle_seconds: Annotated[float, Field(ge=0)] | None = None
@@ -328,6 +330,7 @@ def _file_problems(name: str, source: FileSource) -> list[str]:
     ]
     of_lines = {"skip_lines": source.skip_lines, "skip_after_header": source.skip_after_header}
     of_lines["columns_in_order"] = len(source.columns_in_order or ())
+    of_lines["quotes"] = source.quotes == "none"
     if source.format in ("parquet", "jsonl"):
         problems += [f"sources.{name}.{key}: {source.format} has no header" for key, given in of_lines.items() if given]
     if source.format == "parquet" and source.encoding != "utf-8":

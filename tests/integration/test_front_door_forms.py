@@ -49,6 +49,37 @@ SOURCES: dict[str, tuple[dict[str, Any], dict[str, list[str]]]] = {
         {"refund_of": "order_id"},
         {"1.csv": [ORDERS, "r1,k4,2025-06-05,20.00,EUR,paid", "r1,k4,2025-06-06,-5.00,EUR,paid"]},
     ),
+    "dutch_shop": (
+        {
+            "delimiter": ";",
+            "quotes": "none",
+            "skip_lines": 1,
+            "timezone": "Europe/Amsterdam",
+            "rows": {"one_per": ["Nr", "Status"], "sum": ["Totaal"]},
+            "where": "Status is not null",
+            "refund_of": "Nr",
+            "columns": {
+                "order_id": "Nr",
+                "customer_id": "Klant",
+                "ordered_at": {"column": "Datum", "format": "%d-%m-%Y %H:%M"},
+                "amount": {"expression": 'number("Totaal")'},
+                "currency": {"constant": "EUR"},
+                "status": "Status",
+            },
+            "values": {"status": {"paid": "betaald", "cancelled": "geannuleerd", "refunded": "terugbetaald"}},
+        },
+        {
+            "1.csv": [
+                "Overzicht;;;;;",
+                "Nr;Klant;Datum;Artikel;Totaal;Status",
+                'D1;D1;05-07-2025 10:12;Kaasplank "luxe";€ 1.012,50;Betaald',
+                'D1;D1;05-07-2025 10:12;Mes 5";€ 9,00;Betaald',
+                "D1;D1;20-07-2025 10:12;Mes retour;€ -9,00;Terugbetaald",
+                "D2;D2;06-07-2025 00:30;Kaas;€ 20,00;Geannuleerd",
+                "Totaal;;;;€ 1.032,50;",
+            ]
+        },
+    ),
 }
 ITEMS = [
     "subscription_id,customer_id,plan,amount,currency,interval,status,started_at",
@@ -103,10 +134,10 @@ def figure(published: duckdb.DuckDBPyConnection, kpi: str, month: int, basis: st
 
 @pytest.mark.parametrize(
     ("month", "revenue", "buyers", "orders"),
-    [(1, 39, 2, 2), (2, 10, 1, 1), (3, 11, 1, 1), (4, 12, 1, 1), (5, 2, 1, 2), (6, 15, 1, 1)],
+    [(1, 39, 2, 2), (2, 10, 1, 1), (3, 11, 1, 1), (4, 12, 1, 1), (5, 2, 1, 2), (6, 15, 1, 1), (7, 1012.5, 1, 1)],
 )
 def test_orders_come_in_right(
-    published: duckdb.DuckDBPyConnection, month: int, revenue: int, buyers: int, orders: int
+    published: duckdb.DuckDBPyConnection, month: int, revenue: float, buyers: int, orders: int
 ) -> None:
     assert figure(published, "order_revenue", month) == revenue
     assert figure(published, "customers_new", month) == buyers

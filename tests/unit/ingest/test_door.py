@@ -47,6 +47,15 @@ def with_email(*rows: str) -> bytes:
     return "\n".join([f"{ORDER_HEADER},email", *rows, ""]).encode()
 
 
+def test_columns_are_dropped_where_quotes_say_nothing(company: Company, secret: str) -> None:
+    company.source("orders", quotes="none")
+    rows = [order("a").replace("anna", 'an"na') + ",anna@example.com", order("b") + ',"ben@example.com']
+    company.deliver("orders", "1.csv", with_email(*rows))
+    ingest(company.home, settings(company, drop={"orders": ["email"]}), now=NOW)
+    assert company.query("select order_id, customer_id from raw.orders order by 1") == [("a", 'an"na'), ("b", "anna")]
+    assert b"example.com" not in bytes_below(company.home.archive)
+
+
 @pytest.mark.parametrize("form", ["csv", "csv.gz", "jsonl", "parquet", "xlsx"])
 def test_dropped_columns_and_ids_are_in_no_file_that_is_kept(company: Company, secret: str, form: str) -> None:
     names = [*ORDER_HEADER.split(","), "email"]

@@ -290,6 +290,61 @@ def test_a_form_that_does_not_fit_is_told_with_the_one_that_does(company: Compan
     assert found.hints == ["times: columns: {ordered_at: {column: …, format: '%m/%d/%Y'}}; the month comes first"]
 
 
+DUTCH = """Besteloverzicht;;;;
+Bestelnr;Klantnr;Datum;Regeltotaal;Status
+1;K1;05-01-2025 10:12;€ 12,50;Betaald
+1;K1;05-01-2025 10:12;€ 1.009,00;Betaald
+2;K2;17-01-2025 14:05;€ 20,00;Betaald
+2;K2;10-03-2025 10:00;€ -5,00;Terugbetaald
+Totaal;;;€ 1.036,50;
+"""
+
+
+def test_check_leads_through_an_export_with_line_items_refunds_and_totals(company: Company) -> None:
+    company.deliver("orders", "a.csv", DUTCH.encode("cp1252"))
+    company.source("orders")
+    settings = company.sources["orders"]
+    says = "\n".join(preview(company).hints)
+    assert all(part in says for part in ("encoding: windows-1252", "delimiter: ';'", "skip_lines: 1"))
+    names = {"order_id": "Bestelnr", "customer_id": "Klantnr", "ordered_at": "Datum", "amount": "Regeltotaal"}
+    settings |= {"encoding": "windows-1252", "delimiter": ";", "skip_lines": 1}
+    settings["columns"] = columns = {**names, "status": "Status", "currency": {"constant": "EUR"}}
+    assert preview(company).hints == [
+        "amounts are written for people: columns: {amount: {expression: 'number(\"Regeltotaal\")'}} reads them",
+        "times: columns: {ordered_at: {column: Datum, format: '%d-%m-%Y %H:%M'}}; the day comes first;"
+        " and in which zone they are (timezone: …)",
+        "say what these are: values: {status: {…: [betaald, terugbetaald]}}",
+        "2 of 5 rows repeat the order_id of another: line items? rows: {one_per: Bestelnr, take: first} makes one of"
+        " them, sum: [...] adds up",
+    ]
+    columns["amount"] = {"expression": 'number("Regeltotaal")'}
+    columns["ordered_at"] = {"column": "Datum", "format": "%d-%m-%Y %H:%M"}
+    settings |= {"timezone": "Europe/Amsterdam", "rows": {"one_per": "Bestelnr", "sum": ["Regeltotaal"]}}
+    settings["values"] = {"status": {"paid": ["betaald"], "refunded": ["terugbetaald"]}}
+    totals, *differing, refunds = preview(company).hints
+    assert totals == "1 line has no Status, as totals have none? (where: '\"Status\" is not null' leaves it out)"
+    assert [hint.split(" among")[0] for hint in differing] == ["Datum differs", "Status differs"]
+    assert refunds == (
+        "1 line is negative and added up with the others: refunds? (rows: {one_per: [Bestelnr, Status], …} and"
+        " refund_of: Bestelnr book them on their own day)"
+    )
+    settings |= {"where": '"Status" is not null', "refund_of": "Bestelnr"}
+    settings["rows"]["one_per"] = ["Bestelnr", "Status"]
+    found = preview(company)
+    assert (found.would_load, found.good, found.bad, found.hints) == (True, 3, 0, [])
+    assert [row["amount"] for row in found.rows] == ["1021.50", "20.00", "-5.00"]
+
+
+def test_a_quote_within_a_value_is_told_with_what_reads_it(company: Company) -> None:
+    company.deliver("orders", "a.csv", orders_csv(order("a"), order("b").replace("anna", 'an"na')))
+    told = ["a quote says nothing in this file? (quotes: none reads it as a sign)"]
+    assert preview(company).hints == told
+    company.source("orders", where="true")
+    assert preview(company).hints == told
+    company.source("orders", quotes="none")
+    assert preview(company).would_load
+
+
 def test_what_a_run_tells_of_ids_and_negative_orders_is_told_before(company: Company) -> None:
     rows = ("a,mira@x.test,2024-03-01,10,EUR,paid", "b,Mira@X.test,2024-03-02,-10,EUR,paid")
     company.deliver("orders", "a.csv", orders_csv(*rows))

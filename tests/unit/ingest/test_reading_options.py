@@ -78,6 +78,18 @@ def test_blanks_part_values(company: Company) -> None:
     assert company.reasons()[0][0] == 3
 
 
+def test_quotes_that_say_nothing_are_signs_as_any_other(company: Company) -> None:
+    rows = [order("a").replace("anna", '"anna"'), order("b").replace("anna", 'an"na"'), order('c"', "x")]
+    assert company.load("orders", orders_csv(*rows), "1.csv").bad == 2
+    company.source("orders", quotes="none")
+    company.run()
+    assert customers(company) == ['"anna"', 'an"na"']
+    assert company.query("select line from raw.quarantine where resolved_by is null") == [(4,)]
+    company.source("orders", rows={"one_per": "order_id", "sum": ["amount"]})
+    company.load("orders", orders_csv(order("d", "1.00"), order("d", "2.00").replace("anna", 'an"na')), "2.csv")
+    assert company.query("select amount from raw.orders where order_id = 'd'") == [(3,)]
+
+
 def test_repeated_names_are_numbered(company: Company) -> None:
     header = "order_id,customer_id,ordered_at,amount,currency,status,amount,note,note,note_2"
     row = f"{order('a', '1.00')},2.00,x,y,z"
@@ -161,6 +173,7 @@ def test_a_formula_without_a_value_and_a_broken_workbook_refuse_the_file(company
         ({"format": "parquet", "skip_lines": 1}, "skip_lines: parquet has no header"),
         ({"format": "parquet", "encoding": "latin-1"}, "encoding: parquet is not text"),
         ({"columns_in_order": ["a", "a"]}, "columns_in_order: a name for each column"),
+        ({"format": "jsonl", "quotes": "none"}, "quotes: jsonl has no header"),
         ({"optional_columns": ["a"]}, "only of a source with query, where or rows"),
         ({"columns_in_order": ["a"], "skip_after_header": 1}, "with columns_in_order there is no header"),
         ({"format": "csv", "sheet": "x"}, "sheet: only xlsx has sheets"),
