@@ -27,12 +27,13 @@ FOR_PEOPLE = re.compile(
     r"(\w+): '[^']*' is not a number[^\n;]*"
     r"\(it (?:has separators between thousands|is in brackets|has a currency sign)"
 )
+QUOTES = "a quote says nothing in this file? (quotes: none reads it as a sign)"
 # What stands in the reason of a refused row, and what helps.
 FOR_REASONS = {
     "the setting decimal of the source is '.'": "amounts have a decimal comma (decimal: ',')",
     "the setting decimal of the source is ','": "amounts have a decimal point (decimal: '.')",
-    "a quote stands inside a value without quotes": "a quote says nothing in this file? (quotes: none reads it as a sign)",
-    "text follows a closing quote": "a quote says nothing in this file? (quotes: none reads it as a sign)",
+    "a quote stands inside a value without quotes": QUOTES,
+    "text follows a closing quote": QUOTES,
     "the settings of the source give no timezone": "say in which zone its times are (timezone: Europe/Amsterdam)",
 }
 _TIME = re.compile(

@@ -294,9 +294,8 @@ def _reading(
         slow = read_csv_slowly(file, source.separator, len(header.names), header.lines, scratch)
         if slow.rejected:
             first = min(slow.rejected, key=lambda one: one.line)
-            raise UnusableFileError(
-                f"{EVERY_LINE}; {len(slow.rejected)} cannot; first: line {first.line + file.line_offset}: {first.reason}"
-            )
+            where = f"line {first.line + file.line_offset}: {first.reason}"
+            raise UnusableFileError(f"{EVERY_LINE}; {len(slow.rejected)} cannot; first: {where}")
         columns = read_csv(file, source.separator).columns
         lines = np.array(slow.lines, dtype=np.int64) + file.line_offset
         return Reading(f"read_parquet({literal(str(slow.path))})", columns), lines

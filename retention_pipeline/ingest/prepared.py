@@ -1,6 +1,6 @@
 """A file made readable before it is read: text in another encoding, lines around the header, no header at all, blanks
-between values, quotes that say nothing, sheets of a workbook. What comes of it is CSV (or JSON lines) in UTF-8 with a header, in scratch; the
-archive keeps the bytes that were delivered.
+between values, quotes that say nothing, sheets of a workbook. What comes of it is CSV (or JSON lines) in UTF-8 with a
+header, in scratch; the archive keeps the bytes that were delivered.
 """
 
 from __future__ import annotations

@@ -85,8 +85,8 @@ def test_quotes_that_say_nothing_are_signs_as_any_other(company: Company) -> Non
     company.run()
     assert customers(company) == ['"anna"', 'an"na"']
     assert company.query("select line from raw.quarantine where resolved_by is null") == [(4,)]
-    company.source("orders", rows={"one_per": "order_id", "sum": ["amount"]})
-    company.load("orders", orders_csv(order("d", "1.00"), order("d", "2.00").replace("anna", 'an"na')), "2.csv")
+    company.source("orders", quotes="none", rows={"one_per": "order_id", "sum": ["amount"]})
+    company.load("orders", orders_csv(order("d", "1.00"), order("d", "2.00")).replace(b"anna", b'an"na'), "2.csv")
     assert company.query("select amount from raw.orders where order_id = 'd'") == [(3,)]
 
 
