@@ -123,8 +123,8 @@ class FileSource(Source):
     """Files of a folder, or objects in a cloud. They are loaded once each, in order of name.
 
     `skip_lines`: so many lines stand before the header; `skip_after_header`: so many rows behind it are not data.
-    `columns_in_order`: the file has no header, and these columns. `quotes: none`: no value of a CSV file is in quotes, a
-    quote is a sign as any other.
+    `columns_in_order`: the file has no header, and these columns. `quotes: none`: in a CSV file a quote is a sign as
+    any other.
 
     `query`: one SELECT over `rows`, the lines of a file, whose rows are loaded instead of the lines. `where`: of the
     lines those for which this holds. `rows`: which lines are one row. `optional_columns`: columns that these three may
