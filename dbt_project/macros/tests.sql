@@ -1,7 +1,7 @@
 {# The generic data test of the project: all rules of a model in one test, since a test costs more than looking at the rows.
    unique:   these columns together; none of them is null, either
    not_null: further columns that are never null
-   accepted: {column: values}; null is none of them
+   accepted: {column: values}; null is not one of them
    by_customer: the model is materialized so; at night only rows of touched customers changed, and only they are looked at.
    One row per broken rule and key. `retention check` looks at everything. #}
 {% test rules(model, unique=[], not_null=[], accepted={}, by_customer=false) %}
@@ -10,7 +10,7 @@
   {%- do conditions.append([column ~ ' is null', column ~ ' is null']) -%}
 {%- endfor -%}
 {%- for column, values in accepted.items() -%}
-  {%- do conditions.append([column ~ ' is none of ' ~ values | join(', '), 'coalesce(' ~ column ~ " not in ('" ~ values | join("', '") ~ "'), true)"]) -%}
+  {%- do conditions.append([column ~ ' is not one of ' ~ values | join(', '), 'coalesce(' ~ column ~ " not in ('" ~ values | join("', '") ~ "'), true)"]) -%}
 {%- endfor -%}
 {%- set shown = (unique or (not_null + (accepted | list))) | join(', ') -%}
 {%- set rows = rows_of_tonight(model) if by_customer and var('night') else model -%}

@@ -25,7 +25,7 @@ SECONDS_TO_CONNECT, SECONDS_TO_ANSWER = 10, 30
 
 
 class NotDone(Exception):
-    """An action could not be carried out; the text says why and names no address."""
+    """An action could not be carried out; the text says why, without the address."""
 
 
 def deliver(
@@ -103,7 +103,7 @@ def _apprise(home: Home, name: str, channel: Channel, address: str, subject: str
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its log has addresses
     server = apprise.Apprise()
     if not server.add(address):
-        raise NotDone(f"channel {name}: {channel.url.env} holds no address that Apprise knows")
+        raise NotDone(f"channel {name}: {channel.url.env} does not hold an address that Apprise understands")
     page = home.report / "index.html"
     attached = str(page) if channel.attach_report and page.exists() else None
     if not server.notify(body=text, title=subject, body_format=apprise.NotifyFormat.TEXT, attach=attached):

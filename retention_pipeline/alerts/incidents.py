@@ -1,4 +1,4 @@
-"""Incidents: a rule holds for a subject, from one publication to the one after which it does not hold any more.
+"""Incidents: a rule holds for a subject, from one publication to the one after which it no longer holds.
 
 They are kept in alerts/incidents.json of the home, newest last, and published as the table `alerts`. An incident is
 told of when it begins, and again when another complete period shows it, until somebody acknowledges it. What could not

@@ -1,6 +1,6 @@
 """The clock of `customer_actions`: each of its rows is exported or posted once, by each action of each rule.
 
-The keys that went out are in alerts/sent/<rule's slug>-<position>.parquet; keys that the table does not list any more
+The keys that went out are in alerts/sent/<rule's slug>-<position>.parquet; keys that the table no longer lists
 are forgotten, so that the file stays small.
 """
 

@@ -55,7 +55,7 @@ def test(home: Path | None, channels: list[str]) -> None:
     settings = load_settings(place)
     names = channels or list(settings.alerts.channels)
     if not names:
-        raise NoChannel("settings.yaml names no channel (alerts: channels)")
+        raise NoChannel("settings.yaml has no channels (alerts: channels)")
     for name in names:
         test_channel(place, settings, name)
         Console(highlight=False).print(Text(f"{name}: sent"))

@@ -57,7 +57,7 @@ def check_home(home: Path | None, *, as_json: bool) -> None:
         if as_json:
             raise SystemExit(1)
         raise CheckFailed(
-            f"{formatting.counted(len(wrong), 'thing')} to mend, told above: {', '.join(dict.fromkeys(wrong))}"
+            f"{formatting.counted(len(wrong), 'thing')} to fix, listed above: {', '.join(dict.fromkeys(wrong))}"
         )
 
 

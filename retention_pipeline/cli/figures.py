@@ -225,7 +225,7 @@ def _stop(connection: duckdb.DuckDBPyConnection, running: Future[Any]) -> None:
 def query(home: Path | None, sql: str, *, form: str, limit: int, seconds: float | None = None) -> None:
     """The answer of one SQL statement; it can read the published tables and nothing else, within `seconds`."""
     if form not in {"table", "csv", "json"}:
-        raise UnknownName(f"There is no format {form!r}; there are table, csv and json")
+        raise UnknownName(f"There is no format {form!r}; it is one of table, csv and json")
     with open_published(resolve_home(home)) as connection, tempfile.TemporaryDirectory() as spill:
         connection.execute(f"set temp_directory = {sql_text(spill)}")
         connection.execute("set enable_external_access = false")
@@ -271,7 +271,7 @@ def export(home: Path | None, folder: Path, *, form: str, tables: list[str], as_
     from retention_pipeline.publish.exports import exported_tables
 
     if form not in EXPORTED:
-        raise UnknownName(f"There is no format {form!r}; there are {' and '.join(EXPORTED)}")
+        raise UnknownName(f"There is no format {form!r}; it is one of {' and '.join(EXPORTED)}")
     place = resolve_home(home)
     with open_published(place) as connection:
         there = {row["name"]: row for row in published.tables(connection)}
@@ -329,7 +329,7 @@ def quarantine(
     place = resolve_home(home)
     with open_published(place) as connection:
         if "quarantine" not in {row["name"] for row in published.tables(connection)}:
-            raise UnknownName("This generation lists no refused rows yet; the next run does")
+            raise UnknownName("This generation does not list refused rows yet; the next run will")
         known = [row["dataset"] for row in published.rows_of(connection, "select distinct dataset from quarantine")]
         if dataset is not None and dataset not in known:
             rest = f"; there are rows of {', '.join(sorted(known))}" if known else "; nothing was refused"
@@ -359,7 +359,7 @@ def quarantine(
 
 def _known_grain(grain: str) -> None:
     if grain not in GRAINS:
-        raise UnknownName(f"There is no grain {grain!r}; there are {', '.join(GRAINS)}")
+        raise UnknownName(f"There is no grain {grain!r}; it is one of {', '.join(GRAINS)}")
 
 
 def _nearest(name: str, known: dict[str, Any]) -> str:

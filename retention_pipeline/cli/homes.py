@@ -45,7 +45,7 @@ def init(folder: Path, template: str | None = None) -> None:
 
     home = Home(folder.expanduser().resolve())
     if home.settings_file.exists():
-        raise AlreadyThere(f"{home.settings_file} is there already; nothing was changed")
+        raise AlreadyThere(f"{home.settings_file} already exists; nothing was changed")
     if template is not None and template not in templates.names():
         raise UnknownTemplate(f"there is no template {template!r}; there are: {', '.join(templates.names())}")
     home.root.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def init(folder: Path, template: str | None = None) -> None:
         ignored.write_text("# A home in a clone is nobody's business: it holds the names of customers.\n*\n", "utf-8")
     console = Console()
     console.print(Text.assemble("Made ", (str(home.settings_file), "bold"), ". Next:"))
-    first = "say in it where your orders or subscriptions are, and how their columns are called;"
+    first = "say in it where your orders or subscriptions are, and what their columns are called;"
     if template is not None:
         is_database = "dsn:" in templates.text(template)
         if not is_database:
@@ -169,7 +169,7 @@ def rebuild(home: Path | None, *, without_missing: bool, as_json: bool) -> None:
         number = formatting.counted(len(made.unknown), "archived file")
         lines.append(f"  ({number} that no ledger names; to load one, copy it into the landing folder of its source)")
     if made.replaced:
-        lines.append(f"The former file is {made.replaced}; nothing needs it any more.")
+        lines.append(f"The former file is {made.replaced}; nothing needs it now.")
     lines.append(f"The next run is a full refresh from it: retention run --home {place.root}")
     for line in lines:
         console.print(Text(line), soft_wrap=True)

@@ -21,7 +21,7 @@ def forget(home: Path | None, customers: list[str], file: Path | None, *, as_jso
     if file is not None:
         named += [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not named:
-        raise forgetting.NotForgotten("nobody is named; nothing was changed")
+        raise forgetting.NotForgotten("no customer is named; nothing was changed")
     console = Console(stderr=True, highlight=False)
     done = forgetting.forget(
         place,

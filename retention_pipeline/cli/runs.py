@@ -153,7 +153,7 @@ def demo(folder: Path, *, customers: int, months: int, as_of: date | None) -> No
     day = as_of or datetime.now(UTC).astimezone(ZoneInfo(COMPANY_TIMEZONE)).date()
     with told() as teller:
         if place.settings_file.exists():
-            teller.say(f"{_short(place.root)} is there already; only its night is run")
+            teller.say(f"{_short(place.root)} already exists; only its night is run")
         else:
             from retention_pipeline.demo import make_company
 

@@ -85,7 +85,7 @@ def _versions(orders: pd.DataFrame, first_month: np.datetime64, until: np.dateti
     second["GrossTotal"] = amount[changes]
     second["State"] = np.where(outcome == "refund", "returned", "shipped")
     part = (amount[changes] * orders.loc[changes, "refund_share"]).round(2)
-    second["RefundedTotal"] = part.where(outcome == "part_refund", np.nan)  # a full return names no amount
+    second["RefundedTotal"] = part.where(outcome == "part_refund", np.nan)  # a full return has no amount
     second["RefundedOn"] = settled.dt.strftime("%Y-%m-%d").where(outcome != "wrong_amount", None)
     second["ChangedAt"] = settled
     second["delivered"] = settled.dt.floor("D").where(settled.dt.floor("D") > second["delivered"], second["delivered"])

@@ -1,6 +1,6 @@
 """The marks of the published generation, for those who print figures. Older generations have none.
 
-A generation of before there were marks is read like one without marks.
+A generation made before there were marks is read like one without marks.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ NAMED_AT_MOST = 8
 
 
 def announced(connection: duckdb.DuckDBPyConnection, moving: str) -> list[str]:
-    """One line per setting that is another one than in the last publication of the open generation; `moving`: the
+    """One line per setting that differs from the last publication of the open generation; `moving`: the
     settings of now that move figures, as JSON.
     """
     known = [one for one in publications(connection) if one.settings != "{}"]

@@ -132,7 +132,7 @@ def of_reasons(reasons: Iterable[str], columns: dict[str, str | None], *, has_zo
             for form in forms
         ]
     unknown: dict[str, dict[str, None]] = {}
-    for column, value in re.findall(r"(\w+): '([^']*)' is none of: ", together):
+    for column, value in re.findall(r"(\w+): '([^']*)' is not one of: ", together):
         unknown.setdefault(column, {})[value] = None
     for column, values_ in unknown.items():
         listed = ", ".join(list(values_)[:SHOWN_VALUES])
@@ -157,7 +157,7 @@ def of_lines_without(reasons: Sequence[str], columns: dict[str, str | None], goo
 def _form_of(values: list[str], column: str, source_column: str) -> list[str]:
     """How times are written that are not ISO 8601, as the setting that reads them."""
     if all(re.fullmatch(r"[0-9]{9,16}(\.[0-9]+)?", value) for value in values):
-        return [f"counts of seconds: columns: {{{column}: {{column: {source_column}, format: epoch}}}}"]
+        return [f"Unix timestamps: columns: {{{column}: {{column: {source_column}, format: epoch}}}}"]
     if all(re.fullmatch(r"(19|20)[0-9]{6}", value) for value in values):
         return [f"days without dashes: columns: {{{column}: {{column: {source_column}, format: '%Y%m%d'}}}}"]
     parts = [found for value in values if (found := _TIME.fullmatch(value))]

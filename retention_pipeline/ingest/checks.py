@@ -247,7 +247,7 @@ def _unread(column: Column, source: Source, kind: str, given: str) -> str:
         {
             "integer": " is not a whole number",
             "boolean": " is neither true nor false",
-            "enum": f" is none of: {', '.join(column.accept)}",
+            "enum": f" is not one of: {', '.join(column.accept)}",
             "currency": " is not an ISO 4217 currency code (three letters)",
             "date": " is not a valid date (YYYY-MM-DD)",
         }[column.kind]
@@ -280,8 +280,8 @@ def _no_instant(given: str) -> str:
     text = f"cast({given} as varchar)"
     hints = {
         "(19|20)[0-9]{6}": "it has no dashes",
-        r"[0-9]{9,16}(\.[0-9]+)?": "it looks like a count of seconds",
-        "[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{2,4}.*": "the order of day and month is not said",
+        r"[0-9]{9,16}(\.[0-9]+)?": "it looks like a Unix timestamp",
+        "[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{2,4}.*": "which comes first, day or month, is not known",
         f"{DAY}[T ][0-9]:.*": "the hour has one digit",
     }
     is_none = " is not a timestamp or date such as 2024-01-31 or 2024-01-31T12:00:00Z"

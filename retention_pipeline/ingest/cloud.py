@@ -43,7 +43,7 @@ class CloudError(Exception):
 
 
 class ChangedMeanwhileError(CloudError):
-    """The object is another one than the one that was listed."""
+    """The object is not the one that was listed."""
 
 
 @dataclass(frozen=True)

@@ -300,7 +300,9 @@ def check_key(home: Home, key: bytes) -> None:
     """Raise SettingsError where people were forgotten under another key: they would come back."""
     path = forgotten_file(home)
     if path.exists() and json.loads(path.read_text(encoding="utf-8")).get("key") != keyed_hash(key, "key"):
-        raise SettingsError(f"privacy.key: another key than that of {path}; nobody could be known again")
+        raise SettingsError(
+            f"privacy.key: it differs from the key that {path} was made with; nobody could be recognised"
+        )
 
 
 def write_forgotten(home: Home, key: bytes, people: dict[str, str], acts: list[dict[str, Any]]) -> None:

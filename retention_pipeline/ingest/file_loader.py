@@ -12,6 +12,7 @@ from retention_pipeline.ingest.door import take_through
 from retention_pipeline.ingest.joined import MissingInput, delivered_parts, written
 from retention_pipeline.ingest.kept_copies import known_as_lost
 from retention_pipeline.ingest.landing import (
+    NO_FORMAT,
     TOGETHER,
     DeliveredFile,
     at_hand,
@@ -104,7 +105,7 @@ class FileLoader(SourceLoader):
         self.commit_batch()
 
     def _not_before_the_last(self, files: list[DeliveredFile]) -> list[DeliveredFile]:
-        """With `delivery: whole`, the files from that on which was loaded last; older ones say nothing any more."""
+        """With `delivery: whole`, the files from that on which was loaded last; older ones no longer say anything."""
         if not self.is_whole or not self.ledger.loads:
             return files
         last = self.ledger.loads[-1][1].name
@@ -130,7 +131,7 @@ class FileLoader(SourceLoader):
             outdated = {sha256: known for sha256, known in outdated.items() if sha256 == last}
         lost = known_as_lost(self.home) & outdated.keys()
         if lost:
-            self.say(f"{self.name}: {len(lost):,} files are not kept any more, their rows stay as they were read")
+            self.say(f"{self.name}: {len(lost):,} files are no longer kept; their rows stay as they were read")
             outdated = {sha256: known for sha256, known in outdated.items() if sha256 not in lost}
         if outdated:
             self.say(f"{self.name}: its settings have changed, {len(outdated)} files are read again")
@@ -187,7 +188,7 @@ class FileLoader(SourceLoader):
                 return
         file_format = format_of(file.path, source)
         if file_format is None:
-            error = "the ending says no format (csv, csv.gz, parquet, jsonl, xlsx); set format in the source's settings"
+            error = f"{NO_FORMAT}; set format in the source's settings"
             self.loads.append(self.result(file.name, "refused", error))
             return
         self.say(f"{file.name}: loading")
@@ -272,7 +273,7 @@ class FileLoader(SourceLoader):
         record = loaded[-1]
         result, load_id = record.result, record.result.load_id or 0
         if result.good + result.bad == 0:
-            result.hints.append("the file has no rows at all; nothing was taken out (delivery: whole)")
+            result.hints.append("the file has no rows at all; nothing was deleted (delivery: whole)")
             return
         keys = ", ".join(quoted(name) for name in self.contract.key_columns)
         has_key = " and ".join(
@@ -285,7 +286,7 @@ class FileLoader(SourceLoader):
         there = self.connection.execute("select count(*) from keys_there").fetchone()
         if there is None or there[0] < result.good + result.bad:
             result.hints.append(
-                "rows without a key were refused, so that it cannot be known which are gone; nothing was taken out"
+                "rows without a key were refused, so there is no telling which are gone; nothing was deleted"
                 " (delivery: whole)"
             )
             return

@@ -58,7 +58,7 @@ def begin_epoch(connection: duckdb.DuckDBPyConnection, now: datetime) -> None:
 
 
 def raw_identity(home: Home) -> RawIdentity | None:
-    """The newest row; None where there is no raw.duckdb, or one of before there were such rows."""
+    """The newest row; None where there is no raw.duckdb, or one from before there were such rows."""
     if not home.raw_file.exists():
         return None
     with opened_raw(home) as connection:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from retention_pipeline.ingest.archive import ArchivedFile, Format, StillBeingWrittenError, UnusableFileError, take
 from retention_pipeline.ingest.door import Door, take_through
-from retention_pipeline.ingest.landing import DeliveredFile, at_hand, delivered_files, format_of
+from retention_pipeline.ingest.landing import NO_FORMAT, DeliveredFile, at_hand, delivered_files, format_of
 from retention_pipeline.ingest.ledger import SourceLedger
 from retention_pipeline.settings import FileSource, Home
 
@@ -88,5 +88,5 @@ def format_of_part(path: Path, source: FileSource) -> Format:
     """The format of one of the files; raises MissingInput where nothing says it."""
     found = format_of(path, source)
     if found is None:
-        raise MissingInput(f"{path.name}: the ending says no format (csv, csv.gz, parquet, jsonl, xlsx)")
+        raise MissingInput(f"{path.name}: {NO_FORMAT}")
     return found

@@ -20,6 +20,7 @@ from retention_pipeline.settings import FileSource, Home, Settings
 TOGETHER = 60.0  # seconds; copies made in one go differ by less
 OPEN_LINE_SECONDS = 60.0  # so long a file waits whose last line has no end
 UNFINISHED = (".part", ".partial", ".tmp", ".crdownload", ".filepart")
+NO_FORMAT = "the file's extension does not say its format (csv, csv.gz, parquet, jsonl, xlsx)"
 FORMATS: dict[str, Format] = {
     ".csv": "csv",
     ".txt": "csv",
@@ -239,7 +240,7 @@ def _closed_folders(root: Path, pattern: str) -> list[Path]:
 
 
 def format_of(path: Path, source: FileSource) -> Format | None:
-    """The format of a file: as the settings say, else by its ending; None if that says nothing."""
+    """The format of a file: as the settings say, else by its extension; None if that says nothing (NO_FORMAT)."""
     if source.inputs and path.suffix == ".inputs":
         return "jsonl"
     name = path.name.removesuffix(".gz")

@@ -254,7 +254,7 @@ def _prepare(connection: pymysql.Connection, source: MysqlSource) -> None:
         cursor.execute("set net_write_timeout = 600")
         seconds = max(1, int(source.max_read_time.total_seconds()))
         for limit in (f"max_statement_time = {seconds}", f"max_execution_time = {min(seconds * 1000, 2**32 - 1)}"):
-            try:  # MariaDB's, and MySQL's: a server that works for nobody any more stops by itself
+            try:  # MariaDB's, and MySQL's: a server that no longer works for anybody stops by itself
                 cursor.execute(f"set {limit}")
             except pymysql.Error as error:
                 if error.args[0] != UNKNOWN_VARIABLE:
@@ -266,7 +266,7 @@ def _prepare(connection: pymysql.Connection, source: MysqlSource) -> None:
 def _arguments(source: MysqlSource) -> dict[str, Any]:
     """What mysql://user:password@host:port/database?ssl_ca=…&unix_socket=… says, for pymysql.connect."""
     problem = SourceError(
-        f"the variable {source.dsn.env} holds no valid connection string (mysql://user:password@host:3306/database)"
+        f"the variable {source.dsn.env} does not hold a valid connection string (mysql://user:password@host:3306/database)"
     )
     try:
         parts = urlsplit(source.dsn.read().strip())

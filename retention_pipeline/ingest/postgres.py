@@ -165,7 +165,7 @@ def open_postgres(source: PostgresSource) -> Iterator[PostgresPull]:
     try:
         parameters = conninfo_to_dict(dsn)
     except psycopg.Error:
-        raise SourceError(f"the variable {source.dsn.env} holds no valid connection string") from None
+        raise SourceError(f"the variable {source.dsn.env} does not hold a valid connection string") from None
     secrets = [str(parameters["password"])] if parameters.get("password") else []
     network: dict[str, Any] = {name: value for name, value in NETWORK.items() if name not in parameters}
     deadline = None

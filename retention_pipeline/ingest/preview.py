@@ -25,7 +25,7 @@ from retention_pipeline.ingest.databases import open_pull
 from retention_pipeline.ingest.door import door_of, pulled_through, take_through
 from retention_pipeline.ingest.hints import hints_before_loading, hints_of_rows
 from retention_pipeline.ingest.joined import MissingInput
-from retention_pipeline.ingest.landing import DeliveredFile, at_hand, format_of
+from retention_pipeline.ingest.landing import NO_FORMAT, DeliveredFile, at_hand, format_of
 from retention_pipeline.ingest.mapping import Mapping, NotMappedError
 from retention_pipeline.ingest.outcomes import outcome_of
 from retention_pipeline.ingest.prepared import needs_preparing, prepared
@@ -90,9 +90,7 @@ def preview_file(settings: Settings, name: str, file: DeliveredFile, home: Home)
     preview = _new(settings, name, file.name)
     file_format = format_of(file.path, source)
     if file_format is None:
-        preview.error = (
-            "the ending says no format (csv, csv.gz, parquet, jsonl, xlsx); set format in the source's settings"
-        )
+        preview.error = f"{NO_FORMAT}; set format in the source's settings"
         return preview
     with _stage(settings, name) as (connection, folder):
         beginning: Path | None = None

@@ -190,7 +190,7 @@ class PullLoader(SourceLoader):
         also = {column: [row[place] for row in missing] for place, column in enumerate(columns.values())}
         if archived.sha256 not in self.ledger.files:
             archived.path.unlink(missing_ok=True)
-        by_key = len(missing) <= FETCHED_BY_KEY and not self.door.hashed  # a hash names no row there
+        by_key = len(missing) <= FETCHED_BY_KEY and not self.door.hashed  # a hash does not name a row there
         return pull.copy_rows(known if by_key else None, self._keeper(), also)
 
     def _key_columns(self, source: DatabaseSource) -> dict[str, str]:

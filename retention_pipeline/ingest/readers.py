@@ -64,7 +64,7 @@ def read_header(file: ArchivedFile, delimiter: str) -> Header:
         raise UnusableFileError("the file begins with a blank line where its header should be")
     names, used = _header_record(lines, delimiter)
     if not any(names):
-        raise UnusableFileError("the header names no column")
+        raise UnusableFileError("the header has no columns")
     if names[-1] == "":
         names.pop()  # a delimiter at the end, which lines may have or not
     return Header(_told_apart(names), used, frozenset(name for name in names if name and names.count(name) > 1))

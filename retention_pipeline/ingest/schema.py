@@ -19,7 +19,7 @@ from retention_pipeline.ingest.result import IngestError
 from retention_pipeline.settings import memory_limit
 from retention_pipeline.warehouse import check_rights
 
-# After these errors DuckDB answers nothing any more until the database is opened again.
+# After these errors DuckDB no longer answers until the database is opened again.
 BROKEN = (duckdb.InternalException, duckdb.FatalException)
 _BOOKKEEPING = """
 create table if not exists raw.customer_keys (customer_id varchar, customer_key bigint);

@@ -187,9 +187,7 @@ class SourceLoader:
             self._bring_in()
         except BROKEN as error:  # nothing of it stays; of several the next attempt brings in one by one
             alone = self.waiting[0][1].sha256 if len(self.waiting) == 1 else None
-            raise DatabaseBrokenError(
-                alone or BROUGHT_IN, f"its rows cannot be brought in: {first_line(error)}"
-            ) from error
+            raise DatabaseBrokenError(alone or BROUGHT_IN, f"its rows cannot be loaded: {first_line(error)}") from error
 
     def _bring_in(self) -> None:
         no_key_twice = self._refuse_conflicts()
@@ -230,7 +228,7 @@ class SourceLoader:
             self.connection.execute("rollback")
             self._leave_waiting(str(error))
             return
-        except BROKEN:  # it takes no rollback any more
+        except BROKEN:  # it no longer takes a rollback
             raise
         except duckdb.Error as error:
             self.connection.execute("rollback")

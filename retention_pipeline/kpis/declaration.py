@@ -200,10 +200,10 @@ class Kpi:
             or (self.interval == "nps" and (not self.is_ratio or None in self.valid_range)),
             "what can be unreached is a value over n units": self.can_be_unreached
             and (self.value is None or self.n is None),
-            f"unit {self.unit!r} is none of {', '.join(UNITS)}": self.unit not in UNITS,
-            f"better {self.better!r} is none of {', '.join(DIRECTIONS)}": self.better not in DIRECTIONS,
-            f"interval {self.interval!r} is none of {', '.join(INTERVALS)}": self.interval not in INTERVALS,
-            f"format {self.format!r} is none of {', '.join(FORMATS.values())}": self.format
+            f"unit {self.unit!r} is not one of {', '.join(UNITS)}": self.unit not in UNITS,
+            f"better {self.better!r} is not one of {', '.join(DIRECTIONS)}": self.better not in DIRECTIONS,
+            f"interval {self.interval!r} is not one of {', '.join(INTERVALS)}": self.interval not in INTERVALS,
+            f"format {self.format!r} is not one of {', '.join(FORMATS.values())}": self.format
             not in {"", *FORMATS.values()},
             "grains, and bases of the family": not set(self.grains) <= set(GRAINS)
             or not set(self.bases) <= set(self.family.bases),

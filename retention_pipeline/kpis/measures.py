@@ -27,7 +27,7 @@ class Measure:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"{self.name}: kind {self.kind!r} is none of {', '.join(KINDS)}")
+            raise ValueError(f"{self.name}: kind {self.kind!r} is not one of {', '.join(KINDS)}")
         if self.nests and self.kind != "flow":
             raise ValueError(f"{self.name}: only a flow adds up over months")
         if self.is_additive and self.kind == "derived":

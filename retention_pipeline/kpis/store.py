@@ -258,7 +258,7 @@ def find_changed_rows(
 
 
 def find_removed_rows(connection: duckdb.DuckDBPyConnection) -> None:
-    """kpi_rows_removed: keys of rows whose cell is gone, or whose KPI is or has no such rows any more."""
+    """kpi_rows_removed: keys of rows whose cell is gone, or whose KPI is, or no longer has such rows."""
     known = ", ".join(f"({text_literal(kpi.id)}, {text_literal(kpi.family.name)})" for kpi in KPIS)
     outside = [f"(kpi = {text_literal(kpi.id)} and not ({kpi.places}))" for kpi in KPIS if kpi.places]
     # What a condition on measures rules out stands in the cells: a row has no measures.

@@ -54,7 +54,7 @@ def publish_to_postgres(home: Home, settings: Settings) -> list[str]:
     except SettingsError as error:
         return [f"publish.postgres: {error}"]
     except psycopg.Error:  # its words repeat what it cannot read
-        return [f"publish.postgres: the variable {target.dsn.env} holds no valid connection string"]
+        return [f"publish.postgres: the variable {target.dsn.env} does not hold a valid connection string"]
     try:
         with (
             opened(home.current, read_only=True) as warehouse,

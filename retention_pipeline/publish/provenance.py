@@ -78,9 +78,9 @@ def mismatch(home: Home, settings: Settings, generation_file: Path, noted: RawId
     if noted is None:
         reason = f"{name} does not say which raw.duckdb it was made from"
     elif there is None or there.raw_id != noted.raw_id:
-        reason = f"raw.duckdb is another one than that which {name} was made from"
+        reason = f"raw.duckdb is not the one that {name} was made from"
     else:
-        reason = f"raw.duckdb is an earlier copy of that which {name} was made from"
+        reason = f"raw.duckdb is an earlier copy of the one that {name} was made from"
     return Mismatch(reason, _lost_loads(home, settings, generation_file))
 
 

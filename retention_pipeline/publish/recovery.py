@@ -46,7 +46,7 @@ def restore(home: Home, number: int | None = None) -> Generation:
         chosen = next((generation for generation in kept if generation.number == number), None)
         if chosen is None:
             listed = ", ".join(str(generation.number) for generation in kept) or "none"
-            raise NoSuchGeneration(f"generation {number} is not kept; kept are {listed}")
+            raise NoSuchGeneration(f"generation {number} is not kept; those kept are {listed}")
         reason = damage(chosen.path)
         if reason is not None:
             raise DamagedFile(f"{chosen.path} is damaged ({reason}). Nothing was changed; name another generation.")

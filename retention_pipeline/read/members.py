@@ -36,7 +36,7 @@ QUERIES = "int_member_queries"
 PERIODS = "__periods__"  # the placeholder for the starts of periods
 NOBODY = "(unattributed)"
 ALL = "all"
-TOO_OLD = "This generation is of before there were members; the next run makes them"
+TOO_OLD = "This generation was made before there were members; the next run makes them"
 # Costs belong to nobody; who joined is asked of the customers.
 COSTS = ("acquisition_cost", "acquisition_cost_6m")
 JOINED = {"customers_joined": False, "customers_joined_6m": True}  # whether over six months

@@ -18,7 +18,7 @@ def named_period(connection: duckdb.DuckDBPyConnection, text: str, grain: str | 
     none). Raises UnknownName, also where the period lies outside the published ones.
     """
     if grain is not None and grain not in GRAINS:
-        raise UnknownName(f"There is no grain {grain!r}; there are {', '.join(GRAINS)}")
+        raise UnknownName(f"There is no grain {grain!r}; it is one of {', '.join(GRAINS)}")
     named, first, last = days_named(text)
     chosen = grain or named
     if named not in (None, chosen) and not (named == "month" and grain in ("quarter", "year")):
@@ -65,4 +65,4 @@ def days_named(text: str) -> tuple[str | None, date, date]:
         day = date.fromisoformat(text)
         return None, day, day
     except ValueError:
-        raise UnknownName(f"{text!r} names no period; write it as {FORMS}") from None
+        raise UnknownName(f"{text!r} is not a period; write it as {FORMS}") from None

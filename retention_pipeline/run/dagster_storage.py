@@ -36,8 +36,8 @@ def _yaml_problem(path: Path) -> str | None:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        return f"is not valid YAML any more: {' '.join(str(error).split())[:200]}"
-    return None if isinstance(content, dict) else "is empty or no YAML any more"
+        return f"is no longer valid YAML: {' '.join(str(error).split())[:200]}"
+    return None if isinstance(content, dict) else "is empty or no longer YAML"
 
 
 def _sqlite_problem(path: Path) -> str | None:

@@ -225,7 +225,7 @@ def unreadable_parquet(folder: Path) -> list[tuple[Path, str]]:
 def _archive(home: Home) -> list[Finding]:
     """Every copy has the bytes that its name says, and each load that raw's ledger knows has its copy."""
     copies = look_at_copies(home)
-    wrong = {sha256: f"{path} does not have the bytes of its name" for sha256, path in copies.damaged.items()}
+    wrong = {sha256: f"{path} does not have the hash that its name says" for sha256, path in copies.damaged.items()}
     wrong |= {
         sha256: f"{one.told} is missing" for sha256, one in copies.missing.items() if sha256 not in copies.damaged
     }
@@ -253,7 +253,7 @@ def _history(home: Home) -> list[Finding]:
 
 def _runs(home: Home) -> list[Finding]:
     found = [
-        Finding("runs", "broken", f"{path} is not a record of a run any more", _mend(home)) for path in no_records(home)
+        Finding("runs", "broken", f"{path} is no longer a record of a run", _mend(home)) for path in no_records(home)
     ]
     number = len(list(home.runs.glob("*.json")))
     return found or [Finding("runs", "fine", f"{formatting.counted(number, 'record')} of runs can be read")]

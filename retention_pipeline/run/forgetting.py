@@ -498,7 +498,9 @@ def _forget_in_generation(home: Home, names: Names, checksums: dict[str, str]) -
     generations.settle(home)
     if not compact(home):
         generations.discard(home)
-        raise NotForgotten("there is no room to write the published file anew; free some, then the same command again")
+        raise NotForgotten(
+            "there is not enough space to rewrite the published file; free some and run the same command again"
+        )
     generations.publish(home, number, keep=1)
     for one in generations.generations(home):
         if not one.is_current:

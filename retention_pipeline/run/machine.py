@@ -57,10 +57,10 @@ def _helps(home: Home, number: int) -> str:
     if number in NO_SPACE:
         return f"What is published stays as it is. Free some space, then: retention run --home {home.root}"
     if number == errno.EROFS:
-        return f"The file system is mounted read-only. When it can be written: retention run --home {home.root}"
+        return f"The file system is mounted read-only. Once it is writable: retention run --home {home.root}"
     if number in NO_RIGHTS:
-        return f"User {user()} has no right to it. All such places are listed by: retention doctor --home {home.root}"
-    return f"What is wrong, and what helps, says: retention doctor --home {home.root}"
+        return f"User {user()} may not use it. To list all such places: retention doctor --home {home.root}"
+    return f"To see what is wrong and what helps: retention doctor --home {home.root}"
 
 
 def user() -> str:

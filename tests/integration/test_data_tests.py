@@ -111,7 +111,7 @@ def test_a_broken_rule_is_seen_and_of_a_fact_at_night_if_the_customer_is_touched
     damage, sentence = {
         "key": (f"insert into {table} select * from {table} where {first}", "several rows of a key"),
         "null": (f"update {table} set {column} = null where {first}", f"{column} is null"),
-        "value": (f"update {table} set {column} = 'unheard of' where {first}", f"{column} is none of "),
+        "value": (f"update {table} set {column} = 'unheard of' where {first}", f"{column} is not one of "),
     }[rule]
 
     def said(night: bool) -> list[str]:

@@ -169,7 +169,7 @@ def test_the_members_of_a_cell_are_checked_against_it(home: Path, capsys: pytest
     ("arguments", "said"),
     [
         (("explain", "customer_churn", "2023-01"), "did you mean customer_churn_rate"),
-        (("explain", "customer_churn_rate", "soon"), "names no period"),
+        (("explain", "customer_churn_rate", "soon"), "is not a period"),
         (("explain", "customer_churn_rate", "1999"), "There is no year 1999"),
         (("explain", "orders", "2023-01", "--basis", "any"), "it has order"),
         (("explain", "orders", "2023-01", "--segment", "country"), "--segment country=NL"),

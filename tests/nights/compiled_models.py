@@ -107,7 +107,7 @@ def compiled(settings: Settings, folder: Path, *, night: bool, for_spark: bool =
         json.dumps(variables),
     ]
     arguments += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs"), "--log-level", "none"]
-    arguments += ["--select", "path:models", "--no-version-check"]
+    arguments += ["--select", "path:models", "--no-version-check", "--no-write-json"]
     arguments += ["--exclude", *excluded] if excluded else []
     try:
         if for_spark:

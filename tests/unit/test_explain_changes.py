@@ -74,8 +74,8 @@ def test_a_period_is_found_by_the_name_that_people_write(
 @pytest.mark.parametrize(
     ("text", "grain", "said"),
     [
-        ("spring", None, "names no period"),
-        ("2026-13", None, "names no period"),
+        ("spring", None, "is not a period"),
+        ("2026-13", None, "is not a period"),
         ("2026-03-17", None, "Add --grain"),
         ("2026-Q1", "month", "is a quarter, not a month"),
         ("2031-01", None, "begin from 2025-01-01 to 2026-06-01"),

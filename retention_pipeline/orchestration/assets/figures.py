@@ -70,7 +70,7 @@ def _figures_asset(
             dg.AssetCheckSpec(
                 STANDS,
                 asset=FIGURES,
-                description="No figure of a complete period is another one than was published; warns, blocks nothing.",
+                description="No figure of a complete period differs from what was published; warns, blocks nothing.",
             ),
         ],
         backfill_policy=dg.BackfillPolicy.single_run(),

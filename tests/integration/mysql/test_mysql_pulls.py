@@ -193,7 +193,7 @@ def test_a_query_may_have_a_with_and_a_comment_at_its_end(shop: MysqlShop) -> No
         ({"columns": {"amount": "total"}}, "required columns are missing: amount (from total)"),
         ({"dsn": {"env": "NOWHERE"}}, "environment variable NOWHERE is not set"),
         ({"dsn": {"env": "UNREACHABLE"}}, "Can't connect to MySQL server on '127.0.0.1'"),
-        ({"dsn": {"env": "NONSENSE"}}, "the variable NONSENSE holds no valid connection string"),
+        ({"dsn": {"env": "NONSENSE"}}, "the variable NONSENSE does not hold a valid connection string"),
         ({"dsn": {"env": "NO_CA"}}, "ssl_ca /none/ca.pem cannot be read: No such file or directory"),
         ({"dsn": {"env": "WRONG"}}, "Access denied for user 'clerk'@'localhost'"),
     ],

@@ -24,7 +24,7 @@ from retention_pipeline.settings import parse_settings
         ({"deletes": {"column": "gone"}}, "required columns are missing: gone (deletes)"),
         ({"dsn": {"env": "NOWHERE"}}, "environment variable NOWHERE is not set"),
         ({"dsn": {"env": "UNREACHABLE"}}, "connection"),
-        ({"dsn": {"env": "NONSENSE"}}, "the variable NONSENSE holds no valid connection string"),
+        ({"dsn": {"env": "NONSENSE"}}, "the variable NONSENSE does not hold a valid connection string"),
         ({"dsn": {"env": "WRONG_PASSWORD"}}, "password authentication failed"),
     ],
 )

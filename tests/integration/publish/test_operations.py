@@ -37,7 +37,7 @@ def test_a_generation_that_is_not_kept_cannot_be_restored(home: Home, project: P
     with pytest.raises(NoSuchGeneration, match="nothing has been published"):
         operations.restore(home)
     night(home, project)
-    with pytest.raises(NoSuchGeneration, match="generation 7 is not kept; kept are 1"):
+    with pytest.raises(NoSuchGeneration, match="generation 7 is not kept; those kept are 1"):
         operations.restore(home, 7)
 
 

@@ -117,5 +117,5 @@ def test_a_failure_is_told_without_the_password(tmp_path: Path, monkeypatch: pyt
     assert "refused" in problem and "hunter2secret" not in problem
     monkeypatch.setenv("REPORTING_DSN", "hunter2secret")
     assert publish_to_postgres(home, settings) == [
-        "publish.postgres: the variable REPORTING_DSN holds no valid connection string"
+        "publish.postgres: the variable REPORTING_DSN does not hold a valid connection string"
     ]

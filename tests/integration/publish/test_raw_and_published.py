@@ -44,7 +44,7 @@ def test_a_copy_of_raw_put_back_is_seen_although_its_load_ids_go_on(home: Home, 
     assert wrong(home, project) == ["raw_and_published_belong_together"]
     result = night(home, project)
     assert result.mode.name == "full refresh"
-    assert result.mode.reason == "raw.duckdb is an earlier copy of that which g2 was made from"
+    assert result.mode.reason == "raw.duckdb is an earlier copy of the one that g2 was made from"
     assert dict(tiny.figures(home.current))[date(2024, 3, 1)] == dict(before)[date(2024, 3, 1)] + 1
     assert dict(tiny.figures(home.current))[FEBRUARY] == dict(before)[FEBRUARY]
     assert night(home, project).mode.name == "night"
@@ -79,7 +79,7 @@ def test_a_deleted_raw_whose_files_are_all_there_is_a_full_refresh(home: Home, p
     before = tiny.figures(home.current)
     home.raw_file.unlink()
     result = night(home, project)
-    assert result.mode.reason == "raw.duckdb is another one than that which g1 was made from"
+    assert result.mode.reason == "raw.duckdb is not the one that g1 was made from"
     assert tiny.figures(home.current) == before
 
 

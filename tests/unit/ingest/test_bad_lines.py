@@ -29,7 +29,7 @@ BAD_ORDERS = {
     "year 0001": (order("x", at="0001-01-01"), "is a placeholder and no date"),
     "year 9999": (order("x", at="9999-12-31T23:59:59Z"), "is a placeholder and no date"),
     "unknown currency": (order("x").replace("EUR", "euros"), "currency: 'EUROS' is not an ISO 4217"),
-    "unknown status": (order("x").replace("paid", "lost"), "status: 'lost' is none of: paid"),
+    "unknown status": (order("x").replace("paid", "lost"), "status: 'lost' is not one of: paid"),
 }
 
 
@@ -90,7 +90,7 @@ def test_a_refund_that_cannot_be_is_refused(company: Company, refunded: str, rea
         ({"quantity": "0"}, "quantity is not positive"),
         ({"quantity": "1.5"}, "quantity: '1.5' is not a whole number"),
         ({"recurring_discount": "10.01"}, "recurring revenue is negative"),
-        ({"interval": "fortnight"}, "interval: 'fortnight' is none of"),
+        ({"interval": "fortnight"}, "interval: 'fortnight' is not one of"),
         ({"plan": ""}, "plan is missing"),
         ({"customer_id": ""}, "customer_id is missing"),
     ],

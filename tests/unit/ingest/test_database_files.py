@@ -201,7 +201,7 @@ def test_a_duckdb_file_that_another_process_writes_is_told(company: Company, mon
 
 @pytest.mark.parametrize(
     ("step", "reason"),
-    [("stage_file", "what was pulled cannot be read"), ("remove_missing", "its rows cannot be brought in")],
+    [("stage_file", "what was pulled cannot be read"), ("remove_missing", "its rows cannot be loaded")],
 )
 def test_keys_that_break_the_database_fail_their_source_alone(
     company: Company, monkeypatch: pytest.MonkeyPatch, step: str, reason: str

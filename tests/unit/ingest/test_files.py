@@ -66,7 +66,7 @@ def test_forms_of_csv_that_are_fine_give_the_same_rows(company: Company, name: s
         ("no_gzip.csv.gz", ROWS, "the gzip compression is broken"),
         ("empty.parquet", b"", "not a complete Parquet file"),
         ("text.parquet", ROWS, "not a complete Parquet file"),
-        ("picture.png", ROWS, "the ending says no format"),
+        ("picture.png", ROWS, "the file's extension does not say its format"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_whole_and_stops_nothing_else(

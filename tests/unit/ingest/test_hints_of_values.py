@@ -34,8 +34,8 @@ def test_an_amount_is_told_what_is_wrong_with_it(company: Company, given: str, h
     ("given", "hint"),
     [
         ("20240105", "(it has no dashes)"),
-        ("1714551753", "(it looks like a count of seconds)"),
-        ("05/01/2024", "(the order of day and month is not said)"),
+        ("1714551753", "(it looks like a Unix timestamp)"),
+        ("05/01/2024", "(which comes first, day or month, is not known)"),
         ("2024-01-05 9:56", "(the hour has one digit)"),
         ("yesterday", ""),
     ],

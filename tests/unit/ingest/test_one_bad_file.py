@@ -232,7 +232,7 @@ def test_a_file_whose_rows_break_the_database_when_brought_in_is_refused_and_all
     assert outcomes(company) == {
         "1.csv": ("loaded", None),
         "zz_good.csv": ("loaded", None),
-        "2.csv": ("refused", "its rows cannot be brought in: INTERNAL Error: information loss"),
+        "2.csv": ("refused", "its rows cannot be loaded: INTERNAL Error: information loss"),
         "3.csv": ("loaded", None),
     }
     assert company.query("select order_id from raw.orders order by all") == [("good",), ("o1",), ("o3",)]
@@ -247,7 +247,7 @@ def test_a_file_whose_rows_break_the_database_when_read_again_keeps_its_rows_and
     break_on_order(monkeypatch, "o2")
     company.source("orders", timezone="Asia/Tokyo")
     assert [(load.file_name, load.error) for load in company.run().loads if load.status == "refused"] == [
-        ("landing/orders/2.csv", "its rows cannot be brought in: INTERNAL Error: information loss")
+        ("landing/orders/2.csv", "its rows cannot be loaded: INTERNAL Error: information loss")
     ]
     rows = company.query("select order_id from raw.orders order by all")
     assert rows == [("good",), ("o1",), ("o2",), ("o3",)]

@@ -139,7 +139,7 @@ def test_where_each_column_comes_from_is_told(company: Company) -> None:
         (("01/31/24 10:00", "1.50"), "{ordered_at: {column: ordered_at, format: '%m/%d/%y %H:%M'}}; the month comes"),
         (("1.2.2024", "1.50"), "format: '%d.%m.%Y'}} if the day comes first, which no value tells"),
         (("01/31/2024 1:05:09 PM", "1.50"), "format: '%m/%d/%Y %I:%M:%S %p'}}; the month comes first"),
-        (("1714551753", "1.50"), "counts of seconds: columns: {ordered_at: {column: ordered_at, format: epoch}}"),
+        (("1714551753", "1.50"), "Unix timestamps: columns: {ordered_at: {column: ordered_at, format: epoch}}"),
         (("20240131", "1.50"), "days without dashes: columns: {ordered_at: {column: ordered_at, format: '%Y%m%d'}}"),
         (("2024-01-31 9:56", "1.50"), "times: columns: {ordered_at: {column: ordered_at, format: '%Y-%m-%d %H:%M'}}"),
         (("2024-01-31 09:56", "1.50"), "say in which zone its times are"),
@@ -242,7 +242,7 @@ def test_what_is_wrong_is_told_once(company: Company, capsys: pytest.CaptureFixt
     company.home.settings_file.write_text(yaml.safe_dump({"business": company.business, "sources": company.sources}))
     with pytest.raises(CheckFailed) as failed:
         check_home(company.home.root, as_json=False)
-    assert str(failed.value) == "1 thing to mend, told above: source orders"
+    assert str(failed.value) == "1 thing to fix, listed above: source orders"
     shown = capsys.readouterr().out
     assert shown.count("amount: 'x' is not a number") == 1
     assert "that is more than 5.0% (max_quarantine_rate), so all of it would be left out" in shown

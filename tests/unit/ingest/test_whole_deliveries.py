@@ -65,12 +65,11 @@ def test_rows_that_are_refused_now_are_not_gone(company: Company) -> None:
     assert deliver(company, order("", "1"), "b", day=3) == ["a", "b"]
     [load] = company.last  # type: ignore[attr-defined]
     assert load.hints == [
-        "rows without a key were refused, so that it cannot be known which are gone; nothing was taken out"
-        " (delivery: whole)"
+        "rows without a key were refused, so there is no telling which are gone; nothing was deleted (delivery: whole)"
     ]
     assert deliver(company, day=4) == ["a", "b"]
     [load] = company.last  # type: ignore[attr-defined]
-    assert load.hints == ["the file has no rows at all; nothing was taken out (delivery: whole)"]
+    assert load.hints == ["the file has no rows at all; nothing was deleted (delivery: whole)"]
 
 
 def test_changed_settings_and_a_rebuild_end_in_the_same_rows(company: Company) -> None:

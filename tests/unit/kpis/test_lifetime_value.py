@@ -108,7 +108,7 @@ def test_a_cut_opening_of_one_of_the_six_months_cuts_the_lifespan(basis: str, st
 
 
 def test_in_the_month_of_the_first_fact_there_are_no_months_that_could_be_cut() -> None:
-    """The month has not ended: it is none of the six, so the figure waits for months rather than for data."""
+    """The month has not ended: it is not one of the six, so the figure waits for months rather than for data."""
     warehouse = company([100], [2], as_of=date(2023, 1, 20))
     warehouse.compute(date(2023, 1, 20), data_start=date(2023, 1, 5))
     row = warehouse.row("customer_lifespan_years", date(2023, 1, 1), basis="order")
