@@ -23,7 +23,7 @@ from retention_pipeline.kpis.violation import Violation
 from retention_pipeline.warehouse import tables_in
 
 EXAMPLES = 5
-CONTRACT_ROWS = 200_000
+CONTRACT_ROWS = 500_000
 SHOWN = f"{', '.join(ROW_KEY)}, value, numerator, denominator, n, null_reason"
 
 
@@ -165,9 +165,9 @@ def counted(connection: duckdb.DuckDBPyConnection, sentence: str, statement: str
 
 def contract_violations(connection: duckdb.DuckDBPyConnection) -> list[Violation]:
     """The pandera contract on the rows that the last run wrote; of more than CONTRACT_ROWS, every so many-th."""
-    from retention_pipeline.kpis.row_model import failures
+    from retention_pipeline.kpis.row_model import as_typed, failures
 
     last = f"from {TABLE} where computed_at = (select max(computed_at) from {TABLE})"
     rows = connection.execute(f"select count(*) {last}").fetchall()[0][0]
     step = -(-rows // CONTRACT_ROWS) or 1
-    return failures(connection.execute(f"select * {last} and rowid % {step} = 0").df(), EXAMPLES)
+    return failures(as_typed(connection.sql(f"select * {last} and rowid % {step} = 0")), EXAMPLES)

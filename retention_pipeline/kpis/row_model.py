@@ -8,8 +8,12 @@ a small company.
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import duckdb
 import pandas as pd
 import pandera.pandas as pa
+import pyarrow
 from pandera.typing import Series
 
 from retention_pipeline.kpis.declaration import BASES, UNITS
@@ -19,32 +23,34 @@ from retention_pipeline.kpis.violation import Violation
 from retention_pipeline.kpis.vocabulary import NULL_REASONS
 
 CONTRACT = "contract of retention_kpis"
+Text = Annotated[pd.StringDtype, "pyarrow", pd.NA]  # of objects, pandera would look at each value by itself
+DAYS = ("period_start", "period_end", "as_of")
 
 
 class KpiRows(pa.DataFrameModel):
     """One row per kpi, grain, period_start, basis, segment_dimension, segment_value."""
 
-    kpi: Series[str] = pa.Field(isin=list(BY_ID))
-    grain: Series[str] = pa.Field(isin=["week", "month", "quarter", "year"])
+    kpi: Series[Text] = pa.Field(isin=list(BY_ID))
+    grain: Series[Text] = pa.Field(isin=["week", "month", "quarter", "year"])
     period_start: Series[pa.DateTime] = pa.Field(coerce=True)
     period_end: Series[pa.DateTime] = pa.Field(coerce=True)
-    basis: Series[str] = pa.Field(isin=list(BASES))
-    segment_dimension: Series[str] = pa.Field(str_length={"min_value": 1})
-    segment_value: Series[str] = pa.Field(str_length={"min_value": 1})
+    basis: Series[Text] = pa.Field(isin=list(BASES))
+    segment_dimension: Series[Text] = pa.Field(str_length={"min_value": 1})
+    segment_value: Series[Text] = pa.Field(str_length={"min_value": 1})
     value: Series[float] = pa.Field(nullable=True)
     numerator: Series[float] = pa.Field(nullable=True)
     denominator: Series[float] = pa.Field(nullable=True)
     n: Series[float] = pa.Field(nullable=True, ge=0, coerce=True)
     ci_low: Series[float] = pa.Field(nullable=True)
     ci_high: Series[float] = pa.Field(nullable=True)
-    unit: Series[str] = pa.Field(isin=list(UNITS))
-    currency: Series[str] = pa.Field(nullable=True, str_matches="^[A-Z]{3}$")
+    unit: Series[Text] = pa.Field(isin=list(UNITS))
+    currency: Series[Text] = pa.Field(nullable=True, str_matches="^[A-Z]{3}$")
     is_complete: Series[bool]
-    null_reason: Series[str] = pa.Field(nullable=True, isin=list(NULL_REASONS))
+    null_reason: Series[Text] = pa.Field(nullable=True, isin=list(NULL_REASONS))
     definition_version: Series[int] = pa.Field(ge=1, coerce=True)
     as_of: Series[pa.DateTime] = pa.Field(coerce=True)
     computed_at: Series[pa.DateTime] = pa.Field(coerce=True)
-    run_id: Series[str] = pa.Field(str_length={"min_value": 1})
+    run_id: Series[Text] = pa.Field(str_length={"min_value": 1})
 
     class Config:
         """No column more, none less, in this order."""
@@ -59,6 +65,14 @@ class KpiRows(pa.DataFrameModel):
     @pa.dataframe_check(name="the whole has dimension all and value all")
     def _all_is_all(cls, rows: pd.DataFrame) -> pd.Series:
         return (rows["segment_dimension"] == "all") == (rows["segment_value"] == "all")
+
+
+def as_typed(rows: duckdb.DuckDBPyRelation) -> pd.DataFrame:
+    """Rows as pandas has them where text is not a column of Python objects, and a day is a moment."""
+    days = ", ".join(f"cast({name} as timestamp) as {name}" for name in DAYS)
+    table = rows.project(f"* replace ({days})").to_arrow_table()
+    typed: pd.DataFrame = table.to_pandas(types_mapper={pyarrow.string(): pd.StringDtype("pyarrow")}.get)
+    return typed
 
 
 def failures(rows: pd.DataFrame, examples: int) -> list[Violation]:
