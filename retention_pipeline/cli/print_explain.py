@@ -21,6 +21,7 @@ from retention_pipeline.history.since import Step as Caused
 from retention_pipeline.kpis.registry import better, shown_as
 from retention_pipeline.read.decomposition import DimensionEffect
 from retention_pipeline.read.explain import Amount, Change, Explanation, Member, Part, PartChange, Step
+from retention_pipeline.read.members import NOBODY
 from retention_pipeline.read.published import Row
 
 FACTS_SHOWN, SEGMENTS_SHOWN, REASONS_SHOWN = 3, 6, 5
@@ -78,12 +79,10 @@ def print_part(console: Console, part: Part, explained: Explanation) -> None:
     if part.customers > len(part.largest):
         alike = len({abs(one.parts[part.name]) for one in part.largest}) == 1
         which = f", {len(part.largest)} of them:" if alike else f", the largest {len(part.largest)}:"
-    console.print(
-        Padding(
-            Text(f"{formatting.counted(part.customers, 'customer')}{which if part.largest else ''}", QUIET),
-            (0, 0, 0, 2),
-        )
-    )
+    behind = formatting.counted(part.customers, "customer")
+    if part.customers == 1 and part.largest and part.largest[0].customer_id == NOBODY:
+        behind = "Of no customer"
+    console.print(Padding(Text(f"{behind}{which if part.largest else ''}", QUIET), (0, 0, 0, 2)))
     print_members(console, part.largest, [part.name])
 
 
@@ -166,7 +165,9 @@ def print_effects(console: Console, effect: DimensionEffect, form: str, currency
         )
     console.print(table)
     if len(ordered) > SEGMENTS_SHOWN:
-        console.print(Padding(Text(f"and {len(ordered) - SEGMENTS_SHOWN} values more", QUIET), (0, 0, 0, 2)))
+        console.print(
+            Padding(Text(f"and {formatting.counted(len(ordered) - SEGMENTS_SHOWN, 'more value')}", QUIET), (0, 0, 0, 2))
+        )
 
 
 def print_variants(console: Console, label: str, rows: Sequence[Row]) -> None:
@@ -282,7 +283,7 @@ def print_cause(console: Console, one: Caused, form: str, currency: str | None) 
         whose = " ".join(filter(None, [row.customer_id or "nobody", part]))
         console.print(of_data(f"      {whose}: {what}{where}", "dim"), soft_wrap=True)
     if one.more:
-        console.print(f"      and {one.more:,} more rows", style="dim")
+        console.print(f"      and {formatting.counted(one.more, 'more row')}", style="dim")
 
 
 def signed_part(part: float) -> str:

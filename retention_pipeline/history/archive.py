@@ -1,10 +1,10 @@
 """`archive/history/`: the history outside the generations, one Parquet file per publication.
 
 A file holds what its publication changed (the rows that `events_of` gives; `record` says of which other table a row
-is): figures, definitions, what it restated and the rows behind it. Its metadata say which publication it is. It is
-written after the publication, from the published generation; one that is missing is written by the next run. A home
-whose history is shorter than what the files hold (all generations were lost, an earlier one was made current) takes up
-the others.
+is): figures, definitions, what it restated and the rows behind it; and all that it held back. Its metadata say which
+publication it is. It is written after the publication, from the published generation; one that is missing is written
+by the next run. A home whose history is shorter than what the files hold (all generations were lost, an earlier one was
+made current) takes up the others.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import duckdb
 
-from retention_pipeline.history import definitions
+from retention_pipeline.history import closing, definitions, pending
 from retention_pipeline.history.publications import RESTORE, Publication, add, create_table, moment_after, publications
 from retention_pipeline.history.reported import (
     COLUMNS,
@@ -32,6 +32,7 @@ from retention_pipeline.history.reported import (
 from retention_pipeline.history.reported import create_table as create_history
 from retention_pipeline.history.restatement_tables import COLUMNS as RESTATEMENT_COLUMNS
 from retention_pipeline.history.restatement_tables import RESTATEMENTS, ROW_COLUMNS, ROWS, create_tables
+from retention_pipeline.history.rows import FOUND_COLUMNS
 from retention_pipeline.kpis.keys import same_key
 from retention_pipeline.settings import Home
 from retention_pipeline.testing import stop_for_test
@@ -39,6 +40,8 @@ from retention_pipeline.warehouse import attach, opened, sql_text, tables_in
 
 MARK = "publication"
 RECORDS = {RESTATEMENTS: RESTATEMENT_COLUMNS, ROWS: ROW_COLUMNS}
+# What is held back: the whole of it, as it stands with a publication.
+HELD = {closing.TABLE: closing.COLUMNS, pending.TABLE: FOUND_COLUMNS}
 # Of definitions, whose value is a text where a figure's is a number.
 OF_DEFINITIONS = {name: f"definition_{name}" for name in definitions.SAID}
 WRITTEN_AS = "format parquet, compression zstd, compression_level 1"
@@ -52,14 +55,16 @@ def folder(home: Home) -> Path:
 def write_missing(home: Home) -> list[Path]:
     """Write the files of those publications in the current generation that have none; returns them."""
     with opened(home.current.resolve(), read_only=True) as connection:
-        missing = [one for one in publications(connection) if not (folder(home) / one.file_name).exists()]
+        known = publications(connection)
+        missing = [one for one in known if not (folder(home) / one.file_name).exists()]
         return [
             _write(
                 connection,
                 home,
                 one,
                 f"select * from ({events_of()}) where published_at = {_of(one)}"
-                f"{_definitions_of(connection, one)}{_restated_by(connection, one)}",
+                f"{_definitions_of(connection, one)}{_restated_by(connection, one)}"
+                f"{_held_back(connection) if one == known[-1] else ''}",
             )
             for one in missing
         ]
@@ -147,11 +152,34 @@ def _restated_by(connection: duckdb.DuckDBPyConnection, publication: Publication
     )
 
 
+def _held_back(connection: duckdb.DuckDBPyConnection, database: str | None = None) -> str:
+    """SQL: what a generation holds back, to be added to the events of its publication."""
+    there = tables_in(connection, database=database) if database else tables_in(connection)
+    return "".join(
+        f" union all by name select '{table}' as record, * from {f'{database}.main.' if database else ''}{table}"
+        for table in HELD
+        if table in there
+    )
+
+
+def held_back_by(connection: duckdb.DuckDBPyConnection, home: Home, publication: Publication, database: str) -> None:
+    """Put what a publication held back, as its file has it, into new tables of a database."""
+    path = folder(home) / publication.file_name
+    if path.exists():
+        _read(connection, [path])
+        for table, columns in HELD.items():
+            connection.execute(
+                f"create table {database}.main.{table} as "
+                f"select {', '.join(columns)} from history_files where record = '{table}'"
+            )
+        connection.execute("drop table history_files")
+
+
 def _read(connection: duckdb.DuckDBPyConnection, files: list[Path]) -> None:
     """The temporary table history_files; files of before restatements were in them have none."""
     kinds = COLUMNS | {"published_at": "timestamp", "is_gone": "boolean", "record": "varchar"}
     kinds |= {column: definitions.SAID[name] for name, column in OF_DEFINITIONS.items()}
-    for listed in RECORDS.values():
+    for listed in (*RECORDS.values(), *HELD.values()):
         kinds |= listed
     typed = ", ".join(f"cast(null as {kind.removesuffix(' not null')}) as {name}" for name, kind in kinds.items())
     paths = ", ".join(sql_text(str(path)) for path in files)
@@ -201,7 +229,7 @@ def note_restore(home: Home, *, run_id: str, now: datetime) -> Path | None:
                 f" union all by name select '{definitions.TABLE}' as record, kpi, {listed}, published_at, is_gone "
                 f"from ({_again(_of(publication), definitions.TABLE, ('kpi',), said, is_other)})"
             )
-        return _write(connection, home, publication, events)
+        return _write(connection, home, publication, f"{events}{_held_back(connection, 'restored')}")
 
 
 def _again(moment: str, table: str, key: tuple[str, ...], said: tuple[str, ...], is_other: str) -> str:

@@ -18,6 +18,7 @@ from retention_pipeline.history.publications import Publication, publications
 from retention_pipeline.history.reported import COLUMNS, ROW_KEY, TABLE, instant
 from retention_pipeline.history.restatement_tables import RESTATEMENTS, ROWS, create_tables
 from retention_pipeline.kpis.store import COLUMNS as FIGURE_COLUMNS
+from retention_pipeline.kpis.store import TABLE as FIGURES
 from retention_pipeline.settings import Home
 from retention_pipeline.warehouse import tables_in
 
@@ -84,6 +85,18 @@ def go_back(connection: duckdb.DuckDBPyConnection, home: Home, moment: datetime)
     with_whole_history(connection, home)
     known = publications(connection)
     publication = known_publication(known, moment)
+    connection.execute(f"create temp table known_then as {figure_rows_at(publication)}")
+    connection.execute("alter table known_then rename to retention_kpis")
+    if "figure_marks" in there:
+        connection.execute("create temp table no_marks as select * from figure_marks limit 0")
+        connection.execute("alter table no_marks rename to figure_marks")
+    return publication
+
+
+def figure_rows_at(publication: Publication) -> str:
+    """SQL: the rows of `retention_kpis` as they stood with a publication, without intervals; units and currency are
+    those of the open warehouse.
+    """
     columns = {name: f"figures.{name}" for name in COLUMNS if name in FIGURE_COLUMNS}
     columns |= {
         "unit": "definitions.unit",
@@ -97,16 +110,8 @@ def go_back(connection: duckdb.DuckDBPyConnection, home: Home, moment: datetime)
         f"cast({columns.get(name, 'null')} as {kind.removesuffix(' not null')}) as {name}"
         for name, kind in FIGURE_COLUMNS.items()
     )
-    connection.execute(
-        f"""
-        create temp table known_then as
+    return f"""
         select {listed} from ({figures_at(publication)}) as figures
         left join kpi_definitions as definitions on figures.kpi = definitions.kpi
-        cross join (select max(currency) as currency from retention_kpis) as given
+        cross join (select max(currency) as currency from {FIGURES}) as given
         order by {", ".join(ROW_KEY)}"""
-    )
-    connection.execute("alter table known_then rename to retention_kpis")
-    if "figure_marks" in there:
-        connection.execute("create temp table no_marks as select * from figure_marks limit 0")
-        connection.execute("alter table no_marks rename to figure_marks")
-    return publication

@@ -34,13 +34,14 @@ def record(
     *,
     published: Publication | None,
     removed: bool,
+    everything: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> Recorded:
     """Write the figures of the open `next.duckdb` into its history.
 
     publication: what is going to be published; its moment is put after all before it. published: what the current
     generation is, for a history that begins now with the figures that stand published. removed: the run took rows out
-    of `retention_kpis`.
+    of `retention_kpis`; everything: any figure may differ from the history.
     """
     create_table(connection)
     create_history(connection)
@@ -53,7 +54,7 @@ def record(
     known = [one for one in publications(connection) if one.run_id != publication.run_id]
     moment = again[-1].published_at if again else moment_after(known, publication.published_at)
     publication = replace(publication, published_at=moment)
-    everything = not known or taken_up > 0
+    everything = everything or not known or taken_up > 0
     changes = find_changes(connection, run_id=None if everything else publication.run_id, removed=removed)
     write_changes(connection, publication)
     write_definition_history(connection, publication)

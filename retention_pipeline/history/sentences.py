@@ -65,7 +65,11 @@ def restated_by(connection: duckdb.DuckDBPyConnection, publication: Publication)
         lines.append(f"WARNING: {formatting.counted(closed, 'figure')} of CLOSED periods changed")
     if pending:
         held = ", ".join(f"{grain} of {start}" for grain, start in list(pending)[:NAMED_AT_MOST])
-        more = f" and {len(pending) - NAMED_AT_MOST} more periods" if len(pending) > NAMED_AT_MOST else ""
+        more = (
+            f" and {formatting.counted(len(pending) - NAMED_AT_MOST, 'more period')}"
+            if len(pending) > NAMED_AT_MOST
+            else ""
+        )
         number = formatting.counted(sum(pending.values()), "figure")
         lines.append(
             f"WARNING: {number} of closed periods held back ({held}{more}):"

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 import duckdb
 
 from retention_pipeline.history import closing
+from retention_pipeline.history.archive import held_back_by, take_up
+from retention_pipeline.history.known import figure_rows_at
 from retention_pipeline.history.publications import Publication, publications
 from retention_pipeline.history.record import record
 from retention_pipeline.history.restatements import restate
 from retention_pipeline.history.sentences import Restated, restated_by
 from retention_pipeline.kpis.goals import write_goals
 from retention_pipeline.kpis.rules import rules_from
+from retention_pipeline.kpis.store import TABLE as FIGURES
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.warehouse import attach, tables_in
 
@@ -46,10 +49,11 @@ def write_history(
     its moment, and what it restates. removed: the run took rows out of `retention_kpis`; released: closed periods that
     are let in.
     """
-    if home.current.exists():
-        attach(connection, home.current.resolve(), "published")
+    is_lost = not home.current.exists()
+    if is_lost:
+        _stand_in(connection, home, publication, say)
     else:
-        connection.execute("attach ':memory:' as published")
+        attach(connection, home.current.resolve(), "published")
     attach(connection, home.raw_file, "raw_store")
     try:
         with _all_or_nothing(connection):
@@ -60,7 +64,13 @@ def write_history(
                 datasets = settings.connected_datasets
                 write_goals(connection, rules_from(settings, as_of=publication.as_of, connected_datasets=datasets))
             recorded = record(
-                connection, home, publication, published=before.published, removed=removed or pending > 0, say=say
+                connection,
+                home,
+                publication,
+                published=before.published,
+                removed=removed or pending > 0,
+                everything=is_lost,
+                say=say,
             )
             closed = closing.is_closed(settings, recorded.before)
             restate(connection, settings, recorded, applied=before.applied, by_content=before.by_content, closed=closed)
@@ -68,6 +78,21 @@ def write_history(
         connection.execute("detach published")
         connection.execute("detach raw_store")
     return recorded.publication, restated_by(connection, recorded.publication)
+
+
+def _stand_in(
+    connection: duckdb.DuckDBPyConnection, home: Home, publication: Publication, say: Callable[[str], None]
+) -> None:
+    """What the archive knows of a generation that was lost, as `published`: its figures, and what it held back. Nothing
+    before a first run.
+    """
+    connection.execute("attach ':memory:' as published")
+    with _all_or_nothing(connection):
+        take_up(connection, home, say=say)
+    lost = [one for one in publications(connection) if one.run_id != publication.run_id]
+    if lost:
+        connection.execute(f"create table published.main.{FIGURES} as {figure_rows_at(lost[-1])}")
+        held_back_by(connection, home, lost[-1], "published")
 
 
 @contextmanager

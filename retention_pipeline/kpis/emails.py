@@ -25,7 +25,7 @@ AFTER = "within email_window_days; not given until so many days have passed sinc
 def rate(
     name: str, label: str, definition: str, numerator: str, denominator: str, headline: Headline | None = None
 ) -> Kpi:
-    """What became of the units of the period, once all had the days for it."""
+    """What became of the messages of the period, once all had the days for it."""
     return proportion(
         name,
         label,
@@ -44,7 +44,8 @@ KPIS: tuple[Kpi, ...] = (
     count(
         "emails_delivered",
         "E-mails delivered",
-        "Units of the period. With email_unit sent: those that have not bounced so far.",
+        "Messages of the period by email_unit, one per message and customer: delivered in it, or sent in it and not "
+        "bounced so far.",
         FAMILY,
         better="neither",
         settings=("email_window_days", "email_unit"),
@@ -52,7 +53,7 @@ KPIS: tuple[Kpi, ...] = (
     rate(
         "email_open_rate",
         "E-mail open rate",
-        "Of the units of the period, the share that a person opened",
+        "Of the messages that emails_delivered counts, the share that a person opened",
         "emails_opened",
         "emails_delivered",
         Headline("E-mail", 640),
@@ -60,21 +61,21 @@ KPIS: tuple[Kpi, ...] = (
     rate(
         "email_open_rate_raw",
         "E-mail open rate, machines too",
-        "Of the units of the period, the share that was opened, also by a machine,",
+        "Of the messages that emails_delivered counts, the share that was opened, also by a machine,",
         "emails_opened_raw",
         "emails_delivered",
     ),
     rate(
         "email_click_rate",
         "E-mail click rate",
-        "Of the units of the period, the share in which a person clicked",
+        "Of the messages that emails_delivered counts, the share in which a person clicked",
         "emails_clicked",
         "emails_delivered",
     ),
     rate(
         "email_click_to_open_rate",
         "E-mail click-to-open rate",
-        "Of the units of the period that a person opened or clicked in, the share clicked in",
+        "Of the messages that emails_delivered counts and a person opened or clicked in, the share clicked in",
         "emails_clicked",
         "emails_opened_or_clicked",
     ),

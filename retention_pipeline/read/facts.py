@@ -15,9 +15,9 @@ MONEY = "cast({0} as decimal(38, 2))"
 
 def _spans(since: str) -> str:
     return f"""
-    select customer_key, start_date as day, 'active from ' || start_date || case when end_date = {OPEN_END} then ' on'
-        else ' until ' || (end_date - 1) end || case when span_number > 1 then ' (period ' || span_number || ')'
-        else '' end as words
+    select customer_key, start_date as day, 'active ' || case when span_number > 1 then 'again ' else '' end
+        || 'from ' || start_date || case when end_date = {OPEN_END} then ' on' else ' until ' || (end_date - 1) end
+        as words
     from int_active_spans
     where (basis = $basis or (is_only_basis and $basis = 'any')) and start_date < $close and end_date >= {since}"""
 

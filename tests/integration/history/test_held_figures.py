@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -143,3 +145,25 @@ def test_a_held_figure_is_explained_by_what_is_computed(told: ToldHome) -> None:
     (note,) = [one for one in explained.notes if "held back" in one]
     assert "(definition, corrected, late): computed is 22 instead of 30" in note
     assert "retention restate --period 2026-02-01 --grain month" in note
+
+
+def test_what_is_held_back_stays_so_where_all_generations_were_lost(told: ToldHome, tmp_path: Path) -> None:
+    """As of night 3; a last correction comes with the run that makes the home anew, then February is let in."""
+    lost = ToldHome(tmp_path / "home", SETTINGS, told.compiled_in)
+    lost.models, lost.runs = told.models, told.runs
+    for part in ("warehouse", "archive", "landing"):
+        shutil.copytree(told.home.root / part, lost.home.root / part)
+    for file in sorted((lost.home.archive / "history").iterdir())[3:]:
+        file.unlink()
+    lost.deliver("orders", "4.csv", f"{ORDER}7,ben,2026-02-21,100,EUR,paid\n")
+    lost.night(date(2026, 3, 28), code="c2", change=one_euro_more)
+    of_revenue = f"{OF_FEBRUARY} and kpi = 'order_revenue'"
+    assert lost.rows(f"select value from retention_kpis where {of_revenue}") == [(60,)]
+    assert lost.rows(f"select value, causes, held_since from pending_restatements where {of_revenue}") == [
+        (188, "definition, corrected, late", datetime(2026, 3, 26, 2))
+    ]
+    assert lost.rows("select count(*) from restatements") == [(0,)]
+    with_pending = tuple(lost.rows("select distinct grain, period_start from pending_restatements"))
+    lost.night(date(2026, 3, 28), datetime(2026, 3, 29, 2), code="c2", change=one_euro_more, released=with_pending)
+    ((cause, old, new, delta, _, _, others),) = restated(lost, "order_revenue")
+    assert (cause, old, new, delta, others) == ("definition", 60, 188, 128, "corrected, late")
