@@ -24,6 +24,7 @@ from retention_pipeline.history.reported import (
     ROW_KEY,
     SAID,
     TABLE,
+    count,
     differs,
     events_of,
     folded,
@@ -232,6 +233,22 @@ def note_restore(home: Home, *, run_id: str, now: datetime) -> Path | None:
         return _write(connection, home, publication, f"{events}{_held_back(connection, 'restored')}")
 
 
+def rewrite(home: Home, change: Callable[[duckdb.DuckDBPyConnection, str], object]) -> int:
+    """Let `change` change the rows of each file, which it is given as a table, and write anew the files whose rows are
+    others afterwards; returns how many.
+    """
+    number = 0
+    for path in sorted(folder(home).glob("*.parquet")):
+        with opened(Path(":memory:")) as connection:
+            source = f"(from read_parquet({sql_text(str(path))}))"
+            connection.execute(f"create table history_rows as from {source}")
+            change(connection, "history_rows")
+            if count(connection, f"(from history_rows except all {source})"):
+                _write_rows(connection, path, _publication_of(connection, path), "from history_rows")
+                number += 1
+    return number
+
+
 def _again(moment: str, table: str, key: tuple[str, ...], said: tuple[str, ...], is_other: str) -> str:
     """SQL: the events that lead from where a history stands to where the database `restored` has it."""
     last, again = (f"(select * from {relation} where known_to is null)" for relation in (table, f"restored.{table}"))
@@ -248,6 +265,11 @@ def _write(connection: duckdb.DuckDBPyConnection, home: Home, publication: Publi
     """One file, created atomically."""
     folder(home).mkdir(parents=True, exist_ok=True)
     path = folder(home) / publication.file_name
+    _write_rows(connection, path, publication, events)
+    return path
+
+
+def _write_rows(connection: duckdb.DuckDBPyConnection, path: Path, publication: Publication, events: str) -> None:
     temporary = path.with_name(f".{path.name}")
     connection.execute(
         f"copy ({events}) to {sql_text(str(temporary))} "
@@ -255,7 +277,6 @@ def _write(connection: duckdb.DuckDBPyConnection, home: Home, publication: Publi
     )
     stop_for_test("archiving")
     os.replace(temporary, path)
-    return path
 
 
 def _publication_of(connection: duckdb.DuckDBPyConnection, path: Path) -> Publication:

@@ -22,6 +22,9 @@ from pathlib import Path
 import duckdb
 
 from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.history.archive import rewrite
+from retention_pipeline.history.pending import TABLE as PENDING_ROWS
+from retention_pipeline.history.restatement_tables import ROWS as RESTATED_ROWS
 from retention_pipeline.ingest.archive import checksum
 from retention_pipeline.ingest.door import (
     EMAIL,
@@ -57,7 +60,7 @@ from retention_pipeline.publish.compaction import compact
 from retention_pipeline.publish.exports import export_tables
 from retention_pipeline.run.lock import writer_lock
 from retention_pipeline.settings import FileSource, Home, Ids, Settings, Source
-from retention_pipeline.warehouse import opened, opened_raw, sql_name, sql_text
+from retention_pipeline.warehouse import opened, opened_raw, sql_name, sql_text, tables_in
 
 SHARED_BY = 3  # an address in rows of more other customers is nobody's own: that of a shop, of a colleague
 BLOCK = 1 << 22
@@ -128,6 +131,8 @@ def forget(
             say("published: a new generation without them, the others are deleted")
             done.generation = _forget_in_generation(home, Names(pairs), checksums)
             export_tables(home)
+        say("history: rewriting")
+        done.files += rewrite(home, lambda connection, table: _forget_in_history(connection, table, Names(pairs)))
         say("records, alerts, Dagster's history")
         _forget_in_texts(home, Names(pairs))
         if home.report.exists() and home.current.exists():
@@ -491,6 +496,9 @@ def _forget_in_generation(home: Home, names: Names, checksums: dict[str, str]) -
             [database[0]],
         ).fetchall():
             _exchange(connection, sql_name(table), column)
+        for table in (RESTATED_ROWS, PENDING_ROWS):
+            if table in tables_in(connection):
+                _exchange_in_keys(connection, table)
         _replace_words(connection, database[0], "main", names)
         connection.execute("update pipeline_state set generation = $1", [number])
         connection.execute("commit")
@@ -506,6 +514,28 @@ def _forget_in_generation(home: Home, names: Names, checksums: dict[str, str]) -
         if not one.is_current:
             one.path.unlink()
     return number
+
+
+def _forget_in_history(connection: duckdb.DuckDBPyConnection, table: str, names: Names) -> None:
+    """The rows behind restatements, of one publication."""
+    _pairs_table(connection, names, {})
+    columns = {name for name, *_ in connection.execute(f"describe {table}").fetchall()}
+    if {"customer_id", "row_key"} <= columns:
+        _exchange(connection, table, "customer_id")
+        _exchange_in_keys(connection, table)
+    _replace_words(connection, "memory", "main", names)
+
+
+def _exchange_in_keys(connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    """Ids that are part of a row's key, of the datasets whose keys name customers."""
+    datasets = [one.dataset for one in CONTRACTS.values() if set(one.key) & one.customer_columns.keys()]
+    words, word = "' ' || row_key || ' '", "' ' || {} || ' '"
+    changed = f"replace({words}, {word.format('id')}, {word.format('name')})"
+    connection.execute(
+        f"update {table} set row_key = {changed}[2:-2] from forgotten_ids "
+        f"where list_contains($1, dataset) and contains({words}, {word.format('id')})",
+        [datasets],
+    )
 
 
 def _forget_in_texts(home: Home, names: Names) -> None:

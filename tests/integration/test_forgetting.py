@@ -10,6 +10,7 @@ import pytest
 from support.small_shop import AS_OF, ORDERS, deliver, open_shop
 
 from retention_pipeline.cli.app import main
+from retention_pipeline.history.archive import rewrite
 from retention_pipeline.ingest import ingest
 from retention_pipeline.ingest.packed import Unpacked
 from retention_pipeline.ingest.rebuild import rebuild_raw
@@ -89,7 +90,27 @@ def named(home: Home) -> list[str]:
     return hits
 
 
+def name_them_in_the_history(home: Home) -> None:
+    """As if the publication had restated a figure because of their rows."""
+    rows = f"""
+        select 'order_revenue' as kpi, 'month' as grain, date '2024-03-01' as period_start, 'order' as basis,
+            'all' as segment_dimension, 'all' as segment_value, 'late' as cause, '{WHO}' as customer_id, dataset,
+            row_key, 1 as load_id, 1.0 as numerator_delta
+        from (values ('customers', '{WHO} '), ('customer_aliases', '{GUEST}'), ('orders', '20')) as t (dataset, row_key)
+    """
+    with opened(home.current.resolve()) as connection:
+        connection.execute(f"insert into restatement_rows by name select 1 as generation, * from ({rows})")
+    assert rewrite(
+        home,
+        lambda connection, table: connection.execute(
+            f"create or replace table {table} as from {table} union all by name "
+            f"select 'restatement_rows' as record, 1 as generation, * from ({rows})"
+        ),
+    )
+
+
 def test_nothing_names_a_forgotten_person_and_no_figure_changes(home: Home, tmp_path: Path) -> None:
+    name_them_in_the_history(home)
     before = tables(home.current.resolve())
     assert named(home)
     original = tmp_path / "original"
