@@ -38,8 +38,10 @@ def quantile_relations(histogram: Histogram, kept: str | None = None) -> str:
         if kept
         else ""
     )
+    # The hash of two numbers is a xor of one of each: without the second hash, counts that change alike leave no trace.
+    row_mark = f"hash(hash({histogram.value}, {histogram.count}))"
     return f"""{marks} as (
-    select {key}, xor(bit_xor(hash({histogram.value}, {histogram.count})), {formula_mark(histogram)}) as {mark}
+    select {key}, xor(bit_xor({row_mark}), {formula_mark(histogram)}) as {mark}
     from {table}
     where {histogram.count} > 0
     group by {key}

@@ -57,6 +57,33 @@ def test_a_histogram_that_changed_is_computed_again_and_the_others_are_taken_ove
     assert warehouse.connection.execute(cells).fetchall() == [(99,), (40,)]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "median"),
+    [
+        ({"d5": 1, "d9": 1, "d20": 3}, {"d5": 2, "d9": 2, "d20": 3}, 9),  # two values came once more
+        ({"d5": 1, "d9": 2}, {"d5": 2, "d9": 1}, 5),  # one gap became another
+        ({"d5": 1, "d9": 2, "d20": 4}, {"d5": 4, "d9": 1, "d20": 2}, 5),
+    ],
+)
+def test_counts_that_change_alike_are_a_change(before: dict[str, int], after: dict[str, int], median: float) -> None:
+    def deliver(gaps: dict[str, int]) -> None:
+        for table in ("period_orders", "period_purchase_gaps"):
+            warehouse.connection.execute(f"delete from {table}")
+        days = sum(int(name[1:]) * count for name, count in gaps.items())
+        warehouse.put("period_orders", JUNE, purchase_gaps=sum(gaps.values()), purchase_gap_days=days)
+        warehouse.put_gaps(JUNE, **gaps)
+
+    warehouse = Warehouse()
+    warehouse.months(JUNE, as_of=date(2024, 1, 1))
+    deliver(before)
+    warehouse.compute()
+    deliver(after)
+    warehouse.compute(run=2)
+    whole = warehouse.connection.execute("select gap_days_median from kpi_cells_orders where purchase_gaps > 0")
+    assert whole.fetchall() == [(median,)]
+    assert warehouse.row("time_between_purchases_median", JUNE).value == median
+
+
 def test_nothing_is_taken_over_from_another_formula(monkeypatch: pytest.MonkeyPatch) -> None:
     warehouse = two_months()
     warehouse.connection.execute("update kpi_cells_orders set gap_days_median = 99")
