@@ -147,7 +147,7 @@ def of_lines_without(reasons: Sequence[str], columns: dict[str, str | None], goo
     if not without or len(without) > max(2, good // 10):
         return []
     missing = [columns.get(part.removesuffix(" is missing")) for part in without[0].split("; ")]
-    named = next((name for name in missing if name and name != MADE), None)
+    named = next((name for name in missing if name and name != MADE and "." not in name), None)
     if named is None:
         return []
     lines, them = ("1 line has", "it") if len(without) == 1 else (f"{len(without):,} lines have", "them")

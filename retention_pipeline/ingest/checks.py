@@ -196,9 +196,11 @@ def _error(contract: Contract, source: Source, mapping: Mapping, present: list[C
             if column.name == "refund_of":
                 is_object += " and amount < 0"  # else it is none
             good.append(f"({is_object}) is not true")
+            found = mapping.given[column.name]
+            path = f"{found.name if found is not None and found.name else 'object'}.id"
+            advice = f" is an object; name the id in it by its path ({column.name}: {path})"
             reasons.append(
-                f"case when {is_object} then '{column.name}: ' || left({given}, 60)"
-                f" || ' is an object; name the id in it by its path ({column.name}: object.id)' end"
+                f"case when {is_object} then '{column.name}: ' || left({given}, 60) || {literal(advice)} end"
             )
         elif column.kind != "text":
             if not column.required:

@@ -78,7 +78,7 @@ def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -
     read: set[str] = set()
     twice: list[str] = []
     for column in contract.columns:
-        named = _named(source, column.name)
+        named = named_in(source, column.name)
         mapped = column.name if named is None else named
         given[column.name] = None
         if isinstance(mapped, Constant):
@@ -128,7 +128,7 @@ def map_columns(contract: Contract, source: Source, columns: list[FileColumn]) -
     return Mapping(given, extra, hashed, counts_equal_rows, deleted, frozenset(read))
 
 
-def _named(source: Source, column: str) -> str | Constant | RowHash | Made | None:
+def named_in(source: Source, column: str) -> str | Constant | RowHash | Made | None:
     """What the settings name for a contract column (None: nothing, so its own name is looked for)."""
     if column in source.columns:
         return source.columns[column]

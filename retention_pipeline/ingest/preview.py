@@ -26,7 +26,7 @@ from retention_pipeline.ingest.door import door_of, pulled_through, take_through
 from retention_pipeline.ingest.hints import hints_before_loading, hints_of_rows
 from retention_pipeline.ingest.joined import MissingInput
 from retention_pipeline.ingest.landing import NO_FORMAT, DeliveredFile, at_hand, format_of
-from retention_pipeline.ingest.mapping import Mapping, NotMappedError
+from retention_pipeline.ingest.mapping import Mapping, NotMappedError, named_in
 from retention_pipeline.ingest.outcomes import outcome_of
 from retention_pipeline.ingest.prepared import needs_preparing, prepared
 from retention_pipeline.ingest.pulls import SourceError
@@ -119,7 +119,8 @@ def preview_file(settings: Settings, name: str, file: DeliveredFile, home: Home)
                 of_header = advice.of_header(beginning, source.delimiter) if is_plain else []
                 preview.hints = of_header or preview.hints
         is_utf_8 = file_format in ("csv", "jsonl") and source.encoding == "utf-8"
-        if beginning is not None and is_utf_8 and (preview.bad or not preview.would_load):
+        said = any("(encoding: " in reason for reason, _ in preview.reasons)
+        if beginning is not None and is_utf_8 and not said and (preview.bad or not preview.would_load):
             preview.hints = advice.of_bytes(beginning) + preview.hints
     if preview.template and not source.has_query:
         preview.hints.append(advice.of_template(preview.template))
@@ -212,10 +213,13 @@ def _look(
     mapping = staged.mapping
     preview.good, preview.bad = staged.good, staged.bad
     _count_reasons(preview, [row.reason for row in staged.bad_rows])
-    preview.unused = [column.name for column in mapping.extra]
     preview.columns = _columns_from(contract, source, mapping)
     used = {found.name for found in mapping.given.values() if found and found.name} | mapping.read
-    preview.there = sorted(used | {*preview.unused})
+    preview.there = sorted(used | {column.name for column in mapping.extra})
+    paths = used | {one for one in preview.columns.values() if one is not None}
+    preview.unused = [
+        column.name for column in mapping.extra if not any(one.startswith(f"{column.name}.") for one in paths)
+    ]
     given = [column for column, found in mapping.given.items() if found is not None]
     listed = ", ".join(f"cast({quoted(column)} as varchar)" for column in given)
     preview.rows = [
@@ -262,13 +266,14 @@ def _columns_from(contract: Contract, source: Source, mapping: Mapping) -> dict[
     """The source's column of each contract column, or what else it is."""
     found: dict[str, str | None] = {}
     for name in contract.names:
-        given, mapped = mapping.given[name], source.columns.get(name)
+        given, mapped = mapping.given[name], named_in(source, name)
         if isinstance(mapped, Constant):
             found[name] = f"always {mapped.text}"
         elif name == mapping.hashed:
             found[name] = "made from the row"
         else:
-            found[name] = (given.name or advice.MADE) if given is not None else None
+            path = mapped if isinstance(mapped, str) else advice.MADE
+            found[name] = (given.name or path) if given is not None else None
     return found
 
 

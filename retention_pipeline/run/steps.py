@@ -119,11 +119,12 @@ def loads_step(home: Home, run: Run) -> None:
     loads = noted.get("loads", [])
     left_out = (one for one in loads if one["status"] == "too_many_bad")
     spoiled = [f"{one['dataset']}: {one['file_name']}: {one['error']}" for one in left_out]
+    helps = f"retention check --home {home.root} shows what would help"
     if spoiled:
         from retention_pipeline.ingest.result import IngestError
 
         with step_of(home, run, "ingest", keeps_next=True):
-            raise IngestError("\n".join(["too many rows of a load were refused, it was left out", *spoiled]))
+            raise IngestError("\n".join(["too many rows of a load were refused, it was left out", *spoiled, helps]))
     not_taken = noted.get("not_taken", [])
     if (loads or not_taken) and not home.current.exists() and not any_rows(home):
         from retention_pipeline.ingest.result import IngestError
@@ -131,7 +132,6 @@ def loads_step(home: Home, run: Run) -> None:
         with step_of(home, run, "ingest", keeps_next=True):
             told = [(one["source"], one["file_name"], one["error"] or "it has no rows") for one in loads]
             lines = [f"{name}: {why}" for name, why in few_of_each([*told, *(("", *one) for one in not_taken)])]
-            helps = f"retention check --home {home.root} shows what would help"
             raise IngestError("\n".join(["no source has brought a row, so there is nothing to publish", *lines, helps]))
 
 

@@ -78,8 +78,14 @@ def test_an_object_as_id_is_refused(company: Company) -> None:
     )
     company.load("orders", row, "a.jsonl")
     assert company.reasons() == [
-        (1, """customer_id: {"id":7} is an object; name the id in it by its path (customer_id: object.id)""")
+        (1, """customer_id: {"id":7} is an object; name the id in it by its path (customer_id: customer_id.id)""")
     ]
+    company.source("orders", columns={"customer_id": "buyer"})
+    company.load("orders", row.replace(b'"customer_id"', b'"buyer"').replace(b'"a"', b'"b"'), "b.jsonl")
+    assert company.reasons()[-1][1].endswith("(customer_id: buyer.id)")
+    company.source("orders", columns={"customer_id": "buyer.id"})
+    company.run()
+    assert customers(company) == ["7"]
 
 
 def test_a_guid_in_braces_is_no_object(company: Company) -> None:

@@ -123,6 +123,17 @@ def test_a_column_that_has_its_use_is_not_offered_for_another(company: Company) 
     ]
 
 
+def test_an_object_of_which_a_part_is_used_is_not_told_as_unused(company: Company) -> None:
+    company.source("orders", columns={"order_id": "order.id", "ordered_at": "day", "customer_id": "buyer"})
+    row = (
+        '{"order": {"id": "a", "note": 1}, "day": "2024-03-01", "buyer": "anna", "amount": 1, "currency": "EUR",'
+        ' "status": "paid", "shop": {"id": 2}}\n'
+    )
+    company.deliver("orders", "a.jsonl", row.encode())
+    found = preview(company)
+    assert (found.would_load, found.columns["order_id"], found.unused) == (True, "order.id", ["shop"])
+
+
 def test_where_each_column_comes_from_is_told(company: Company) -> None:
     company.source("orders", columns={"order_id": "No", "currency": {"constant": "EUR"}})
     company.deliver("orders", "a.csv", b"No,ordered_at,amount,status\n1,2024-01-05,1,paid\n")
@@ -183,7 +194,7 @@ def test_reasons_of_one_kind_are_one_and_few_kinds_are_told(company: Company) ->
     [
         (
             orders_csv(order("é")).decode().encode("windows-1252"),
-            "it looks like windows-1252 (encoding: windows-1252)",
+            "(encoding: windows-1252 reads it)",
         ),
         (orders_csv(order("a")).decode().encode("utf-16"), "UTF-16 (encoding: utf-16)"),
         (b"PK\x03\x04" + bytes(200), "it is a zip file: unpack it"),
@@ -192,7 +203,7 @@ def test_reasons_of_one_kind_are_one_and_few_kinds_are_told(company: Company) ->
 def test_a_file_that_is_no_text_is_told_what_it_is(company: Company, content: bytes, hint: str) -> None:
     company.deliver("orders", "a.csv", content)
     found = preview(company)
-    assert not found.would_load and hint in " ".join([found.error or "", *found.hints])
+    assert not found.would_load and hint in " ".join([found.error or "", *found.hints, *dict(found.reasons)])
 
 
 def test_line_items_would_be_refused_as_by_a_run(company: Company) -> None:
@@ -280,7 +291,8 @@ def test_few_lines_in_another_encoding_are_told_of_though_the_file_would_load(co
     company.deliver("orders", "a.csv", orders_csv(*rows).decode().encode("windows-1252"))
     found = preview(company)
     assert (found.would_load, found.bad) == (True, 1)
-    assert found.hints == ["it is not UTF-8 text, it looks like windows-1252 (encoding: windows-1252)"]
+    told = [reason for reason, _ in found.reasons] + found.hints
+    assert told == ["the line is not valid UTF-8 (encoding: windows-1252 reads it)"]
 
 
 def test_a_form_that_does_not_fit_is_told_with_the_one_that_does(company: Company) -> None:
