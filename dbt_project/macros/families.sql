@@ -1,29 +1,6 @@
 {# Families of KPIs over a further dataset (basis `all`): the parts that their flows and period tables share. A family counts facts on their days; beside its
    counts it only knows who has a fact of it, since a segment value has rows once such a customer has it. #}
 
-{# CTEs that sums_of_facts and family_flows read. #}
-{% macro family_inputs() -%}
-  calendar as (
-      select * from {{ ref('int_calendar') }}
-  ),
-
-  calendar_of_days as (
-      {{ calendar_of_days() }}
-  ),
-
-  profile_values as (
-      select * from {{ ref('int_profile_values') }}
-  ),
-
-  lasting_profiles as (
-      {{ lasting_profiles() }}
-  ),
-
-  changing_profiles as (
-      {{ changing_profiles() }}
-  )
-{%- endmacro %}
-
 {# What facts add to the sums of a period is said in parts: name → its `facts` (a CTE), the `day` on which they count, their `measures`, the `condition` under which
    they count if not always (see sums_of_facts), and its `counts`, column of the sums → expression over the measures. Flows add them up by profile here, members
    by customer (members_of_parts), so that the two cannot differ. #}

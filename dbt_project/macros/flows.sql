@@ -107,6 +107,29 @@
   where profile_before <> profile_key
 {%- endmacro %}
 
+{# CTEs that sums_of_facts and by_segment read; `calendar` and `days` are queries, where a model reads another calendar than the whole. #}
+{% macro inputs_of_sums(calendar=none, days=none) -%}
+  calendar as (
+      {{ calendar or 'select * from ' ~ ref('int_calendar') }}
+  ),
+
+  calendar_of_days as (
+      {{ days or calendar_of_days() }}
+  ),
+
+  profile_values as (
+      select * from {{ ref('int_profile_values') }}
+  ),
+
+  lasting_profiles as (
+      {{ lasting_profiles() }}
+  ),
+
+  changing_profiles as (
+      {{ changing_profiles() }}
+  )
+{%- endmacro %}
+
 {# CTEs that add up one kind of facts to sums per grain, period and profile, `name` last. `day` is the column by which a fact belongs to a period, `measures` are
    column → aggregate; what depends on the period says calendar.period_start and calendar.close_date. Facts of customers with one profile for life are added up
    by slice of the calendar first, for all grains in one pass. Expects the CTEs calendar, calendar_of_days, lasting_profiles and changing_profiles; where an
@@ -278,9 +301,14 @@
   case when {{ denominator }} = 0 then null else cast({{ numerator }} as double) / cast({{ denominator }} as double) end
 {%- endmacro %}
 
-{# The days of periods that are shown and whose opening, of a basis, data_start does not cut. #}
-{% macro calendar_of_whole_openings(basis) -%}
+{# The days of periods that are shown. #}
+{% macro calendar_of_shown_periods() -%}
   select * from {{ ref('int_calendar') }}
   where {{ after_history_start() }}
+{%- endmacro %}
+
+{# The days of periods that are shown and whose opening, of a basis, data_start does not cut. #}
+{% macro calendar_of_whole_openings(basis) -%}
+  {{ calendar_of_shown_periods() }}
       and {{ cohort_is_whole("'" ~ basis ~ "'", 'period_start') }}
 {%- endmacro %}

@@ -28,25 +28,7 @@ ranked_orders as (
         and (orders = 1 or orders_before >= {{ order_ranks() }})
 ),
 
-calendar as (
-    {{ calendar_of_whole_openings('order') }}
-),
-
-calendar_of_days as (
-    {{ calendar_of_days() }}
-),
-
-profile_values as (
-    select * from {{ ref('int_profile_values') }}
-),
-
-lasting_profiles as (
-    {{ lasting_profiles() }}
-),
-
-changing_profiles as (
-    {{ changing_profiles() }}
-),
+{{ inputs_of_sums(calendar_of_whole_openings('order')) }},
 
 {{ sums_of_facts('sums', 'ranked_orders', 'ordered_date', {'orders': 'sum(ranked_orders.orders)', 'order_revenue': 'sum(ranked_orders.revenue)'}, keys=['rank']) }},
 

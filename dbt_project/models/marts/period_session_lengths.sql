@@ -3,26 +3,7 @@ with session_lengths as (
     select * from {{ fact('int_session_lengths') }}
 ),
 
-calendar as (
-    select * from {{ ref('int_calendar') }}
-    where {{ after_history_start() }}
-),
-
-calendar_of_days as (
-    {{ calendar_of_days() }}
-),
-
-profile_values as (
-    select * from {{ ref('int_profile_values') }}
-),
-
-lasting_profiles as (
-    {{ lasting_profiles() }}
-),
-
-changing_profiles as (
-    {{ changing_profiles() }}
-),
+{{ inputs_of_sums(calendar_of_shown_periods()) }},
 
 {{ sums_of_facts('lengths', 'session_lengths', 'active_date', {'events': 'sum(session_lengths.events)'}, keys=['duration_seconds']) }},
 

@@ -12,25 +12,7 @@ with purchase_days as (
     from {{ fact('int_purchase_days') }}
 ),
 
-calendar as (
-    {{ calendar_of_whole_openings('order') }}
-),
-
-calendar_of_days as (
-    {{ calendar_of_days() }}
-),
-
-profile_values as (
-    select * from {{ ref('int_profile_values') }}
-),
-
-lasting_profiles as (
-    {{ lasting_profiles() }}
-),
-
-changing_profiles as (
-    {{ changing_profiles() }}
-),
+{{ inputs_of_sums(calendar_of_whole_openings('order')) }},
 
 {{ sums_of_facts('sums', 'purchase_days', 'purchase_date', measures, keys=['tenure_half_years']) }},
 

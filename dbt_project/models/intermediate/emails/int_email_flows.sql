@@ -14,6 +14,6 @@ known as (
     group by customer_key
 ),
 
-{{ family_inputs() }},
+{{ inputs_of_sums() }},
 
 {{ family_flows(email_parts(), 'known') }}

@@ -3,25 +3,7 @@ with active_days as (
     select * from {{ fact('int_active_days') }}
 ),
 
-calendar as (
-    select * from {{ ref('int_calendar') }}
-),
-
-calendar_of_days as (
-    {{ calendar_of_days() }}
-),
-
-profile_values as (
-    select * from {{ ref('int_profile_values') }}
-),
-
-lasting_profiles as (
-    {{ lasting_profiles() }}
-),
-
-changing_profiles as (
-    {{ changing_profiles() }}
-),
+{{ inputs_of_sums() }},
 
 {# A day leaves the window of another mau_days after it. #}
 days_left as (

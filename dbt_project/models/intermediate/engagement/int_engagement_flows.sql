@@ -30,30 +30,12 @@ spans as (
         or is_only_basis
 ),
 
-{# Starts of the periods before the period, which a returning customer was active in. #}
-calendar as (
-    {{ calendar_with_previous() }}
-),
-
-calendar_of_days as (
-    {{ calendar_of_days_with_previous() }}
-),
-
 session_lengths as (
     select * from {{ fact('int_session_lengths') }}
 ),
 
-profile_values as (
-    select * from {{ ref('int_profile_values') }}
-),
-
-lasting_profiles as (
-    {{ lasting_profiles() }}
-),
-
-changing_profiles as (
-    {{ changing_profiles() }}
-),
+{# With the starts of the periods before, which a returning customer was active in. #}
+{{ inputs_of_sums(calendar_with_previous(), calendar_of_days_with_previous()) }},
 
 {# A day leaves each window, and with it the customer where no day has followed. #}
 exits as (

@@ -29,25 +29,7 @@ first_facts as (
         and customer_key <> 0
 ),
 
-calendar as (
-    {{ calendar_with_previous() }}
-),
-
-calendar_of_days as (
-    {{ calendar_of_days_with_previous() }}
-),
-
-profile_values as (
-    select * from {{ ref('int_profile_values') }}
-),
-
-lasting_profiles as (
-    {{ lasting_profiles() }}
-),
-
-changing_profiles as (
-    {{ changing_profiles() }}
-),
+{{ inputs_of_sums(calendar_with_previous(), calendar_of_days_with_previous()) }},
 
 {{ sums_of_parts(parts) }},
 

@@ -12,6 +12,6 @@ known as (
         and customer_key <> 0
 ),
 
-{{ family_inputs() }},
+{{ inputs_of_sums() }},
 
 {{ family_flows(survey_parts(), 'known') }}
