@@ -99,6 +99,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckD
     for name, (settings, files) in SOURCES.items():
         sources[name] = {"dataset": "orders", **settings}
         deliver(root, name, files)
+    sources["large"] = {"dataset": "subscriptions"}
+    deliver(root, "large", {"1.csv": [ITEMS[0], "L1,l,pro,1000000,EUR,year,active,2025-02-15"]})
     for name, settings in SUBSCRIPTIONS.items():
         sources[name] = {"dataset": "subscriptions", **settings}
         deliver(root, name, {"items.csv": [line.replace("S1,a", f"{name},{name}") for line in ITEMS]})
@@ -148,6 +150,14 @@ def test_orders_come_in_right(
 def test_items_of_a_subscription_are_worth_their_sum(published: duckdb.DuckDBPyConnection) -> None:
     assert figure(published, "mrr_end", 1, "subscription") == 160
     assert figure(published, "customers_end", 1, "subscription") == 2
+
+
+def test_a_large_price_of_a_year_is_worth_its_twelfth(published: duckdb.DuckDBPyConnection) -> None:
+    found = published.execute(
+        "select distinct mrr_end from period_mrr where grain = 'month' and period_start = date '2025-02-01'"
+        " and segment_dimension = 'all'"
+    )
+    assert found.fetchall() == [(160 + Decimal("83333.333333"),)]
 
 
 def test_surveys_alone_give_their_figures(tmp_path: Path) -> None:
