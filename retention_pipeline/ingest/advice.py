@@ -40,6 +40,9 @@ _TIME = re.compile(
     r"(?P<first>[0-9]{1,4})(?P<between>[-/.])(?P<second>[0-9]{1,2})[-/.](?P<third>[0-9]{1,4})"
     r"(?P<gap>[ T]*)(?P<hour>[0-9]{1,2}:[0-9]{2})?(?P<seconds>:[0-9]{2})?(?P<half> ?[AaPp][Mm])?"
 )
+_WITH_NAME = re.compile(
+    r"[0-9]{1,2}([ -])(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\1[0-9]{4}( [0-9]{1,2}:[0-9]{2}(:[0-9]{2})?)?"
+)
 
 
 def of_bytes(path: Path) -> list[str]:
@@ -72,7 +75,8 @@ def of_header(path: Path, delimiter: str) -> list[str]:
     cut = [(other, line) for other in DELIMITERS for line in lines]
     better, widest = max(cut, key=lambda one: _width(one[1], one[0]))
     if better != delimiter and _width(widest, better) > 2 * _width(widest, delimiter):
-        hints.append(f"the delimiter looks like {better!r} (delimiter: {better!r})")
+        sign, written = ("a tab", '"\\t"') if better == "\t" else (repr(better), repr(better))
+        hints.append(f"the delimiter looks like {sign} (delimiter: {written})")
         delimiter = better
     filled = [sum(bool(value) for value in _values(line, delimiter)) for line in lines]
     header = next(number for number, values in enumerate(filled) if values >= MOST_COLUMNS * max(filled))
@@ -161,6 +165,11 @@ def _form_of(values: list[str], column: str, source_column: str) -> list[str]:
     if all(re.fullmatch(r"(19|20)[0-9]{6}", value) for value in values):
         return [f"days without dashes: columns: {{{column}: {{column: {source_column}, format: '%Y%m%d'}}}}"]
     parts = [found for value in values if (found := _TIME.fullmatch(value))]
+    named = next((found for value in values if (found := _WITH_NAME.fullmatch(value))), None)
+    if not parts and named is not None:
+        time = (" %H:%M" if named[2] else "") + (":%S" if named[3] else "")
+        form = f"%d{named[1]}%b{named[1]}%Y{time}"
+        return [f"times: columns: {{{column}: {{column: {source_column}, format: '{form}'}}}}"]
     if not parts:
         return []
     months = {name for name in ("first", "second") if all(1 <= int(part[name]) <= 12 for part in parts)}

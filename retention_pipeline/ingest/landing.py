@@ -24,6 +24,7 @@ NO_FORMAT = "the file's extension does not say its format (csv, csv.gz, parquet,
 FORMATS: dict[str, Format] = {
     ".csv": "csv",
     ".txt": "csv",
+    ".tsv": "csv",
     ".parquet": "parquet",
     ".pq": "parquet",
     ".jsonl": "jsonl",

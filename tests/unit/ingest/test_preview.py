@@ -60,6 +60,7 @@ def test_shares_of_refused_rows_are_told_with_their_reasons(company: Company) ->
             "Orders report,,,,,\norder_id,customer_id,ordered_at,amount,currency,status\nt1,k1,2025-01-05,1,EUR,paid\n",
             ["line 2 looks like the header (skip_lines: 1)"],
         ),
+        ("No\tName\tDate\n1\tc1\t2025-01-05\n", ['the delimiter looks like a tab (delimiter: "\\t")']),
         (
             'Report;;\nMade on 3 March;;\nNo;Customer;Note;State\n="1";k1;"a;b";paid\n',
             ["the delimiter looks like ';' (delimiter: ';')", "line 3 looks like the header (skip_lines: 2)"],
@@ -153,6 +154,8 @@ def test_where_each_column_comes_from_is_told(company: Company) -> None:
         (("1714551753", "1.50"), "Unix timestamps: columns: {ordered_at: {column: ordered_at, format: epoch}}"),
         (("20240131", "1.50"), "days without dashes: columns: {ordered_at: {column: ordered_at, format: '%Y%m%d'}}"),
         (("2024-01-31 9:56", "1.50"), "times: columns: {ordered_at: {column: ordered_at, format: '%Y-%m-%d %H:%M'}}"),
+        (("05 Jan 2025", "1.50"), "times: columns: {ordered_at: {column: ordered_at, format: '%d %b %Y'}}"),
+        (("5-mar-2025 9:05", "1.50"), "format: '%d-%b-%Y %H:%M'}}"),
         (("2024-01-31 09:56", "1.50"), "say in which zone its times are"),
         (("2024-01-31", '"1,50"'), "amounts have a decimal comma (decimal: ',')"),
         (("2024-01-31", '"1,234.50"'), "amounts are written for people"),
