@@ -16,50 +16,16 @@ with tickets as (
     where {{ day }} is not null
 ),
 
-calendar as (
-    select * from {{ ref('int_calendar') }}
-    where grain = {{ this_grain() }}
-        and {{ after_history_start() }}
-),
+{{ inputs_of_sums(calendar_of_shown_periods()) }},
 
-profiles as (
-    {{ profiles_of_periods() }}
-),
-
-profile_values as (
-    select * from {{ ref('int_profile_values') }}
-),
-
-counted as (
-    select
-        tickets.customer_key,
-        calendar.period_start,
-        tickets.elapsed
-    from tickets
-    inner join calendar
-        on tickets.counted_date = calendar.calendar_date
-),
-
-sums as (
-    select
-        counted.period_start,
-        coalesce(profiles.profile_key, 0) as profile_key,
-        counted.elapsed,
-        count(*) as tickets
-    from counted
-    {{ join_profile('counted') }}
-    group by
-        counted.period_start,
-        coalesce(profiles.profile_key, 0),
-        counted.elapsed
-),
+{{ sums_of_facts('sums', 'tickets', 'counted_date', {'tickets': 'count(*)'}, keys=['elapsed']) }},
 
 flows as (
-    {{ by_segment('sums', ['period_start', 'elapsed'], ['tickets']) }}
+    {{ by_segment('sums', ['grain', 'period_start', 'elapsed'], ['tickets']) }}
 )
 
 select
-    cast({{ this_grain() }} as string) as grain,
+    cast(grain as string) as grain,
     period_start,
     cast('all' as string) as basis,
     segment_dimension,

@@ -1,51 +1,20 @@
 {{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'segment_dimension', 'segment_value', 'failure_reason']) }}
-with calendar as (
-    select * from {{ ref('int_calendar') }}
-    where grain = {{ this_grain() }}
-        and {{ after_history_start() }}
+{%- set measures = {'invoices': 'count(*)', 'recovered': count_where(is_recovered('failed_invoices'))} %}
+with failed_invoices as (
+    select * from {{ fact('int_invoices') }}
+    where is_failed
 ),
 
-profiles as (
-    {{ profiles_of_periods() }}
-),
+{{ inputs_of_sums(calendar_of_shown_periods()) }},
 
-profile_values as (
-    select * from {{ ref('int_profile_values') }}
-),
-
-failed_invoices as (
-    select
-        invoices.customer_key,
-        calendar.period_start,
-        invoices.failure_reason,
-        case when {{ is_recovered('invoices') }} then 1 else 0 end as recovered
-    from {{ fact('int_invoices') }} as invoices
-    inner join calendar
-        on invoices.attempted_date = calendar.calendar_date
-    where invoices.is_failed
-),
-
-sums as (
-    select
-        failed_invoices.period_start,
-        coalesce(profiles.profile_key, 0) as profile_key,
-        failed_invoices.failure_reason,
-        count(*) as invoices,
-        sum(failed_invoices.recovered) as recovered
-    from failed_invoices
-    {{ join_profile('failed_invoices') }}
-    group by
-        failed_invoices.period_start,
-        coalesce(profiles.profile_key, 0),
-        failed_invoices.failure_reason
-),
+{{ sums_of_facts('sums', 'failed_invoices', 'attempted_date', measures, keys=['failure_reason']) }},
 
 flows as (
-    {{ by_segment('sums', ['period_start', 'failure_reason'], ['invoices', 'recovered']) }}
+    {{ by_segment('sums', ['grain', 'period_start', 'failure_reason'], measures | list) }}
 )
 
 select
-    cast({{ this_grain() }} as string) as grain,
+    cast(grain as string) as grain,
     period_start,
     segment_dimension,
     segment_value,

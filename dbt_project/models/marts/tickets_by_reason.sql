@@ -1,48 +1,18 @@
 {{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'segment_dimension', 'segment_value', 'reason']) }}
-with calendar as (
-    select * from {{ ref('int_calendar') }}
-    where grain = {{ this_grain() }}
-        and {{ after_history_start() }}
+with tickets as (
+    select * from {{ fact('int_tickets') }}
 ),
 
-profiles as (
-    {{ profiles_of_periods() }}
-),
+{{ inputs_of_sums(calendar_of_shown_periods()) }},
 
-profile_values as (
-    select * from {{ ref('int_profile_values') }}
-),
-
-opened_tickets as (
-    select
-        tickets.customer_key,
-        calendar.period_start,
-        tickets.reason
-    from {{ fact('int_tickets') }} as tickets
-    inner join calendar
-        on tickets.opened_date = calendar.calendar_date
-),
-
-sums as (
-    select
-        opened_tickets.period_start,
-        coalesce(profiles.profile_key, 0) as profile_key,
-        opened_tickets.reason,
-        count(*) as tickets
-    from opened_tickets
-    {{ join_profile('opened_tickets') }}
-    group by
-        opened_tickets.period_start,
-        coalesce(profiles.profile_key, 0),
-        opened_tickets.reason
-),
+{{ sums_of_facts('sums', 'tickets', 'opened_date', {'tickets': 'count(*)'}, keys=['reason']) }},
 
 flows as (
-    {{ by_segment('sums', ['period_start', 'reason'], ['tickets']) }}
+    {{ by_segment('sums', ['grain', 'period_start', 'reason'], ['tickets']) }}
 )
 
 select
-    cast({{ this_grain() }} as string) as grain,
+    cast(grain as string) as grain,
     period_start,
     segment_dimension,
     segment_value,
