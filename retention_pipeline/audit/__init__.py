@@ -49,7 +49,7 @@ class AuditError(Exception):
     """The built generation contradicts itself; str() names each rule, how many cells break it and example rows."""
 
     def __init__(self, violations: Sequence[Violation]) -> None:
-        told = [line for violation in violations[:NAMED_AT_MOST] for line in describe(violation)]
+        told = [line for violation in violations[:NAMED_AT_MOST] for line in _named(violation)]
         if len(violations) > NAMED_AT_MOST:
             told.append(f"and {len(violations) - NAMED_AT_MOST} more rules")
         super().__init__("\n  ".join(["the figures do not reconcile; nothing was published", *told]))
@@ -105,8 +105,13 @@ def check_rule(connection: duckdb.DuckDBPyConnection, rule: Rule) -> Violation |
 
 
 def describe(violation: Violation) -> list[str]:
-    """Lines: the rule with the number of cells (of facts: rows), and up to three example rows."""
+    """Lines: the number of cells (of facts: rows) with what the rule says, and up to three example rows."""
     meaning = f" ({violation.sentence})" if violation.sentence else ""
     counted = "row" if any("customer_key" in row for row in violation.examples) else "cell"
     rows = ["  " + ", ".join(f"{name}={value}" for name, value in row.items()) for row in violation.examples[:3]]
-    return [f"rule {violation.rule}: {violation.cells:,} {counted}{'s' * (violation.cells != 1)}{meaning}", *rows]
+    return [f"{violation.cells:,} {counted}{'s' * (violation.cells != 1)}{meaning}", *rows]
+
+
+def _named(violation: Violation) -> list[str]:
+    first, *rows = describe(violation)
+    return [f"rule {violation.rule}: {first}", *rows]

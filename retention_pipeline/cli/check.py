@@ -207,5 +207,5 @@ def _check_rules(home: Home, settings: Settings) -> list[tuple[str, bool, str]]:
     holding = len(checked.rules) - len(checked.violations)
     findings = [("rules", True, f"{holding} rules on raw and on the published figures hold")]
     for one in checked.violations:
-        findings.append((f"rule {one.rule}", False, "\n  ".join(describe(one)).removeprefix(f"rule {one.rule}: ")))
+        findings.append((f"rule {one.rule}", False, "\n  ".join(describe(one))))
     return findings

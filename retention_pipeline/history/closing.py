@@ -68,9 +68,7 @@ def hold(
     figures are pending. `published` is the generation before. Call once the figures are audited.
     """
     create_table(connection)
-    # Of the generation before, so that the step can be done again.
-    was = f"published.main.{TABLE}" if TABLE in tables_in(connection, database="published") else f"{TABLE} where false"
-    connection.execute(f"create or replace temp table was_pending as select * from {was}")
+    keep_as_it_was(connection, TABLE, "was_pending")
     connection.execute(f"delete from {TABLE}")
     if settings.closed_periods == "hold" and FIGURES in tables_in(connection, database="published"):
         settled = f"not {is_maturing(settings, before.as_of)}" if before else "true"
@@ -92,6 +90,15 @@ def hold(
         create or replace temp table let_in as
         select was.* from was_pending as was anti join {TABLE} as pending on {same_key("was", "pending", ROW_KEY)}""")
     return count(connection, TABLE)
+
+
+def keep_as_it_was(connection: duckdb.DuckDBPyConnection, table: str, name: str) -> None:
+    """The temporary table `name`: the rows that a table has in the generation before (`published`). A step that
+    replaces them can then be done again.
+    """
+    there = table in tables_in(connection, database="published")
+    source = f"published.main.{table}" if there else f"{table} where false"
+    connection.execute(f"create or replace temp table {name} as select * from {source}")
 
 
 def _find_held(

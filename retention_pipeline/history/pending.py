@@ -11,6 +11,7 @@ import duckdb
 
 from retention_pipeline.history.causes import BACKFILL, CAUSES_OF_ROWS, ORDER
 from retention_pipeline.history.closing import TABLE as PENDING
+from retention_pipeline.history.closing import keep_as_it_was
 from retention_pipeline.history.parts import added
 from retention_pipeline.history.publications import Publication
 from retention_pipeline.history.reported import MEASURES, ROW_KEY, SAID, differs
@@ -40,9 +41,7 @@ def keep_rows(connection: duckdb.DuckDBPyConnection) -> None:
             f"create table {TABLE} ({', '.join(f'{name} {kind}' for name, kind in FOUND_COLUMNS.items())})"
         )
         connection.execute(f"comment on table {TABLE} is {sql_text(DESCRIPTION)}")
-    there = TABLE in tables_in(connection, database="published")
-    source = f"published.main.{TABLE}" if there else f"{TABLE} where false"
-    connection.execute(f"create or replace temp table was_rows as select * from {source}")
+    keep_as_it_was(connection, TABLE, "was_rows")
     connection.execute(f"delete from {TABLE}")
     connection.execute(f"insert into {TABLE} select * from was_rows where ({KEYS}) in (select ({KEYS}) from {PENDING})")
 

@@ -14,7 +14,7 @@ import duckdb
 import pytest
 from support.plain_run import RunResult, run
 
-from retention_pipeline.audit import all_rules, audit, describe
+from retention_pipeline.audit import AuditError, all_rules, audit
 from retention_pipeline.kpis.declaration import Family
 from retention_pipeline.kpis.keys import KEY
 from retention_pipeline.kpis.registry import FAMILIES
@@ -314,7 +314,7 @@ def test_a_broken_fact_is_told_with_the_customer_and_at_night_if_the_customer_is
         assert audit(connection, settings(), chosen).violations == violations
         connection.execute("rollback")
     assert [one.rule for one in violations] == ["spans_lie_apart"]
-    message = "\n".join(describe(violations[0]))
+    message = str(AuditError(violations))
     assert "rule spans_lie_apart: 1 row " in message
     assert re.search(r"customer_key=\d+, customer_id=leaves_and_returns, basis=order", message)
 
