@@ -18,6 +18,7 @@ from typing import Any
 
 import duckdb
 
+from retention_pipeline import formatting
 from retention_pipeline.kpis.declaration import Kpi
 from retention_pipeline.kpis.definitions import factor, in_words
 from retention_pipeline.kpis.registry import BY_ID
@@ -138,10 +139,11 @@ def explain(
     facts = facts_behind(connection, kpi, texts, cell)
     computed = pending_row(connection, row)
     if computed is not None:
+        now, was = (formatting.figure(one["value"], kpi.shown_as, row["currency"]) for one in (computed, row))
         notes.append(
             f"Since {computed['held_since']:%Y-%m-%d} a change of this closed period is held back "
-            f"({computed['causes'] or 'unknown cause'}): computed is {_plain(computed['value'])} instead of "
-            f"{_plain(row['value'])}, and the customers are those of what is computed. "
+            f"({computed['causes'] or 'unknown cause'}): computed is {now} instead of {was}, "
+            "and the customers are those of what is computed. "
             f"To publish it: retention restate --period {row['period_start']:%Y-%m-%d} --grain {row['grain']}"
         )
     parts = [part_of(connection, name, text, texts, computed or row, facts) for name, text in texts.items()]
@@ -398,10 +400,6 @@ def part_change(connection: duckdb.DuckDBPyConnection, name: str) -> PartChange:
         ).fetchall()
         steps.append(Step(count, added, largest))
     return PartChange(name, before, now, *steps)
-
-
-def _plain(value: float | None) -> str:
-    return "no value" if value is None else f"{value:.10g}"
 
 
 def is_close(one: float, other: float | Amount) -> bool:

@@ -143,7 +143,7 @@ def test_a_held_figure_is_explained_by_what_is_computed(told: ToldHome) -> None:
     assert explained.row["value"] == 30
     assert [(part.total, part.published) for part in explained.parts][1] == (4, 4)
     (note,) = [one for one in explained.notes if "held back" in one]
-    assert "(definition, corrected, late): computed is 22 instead of 30" in note
+    assert "(definition, corrected, late): computed is € 22.00 instead of € 30.00" in note
     assert "retention restate --period 2026-02-01 --grain month" in note
 
 
