@@ -17,18 +17,24 @@ from retention_pipeline.ingest.slow_path import Rejected, SlowReading
 
 @dataclass
 class BadRow:
-    """A row that goes to quarantine; `byte_position` from 0, None where the format has none."""
+    """A row that goes to quarantine; `byte_position` from 0, None where the format has none; `key` as one text, None
+    where it cannot be told.
+    """
 
     line: int
     byte_position: int | None
     reason: str
     raw: bytes
+    key: str | None = None
+
+
+Wrong = tuple[str, str | None]  # why a row that was read is refused, and its key
 
 
 def bad_lines(
     file: ArchivedFile,
     positions: np.ndarray,
-    reasons: list[str],
+    wrong: list[Wrong],
     rejected_at: np.ndarray,
     rejected_for: list[str],
 ) -> list[BadRow]:
@@ -41,8 +47,8 @@ def bad_lines(
     is_record[:header] = False
     is_record[rejected] = False
     records = np.flatnonzero(is_record)
-    found = [(int(records[position]), reason) for position, reason in zip(positions, reasons, strict=True)]
-    found += list(zip((int(line) for line in rejected), rejected_for, strict=True))
+    found = [(int(records[position]), *why) for position, why in zip(positions, wrong, strict=True)]
+    found += [(int(line), reason, None) for line, reason in zip(rejected, rejected_for, strict=True)]
     with file.plain.open("rb") as stream:
         return [
             BadRow(
@@ -50,12 +56,13 @@ def bad_lines(
                 int(index.starts[line]),
                 reason,
                 _bytes(stream, int(index.starts[line]), int(index.ends[line])),
+                key,
             )
-            for line, reason in sorted(found)
+            for line, reason, key in sorted(found, key=lambda one: one[0])
         ]
 
 
-def bad_slow_rows(file: ArchivedFile, slow: SlowReading, positions: np.ndarray, reasons: list[str]) -> list[BadRow]:
+def bad_slow_rows(file: ArchivedFile, slow: SlowReading, positions: np.ndarray, wrong: list[Wrong]) -> list[BadRow]:
     """Of a text file that was read line by line."""
     with file.plain.open("rb") as stream:
         rows = [
@@ -64,15 +71,16 @@ def bad_slow_rows(file: ArchivedFile, slow: SlowReading, positions: np.ndarray, 
                 int(slow.starts[position]),
                 reason,
                 _bytes(stream, int(slow.starts[position]), int(slow.ends[position])),
+                key,
             )
-            for position, reason in zip(positions, reasons, strict=True)
+            for position, (reason, key) in zip(positions, wrong, strict=True)
         ]
     rows += [_from_rejected(rejected) for rejected in slow.rejected]
     return sorted(rows, key=lambda row: row.line)
 
 
 def bad_parquet_rows(
-    connection: duckdb.DuckDBPyConnection, file: ArchivedFile, positions: np.ndarray, reasons: list[str]
+    connection: duckdb.DuckDBPyConnection, file: ArchivedFile, positions: np.ndarray, wrong: list[Wrong]
 ) -> list[BadRow]:
     """Of a Parquet file, by their positions; their bytes are the row as JSON."""
     if len(positions) == 0:
@@ -97,9 +105,13 @@ def bad_parquet_rows(
     )
     return [
         BadRow(
-            _line_of(texts.get(int(position)), int(position) + 1), None, reason, texts.get(int(position), "").encode()
+            _line_of(texts.get(int(position)), int(position) + 1),
+            None,
+            reason,
+            texts.get(int(position), "").encode(),
+            key,
         )
-        for position, reason in zip(positions, reasons, strict=True)
+        for position, (reason, key) in zip(positions, wrong, strict=True)
     ]
 
 

@@ -180,13 +180,14 @@ def _write_bad_rows(connection: duckdb.DuckDBPyConnection, record: LoadRecord, n
             "byte_position": pa.array([row.byte_position for row in rows], pa.int64()),
             "reason": pa.array([row.reason for row in rows], pa.string()),
             "raw": pa.array([row.raw for row in rows], pa.binary()),
+            "key": pa.array([row.key for row in rows], pa.string()),
         }
     )
     with registered(connection, bad_rows):
         connection.execute(
             """
-            insert into raw.quarantine
-            select $1, $2, $3, $4, line, byte_position, reason, raw, $5, null from written
+            insert into raw.quarantine by name
+            select *, $1 as load_id, $2 as dataset, $3 as file_name, $4 as sha256, $5 as loaded_at from written
             """,
             [record.result.load_id, record.result.dataset, record.result.file_name, record.sha256, now],
         )

@@ -42,6 +42,11 @@ class PullLoader(SourceLoader):
     keys: ArchivedFile | None = field(default=None)
     key_names: list[str] = field(default_factory=list)
     copied: list[ArchivedFile] = field(default_factory=list)
+    reads_all = False
+
+    @property
+    def is_whole(self) -> bool:
+        return self.reads_all
 
     def run(self) -> list[LoadResult]:
         loads = super().run()
@@ -96,6 +101,7 @@ class PullLoader(SourceLoader):
         # A replica that lags, or a dump that was restored, brings rows that are older than the last pull.
         known = min(high, self.greatest) if high and self.greatest and self._read_as_now() else None
         greatest_before = self.greatest if known else None
+        self.reads_all = known is None
         # What the table says now is the truth, also of a row that changed without a newer `updated_at`.
         self.rereads[self.load_id - 1] = self.ledger.former_loads()
         self.rereads_of_ties_only = self._read_as_now()

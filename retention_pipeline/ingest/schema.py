@@ -38,6 +38,7 @@ create table if not exists raw.quarantine (
     load_id bigint, dataset varchar, file_name varchar, sha256 varchar, line bigint, byte_position bigint,
     reason varchar, raw blob, loaded_at timestamp, resolved_by bigint
 );
+alter table raw.quarantine add column if not exists key varchar;
 create table if not exists raw.watermarks (
     source varchar, dataset varchar, high timestamp, load_id bigint, updated_at timestamp
 );

@@ -23,6 +23,7 @@ from retention_pipeline.ingest.identity import begin_epoch
 from retention_pipeline.ingest.landing import DeliveredFile
 from retention_pipeline.ingest.ledger import LoadRecord, SourceLedger, next_load_id, write_deliveries, write_loads
 from retention_pipeline.ingest.mapping import mapping_fingerprint
+from retention_pipeline.ingest.quarantine import settle
 from retention_pipeline.ingest.result import DatabaseBrokenError, IngestError, LoadResult, LoadStatus
 from retention_pipeline.ingest.schema import BROKEN, first_line
 from retention_pipeline.ingest.staging import Staged, create_stage, stage_file
@@ -75,6 +76,11 @@ class SourceLoader:
         self.load()
         self.commit_batch()
         return self.loads
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a load has all rows of the source, so that what was refused and is not in it misses no more."""
+        return False
 
     def made_door(self) -> Door:
         """What delivered bytes go through before anything keeps them."""
@@ -217,7 +223,10 @@ class SourceLoader:
                     setattr(result, outcome, number)
                 if file and record.sha256 and result.load_id:
                     self.seen.append((file, record.sha256, result.load_id))
-            write_loads(self.connection, [record for _, record in self.waiting], self.now)
+            records = [record for _, record in self.waiting]
+            write_loads(self.connection, records, self.now)
+            results = [record.result for record in records if record.result.status == "loaded"]
+            settle(self.connection, self.contract, self.name, results, is_whole=self.is_whole)
             write_deliveries(self.connection, self.contract, self.name, self.seen, self.now, time.time())
             self.beside()
             if self.waiting:

@@ -20,6 +20,7 @@ from retention_pipeline.ingest.checks import stage_query
 from retention_pipeline.ingest.file_query import LINE, make_functions_of_expressions, queried
 from retention_pipeline.ingest.mapping import Mapping, fitting_types, map_columns
 from retention_pipeline.ingest.prepared import fitting_encoding, needs_preparing, prepared
+from retention_pipeline.ingest.quarantine import told_key
 from retention_pipeline.ingest.readers import Reading, read_csv, read_json_lines, read_parquet
 from retention_pipeline.ingest.schema import BROKEN, first_line, literal, quoted
 from retention_pipeline.ingest.slow_path import SlowReading, read_csv_slowly, read_lines_slowly
@@ -317,12 +318,13 @@ class _Stager:
         limit = f"limit {only}" if only else ""
         wrong = self.connection.execute(
             f"""
-            select rowid - (select min(rowid) from {self.table} where _load_id = {self.load_id}) as position, _error
+            select rowid - (select min(rowid) from {self.table} where _load_id = {self.load_id}) as position, _error,
+                {told_key(self.contract)}
             from {self.table} where _load_id = {self.load_id} and _error is not null order by rowid {limit}
             """
         ).fetchall()
-        positions = np.array([position for position, _ in wrong], dtype=np.int64)
-        reasons = [reason for _, reason in wrong]
+        positions = np.array([position for position, *_ in wrong], dtype=np.int64)
+        reasons = [(reason, key) for _, reason, key in wrong]
         if self.file.format == "parquet":
             staged.bad_rows = bad_parquet_rows(self.connection, self.file, positions, reasons)
         elif self.slow is not None:

@@ -403,16 +403,18 @@ def _exchange(connection: duckdb.DuckDBPyConnection, table: str, column: str) ->
 
 def _empty_quarantine(connection: duckdb.DuckDBPyConnection, names: Names) -> None:
     """Of refused rows that name somebody only the reason stays."""
-    rows = connection.execute("select rowid, raw from raw.quarantine where raw is not null").fetchall()
+    rows = connection.execute(
+        "select rowid, raw, coalesce(key, '') from raw.quarantine where raw is not null"
+    ).fetchall()
     wanted = {one.lower() for one in names.pairs}
     hit = []
-    for row, raw in rows:
-        text = bytes(raw).decode("utf-8", "replace")
+    for row, raw, key in rows:
+        text = f"{bytes(raw).decode('utf-8', 'replace')} {key}"
         words = set(re.split(r"[,;|\t\s\"'=:{}\[\]]+", text.lower()))
         if words & wanted or names.in_text(text) != text:
             hit.append(row)
     if hit:
-        connection.execute("update raw.quarantine set raw = ''::blob where list_contains($1, rowid)", [hit])
+        connection.execute("update raw.quarantine set raw = ''::blob, key = null where list_contains($1, rowid)", [hit])
 
 
 def _replace_words(connection: duckdb.DuckDBPyConnection, database: str, schema: str, names: Names) -> None:

@@ -35,6 +35,27 @@ def test_every_type_arrives_as_it_is(shop: Shop) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("cursor", [{}, {"cursor": "updated_at", "overlap_hours": 0}])
+def test_refused_rows_miss_once_until_they_come_in_good_or_are_gone(shop: Shop, cursor: dict[str, Any]) -> None:
+    shop.source.update(cursor)
+    missing = "select reason from raw.quarantine where resolved_by is null"
+    for number in range(10, 16):
+        shop.add(number)
+    shop.add(2, "NaN")
+    shop.add(3, "10.555")
+    assert shop.pull().bad == 2
+    shop.add(4)
+    shop.write("update orders set updated_at = now() where amount = 10.555")
+    shop.pull()
+    assert len(shop.query(missing)) == 2  # though one was seen again, or both
+    shop.write("update orders set amount = 5, updated_at = now() where amount = 'NaN'")
+    shop.pull()
+    assert len(shop.query(missing)) == 1
+    shop.write("delete from orders where amount = 10.555")
+    shop.pull()
+    assert len(shop.query(missing)) == (1 if cursor else 0)  # with a cursor nobody hears of a deletion
+
+
 def test_with_a_cursor_only_what_changed_is_read_and_a_second_pull_changes_nothing(shop: Shop) -> None:
     shop.source.update(cursor="updated_at", overlap_hours=0)
     for number in range(20):
