@@ -12,9 +12,10 @@ from support.small_shop import AS_OF, ORDERS, deliver, open_shop
 from retention_pipeline.cli.app import main
 from retention_pipeline.history.archive import rewrite
 from retention_pipeline.ingest import ingest
+from retention_pipeline.ingest.door import Names
 from retention_pipeline.ingest.packed import Unpacked
 from retention_pipeline.ingest.rebuild import rebuild_raw
-from retention_pipeline.run import forgetting
+from retention_pipeline.run import forgetting, forgetting_in_tables
 from retention_pipeline.run.copies import look_at_copies
 from retention_pipeline.run.forgetting import forget
 from retention_pipeline.settings import Home, Settings, load_settings
@@ -150,6 +151,18 @@ def test_nothing_names_a_forgotten_person_and_no_figure_changes(home: Home, tmp_
     assert named(home) == []
 
 
+def test_an_id_of_few_signs_is_exchanged_in_keys_of_rows_that_have_one() -> None:
+    with opened(Path(":memory:")) as connection:
+        connection.execute(
+            "create table rows as from (values ('customers', 'c1 2024-01-01 00:00:00'), ('orders', 'c1'),"
+            " ('emails', 'm9 c1 sent'), ('customers', 'c11 ')) as t(dataset, row_key)"
+        )
+        forgetting_in_tables.forget_in_tables(connection, "memory", Names({"c1": "forgotten-9"}))
+        assert [key for (key,) in connection.execute("select row_key from rows").fetchall()] == [
+            "forgotten-9 2024-01-01 00:00:00", "c1", "m9 forgotten-9 sent", "c11 "
+        ]  # fmt: skip
+
+
 def test_who_is_not_known_is_told_and_nothing_changes(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     before = home.raw_file.read_bytes()
     retention(home, "forget", "nobody", code=1)
@@ -230,13 +243,13 @@ def test_of_two_versions_of_one_moment_the_same_stays_current_after_a_rebuild(
 
 
 POINTS = (
-    "write_forgotten", "_addresses_in_raw", "_rewritten_archive", "_forget_in_raw", "_rewrite_landing",
-    "_remove_put_aside", "_forget_in_generation", "export_tables", "_forget_in_texts", "_still_named",
+    "write_forgotten", "_addresses_in_raw", "rewritten_archive", "forget_in_raw", "rewrite_landing",
+    "remove_put_aside", "forget_in_generation", "export_tables", "forget_in_history", "forget_in_texts", "still_named",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "point", [pytest.param(one, marks=() if one == "_rewrite_landing" else pytest.mark.proof) for one in POINTS]
+    "point", [pytest.param(one, marks=() if one == "rewrite_landing" else pytest.mark.proof) for one in POINTS]
 )
 @pytest.mark.parametrize("when", ["before", pytest.param("after", marks=pytest.mark.proof)])
 def test_a_command_that_was_ended_is_finished_by_the_same_again(
