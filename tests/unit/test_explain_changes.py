@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
+from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 from random import Random
@@ -13,6 +14,7 @@ import duckdb
 import pytest
 from rich.console import Console
 
+from retention_pipeline.cli import print_explain
 from retention_pipeline.cli.explaining import write_csv
 from retention_pipeline.cli.print_explain import print_members, print_since, print_steps, signed, step
 from retention_pipeline.history.since import Row as HistoryRow
@@ -239,3 +241,22 @@ def test_what_changed_beneath_a_value_that_is_shown_as_before_is_said() -> None:
     )  # fmt: skip
     text = printed(lambda console: print_since(console, later, "days", None, 25.0))
     assert "25.0 days → 25.0 days (n 506 → 507)" in text
+
+
+def test_more_customers_than_a_table_is_made_for_are_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(print_explain, "LAID_OUT_AT_MOST", 2)
+    members = [
+        Member("anna", {"numerator": 1, "denominator": Decimal("12.50")}, ["MRR 12.50", "a", "b", "c"]),
+        Member("b\x1b[2J", {"numerator": 0, "denominator": Decimal(100)}, []),
+        Member("cleo", {"numerator": 0, "denominator": Decimal(7)}, ["MRR 7"]),
+    ]
+    text = StringIO()
+    print_members(Console(file=text, width=80), members, ["numerator", "denominator"])
+    heading, *lines = text.getvalue().splitlines()
+    assert heading.split() == ["Customer", "Numerator", "Denominator", "Facts"]
+    assert [line.split()[:3] for line in lines] == [
+        ["anna", "1", "12.50"],
+        ["b\\x1b[2J", "0", "100.00"],
+        ["cleo", "0", "7.00"],
+    ]
+    assert lines[0].index("MRR") == lines[2].index("MRR") == heading.index("Facts")
