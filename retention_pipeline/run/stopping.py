@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -28,15 +29,15 @@ OF_SIGNALS = frozenset({"KeyboardInterrupt", "DagsterExecutionInterruptedError"}
 _stopped = threading.Event()
 
 
-def listen() -> None:
+def listen(in_place_of: Callable[[int, FrameType | None], None] | None = None) -> None:
     """Note the signals from here on; only in the main thread, which alone gets them. Until Dagster has a run in hand,
-    which then listens itself.
+    which then listens itself. `in_place_of`: a handler that gives way.
     """
     if threading.current_thread() is not threading.main_thread():
         return
     _stopped.clear()
     for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler, in_place_of):
             signal.signal(number, _note)
     sys.unraisablehook = _send_again
 
