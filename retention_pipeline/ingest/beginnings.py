@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import itertools
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
@@ -13,6 +15,7 @@ from retention_pipeline import formatting
 from retention_pipeline.ingest.archive import ArchivedFile, Format, take
 from retention_pipeline.ingest.door import Door, take_through
 from retention_pipeline.ingest.joined import MissingInput, Parts, format_of_part, written
+from retention_pipeline.ingest.json_arrays import HEAD, begins_array, elements
 from retention_pipeline.ingest.landing import DeliveredFile, at_hand, delivered_files
 from retention_pipeline.ingest.schema import literal
 from retention_pipeline.settings import FileSource, Home
@@ -89,7 +92,12 @@ def beginning_of(
     opened = gzip.open if path.suffix == ".gz" else open
     kept, size, is_open, whole = [], 0, False, 0
     with opened(path, "rb") as stream:
-        for line in itertools.islice(stream, LINES + 1):
+        lines: Iterable[bytes] = stream
+        if file_format == "jsonl" and begins_array(stream.read(HEAD)):
+            text = codecs.getreader("utf-8")(stream, "surrogateescape")
+            lines = (f"{element}\n".encode("utf-8", "surrogateescape") for element in elements(text))
+        stream.seek(0)
+        for line in itertools.islice(lines, LINES + 1):
             kept.append(line)
             size += len(line)
             is_open ^= source.quotes == "double" and bool(line.count(b'"') % 2)

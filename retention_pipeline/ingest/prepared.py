@@ -1,6 +1,6 @@
 """A file made readable before it is read: text in another encoding, lines around the header, no header at all, blanks
-between values, quotes that say nothing, sheets of a workbook. What comes of it is CSV (or JSON lines) in UTF-8 with a
-header, in scratch; the archive keeps the bytes that were delivered.
+between values, quotes that say nothing, sheets of a workbook, a JSON array. What comes of it is CSV (or JSON lines) in
+UTF-8 with a header, in scratch; the archive keeps the bytes that were delivered.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from retention_pipeline.ingest.archive import ArchivedFile, UnusableFileError
+from retention_pipeline.ingest.json_arrays import HEAD, begins_array, elements, is_array
 from retention_pipeline.ingest.lines import BLOCK, LineCounts
 from retention_pipeline.ingest.records import BrokenRecordError, split_record
 from retention_pipeline.ingest.workbook import rows_of_sheet
@@ -26,7 +27,9 @@ def needs_preparing(file: ArchivedFile, source: Source) -> bool:
         return False
     if source.inputs and file.path.suffix == ".inputs":
         return False
-    return file.format == "xlsx" or source.encoding != "utf-8" or (file.format == "csv" and _changes_lines(source))
+    if file.format == "jsonl" and source.encoding == "utf-8":
+        return is_array(file.plain)
+    return file.format == "xlsx" or source.encoding != "utf-8" or _changes_lines(source)
 
 
 def prepared(file: ArchivedFile, source: FileSource, scratch: Path, load_id: int | str) -> ArchivedFile:
@@ -78,6 +81,11 @@ def _lines(file: ArchivedFile, source: FileSource) -> Iterator[str]:
         return
     errors = "surrogateescape" if source.encoding == "utf-8" else "strict"
     with file.plain.open(encoding=_codec(file.plain, source), errors=errors, newline="\n") as stream:
+        if file.format == "jsonl" and begins_array(stream.read(HEAD)):
+            stream.seek(0)
+            yield from (f"{element}\n" for element in elements(stream))
+            return
+        stream.seek(0)
         for number, line in enumerate(stream):
             yield line.removeprefix("\ufeff") if number == 0 else line
 

@@ -163,7 +163,7 @@ def read_json_lines(connection: duckdb.DuckDBPyConnection, file: ArchivedFile, r
     ]
     if not names:
         raise UnusableFileError(
-            "no line of the file is a JSON object with keys; one object per line is expected"
+            "no line of the file is a JSON object with keys; one object per line, or one array of objects, is expected"
             if file.counts.size
             else "the file is empty"
         )
