@@ -48,6 +48,7 @@ NO_DATE = "0000-00-00"
 UTC_SUFFIX = "+00:00"
 BINARY = 63  # the "character set" of columns that hold bytes
 NO_PROCESS_PRIVILEGE, UNKNOWN_VARIABLE = 1227, 1193
+TOOK_TOO_LONG = (1969, 3024)  # for MariaDB's and MySQL's own limit, which is that of the source
 # Too many connections, shutting down, lost, lock wait, deadlock, gone away, cannot connect.
 MAY_PASS = (1040, 1053, 1205, 1213, 1927, 2002, 2003, 2006, 2013, 2014, 4031)
 
@@ -237,9 +238,9 @@ def open_mysql(source: MysqlSource) -> Iterator[Pull]:
             pull.check_cursor()
             yield pull
     except (pymysql.Error, OSError, RuntimeError, UnicodeDecodeError) as error:
-        if deadline is not None and deadline.has_passed:
-            raise deadline.error from None
         number, text = _told(error)
+        if deadline is not None and (deadline.has_passed or number in TOOK_TOO_LONG):
+            raise deadline.error from None
         raise SourceError(one_line(Exception(text), secrets), number in MAY_PASS) from None
     finally:
         if deadline is not None:

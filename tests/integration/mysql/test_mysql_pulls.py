@@ -247,7 +247,11 @@ def test_a_server_that_falls_silent_ends_the_pull(shop: MysqlShop, monkeypatch: 
     assert load.status == "failed" and "timed out" in (load.error or "")
 
 
-def test_a_query_that_takes_too_long_has_failed(shop: MysqlShop) -> None:
+@pytest.mark.parametrize("who", ["we", "the server"])
+def test_a_query_that_takes_too_long_has_failed(shop: MysqlShop, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is the first to stop it."""
+    if who == "the server":
+        monkeypatch.setattr(mysql.SocketDeadline, "_pass", lambda deadline: None)
     shop.add(1)
     shop.source.update(table=None, query="select o.*, sleep(30) as s from orders as o", max_read_time="1m")
     settings = shop.settings
