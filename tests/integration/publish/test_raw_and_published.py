@@ -33,7 +33,7 @@ def test_a_generation_says_which_raw_and_which_loads_it_was_made_from(home: Home
 
 
 def test_a_copy_of_raw_put_back_is_seen_although_its_load_ids_go_on(home: Home, project: Path) -> None:
-    """Load 2 of the copy is another one than load 2 of the published figures."""
+    """Load 2 of the copy is not load 2 of the published figures."""
     night(home, project)
     shutil.copy(home.raw_file, home.root / "aside")
     tiny.deliver(home, "2.csv", LATE)
@@ -88,7 +88,7 @@ def test_a_deleted_raw_whose_files_are_gone_publishes_nothing(home: Home, projec
     home.raw_file.unlink()
     (home.root / "landing/1.csv").unlink()
     tiny.deliver(home, "2.csv", LATE)
-    with pytest.raises(RawLacksLoads, match=r"raw\.duckdb is another one .* does not hold 1 load"):
+    with pytest.raises(RawLacksLoads, match=r"raw\.duckdb is not the one .* does not hold 1 load"):
         night(home, project)
 
 
