@@ -14,7 +14,7 @@ import pytest
 from support.mysql_shop import MysqlShop
 
 from retention_pipeline.cli.check import check_sources
-from retention_pipeline.ingest import mysql
+from retention_pipeline.ingest import mysql, pulls
 from retention_pipeline.ingest.pulls import SourceError
 from retention_pipeline.settings import MysqlSource
 
@@ -251,7 +251,7 @@ def test_a_server_that_falls_silent_ends_the_pull(shop: MysqlShop, monkeypatch: 
 def test_a_query_that_takes_too_long_has_failed(shop: MysqlShop, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is the first to stop it."""
     if who == "the server":
-        monkeypatch.setattr(mysql.SocketDeadline, "_pass", lambda deadline: None)
+        monkeypatch.setattr(pulls.SocketDeadline, "_pass", lambda deadline: None)
     shop.add(1)
     shop.source.update(table=None, query="select o.*, sleep(30) as s from orders as o", max_read_time="1m")
     settings = shop.settings
