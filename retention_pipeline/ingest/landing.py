@@ -141,11 +141,13 @@ def _unsettled(path: Path, status: os.stat_result, source: FileSource) -> str | 
         return within if age < source.settle_seconds else None
     if age >= OPEN_LINE_SECONDS or status.st_size == 0 or path.suffix == ".gz":
         return None
-    if format_of(path, source) not in ("csv", "jsonl"):
+    file_format = format_of(path, source)
+    if file_format not in ("csv", "jsonl"):
         return None
+    ends = b"\n\r\0]" if file_format == "jsonl" else b"\n\r\0"  # an array ends in its bracket
     with suppress(OSError), path.open("rb") as stream:  # who may not read it is told later
         stream.seek(-1, os.SEEK_END)
-        if stream.read(1) not in (b"\n", b"\r", b"\0"):
+        if stream.read(1) not in ends:
             return (
                 f"it changed less than {OPEN_LINE_SECONDS:.0f} s ago and its last line has no end, so it may still be"
                 " being written (settle_seconds: 0 would take it at once)"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.delivering import Company
 
-from retention_pipeline.ingest import json_arrays
+from retention_pipeline.ingest import json_arrays, landing
 from retention_pipeline.ingest.archive import UnusableFileError
 from retention_pipeline.ingest.json_arrays import begins_array, elements
 from retention_pipeline.ingest.landing import delivered_files
@@ -68,6 +68,15 @@ def test_check_shows_what_its_rows_would_be(company: Company) -> None:
     [file] = delivered_files(company.home, source, with_waiting=True)
     preview = preview_file(settings, "orders", file, company.home)
     assert (preview.error, preview.good, preview.bad) == (None, 2, 1)
+
+
+def test_an_array_is_whole_with_its_bracket(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It needs no end of its last line, as text does that may still be being written."""
+    monkeypatch.setattr(landing, "OPEN_LINE_SECONDS", 60.0)
+    company.source("orders", columns={"status": {"constant": "paid"}})
+    company.deliver("orders", "2.json", FORMS["on one line"][:-1].encode())
+    assert company.load("orders", FORMS["on one line"].encode(), "1.json").good == 2
+    assert [load.file_name for load in company.run().loads] == ["landing/orders/1.json"]
 
 
 def test_elements_are_found_wherever_the_reading_stops(monkeypatch: pytest.MonkeyPatch) -> None:
