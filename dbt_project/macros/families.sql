@@ -12,6 +12,19 @@
 {%- endfor %}
 {%- endmacro %}
 
+{# The query of all their counts, each of its columns from the parts that have it, as one relation. #}
+{% macro counts_of_parts(parts, types) -%}
+{%- for name, part in parts.items() %}
+  select
+      grain,
+      period_start,
+      profile_key,
+      {{ only(types, part.counts) }}
+  from {{ name }}
+  {% if not loop.last %}union all{% endif %}
+{%- endfor %}
+{%- endmacro %}
+
 {# Rows per grain, period_start, basis `all` and segment: the counts of `parts`, and how many customers become known or move with a profile.
    `known` is a CTE of customer_key and first_date, the day of the customer's first fact of the family. #}
 {% macro family_flows(parts, known) -%}
@@ -20,26 +33,15 @@
     {%- for column in part.counts -%}{%- do types.update({column: 'bigint'}) -%}{%- endfor -%}
   {%- endfor -%}
   {%- do types.update({'customers_known_change': 'bigint'}) -%}
+  {%- set counted = {} -%}
+  {%- do counted.update(parts) -%}
+  {%- do counted.update({'first_known': {'counts': {'customers_known_change': 'customers_known'}}}) -%}
   {{ sums_of_parts(parts) }},
 
   {{ sums_of_facts('first_known', known, 'first_date', {'customers_known': 'count(*)'}) }},
 
   sums as (
-{%- for name, part in parts.items() %}
-      select
-          grain,
-          period_start,
-          profile_key,
-          {{ only(types, part.counts) }}
-      from {{ name }}
-      union all
-{%- endfor %}
-      select
-          grain,
-          period_start,
-          profile_key,
-          {{ only(types, {'customers_known_change': 'customers_known'}) }}
-      from first_known
+      {{ counts_of_parts(counted, types) }}
   ),
 
   profile_changes as (

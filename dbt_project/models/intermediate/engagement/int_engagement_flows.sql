@@ -84,15 +84,7 @@ index_changes as (
 {{ sums_of_parts(parts) }},
 
 sums as (
-{%- for name, part in parts.items() %}
-    select
-        grain,
-        period_start,
-        profile_key,
-        {{ only(types, part.counts) }}
-    from {{ name }}
-    {% if not loop.last %}union all{% endif %}
-{%- endfor %}
+    {{ counts_of_parts(parts, types) }}
 ),
 
 active_at_changes as (
