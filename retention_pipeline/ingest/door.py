@@ -26,7 +26,7 @@ from typing import IO, Any, cast
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.ingest.archive import ArchivedFile, Format, StillBeingWrittenError, UnusableFileError, take
 from retention_pipeline.ingest.ids import CUSTOMER_IDS
-from retention_pipeline.ingest.json_arrays import HEAD, begins_array, elements
+from retention_pipeline.ingest.json_arrays import json_lines
 from retention_pipeline.settings import (
     DatabaseSource,
     DeleteColumn,
@@ -410,9 +410,7 @@ def _records(stream: IO[str]) -> Iterator[str]:
 
 def _json_lines(door: Door, stream: IO[str]) -> Iterator[tuple[str, str]]:
     """Lines before and after; of an array, its elements as lines."""
-    is_array = begins_array(stream.read(HEAD))
-    stream.seek(0)
-    for line in (f"{element}\n" for element in elements(stream)) if is_array else stream:
+    for line in json_lines(stream):
         body = line.strip()
         try:
             value = json.loads(body) if body else None

@@ -5,9 +5,9 @@ but for the line ends between its parts. Numbers keep their digits; no more than
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from retention_pipeline.ingest.archive import UnusableFileError
 
@@ -32,6 +32,13 @@ def is_array(path: Path) -> bool:
 def begins_array(head: str | bytes) -> bool:
     text = head.decode("utf-8", "replace") if isinstance(head, bytes) else head
     return text.removeprefix("\ufeff").lstrip(BLANKS).startswith("[")
+
+
+def json_lines(stream: IO[str]) -> Iterable[str]:
+    """The lines of a stream of JSON from its beginning on; of an array, its elements as lines."""
+    is_array = begins_array(stream.read(HEAD))
+    stream.seek(0)
+    return (f"{element}\n" for element in elements(stream)) if is_array else stream
 
 
 def elements(stream: Text) -> Iterator[str]:

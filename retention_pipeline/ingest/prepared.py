@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from retention_pipeline.ingest.archive import ArchivedFile, UnusableFileError
-from retention_pipeline.ingest.json_arrays import HEAD, begins_array, elements, is_array
+from retention_pipeline.ingest.json_arrays import is_array, json_lines
 from retention_pipeline.ingest.lines import BLOCK, LineCounts
 from retention_pipeline.ingest.records import BrokenRecordError, split_record
 from retention_pipeline.ingest.workbook import rows_of_sheet
@@ -81,12 +81,7 @@ def _lines(file: ArchivedFile, source: FileSource) -> Iterator[str]:
         return
     errors = "surrogateescape" if source.encoding == "utf-8" else "strict"
     with file.plain.open(encoding=_codec(file.plain, source), errors=errors, newline="\n") as stream:
-        if file.format == "jsonl" and begins_array(stream.read(HEAD)):
-            stream.seek(0)
-            yield from (f"{element}\n" for element in elements(stream))
-            return
-        stream.seek(0)
-        for number, line in enumerate(stream):
+        for number, line in enumerate(json_lines(stream) if file.format == "jsonl" else stream):
             yield line.removeprefix("\ufeff") if number == 0 else line
 
 
