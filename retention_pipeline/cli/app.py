@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from retention_pipeline.cli.entry import INTERRUPTED
 from retention_pipeline.run.stopping import listen
 
 HomeOption = Annotated[
@@ -22,7 +23,7 @@ HomeOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON for programs.")]
 MONTH = "%Y-%m"
-INTERRUPTED, CLOSED_PIPE = 130, 141
+CLOSED_PIPE = 141
 OWNER_ONLY = 0o077
 
 app = typer.Typer(

@@ -32,9 +32,9 @@ from retention_pipeline.history.known import go_back, moment_of
 from retention_pipeline.publish.csv_files import FORMATS, guarded, write_file
 from retention_pipeline.read import published
 from retention_pipeline.read.headline import read_headline
+from retention_pipeline.read.named_periods import check_grain
 from retention_pipeline.read.published import Row, UnknownName, open_published
 from retention_pipeline.settings import Home, SettingsError, load_settings, resolve_home
-from retention_pipeline.settings.alerts import GRAINS
 from retention_pipeline.warehouse import looks_damaged, sql_text
 
 LAID_OUT_AT_ONCE, FETCHED_AT_ONCE = 1000, 10_000
@@ -93,7 +93,7 @@ def _opened(home: Path | None, known_at: str | None) -> Iterator[tuple[duckdb.Du
 
 def headline(home: Path | None, *, grain: str, as_json: bool, known_at: str | None = None) -> None:
     """The last complete period (by default month) with its bridges."""
-    _known_grain(grain)
+    check_grain(grain)
     with _opened(home, known_at) as (connection, as_of):
         shown = read_headline(connection, as_of=as_of, grain=grain)
         if shown is None:
@@ -132,7 +132,7 @@ def kpi(
     known_at: str | None = None,
 ) -> None:
     """One KPI over the last periods: one series, or side by side per basis or segment value where there are several."""
-    _known_grain(grain)
+    check_grain(grain)
     dimension, _, value = (segment or "all=all").partition("=")
     with _opened(home, known_at) as (connection, _as_of):
         definitions = published.definitions(connection)
@@ -355,11 +355,6 @@ def quarantine(
         return
     shown = found[:limit] if limit else found
     print_rows(Console(), list(found[0]), [list(row.values()) for row in shown], more=len(found) > len(shown))
-
-
-def _known_grain(grain: str) -> None:
-    if grain not in GRAINS:
-        raise UnknownName(f"There is no grain {grain!r}; it is one of {', '.join(GRAINS)}")
 
 
 def _nearest(name: str, known: dict[str, Any]) -> str:

@@ -13,12 +13,18 @@ from retention_pipeline.settings.alerts import GRAINS
 FORMS = "2026-03 (a month), 2026-Q1, 2026 (the year that begins in it), 2026-W10, or 2026-03-17 with --grain"
 
 
+def check_grain(grain: str) -> None:
+    """Raise UnknownName for what is not a grain."""
+    if grain not in GRAINS:
+        raise UnknownName(f"There is no grain {grain!r}; it is one of {', '.join(GRAINS)}")
+
+
 def named_period(connection: duckdb.DuckDBPyConnection, text: str, grain: str | None = None) -> Row:
     """The row of `periods` that a text names, with `previous_start`, the start of the period before (None: there is
     none). Raises UnknownName, also where the period lies outside the published ones.
     """
-    if grain is not None and grain not in GRAINS:
-        raise UnknownName(f"There is no grain {grain!r}; it is one of {', '.join(GRAINS)}")
+    if grain is not None:
+        check_grain(grain)
     named, first, last = days_named(text)
     chosen = grain or named
     if named not in (None, chosen) and not (named == "month" and grain in ("quarter", "year")):
