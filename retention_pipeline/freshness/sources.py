@@ -7,7 +7,7 @@ is missing, whatever the clock says. So a run for a day in the past may find a s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from statistics import median
@@ -94,19 +94,26 @@ def source_states(home: Home, settings: Settings, *, now: datetime, as_of: date)
     """
     if not home.raw_file.exists():
         return []
+    with opened_raw(home) as raw:
+        return states_in(raw, settings, settings.sources, now=now, as_of=as_of)
+
+
+def states_in(
+    raw: duckdb.DuckDBPyConnection, settings: Settings, names: Iterable[str], *, now: datetime, as_of: date
+) -> list[SourceState]:
+    """The states of the sources of these names, by the open raw store."""
     zone = ZoneInfo(settings.business.timezone)
     states = []
-    with opened_raw(home) as raw:
-        for name, source in settings.sources.items():
-            dataset = settings.dataset_of(name)
-            found = deliveries_of(
-                raw,
-                dataset,
-                name,
-                is_pull=isinstance(source, DatabaseSource),
-                with_rows=source.max_shrink is not None,
-            )
-            states.append(judge(name, dataset, source, found, now=now, as_of=as_of, zone=zone))
+    for name in names:
+        source, dataset = settings.sources[name], settings.dataset_of(name)
+        found = deliveries_of(
+            raw,
+            dataset,
+            name,
+            is_pull=isinstance(source, DatabaseSource),
+            with_rows=source.max_shrink is not None,
+        )
+        states.append(judge(name, dataset, source, found, now=now, as_of=as_of, zone=zone))
     return states
 
 

@@ -4,7 +4,7 @@ Nothing is run here, so that what dbt is told is tested as data.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -141,13 +141,12 @@ def dbt_arguments(
     *,
     target_path: Path,
     log_path: Path,
-    excluded: Sequence[str] = (),
 ) -> list[str]:
     """The command line of the one dbt invocation of a run: models, seeds and data tests, in order of dependence.
 
     dbt's unit tests check models against made-up rows; they belong to the test suite, not to a night. `--full-refresh`
     is not used: the var `night` says what a model does. dbt's manifest is not written again; of the results the
-    build writes what is kept. `excluded`: models and tests of datasets that are not connected.
+    build writes what is kept.
     """
     return [
         "build",
@@ -163,7 +162,6 @@ def dbt_arguments(
         json.dumps(variables, sort_keys=True),
         "--exclude-resource-type",
         "unit_test",
-        *(["--exclude", *excluded] if excluded else []),
         "--log-level",
         "none",
         "--log-level-file",

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -22,6 +22,7 @@ from retention_pipeline.warehouse import attach, create_database, opened, sql_te
 
 NAMED_AT_MOST = 5
 RESULTS_FILE = "run_results.json"
+EXCLUDED = "excluded"  # the tag of what a run leaves out
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,11 @@ def build(
         variables,
         target_path=target_path,
         log_path=target_path,
-        excluded=excluded_nodes(manifest, absent),
     )
     previous = previous_file.resolve() if previous_file else _empty_database(home)
     try:
         with environment(dbt_environment(home, previous)):
-            result = invoke(project_dir, arguments, on_event)
+            result = invoke(project_dir, arguments, on_event, excluded=excluded_nodes(manifest, absent))
     finally:
         close_connections()
     interruption = _interruption(result.exception)
@@ -214,9 +214,15 @@ def _keep_only(folder: Path, *names: str) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def invoke(project_dir: Path, arguments: list[str], on_event: Callable[[Any], None] | None = None) -> Any:
-    """dbt's result for a command line, in this process, with the parsed project. The environment has the files;
-    `close_connections` afterwards.
+def invoke(
+    project_dir: Path,
+    arguments: list[str],
+    on_event: Callable[[Any], None] | None = None,
+    *,
+    excluded: Collection[str] = (),
+) -> Any:
+    """dbt's result for a command line, in this process, with the parsed project. `excluded`: names of models and tests
+    that are left out. The environment has the files; `close_connections` afterwards.
     """
     from dbt.cli.main import dbtRunner
 
@@ -225,6 +231,12 @@ def invoke(project_dir: Path, arguments: list[str], on_event: Callable[[Any], No
     dbt_costs.TEMPLATES.load(folder)
     manifest = manifest_object(project_dir)
     manifest.build_flat_graph()  # what macros know as `graph`; dbt makes it only where it parses
+    # One tag: dbt compares each name after --exclude with every node, a second of a small home's run.
+    left_out = frozenset(excluded)
+    for node in manifest.nodes.values():
+        if node.name in left_out:
+            node.tags.append(EXCLUDED)
+    arguments = [*arguments, "--exclude", f"tag:{EXCLUDED}"]
     callbacks = [*([on_event] if on_event else []), *stopping_listeners()]
     result = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(arguments)
     dbt_costs.TEMPLATES.keep(folder)

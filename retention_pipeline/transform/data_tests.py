@@ -50,13 +50,12 @@ def compiled_data_tests(
         for path in files.values():
             create_database(path)
         arguments = ["compile", "--select", "resource_type:test", "--vars", json.dumps(variables), "--no-write-json"]
-        arguments += ["--exclude", *excluded] if excluded else []
         for name, path in {"project": project_dir, "profiles": project_dir}.items():
             arguments += [f"--{name}-dir", str(path)]
         arguments += ["--target-path", folder, "--log-path", folder, "--log-level", "none", "--no-version-check"]
         try:
             with environment({variable: str(path) for variable, path in files.items()}):
-                result = invoke(project_dir, arguments)
+                result = invoke(project_dir, arguments, excluded=excluded)
         finally:
             close_connections()
         if not result.success:

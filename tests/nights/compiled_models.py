@@ -108,13 +108,12 @@ def compiled(settings: Settings, folder: Path, *, night: bool, for_spark: bool =
     ]
     arguments += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs"), "--log-level", "none"]
     arguments += ["--select", "path:models", "--no-version-check", "--no-write-json"]
-    arguments += ["--exclude", *excluded] if excluded else []
     try:
         if for_spark:
-            result = compile_for_spark(arguments)
+            result = compile_for_spark([*arguments, *(["--exclude", *excluded] if excluded else [])])
         else:
             with environment(files):
-                result = invoke(PROJECT, arguments)
+                result = invoke(PROJECT, arguments, excluded=excluded)
     finally:
         close_connections()
     assert result.success, result.exception or [r.message for r in result.result.results if r.status == "error"]

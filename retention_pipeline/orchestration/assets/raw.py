@@ -7,7 +7,7 @@ import dagster as dg
 
 from retention_pipeline import formatting
 from retention_pipeline.contracts import CONTRACTS
-from retention_pipeline.freshness.sources import source_states
+from retention_pipeline.freshness.sources import states_in
 from retention_pipeline.orchestration.assets.previews import markdown_table
 from retention_pipeline.orchestration.run_context import POOL, RunContext
 from retention_pipeline.run import steps
@@ -153,11 +153,11 @@ def totals(home: Home, settings: Settings, run: Run, dataset: str) -> dict[str, 
             """,
             [dataset],
         ).fetchall()
-    states = [
-        [one.source, one.state, one.last_delivery, one.why]
-        for one in source_states(home, settings, now=run.started_at, as_of=run.as_of)
-        if one.dataset == dataset
-    ]
+        names = [name for name in settings.sources if settings.dataset_of(name) == dataset]
+        states = [
+            [one.source, one.state, one.last_delivery, one.why]
+            for one in states_in(raw, settings, names, now=run.started_at, as_of=run.as_of)
+        ]
     columns = ["source", "state", "last delivery (UTC)", "why"]
     return {
         "dagster/row_count": rows,
