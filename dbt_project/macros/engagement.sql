@@ -24,20 +24,32 @@
 {# Days of the rolling windows: measure → days before the close. #}
 {% macro active_windows() -%} {{ return({'wau': 7, 'mau': var('mau_days'), 'yau': 365}) }} {%- endmacro %}
 
-{# The customers and periods in which a profile changes, with what they take along: how they were active before the opening. Two look-ups as of the opening,
-   of the last active day before it and of the last one before the window of mau_days. Expects the CTEs active_days, active_spans and profile_changes. #}
+{# CTE active_at_changes: the customers and periods in which a profile changes, with what they take along: how they were active before the opening. Two look-ups as of the
+   opening, of the last active day before it and of the last one before the window of mau_days, among all active days of these customers. Expects the CTE changing_profiles. #}
 {% macro active_at_changes() -%}
-  select
-      profile_changes.grain,
-      profile_changes.period_start,
-      profile_changes.profile_before,
-      profile_changes.profile_key,
-      profile_changes.customer_key,
-      active_days.active_date as last_date,
-      active_days.day_number - coalesce(days_before_window.day_number, 0) as mau_days
-  from (select *, {{ add_days('period_start', -var('mau_days')) }} as window_start from ({{ profile_changes(all_grains=true) }}) as changes) as profile_changes
-  {{ join_last_before('profile_changes', 'period_start', 'active_days', 'active_date', 'next_date') }}
-  {{ join_last_before('profile_changes', 'window_start', 'active_days', 'active_date', 'next_date', alias='days_before_window', side='left') }}
+  changes_of_profile as (
+      select *, {{ add_days('period_start', -var('mau_days')) }} as window_start
+      from ({{ profile_changes(all_grains=true) }}) as changes
+  ),
+
+  days_of_changing as (
+      select * from {{ fact('int_active_days', whole=true) }}
+      where customer_key in (select customer_key from changing_profiles)
+  ),
+
+  active_at_changes as (
+      select
+          changes_of_profile.grain,
+          changes_of_profile.period_start,
+          changes_of_profile.profile_before,
+          changes_of_profile.profile_key,
+          changes_of_profile.customer_key,
+          days_of_changing.active_date as last_date,
+          days_of_changing.day_number - coalesce(days_before_window.day_number, 0) as mau_days
+      from changes_of_profile
+      {{ join_last_before('changes_of_profile', 'period_start', 'days_of_changing', 'active_date', 'next_date') }}
+      {{ join_last_before('changes_of_profile', 'window_start', 'days_of_changing', 'active_date', 'next_date', alias='days_before_window', side='left') }}
+  )
 {%- endmacro %}
 
 {# What active days and sessions add to the sums of a period, see sums_of_parts. An active day knows by the one before whether it is the customer's first in a period.

@@ -6,13 +6,17 @@
 
 {% macro grains() -%} {{ return(var('grains')) }} {%- endmacro %}
 
-{# Facts that a model is built from: all of them, at night those of touched customers; sums only read customers whose contribution may differ.
-   A backfill adds up the contributions of everybody anew; a model with the config facts='all' reads everybody's in every run. #}
-{% macro fact(model) -%}
+{# Facts that a model is built from: all of them, at night those of touched customers; sums only read customers whose contribution may differ, of merged facts the rows that may.
+   A backfill adds up the contributions of everybody anew; a model with the config facts='all' reads everybody's in every run. `whole`: all rows of these customers, for
+   what looks at several rows of a customer. #}
+{% macro fact(model, whole=false) -%}
   {%- do ref('night_touched') -%}
   {%- set is_sum = config.get('materialized') == 'contributions' -%}
   {%- if not is_built(model) -%} {%- do ref(model) -%} {{ no_rows_of(model) }}
   {%- elif not is_at_night() or config.get('facts') == 'all' or (var('backfill') and is_sum) -%} {{ ref(model) }}
+  {%- elif is_sum and model in merged_facts() and not whole -%} {{ rows_that_may_differ(ref(model)) }}
+  {%- elif is_sum and config.get('sums_rows') -%} (select * from {{ ref(model) }} where customer_key in (select customer_key from {{ changed_customers(this) }}))
+  {%- elif model in merged_facts() -%} (select * from {{ ref(model) }} where customer_key in (select customer_key from main.night_touched))
   {%- elif is_sum -%} (select * from {{ touched_rows(ref(model)) }} where customer_key in (select customer_key from {{ changed_customers(this) }}))
   {%- else -%} {{ touched_rows(ref(model)) }}
   {%- endif -%}
@@ -35,6 +39,32 @@
 
 {% macro touched_rows_before(relation) -%} {{ relation.incorporate(path={"schema": "touched_before"}) }} {%- endmacro %}
 
+{# Facts of many rows per customer, into which a night merges rows (materialization merged) and of which sums exchange rows instead of customers. What is made of a row must follow
+   from the row, from the customer's other facts and from days of the row that have a mark. A model of such sums has the config sums_rows=true. #}
+{% macro merged_facts() -%} {{ return(['int_active_days', 'int_session_lengths']) }} {%- endmacro %}
+
+{# Rows of a merged fact that differ from the previous generation's, as they are tonight (schema `differing`) and as they were (`differing_before`). #}
+{% macro differing_rows(relation) -%} {{ relation.incorporate(path={"schema": "differing"}) }} {%- endmacro %}
+
+{% macro differing_rows_before(relation) -%} {{ relation.incorporate(path={"schema": "differing_before"}) }} {%- endmacro %}
+
+{# The previous generation's rows that a night may replace: as many as a merged fact's config `replaces` says. Schema `replaceable`. #}
+{% macro replaceable_rows(relation) -%} {{ relation.incorporate(path={"schema": "replaceable"}) }} {%- endmacro %}
+
+{# Customers of whom another fact than the merged ones differs or is due: all of their rows may contribute otherwise. #}
+{% macro whole_customers(relation) -%} {{ relation.incorporate(path={"schema": "whole"}) }} {%- endmacro %}
+
+{# Rows of a merged fact that may contribute otherwise: they differ, have a mark, or are of such customers. Turned to the previous generation: its rows. #}
+{% macro rows_that_may_differ(relation) -%}
+  (
+    select * from {{ differing_rows(relation) }}
+    union
+    select * from {{ relation }} where {{ is_due(relation.identifier) }}
+    union
+    select * from {{ relation }} where customer_key in (select customer_key from {{ whole_customers(this) }})
+  )
+{%- endmacro %}
+
 {# Customers of a fact whose rows differ from the previous generation's, and of a model of sums those whose contribution may differ:
    rows of one of its facts differ, or one of them is due. #}
 {% macro changed_customers(relation) -%} {{ relation.incorporate(path={"schema": "changed"}) }} {%- endmacro %}
@@ -56,7 +86,21 @@
     union
   {% endfor -%}
   select customer_key from main.night_due
-  where fact in ('int_fx_rates'{% for fact in behind if fact in direct or graph.nodes[fact].name not in facts_due_alone() %}, '{{ graph.nodes[fact].name }}'{% endfor %})
+  where fact in ('int_fx_rates'{% for fact in behind %}, '{{ graph.nodes[fact].name }}'{% endfor %})
+{%- endmacro %}
+
+{# Of a model that sums rows, the customers with a row that may contribute otherwise, too. #}
+{% macro customers_of_sums_of_rows() -%}
+  select customer_key from {{ whole_customers(this) }}
+  {%- for node in model.depends_on.nodes if node in graph.nodes and graph.nodes[node].name in merged_facts() %}
+  {%- set relation = this.incorporate(path={"identifier": graph.nodes[node].name}) %}
+  union
+  select customer_key from {{ differing_rows(relation) }}
+  union
+  select customer_key from {{ differing_rows_before(relation) }}
+  union
+  select customer_key from {{ relation }} where {{ is_due(relation.identifier) }}
+  {%- endfor %}
 {%- endmacro %}
 
 {% macro facts_among(nodes) -%}
@@ -102,7 +146,9 @@
   {%- set here = '"' ~ relation.database ~ '"."' ~ relation.schema ~ '".' -%}
   {%- set touched = '"' ~ relation.database ~ '"."touched".' -%}
   {%- set touched_before = '"' ~ relation.database ~ '"."touched_before".' -%}
-  {{ return(sql | replace(here, 'previous.main.') | replace(touched, touched_before) | replace(as_of(), as_of(var('previous_as_of')))) }}
+  {%- set differing = '"' ~ relation.database ~ '"."differing".' -%}
+  {%- set differing_before = '"' ~ relation.database ~ '"."differing_before".' -%}
+  {{ return(sql | replace(here, 'previous.main.') | replace(touched, touched_before) | replace(differing, differing_before) | replace(as_of(), as_of(var('previous_as_of')))) }}
 {%- endmacro %}
 
 {# The condition on sums of the periods that a backfill asks for: those that overlap [from, to). Sums are keyed by a period's start (they read int_calendar) or

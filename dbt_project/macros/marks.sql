@@ -46,8 +46,10 @@
 {{ return(built) }}
 {%- endmacro %}
 
-{# Facts whose marks concern only sums that read them: what is made of them is the same whatever the day. #}
-{% macro facts_due_alone() -%} {{ return(['int_active_days', 'int_session_lengths']) }} {%- endmacro %}
+{# The condition that a row of a fact is due. #}
+{% macro is_due(fact) -%}
+  {%- for mark in marks() | selectattr(0, 'equalto', fact) -%} ({{ mark[1] }}){{ ' or ' if not loop.last }} {%- endfor -%}
+{%- endmacro %}
 
 {# The day, so many days later, lies in [previous as_of, as_of). Plain columns are compared with constants, so that storage can skip what is far away. #}
 {% macro falls_due(day, days_later=0) -%}

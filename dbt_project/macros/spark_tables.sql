@@ -4,6 +4,8 @@
 
 {% materialization by_customer, adapter='spark' -%} {{ return(made_wholly(sql)) }} {%- endmaterialization %}
 
+{% materialization merged, adapter='spark' -%} {{ return(made_wholly(sql)) }} {%- endmaterialization %}
+
 {% materialization by_grain, adapter='spark' -%} {{ return(made_wholly(all_grains(sql))) }} {%- endmaterialization %}
 
 {# Sums that are all 0 are no rows. #}

@@ -35,14 +35,13 @@ FIRST_DAY = date(1899, 12, 31)
 SHIFTS = tuple(timedelta(days=-days) for days in (0, -1, 365, 7, *MAU_DAYS))
 assert not {AS_OF + shift for shift in SHIFTS} & {PREVIOUS_AS_OF + shift for shift in SHIFTS}
 SPARK_SCHEMA = "generation"
-# Facts of which a mark concerns only the sums that read them (macro facts_due_alone).
-DUE_ALONE = ("int_active_days", "int_session_lengths")
 
 
 @dataclass(frozen=True)
 class Model:
     """One model: its name, how it is materialized, the keys of its sums, the facts that it reads and those that stand
-    behind them, and its SQL with the placeholders.
+    behind them, whether it sums rows of merged facts, which rows of a merged fact a night replaces, and its SQL with
+    the placeholders.
     """
 
     name: str
@@ -50,6 +49,9 @@ class Model:
     flow_keys: tuple[str, ...]
     facts: tuple[str, ...]
     facts_behind: tuple[str, ...]
+    sums_rows: bool
+    replaced_from: str
+    replaces: str
     sql: str
 
     def text(self, as_of: date, previous_as_of: date | None, applied_load: int) -> str:
@@ -126,11 +128,10 @@ def compiled(settings: Settings, folder: Path, *, night: bool, for_spark: bool =
             nodes[name].config.materialized,
             tuple(nodes[name].config.get("flow_keys") or ()),
             tuple(nodes[fact].name for fact in _facts(nodes, name)),
-            tuple(
-                nodes[fact].name
-                for fact in _facts_behind(nodes, name)
-                if nodes[fact].name not in DUE_ALONE or fact in _facts(nodes, name)
-            ),
+            tuple(nodes[fact].name for fact in _facts_behind(nodes, name)),
+            bool(nodes[name].config.get("sums_rows")),
+            nodes[name].config.get("replaced_from") or "",
+            nodes[name].config.get("replaces") or "",
             nodes[name].compiled_code,
         )
         for name in order

@@ -45,6 +45,8 @@ class Warehouse:
             sql = model.text(as_of, previous_as_of, applied_load)
             if model.materialized == "by_customer":
                 self._exchange_customers(model.name, sql)
+            elif model.materialized == "merged":
+                self._replace_rows(model, sql)
             elif model.materialized == "contributions":
                 self._exchange_contributions(model, sql, as_of, previous_as_of)
             else:
@@ -83,6 +85,27 @@ class Warehouse:
         execute(f"delete from {table} where customer_key in {TOUCHED}")
         execute(f"insert into {table} by name from touched.{table}")
 
+    def _replace_rows(self, model: Model, sql: str) -> None:
+        execute = self.connection.execute
+        table, rows = model.name, f"replaceable.{model.name}"
+        execute("create schema if not exists replaceable")
+        execute(
+            f"create or replace table {rows} as select rows_before.* from {table} as rows_before join"
+            f" {model.replaced_from} as changes on rows_before.customer_key = changes.customer_key"
+            f" where {model.replaces}"
+        )
+        execute(f"create temp table tonight as {sql}")
+        execute(f"create temp table kept as from {table} except all from {rows}")
+        execute(f"delete from {table}")
+        execute(f"insert into {table} by name from kept")
+        execute(f"insert into {table} by name from tonight")
+        before = f"previous.main.{table}"
+        for schema, here, there in [("differing", table, before), ("differing_before", before, table)]:
+            execute(f"create schema if not exists {schema}")
+            execute(f"create or replace table {schema}.{table} as from {here} except all from {there}")
+        execute("drop table tonight")
+        execute("drop table kept")
+
     def _exchange_contributions(self, model: Model, sql: str, as_of: date, previous_as_of: date) -> None:
         execute = self.connection.execute
         keys, measures = ", ".join(model.flow_keys), self._measures(model)
@@ -94,16 +117,22 @@ class Warehouse:
         plus = ", ".join(measures)
         some = " or ".join(f"sum({measure}) <> 0" for measure in measures)
         due = ", ".join(f"'{fact}'" for fact in ("int_fx_rates", *model.facts_behind))
-        execute(
-            f"create or replace table changed.{model.name} as "
-            + " union ".join(f"select customer_key from changed.{fact}" for fact in model.facts)
+        customers = (
+            " union ".join(f"select customer_key from changed.{fact}" for fact in model.facts)
             + f" union select customer_key from night_due where fact in ({due})"
         )
+        if model.sums_rows:
+            # Of everybody, so that a row which is wrongly left out is the model's fault.
+            execute("create schema if not exists whole")
+            execute(f"create or replace table whole.{model.name} as {customers}")
+            customers = " union ".join(f"select customer_key from {g}.main.int_customers" for g in ("next", "previous"))
+        execute(f"create or replace table changed.{model.name} as {customers}")
         parts = [f"select {keys}, {plus} from {model.name}"]
         for text in texts(sql):
             before = (
                 text.replace(HERE, BEFORE)
                 .replace('"next"."touched".', '"next"."touched_before".')
+                .replace('"next"."differing".', '"next"."differing_before".')
                 .replace(f"cast('{as_of}' /* as_of */ as date)", f"cast('{previous_as_of}' /* as_of */ as date)")
             )
             parts += [f"select {keys}, {plus} from ({text})", f"select {keys}, {minus} from ({before})"]

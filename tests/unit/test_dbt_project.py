@@ -36,7 +36,7 @@ MAY_READ = {
 COLUMNS_BY_SETTINGS = {"customer_profiles"}
 
 # Facts and their sums obey the rules of `intermediate` also where they are public (mrr_movements, lost_by_reason).
-FACTS = ("by_customer", "contributions")
+FACTS = ("by_customer", "merged", "contributions")
 
 ENGINES = ("duckdb", "spark")
 # What no text says but macros that are there for it. Whether both engines take the SQL is asked of compiled models

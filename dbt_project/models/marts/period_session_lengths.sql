@@ -1,4 +1,4 @@
-{{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value', 'duration_seconds']) }}
+{{ config(materialized='contributions', sums_rows=true, flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value', 'duration_seconds']) }}
 with session_lengths as (
     select * from {{ fact('int_session_lengths') }}
 ),

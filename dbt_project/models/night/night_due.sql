@@ -81,7 +81,8 @@ foreign_terms as (
 ),
 
 due as (
-{%- for mark in marks() %}
+{# Of merged facts sums look for the rows themselves. #}
+{%- for mark in marks() if mark[0] not in merged_facts() %}
     select
         customer_key,
         '{{ mark[0] }}' as fact

@@ -1,4 +1,5 @@
-{{ config(post_hook=['create schema if not exists touched', 'create schema if not exists touched_before', 'create schema if not exists changed']) }}
+{{ config(post_hook=['create schema if not exists touched', 'create schema if not exists touched_before', 'create schema if not exists changed',
+    'create schema if not exists differing', 'create schema if not exists differing_before', 'create schema if not exists replaceable', 'create schema if not exists whole']) }}
 {%- do ref('night_causes') %}{% do ref('night_due') %}{% do ref('int_identities') %}{% do source('raw', 'customer_keys') %}
 {%- if not var('night') %}
 select cast(null as bigint) as customer_key

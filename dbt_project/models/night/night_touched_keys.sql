@@ -6,9 +6,9 @@ identities as (
     select * from {{ ref('int_identities') }}
 )
 
-select customer_key as raw_key from touched
+select customer_key as raw_key, customer_key from touched
 union
-select identities.alias_key as raw_key
+select identities.alias_key as raw_key, identities.customer_key
 from identities
 inner join touched
     on identities.customer_key = touched.customer_key

@@ -1,7 +1,21 @@
+{#- A night merges what came into the facts; of customers of whom events went, or who are somebody else tonight, it reads all of them. -#}
+{%- do ref('night_touched_keys') %}{% do ref('night_event_days') %}
 with events as (
     select * from {{ source('raw', 'events') }}
-    where {{ of_touched_customers('_customer_key') }}
-        and {{ has_dataset('events') | lower }}
+    where {{ has_dataset('events') | lower }}
+{%- if is_at_night() %}
+        and _load_id > {{ var('applied_load_id') }}
+    union all
+    select * from {{ source('raw', 'events') }}
+    where _load_id <= {{ var('applied_load_id') }}
+        and _customer_key in (
+            select keys.raw_key
+            from main.night_touched_keys as keys
+            inner join main.night_event_days as days
+                on keys.customer_key = days.customer_key
+            where days.is_read_again
+        )
+{%- endif %}
 )
 
 select

@@ -1,28 +1,106 @@
-{{ config(materialized='by_customer') }}
+{#- What looks forward may change for days whose window holds a changed day, and for the last one before it; what looks back only from there on. -#}
+{{ config(
+    materialized='merged', row_key=['customer_key', 'active_date'], replaced_from='night_event_days',
+    replaces='rows_before.active_date >= changes.window_date or rows_before.next_date is null or rows_before.next_date >= changes.changed_date'
+) }}
 {%- set others = var('mau_days') - 1 -%}
+{%- set kept = ['day_number', 'previous_date', 'days_before'] -%}
 with events as (
     {{ counted_events() }}
 ),
 
-days as (
-    select distinct
-        customer_key,
-        occurred_date as active_date,
-        {{ days_between(first_calendar_day(), 'occurred_date') }} as date_number
+{%- if is_at_night() %}
+
+changes as (
+    select * from main.night_event_days
+),
+
+rows_before as (
+    select
+        replaceable.*,
+        changes.changed_date,
+        changes.is_read_again
+    from {{ replaceable_rows(this) }} as replaceable
+    inner join changes
+        on replaceable.customer_key = changes.customer_key
+),
+
+all_days as (
+    select
+        events.customer_key,
+        events.occurred_date as active_date
+{%- for column in kept %},
+        null as kept_{{ column }}
+{%- endfor %}
     from events
+    inner join changes
+        on events.customer_key = changes.customer_key
+        and events.occurred_date >= changes.changed_date
+    union all
+    select
+        customer_key,
+        active_date
+{%- for column in kept %},
+        case when active_date < changed_date then {{ column }} end as kept_{{ column }}
+{%- endfor %}
+    from rows_before
+    where active_date < changed_date
+        or not is_read_again
+),
+{%- endif %}
+
+days as (
+    select
+        customer_key,
+        active_date,
+        {{ days_between(first_calendar_day(), 'active_date') }} as date_number
+{%- if is_at_night() %}
+{%- for column in kept %},
+        max(kept_{{ column }}) as kept_{{ column }}
+{%- endfor %}
+    from all_days
+{%- else %}
+    from (select customer_key, occurred_date as active_date from events) as all_days
+{%- endif %}
+    group by
+        customer_key,
+        active_date
+),
+
+numbered as (
+    select
+        *,
+        cast(row_number() over in_order as integer) as day_number,
+        lag(active_date) over in_order as previous_date,
+        lead(active_date) over in_order as next_date,
+        cast(count(*) over (
+            partition by customer_key order by date_number nulls last range between {{ others }} preceding and current row
+        ) - 1 as integer) as days_before,
+        cast(count(*) over (
+            partition by customer_key order by date_number nulls last range between current row and {{ others }} following
+        ) - 1 as integer) as days_after
+{%- if is_at_night() %},
+        coalesce(max(kept_day_number) over of_customer, 0) - cast(count(kept_day_number) over of_customer as integer) as days_left_out
+{%- endif %}
+    from days
+    window
+        in_order as (partition by customer_key order by date_number nulls last){% if is_at_night() %},
+        of_customer as (partition by customer_key){% endif %}
 )
 
 select
     customer_key,
     active_date,
-    cast(row_number() over in_order as integer) as day_number,
-    lag(active_date) over in_order as previous_date,
-    lead(active_date) over in_order as next_date,
-    cast(count(*) over (
-        partition by customer_key order by date_number nulls last range between {{ others }} preceding and current row
-    ) - 1 as integer) as days_before,
-    cast(count(*) over (
-        partition by customer_key order by date_number nulls last range between current row and {{ others }} following
-    ) - 1 as integer) as days_after
-from days
-window in_order as (partition by customer_key order by date_number nulls last)
+{%- if is_at_night() %}
+    day_number + days_left_out as day_number,
+    case when kept_day_number is null then previous_date else kept_previous_date end as previous_date,
+    next_date,
+    coalesce(kept_days_before, days_before) as days_before,
+{%- else %}
+    day_number,
+    previous_date,
+    next_date,
+    days_before,
+{%- endif %}
+    days_after
+from numbered

@@ -1,4 +1,4 @@
-{{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value', 'active_days']) }}
+{{ config(materialized='contributions', sums_rows=true, flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value', 'active_days']) }}
 with active_days as (
     select * from {{ fact('int_active_days') }}
 ),
@@ -29,9 +29,7 @@ levels as (
     select grain, period_start, profile_key, days_after as active_days, days as number from exits where days_after > 0
 ),
 
-active_at_changes as (
-    {{ active_at_changes() }}
-),
+{{ active_at_changes() }},
 
 moves as (
     select

@@ -1,4 +1,4 @@
-{{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value']) }}
+{{ config(materialized='contributions', sums_rows=true, flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value']) }}
 {%- set windows = active_windows() %}
 {%- set counts = ['active_days', 'active_customers', 'active_new', 'active_returning', 'wau_change', 'mau_change', 'yau_change', 'mau_days_change', 'index_days_change', 'session_events'] %}
 {%- set types = {} %}
@@ -87,9 +87,7 @@ sums as (
     {{ counts_of_parts(parts, types) }}
 ),
 
-active_at_changes as (
-    {{ active_at_changes() }}
-),
+{{ active_at_changes() }},
 
 moves as (
     select
