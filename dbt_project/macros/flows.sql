@@ -200,10 +200,10 @@
 {%- for column, aggregate in measures.items() %}
           {{ aggregate }} as {{ column }}{{ ',' if not loop.last }}
 {%- endfor %}
-      from {{ facts }}
-      inner join lasting_profiles
-          on {{ facts }}.customer_key = lasting_profiles.customer_key
-          and lasting_profiles.profile_key = -1
+      from (
+          select * from {{ facts }}
+          where customer_key in (select customer_key from changing_profiles)
+      ) as {{ facts }}
       inner join calendar
           on {{ facts }}.{{ day }} = calendar.calendar_date
       left join changing_profiles
