@@ -33,7 +33,7 @@
   ),
 
   days_of_changing as (
-      select * from {{ fact('int_active_days', whole=true) }}
+      select * from {{ ref('int_active_days') }}
       where customer_key in (select customer_key from changing_profiles)
   ),
 

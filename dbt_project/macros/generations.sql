@@ -7,14 +7,13 @@
 {% macro grains() -%} {{ return(var('grains')) }} {%- endmacro %}
 
 {# Facts that a model is built from: all of them, at night those of touched customers; sums only read customers whose contribution may differ, of merged facts the rows that may.
-   A backfill adds up the contributions of everybody anew; a model with the config facts='all' reads everybody's in every run. `whole`: all rows of these customers, for
-   what looks at several rows of a customer. #}
-{% macro fact(model, whole=false) -%}
+   A backfill adds up the contributions of everybody anew; a model with the config facts='all' reads everybody's in every run. #}
+{% macro fact(model) -%}
   {%- do ref('night_touched') -%}
   {%- set is_sum = config.get('materialized') == 'contributions' -%}
   {%- if not is_built(model) -%} {%- do ref(model) -%} {{ no_rows_of(model) }}
   {%- elif not is_at_night() or config.get('facts') == 'all' or (var('backfill') and is_sum) -%} {{ ref(model) }}
-  {%- elif is_sum and model in merged_facts() and not whole -%} {{ rows_that_may_differ(ref(model)) }}
+  {%- elif is_sum and model in merged_facts() -%} {{ rows_that_may_differ(ref(model)) }}
   {%- elif is_sum and config.get('sums_rows') -%} (select * from {{ ref(model) }} where customer_key in (select customer_key from {{ changed_customers(this) }}))
   {%- elif model in merged_facts() -%} (select * from {{ ref(model) }} where customer_key in (select customer_key from main.night_touched))
   {%- elif is_sum -%} (select * from {{ touched_rows(ref(model)) }} where customer_key in (select customer_key from {{ changed_customers(this) }}))
@@ -54,12 +53,15 @@
 {# Customers of whom another fact than the merged ones differs or is due: all of their rows may contribute otherwise. #}
 {% macro whole_customers(relation) -%} {{ relation.incorporate(path={"schema": "whole"}) }} {%- endmacro %}
 
-{# Rows of a merged fact that may contribute otherwise: they differ, have a mark, or are of such customers. Turned to the previous generation: its rows. #}
+{# Rows of a merged fact that have a mark tonight, as they were: night_due_active_days, night_due_session_lengths. #}
+{% macro due_rows(model) -%} main.{{ model | replace('int_', 'night_due_') }} {%- endmacro %}
+
+{# Rows of a merged fact that may contribute otherwise: they differ, or have a mark, or are of such customers. Turned to the previous generation: the rows there. #}
 {% macro rows_that_may_differ(relation) -%}
   (
     select * from {{ differing_rows(relation) }}
     union
-    select * from {{ relation }} where {{ is_due(relation.identifier) }}
+    (select * from {{ due_rows(relation.identifier) }} except select * from {{ differing_rows_before(relation) }})
     union
     select * from {{ relation }} where customer_key in (select customer_key from {{ whole_customers(this) }})
   )
@@ -99,7 +101,7 @@
   union
   select customer_key from {{ differing_rows_before(relation) }}
   union
-  select customer_key from {{ relation }} where {{ is_due(relation.identifier) }}
+  select customer_key from {{ due_rows(relation.identifier) }}
   {%- endfor %}
 {%- endmacro %}
 

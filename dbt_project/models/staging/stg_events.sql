@@ -1,5 +1,5 @@
 {#- A night merges what came into the facts; of customers of whom events went, or who are somebody else tonight, it reads all of them. -#}
-{%- do ref('night_touched_keys') %}{% do ref('night_event_days') %}
+{%- do ref('night_touched_keys') %}{% do ref('night_event_days') %}{# Of what is made of them, by sums. #}{% do ref('night_due_active_days') %}{% do ref('night_due_session_lengths') %}
 with events as (
     select * from {{ source('raw', 'events') }}
     where {{ has_dataset('events') | lower }}
