@@ -1,17 +1,22 @@
-"""Each mark has its story: a figure that changes on a day on which no row arrives, night by night.
+"""Each mark of the further datasets has its story: a figure that changes on a day on which no row arrives, night by
+night, as a full refresh has it.
 
 All rows are loaded before the first run; what lies ahead of `as_of` is not seen yet. Days in UTC, 2024 is a leap year:
 
 - `eva` logs in on 1 March and on 3 April. She leaves the window of 7 days after the close of 8 March and that of 28
   days after the close of 29 March. April's group of engagement is that of 1 April: no active day in [4 March, 1 April),
   so her log-in in April is one of the inactive.
+  Her log-in of 3 April lasted 600 seconds, which nobody knows before 4 April; it leaves the window of 365 days after
+  the close of 2 April 2025, and ann's last one, of 2 April, the day before.
 - `ann` answered 9 on 5 March 2023 and logs in on 6 and 12 March and on 2 April. The week of 4 March looks back to 5
   March 2023 (365 days) and finds a promoter, that of 11 March finds no answer. In April she has two active days: low.
 - `max` got mails on 20 February; one was opened on the 27th, seven days later: in its window. The week of 19 February
   ends on the 26th, so its rate is mature from 4 March on: 1/2. Until then it is immature.
-- `tim` wrote on 29 February, 10:00, and was helped on 2 March, 11:00, after 49 hours; and on 1 March, 12:00, helped
-  after 6 hours. The week of 26 February ends on 4 March, 3 days later (48 hours for everybody) it is known: 1/2 on 7
-  March. The median of hours knows the second ticket on 2 March (6), both on the 3rd (27.5).
+  A third one, of 1 March, was opened on the 6th and clicked on the 8th.
+- `tim` wrote on 29 February, 10:00, was answered after 48 hours and helped on 2 March, 11:00, after 49; and on 1 March,
+  12:00, answered after 1 hour and helped after 6. The week of 26 February ends on 4 March, 3 days later (48 hours for
+  everybody) it is known: 1/2 on 7 March. The medians of hours know the second ticket on 2 March (6, and 1 until a
+  reply), both on the 3rd (27.5, 24.5).
 """
 
 from __future__ import annotations
@@ -23,6 +28,7 @@ from typing import Any
 import duckdb
 
 from nights.compiled_models import compile_models
+from nights.test_nights import _differences
 from nights.warehouse_in_memory import Warehouse
 from retention_pipeline.ingest import ingest
 from retention_pipeline.kpis import compute_kpis
@@ -38,12 +44,12 @@ SETTINGS = Settings.model_validate(
 )
 LANDING = {
     "events": """\
-        event_id,customer_id,occurred_at,event
-        e1,eva,2024-03-01T09:00:00,login
-        e2,eva,2024-04-03T09:00:00,login
-        e3,ann,2024-03-06T09:00:00,login
-        e4,ann,2024-03-12T09:00:00,login
-        e5,ann,2024-04-02T09:00:00,login""",
+        event_id,customer_id,occurred_at,event,duration_seconds
+        e1,eva,2024-03-01T09:00:00,login,
+        e2,eva,2024-04-03T09:00:00,login,600
+        e3,ann,2024-03-06T09:00:00,login,
+        e4,ann,2024-03-12T09:00:00,login,
+        e5,ann,2024-04-02T09:00:00,login,""",
     "surveys": """\
         response_id,customer_id,responded_at,kind,score,scale_max
         r1,ann,2023-03-05T12:00:00,nps,9,10""",
@@ -51,11 +57,14 @@ LANDING = {
         message_id,customer_id,event,occurred_at
         m1,max,delivered,2024-02-20T08:00:00
         m2,max,delivered,2024-02-20T09:00:00
-        m1,max,opened,2024-02-27T20:00:00""",
+        m1,max,opened,2024-02-27T20:00:00
+        m3,max,delivered,2024-03-01T08:00:00
+        m3,max,opened,2024-03-06T08:00:00
+        m3,max,clicked,2024-03-08T08:00:00""",
     "tickets": """\
         ticket_id,customer_id,opened_at,first_reply_at,resolved_at
-        t1,tim,2024-02-29T10:00:00,,2024-03-02T11:00:00
-        t2,tim,2024-03-01T12:00:00,,2024-03-01T18:00:00""",
+        t1,tim,2024-02-29T10:00:00,2024-03-02T10:00:00,2024-03-02T11:00:00
+        t2,tim,2024-03-01T12:00:00,2024-03-01T13:00:00,2024-03-01T18:00:00""",
 }
 EVERYONE = ("all", "all")
 # day → figures seen then: (KPI, grain, period start, segment) → (value, numerator, denominator); None: no row or NULL
@@ -64,11 +73,14 @@ STORY: dict[str, dict[tuple[Any, ...], tuple[float, ...] | float | None]] = {
     "2024-03-02": {
         ("wau", "month", "2024-03-01", EVERYONE): 1,
         ("resolution_hours_median", "week", "2024-02-26", EVERYONE): 6,
+        ("first_reply_hours_median", "week", "2024-02-26", EVERYONE): 1,
+        ("emails_delivered", "week", "2024-02-26", EVERYONE): 1,
     },
     "2024-03-03": {
         ("email_open_rate", "week", "2024-02-19", EVERYONE): None,
         ("emails_delivered", "week", "2024-02-19", EVERYONE): 2,
         ("resolution_hours_median", "week", "2024-02-26", EVERYONE): 27.5,
+        ("first_reply_hours_median", "week", "2024-02-26", EVERYONE): 24.5,
     },
     "2024-03-04": {("email_open_rate", "week", "2024-02-19", EVERYONE): (0.5, 1, 2)},
     "2024-03-06": {("ticket_unresolved_48h_rate", "week", "2024-02-26", EVERYONE): None},
@@ -91,8 +103,14 @@ STORY: dict[str, dict[tuple[Any, ...], tuple[float, ...] | float | None]] = {
         ("active_customers", "month", "2024-04-01", ("engagement_group", "inactive")): 1,
         ("active_customers", "month", "2024-03-01", ("engagement_group", "(none)")): 2,
         ("mau", "month", "2024-03-01", EVERYONE): 1,
+        ("session_minutes_median", "month", "2024-04-01", EVERYONE): 10,
     },
+    "2025-04-02": {("yau", "month", "2025-04-01", EVERYONE): 2},
+    "2025-04-03": {("yau", "month", "2025-04-01", EVERYONE): 1},
+    "2025-04-04": {("yau", "month", "2025-04-01", EVERYONE): 0},
 }
+# After these nights all tables are those of a full refresh.
+COMPARED = ("2024-03-07", "2024-03-13", "2024-04-04", "2025-04-03")
 
 
 def test_figures_change_with_the_calendar_alone(tmp_path: Path) -> None:
@@ -114,6 +132,8 @@ def test_figures_change_with_the_calendar_alone(tmp_path: Path) -> None:
                 warehouse.full_refresh(as_of)
             else:
                 warehouse.night(as_of, before, 99)
+            if day in COMPARED:
+                assert _differences(warehouse, as_of) == [], day
             before = as_of
             connection.execute("drop table if exists retention_kpis")
             compute_kpis(
