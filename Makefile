@@ -8,6 +8,7 @@
 # make spark  golden stories and made-up companies on a local Spark, against DuckDB (Java 17; hours, in an environment of its own)
 # make bench SIZE=10m   measure the pipeline (1m, 10m or 100m orders) against two baselines
 # make bench-activity SIZE=10m   the same for events, answers and e-mails (ten events per order)
+# make bench-history SIZE=10m  measure nights that restate figures, and `retention explain`
 # make bench-ingest SIZE=10m   measure ingestion (100k, 1m or 10m rows) against bare DuckDB and bare COPY
 # make bench-shopify SIZE=10m  measure a template (100k, 1m or 10m lines) against plain mapping of the same orders
 # make clean  remove what the other targets made (not the environment; `make distclean` removes that too)
@@ -21,8 +22,8 @@ PYTEST_WORKERS ?= 2
 SPARK_VENV := .venv-spark
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test coverage proof proof-short lint types kills spark bench bench-activity bench-ingest bench-shopify \
-	clean distclean
+.PHONY: help install run check test coverage proof proof-short lint types kills spark bench bench-activity bench-history bench-ingest \
+	bench-shopify clean distclean
 
 help:
 	@sed -n 's/^# \(make.*\)/  \1/p' Makefile
@@ -106,6 +107,9 @@ bench: $(INSTALLED)
 
 bench-activity: $(INSTALLED)
 	$(BIN)/python -m benchmarks.activity --size $(SIZE)
+
+bench-history: $(INSTALLED)
+	$(BIN)/python -m benchmarks.history --size $(SIZE)
 
 bench-ingest: $(INSTALLED)
 	$(BIN)/python -m benchmarks.ingest --size $(SIZE)

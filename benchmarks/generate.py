@@ -5,6 +5,8 @@ would have loaded them. For trying the pipeline on plausible figures use the sam
 shape matters: growth, many who buy once, some who keep coming, breaks, subscriptions of several phases.
 """
 
+from datetime import timedelta
+
 import duckdb
 
 from benchmarks.sizes import AS_OF, FIRST_DAY, SETTINGS, Size
@@ -206,29 +208,32 @@ def _subscriptions(connection: duckdb.DuckDBPyConnection, size: Size) -> None:
     insert_rows(connection, "subscriptions", values, phases, load=2)
 
 
-def write_night(home: Home, size: Size) -> int:
-    """Write what the next night delivers into landing/orders: new orders, a tenth of them late over three months.
+def write_night(home: Home, size: Size, night: int = 0) -> int:
+    """Write what a night delivers into landing/orders: new orders of the day AS_OF + night, a tenth of them late over
+    three months.
 
     Returns the number of rows; the loader takes it from there.
     """
     folder = home.root / "landing" / "orders"
     folder.mkdir(parents=True, exist_ok=True)
     count = size.night_orders
-    number = f"(range + {size.orders})"
+    first = size.orders + night * count
+    number = f"(range + {first})"
     late = f"{uniform(number, 31)} < 0.1"
-    at = f"""timestamp '{AS_OF}' + to_seconds(cast(floor(80000 * {uniform(number, 32)}) as bigint))
+    day = AS_OF + timedelta(days=night)
+    at = f"""timestamp '{day}' + to_seconds(cast(floor(80000 * {uniform(number, 32)}) as bigint))
         - case when {late} then to_days(cast(1 + floor(90 * {uniform(number, 33)}) as int)) else to_days(0) end"""
     values = order_values("i", size.orders, "moment", "number")
     columns = {name: values[name] for name in values if not name.endswith("_is_date")} | {
         "updated_at": "moment + interval 1 hour"
     }
     # One in twenty is a new customer, the others are known ones.
-    who = f"""case when {uniform(number, 34)} < 0.05 then {size.customers} + range
+    who = f"""case when {uniform(number, 34)} < 0.05 then {size.customers + night * count} + range
         else cast(floor({size.customers} * (1 - pow({uniform(number, 35)}, 2.6))) as bigint) end"""
     listed = ", ".join(f"{value} as {name}" for name, value in columns.items())
     with duckdb.connect() as connection:
         connection.execute(
             f"copy (select {listed} from (select {number} as i, {at} as moment, {who} as number from range({count}))) "
-            f"to '{folder / 'night.csv'}' (header)"
+            f"to '{folder / f'night_{night}.csv'}' (header)"
         )
     return count

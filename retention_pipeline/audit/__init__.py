@@ -19,6 +19,7 @@ from retention_pipeline.audit.lives import life_rules
 from retention_pipeline.audit.measures import measure_rules
 from retention_pipeline.audit.mrr import mrr_rules
 from retention_pipeline.audit.orders import order_rules
+from retention_pipeline.audit.percentiles import percentile_rules
 from retention_pipeline.audit.shapes import Rule
 from retention_pipeline.kpis.violation import Violation
 from retention_pipeline.settings import Settings
@@ -72,6 +73,7 @@ def all_rules(settings: Settings, *, touched_only: bool = False) -> list[Rule]:
         *acquisition_rules(settings),
         *engagement_rules(settings),
         *life_rules(),
+        *percentile_rules(),
         NO_VIEW_READS_ELSEWHERE,
     ]
 

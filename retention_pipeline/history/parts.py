@@ -15,9 +15,11 @@ Figures that are not sums over customers (medians, percentiles, figures of figur
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
+from typing import Any
 
 import duckdb
 
@@ -26,6 +28,7 @@ from retention_pipeline.history.reported import count
 from retention_pipeline.kpis.declaration import Family, Kpi, settings_named
 from retention_pipeline.kpis.registry import BY_ID
 from retention_pipeline.kpis.rules import text_literal
+from retention_pipeline.read.ctes import union_of
 from retention_pipeline.read.members import (
     QUERIES,
     Cells,
@@ -40,6 +43,9 @@ from retention_pipeline.warehouse import tables_in
 CELL = ("grain", "period_start", "basis", "segment_dimension", "segment_value")
 # Of a home in which more customers have money in a currency, a new rate has no parts by customer.
 WITH_MONEY_AT_MOST = 20_000
+# As macros/days.sql writes it, and where a column of a fact stands before it.
+AS_OF = re.compile(r"cast\('[\d-]+' /\* as_of \*/ as date\)")
+AS_OF_OF_FACT = re.compile(rf"((?:\b\w+\.)?)\b(\w+) (<=?) ({AS_OF.pattern})")
 SIDES = {"before": "published", "now": None}
 
 
@@ -197,6 +203,7 @@ class _Facts:
         }
         self.names = {side: self._of_customers(database) for side, database in SIDES.items()}
         self.copied: set[str] = set()
+        self.answers: dict[str, list[Any]] = {}
         causes = {one for (one,) in connection.execute("select distinct cause from kpi_causes").fetchall()}
         # Tables of no customer that say the same of a complete period in both generations.
         self.alike = set()
@@ -293,16 +300,16 @@ def _fill(
         f"customer_key bigint, profile bigint, other_profile bigint, {typed})"
     )
     for (grain, basis), starts in asked.items():
-        cells = Cells(grain, basis, tuple(starts))
-        selects = _parts_by_side(connection, kpis[0].family, columns, facts, cells, is_early=is_early)
-        if not selects:
+        cells = Cells(grain, basis, tuple(starts), answers=facts.answers)
+        rows = _parts_by_side(connection, kpis[0].family, columns, facts, cells, is_early=is_early)
+        if not rows:
             continue
         sums = ", ".join(f"coalesce(sum({name}), 0)" for name in columns)
         some = " or ".join(f"sum({name}) <> 0" for name in columns)
         connection.execute(f"""
             insert into {table}
             select '{grain}', '{basis}', rows.period_start, rows.customer_key, own.profile, other.profile, {sums}
-            from ({" union all ".join(selects)}) as rows
+            from ({rows}) as rows
             inner join profile_numbers as own on rows.side = own.side and rows.profile_key = own.profile_key
             left join profile_numbers as other on rows.side = other.side and rows.other_profile_key = other.profile_key
             group by rows.period_start, rows.customer_key, own.profile, other.profile
@@ -317,9 +324,9 @@ def _parts_by_side(
     cells: Cells,
     *,
     is_early: bool,
-) -> list[str]:
-    """Queries of side, period, customer, profiles and columns, those of before with the opposite sign; one for both
-    generations where they ask the same of tables that are alike.
+) -> str:
+    """SQL: side, period, customer, profiles and columns, those of before with the opposite sign; asked once for both
+    generations where they ask the same of tables that are alike. Empty where nothing is to be asked.
     """
 
     def sources(side: str, *, of_both: bool) -> list[tuple[str, dict[str, str]]]:
@@ -330,31 +337,42 @@ def _parts_by_side(
     shared = [
         number
         for number, ((now, _), (before, _)) in enumerate(zip(asked["now"], asked["before"], strict=False))
-        if now == before.replace("published.main.", "")
-        and set(re.findall(r"published\.main\.\"?(\w+)", before)) <= facts.alike
+        if _as_of_each(now, before) is not None and set(re.findall(r"published\.main\.\"?(\w+)", before)) <= facts.alike
     ]
     if len(asked["now"]) != len(asked["before"]):
         shared = []
-    selects = []
+    parts = list[tuple[str, Callable[[str], str]]]()
     for number in shared:
-        query, taken = asked["now"][number]
+        (query, taken), (of_before, _) = asked["now"][number], asked["before"][number]
         is_before, own_key = "customer_key < 0", before_key("customer_key")
         said = {name: f"case when {is_before} then -{column} else {column} end" for name, column in taken.items()}
         key = f"case when {is_before} then {own_key} else customer_key end as customer_key"
         side = f"case when {is_before} then 'before' else 'now' end"
-        selects.append(_select(_of_nobody_in_both(query), columns, said, side, key))
+        in_both = _of_nobody_in_both(_as_of_each(query, of_before) or query)
+        parts.append((in_both, partial(_select, columns, said, side, key)))
     if len(shared) == len(asked["now"]):
-        return selects
+        return union_of(parts)
     for side in SIDES:
         sign = "-" if side == "before" else ""
         for number, (query, taken) in enumerate(sources(side, of_both=False)):
             if number not in shared:
                 said = {name: f"{sign}{column}" for name, column in taken.items()}
-                selects.append(_select(query, columns, said, f"'{side}'", "customer_key"))
-    return selects
+                parts.append((query, partial(_select, columns, said, f"'{side}'", "customer_key")))
+    return union_of(parts)
 
 
-def _select(query: str, columns: tuple[str, ...], said: dict[str, str], side: str, key: str) -> str:
+def _as_of_each(now: str, before: str) -> str | None:
+    """The query of both generations, in which a day of a fact is compared with the `as_of` of the fact's generation;
+    None where they ask something else.
+    """
+    as_of = next(iter(AS_OF.findall(before)), "")
+    if AS_OF.sub("", now) != AS_OF.sub("", before.replace("published.main.", "")):
+        return None
+    query = AS_OF_OF_FACT.sub(rf"\1\2 \3 case when \1customer_key < 0 then {as_of} else \4 end", now)
+    return query if len(AS_OF.findall(now)) == len(AS_OF_OF_FACT.findall(now)) else None
+
+
+def _select(columns: tuple[str, ...], said: dict[str, str], side: str, key: str, query: str) -> str:
     listed = ", ".join(f"{said.get(name, 'null')} as {name}" for name in columns)
     return f"select {side} as side, period_start, {key}, profile_key, other_profile_key, {listed} from ({query})"
 

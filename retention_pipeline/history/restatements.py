@@ -66,17 +66,25 @@ def find_restated(
             and ({differs("old_", "new_")})
             and coalesce(old_null_reason, '') <> 'immature' and coalesce(new_null_reason, '') <> 'immature'
             and (is_there or was_there) and not {maturing}""")
-    if count(connection, "(from restated where not was_there)"):
-        connection.execute(f"""
-            delete from restated where not was_there and (
-                (kpi, basis, segment_dimension) not in (select (kpi, basis, segment_dimension) from {TABLE} where {was})
-                or (grain, period_start) not in (select (grain, period_start) from {TABLE} where {was}))""")
-    if count(connection, "(from restated where not is_there)"):
-        connection.execute(f"""
-            delete from restated where not is_there and (
-                (kpi, basis, segment_dimension) not in (select (kpi, basis, segment_dimension) from {FIGURES})
-                or (grain, period_start) not in (select (grain, period_start) from {FIGURES}))""")
+    _leave_out(connection, "was_there", f"(from {TABLE} where {was})")
+    _leave_out(connection, "is_there", FIGURES)
     return count(connection, "restated")
+
+
+def _leave_out(connection: duckdb.DuckDBPyConnection, side: str, figures: str) -> None:
+    """Take out of `restated` the figures that are not there on one side, where the KPI and dimension or the period has
+    none at all.
+    """
+    if not count(connection, f"(from restated where not {side})"):
+        return
+    for columns in (("kpi", "basis", "segment_dimension"), ("grain", "period_start")):
+        listed = ", ".join(columns)
+        connection.execute(f"""
+            delete from restated using (
+                select distinct {listed} from restated where not {side}
+                except select distinct {listed} from {figures}
+            ) as missing
+            where not {side} and {same_key("restated", "missing", columns)}""")
 
 
 def restate(

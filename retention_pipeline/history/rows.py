@@ -91,20 +91,23 @@ def _write_of_customers(connection: duckdb.DuckDBPyConnection) -> None:
             left join signature_causes as own on customers.signature = own.signature and parts.kpi = own.kpi
                 and parts.basis = own.basis and parts.segment_dimension = own.segment_dimension
         ),
-        ordered as (
-            select caused.*, rows.dataset, rows.row_key, rows.load_id, rows.cause as row_cause, row_number() over (
-                partition by {", ".join(f"caused.{name}" for name in ROW_KEY)}, caused.customer_key
-                order by rows.cause is distinct from caused.cause, rows.dataset nulls last, rows.row_key
-            ) as place
+        matched as (
+            select caused.*, rows.row_key, rows.load_id, causes.dataset, causes.cause as row_cause,
+                row_number() over (
+                    partition by {", ".join(f"caused.{name}" for name in ROW_KEY)}, caused.customer_key
+                    order by causes.cause is null, causes.cause <> caused.cause, causes.dataset, rows.row_key
+                ) as place
             from caused
-            left join (
-                select rows.*, causes.kpi, causes.basis, causes.segment_dimension
-                from run_rows as rows
-                inner join (select distinct kpi, basis, segment_dimension, dataset, cause from kpi_causes) as causes
-                    on rows.dataset = causes.dataset and rows.cause = causes.cause
-            ) as rows on caused.customer_key = rows.customer_key and caused.kpi = rows.kpi
-                and caused.basis = rows.basis and caused.segment_dimension = rows.segment_dimension
+            left join run_rows as rows on caused.customer_key = rows.customer_key
+            left join (select distinct kpi, basis, segment_dimension, dataset, cause from kpi_causes) as causes
+                on rows.dataset = causes.dataset and rows.cause = causes.cause and caused.kpi = causes.kpi
+                and caused.basis = causes.basis and caused.segment_dimension = causes.segment_dimension
             where caused.cause in ({CAUSES_OF_ROWS})
+        ),
+        ordered as (
+            select * replace (case when row_cause is not null then row_key end as row_key,
+                case when row_cause is not null then load_id end as load_id)
+            from matched where row_cause is not null or place = 1
         )
         select {key}, coalesce(row_cause, ordered.cause), ids.customer_id, dataset, row_key, load_id,
             case when place = 1 then numerator_delta end, case when place = 1 then denominator_delta end
@@ -114,8 +117,7 @@ def _write_of_customers(connection: duckdb.DuckDBPyConnection) -> None:
             numerator_delta, denominator_delta
         from cause_parts as rest
         inner join chosen_cells as cells on {same_key("rest", "cells", ROW_KEY)}
-        where is_rest and cause in ({CAUSES_OF_ROWS})
-        order by all""")
+        where is_rest and cause in ({CAUSES_OF_ROWS})""")
 
 
 def _write_not_listed(connection: duckdb.DuckDBPyConnection) -> None:
@@ -126,8 +128,7 @@ def _write_not_listed(connection: duckdb.DuckDBPyConnection) -> None:
             null, null, null, {added("numerator_delta")}, {added("denominator_delta")}
         from cause_parts as parts anti join chosen_cells as cells on {same_key("parts", "cells", ROW_KEY)}
         where cause in ({CAUSES_OF_ROWS})
-        group by all
-        order by all""")
+        group by all""")
 
 
 def _write_candidates(connection: duckdb.DuckDBPyConnection) -> None:
@@ -158,5 +159,4 @@ def _write_candidates(connection: duckdb.DuckDBPyConnection) -> None:
         from chosen
         inner join run_rows as rows on chosen.dataset = rows.dataset and chosen.cause = rows.cause
             and (rows.first_day is null or rows.first_day < chosen.period_end + chosen.horizon_days)
-        left join raw_store.raw.customer_keys as ids on rows.customer_key = ids.customer_key
-        order by all""")
+        left join raw_store.raw.customer_keys as ids on rows.customer_key = ids.customer_key""")

@@ -1,10 +1,11 @@
-"""Texts of queries without the CTEs that they do not use: a query is planned as a whole, and of a family's CTEs a part
-needs a few.
+"""Texts of queries without the CTEs that they do not use, and with those that several use written once: a query is
+planned as a whole, of a family's CTEs a part needs a few, and the parts of a family need the same ones.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 BEGINS = re.compile(r"\s*with\s", re.IGNORECASE)
@@ -28,6 +29,33 @@ def without_unused(query: str) -> str:
     return f"with {', '.join(kept)}{select}" if kept else select
 
 
+def union_of(queries: Iterable[tuple[str, Callable[[str], str]]]) -> str:
+    """The union of queries, each with what is selected from it (a function of a relation). CTEs that say the same stand
+    once; queries whose CTEs say different things under one name stand apart.
+    """
+    groups: list[tuple[dict[str, str], list[str]]] = []
+    for query, select_from in queries:
+        found, select = _split(query)
+        ctes = dict(found)
+        for known, selects in groups:
+            if all(known.get(name, body) == body for name, body in ctes.items()) and (known.keys() & ctes.keys()):
+                known.update(ctes)  # what a CTE reads is in its own query, so it is there before
+                selects.append(select_from(select))
+                break
+        else:
+            groups.append((ctes, [select_from(select)]))
+    return " union all ".join(_grouped(*group) for group in groups)
+
+
+def _grouped(ctes: dict[str, str], selects: list[str]) -> str:
+    united = " union all ".join(selects)
+    if not ctes:
+        return united
+    listed = ", ".join(f"{name} as ({body})" for name, body in ctes.items())
+    return f"select * from (with {listed} {united})"
+
+
+@lru_cache(maxsize=256)
 def _split(query: str) -> tuple[list[tuple[str, str]], str]:
     """The leading CTEs (name, body) of a query, and what follows them."""
     begins = BEGINS.match(query)

@@ -22,6 +22,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import Any
 
 import duckdb
 
@@ -59,13 +60,21 @@ class Cell:
 @dataclass(frozen=True)
 class Cells:
     """Rows of a period table in some periods of one grain and basis, of all segment values. `relations`: what stands
-    for tables that are not to be read where they are (name → SQL), say those of some customers only.
+    for tables that are not to be read where they are (name → SQL), say those of some customers only. `answers`: what
+    the generations said before, for those who ask about many cells.
     """
 
     grain: str
     basis: str
     periods: tuple[date, ...]
     relations: Mapping[str, str] = field(default_factory=dict)
+    answers: dict[str, list[Any]] = field(default_factory=dict)
+
+    def answer(self, connection: duckdb.DuckDBPyConnection, question: str) -> list[Any]:
+        """The rows of a query, which is asked once."""
+        if question not in self.answers:
+            self.answers[question] = connection.execute(question).fetchall()
+        return self.answers[question]
 
 
 Source = tuple[str, dict[str, str]]
@@ -253,16 +262,16 @@ def months_behind(
     database: str | None,
 ) -> list[Source]:
     """The cells of the first `months` of the last six calendar months that ended by each cell's close."""
-    pairs = connection.execute(
+    pairs = cells.answer(
+        connection,
         f"""select own.period_start, months.period_start
         from {of_main(database)}int_periods as months
         inner join {of_main(database)}int_periods as own on months.grain = 'month'
-            and own.grain = ? and own.period_start in ({date_literals(cells.periods)})
+            and own.grain = {text_literal(cells.grain)} and own.period_start in ({date_literals(cells.periods)})
             and months.period_start >= date_trunc('month', own.close_date) - to_months({MONTHS_BEHIND})
             and months.period_start < date_trunc('month', own.close_date) - to_months({MONTHS_BEHIND - months})
         order by all""",
-        [cells.grain],
-    ).fetchall()
+    )
     if not pairs:
         return []
     of_months = replace(cells, grain="month", periods=tuple(sorted({month for _, month in pairs})))
@@ -291,11 +300,12 @@ def cell_queries(
     measure). Raises NoMembers where the generation is too old to have them; must_have: also where it has none.
     """
     try:
-        parts = connection.execute(
-            f"select part, measures, query from {of_main(database)}{QUERIES} where family = ? order by part", [family]
-        ).fetchall()
+        of_families = cells.answer(
+            connection, f"select family, part, measures, query from {of_main(database)}{QUERIES} order by family, part"
+        )
     except duckdb.CatalogException as error:
         raise NoMembers(TOO_OLD) from error
+    parts = [part for name, *part in of_families if name == family]
     if any(PERIODS not in query for _, _, query in parts):
         raise NoMembers(TOO_OLD)
     if not parts and must_have:

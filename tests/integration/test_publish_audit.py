@@ -200,6 +200,11 @@ DAMAGE = {
     "profiles_have_the_mrr": "update int_mrr_changes set mrr_after = mrr_after + 1 where mrr_after > 0",
     "at_risk_are_active": "insert into at_risk select 'nobody_knows_whom', 'overdue', 0, 0",
     "cut_points_rise": "update rfm_cut_points set value = -1 where quantile = 0.6",
+    "period_purchase_gaps_percentiles": "update retention_kpis set value = value + 1 where kpi = "
+    "'time_between_purchases_p25' and value is not null",
+    "period_session_lengths_percentiles": "update period_session_lengths set events = events + 1",
+    "period_first_replies_percentiles": "update period_first_replies set reply_microseconds = reply_microseconds + 1e9",
+    "period_resolutions_percentiles": "delete from period_resolutions",
     "views_read_own_tables": "create view escapes as select * from raw_store.raw.orders",
 }
 

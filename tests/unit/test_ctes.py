@@ -3,7 +3,7 @@
 import duckdb
 import pytest
 
-from retention_pipeline.read.ctes import without_unused
+from retention_pipeline.read.ctes import union_of, without_unused
 
 CHAIN = """
 with a as (
@@ -23,3 +23,15 @@ def test_what_is_read_through_others_stays_and_the_rest_goes() -> None:
 @pytest.mark.parametrize("query", ["select 1", "with recursive t as (select 1) select * from t", CHAIN])
 def test_a_query_of_another_form_means_the_same(query: str) -> None:
     assert duckdb.execute(without_unused(query)).fetchall() == duckdb.execute(query).fetchall()
+
+
+def test_ctes_that_say_the_same_stand_once_and_others_apart() -> None:
+    queries = [
+        "with a as (select 1 as x), b as (select x + 1 as x from a) select x from b",
+        "with a as (select 1 as x), c as (select x + 2 as x from a) select x from c",
+        "with a as (select 10 as x), c as (select x + 2 as x from a) select x from c",
+        "select 7 as x",
+    ]
+    text = union_of([(query, lambda relation: f"select x * 2 as x from ({relation})") for query in queries])
+    assert text.count("select 1 as x") == 1
+    assert sorted(duckdb.execute(text).fetchall()) == [(4,), (6,), (14,), (24,)]

@@ -1,0 +1,93 @@
+"""What must hold of percentiles and medians: they lie where they must among the values of their histogram.
+
+Asked of the published figure and the counts alone, not by the way in which the figure is computed (kpis/histograms.py):
+how many values are below it, how many at most as great, and which are its neighbours.
+"""
+
+from __future__ import annotations
+
+import re
+
+from retention_pipeline.audit.shapes import CELL, Rule
+from retention_pipeline.kpis.declaration import Family, Kpi
+from retention_pipeline.kpis.inputs import Histogram
+from retention_pipeline.kpis.keys import same_key
+from retention_pipeline.kpis.registry import FAMILIES, KPIS
+from retention_pipeline.kpis.rules import text_literal
+
+# Relative, of a value that was divided; a histogram's values are whole numbers.
+NEAR = 1e-9
+
+
+def percentile_rules() -> list[Rule]:
+    """One per histogram."""
+    return [rule_of(family, histogram) for family in FAMILIES for histogram in family.histograms]
+
+
+def percentiles_of(family: Family, histogram: Histogram) -> list[tuple[Kpi, str, str]]:
+    """The KPIs that are a percentile of the histogram, with its column of the cell and the fraction."""
+    fractions = dict(histogram.quantiles)
+    return [
+        (kpi, name, fractions[name])
+        for kpi in KPIS
+        if kpi.family is family and kpi.value
+        for name in re.findall(r"[a-z]\w*", kpi.value)
+        if name in fractions
+    ]
+
+
+def rule_of(family: Family, histogram: Histogram) -> Rule:
+    """Every percentile of the histogram, in every cell that has one or should have."""
+    kpis = percentiles_of(family, histogram)
+    cell = ", ".join(CELL)
+    given, counted, broken = [], [], []
+    for number, (kpi, name, fraction) in enumerate(kpis):
+        of_kpi = f"filter (where kpi = {text_literal(kpi.id)})"
+        given.append(
+            f"any_value(value) {of_kpi} as value_{number}, any_value(n) {of_kpi} as n_{number}, "
+            f"coalesce(bool_or(null_reason = 'zero_denominator') {of_kpi}, false) as is_empty_{number}"
+        )
+        # The values in the figure's unit: the figure is this of the percentile.
+        of_one = re.sub(rf"\b{name}\b", f"counted.{histogram.value}", kpi.value or "")
+        one = f"cast({of_one} as double)"
+        near = f"{NEAR} * greatest(1, abs(value_{number}))"
+        below, reached = f"{one} < value_{number} - {near}", f"{one} <= value_{number} + {near}"
+        counted.append(
+            f"coalesce(sum(counted.{histogram.count}) filter (where {below}), 0) as below_{number}, "
+            f"sum(counted.{histogram.count}) filter (where {reached}) as reached_{number}, "
+            f"max({one}) filter (where {reached}) as low_{number}, "
+            f"min({one}) filter (where not ({below})) as high_{number}"
+        )
+        at = f"((total - 1) * cast({fraction} as double))"
+        low, high = f"low_{number}", f"high_{number}"
+        is_one = f"{low} = {high} and below_{number} <= floor({at}) and ceil({at}) < reached_{number}"
+        is_between = f"{low} < {high} and below_{number} = floor({at}) + 1"
+        is_between += f" and abs({low} + ({at} - floor({at})) * ({high} - {low}) - value_{number}) <= {near}"
+        is_absent = f"value_{number} is null and not (is_empty_{number} and coalesce(total, 0) > 0)"
+        is_right = f"(({is_one} or {is_between}) and n_{number} = total) or {is_absent}"
+        broken.append(
+            f"select {cell}, {text_literal(kpi.id)} as kpi, value_{number} as value, n_{number} as n, total "
+            f"from counted where ({is_right}) is not true"
+        )
+    sql = f"""
+    with figures as (
+        select {cell}, {", ".join(given)} from retention_kpis
+        where kpi in ({", ".join(text_literal(kpi.id) for kpi, _, _ in kpis)})
+        group by {cell}
+    ),
+    numbered as (select *, row_number() over (order by {cell}) as number from figures),
+    sums as (
+        select numbered.number, sum(counted.{histogram.count}) as total, {", ".join(counted)}
+        from {histogram.table} as counted
+        inner join numbered on {same_key("counted", "numbered", CELL)}
+        where counted.{histogram.count} > 0
+        group by numbered.number
+    ),
+    counted as (select numbered.*, sums.* exclude (number) from numbered left join sums using (number))
+    {" union all ".join(broken)}"""
+    return Rule(
+        f"{histogram.table}_percentiles",
+        f"each percentile of {histogram.table} lies where it must among the values, and n is their number",
+        sql,
+        (histogram.table, "retention_kpis"),
+    )
