@@ -11,6 +11,7 @@ from rich.text import Text
 from retention_pipeline import formatting
 from retention_pipeline.alerts import Incident, acknowledge, as_row, load, test_channel
 from retention_pipeline.cli.figures import print_json
+from retention_pipeline.cli.terminal import terminal
 from retention_pipeline.settings import load_settings, resolve_home
 
 
@@ -28,7 +29,7 @@ def alerts(home: Path | None, *, with_all: bool, as_json: bool) -> None:
     if as_json:
         print_json([as_row(one) | {"not_delivered": len(one.waiting)} for one in found])
         return
-    console = Console(highlight=False)
+    console = terminal(highlight=False)
     if not found:
         console.print("No alert is open.")
     for one in found:
@@ -46,7 +47,7 @@ def ack(home: Path | None, alert_ids: list[int], *, with_all: bool, as_json: boo
     if as_json:
         print_json([as_row(one) for one in seen])
     else:
-        Console(highlight=False).print(f"{formatting.counted(len(seen), 'alert')} acknowledged.")
+        terminal(highlight=False).print(f"{formatting.counted(len(seen), 'alert')} acknowledged.")
 
 
 def test(home: Path | None, channels: list[str]) -> None:
@@ -58,7 +59,7 @@ def test(home: Path | None, channels: list[str]) -> None:
         raise NoChannel("settings.yaml has no channels (alerts: channels)")
     for name in names:
         test_channel(place, settings, name)
-        Console(highlight=False).print(Text(f"{name}: sent"))
+        terminal(highlight=False).print(Text(f"{name}: sent"))
 
 
 def print_alert(console: Console, incident: Incident) -> None:

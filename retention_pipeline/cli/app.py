@@ -498,11 +498,10 @@ def _explain(message: str, kind: str, arguments: list[str]) -> None:
 
         print(json.dumps(answer, ensure_ascii=False))
         return
-    from rich.console import Console
-
     from retention_pipeline.cli.printing import print_message
+    from retention_pipeline.cli.terminal import terminal
 
-    print_message(Console(stderr=True), message, title=_in_words(kind))
+    print_message(terminal(stderr=True), message, title=_in_words(kind))
 
 
 def _in_words(kind: str) -> str:

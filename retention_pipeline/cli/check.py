@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.text import Text
 
 from retention_pipeline import formatting
 from retention_pipeline.cli.figures import print_json
+from retention_pipeline.cli.terminal import terminal
 from retention_pipeline.read.published import open_published
 from retention_pipeline.settings import (
     BUILT_IN_DIMENSIONS,
@@ -48,7 +48,7 @@ def check_home(home: Path | None, *, as_json: bool) -> None:
             one["preview"] = preview.as_json()
         print_json(answer)
     else:
-        console = Console(highlight=False)
+        console = terminal(highlight=False)
         for name, ok, text in findings:
             mark = ("✓", "green") if ok else ("✗", "red")
             console.print(Text.assemble(mark, f" {name:24} ", (text, "" if not ok else "dim")), soft_wrap=True)

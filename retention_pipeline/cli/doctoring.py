@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
 from retention_pipeline import formatting
 from retention_pipeline.cli.figures import print_json
+from retention_pipeline.cli.terminal import terminal
 from retention_pipeline.run.doctor import SHOWN_AT_MOST, examine
 from retention_pipeline.run.mending import mend
 from retention_pipeline.settings import resolve_home
@@ -26,7 +26,7 @@ def doctor(home: Path | None, *, with_mending: bool, without_missing: bool, as_j
     if as_json:
         print_json({"home": str(place.root), "mended": done, "findings": [asdict(one) for one in found]})
     else:
-        console = Console(highlight=False)
+        console = terminal(highlight=False)
         for line in done:
             console.print(Text(f"mended  {formatting.visible(line)}"), soft_wrap=True)
         shown: dict[tuple[str, str], int] = {}

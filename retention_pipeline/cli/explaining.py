@@ -7,12 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from retention_pipeline import formatting
 from retention_pipeline.cli.figures import exports_customers, guards_csv, print_json
 from retention_pipeline.cli.print_explain import print_explanation, print_since, print_variants, table_of
 from retention_pipeline.cli.printing import print_rows
+from retention_pipeline.cli.terminal import terminal
 from retention_pipeline.history.known import moment_of
 from retention_pipeline.history.since import since
 from retention_pipeline.kpis.registry import BY_ID
@@ -78,7 +77,7 @@ def figure(
     if as_json:
         print_json(as_data(explained) | ({"since": asdict(later)} if later else {}))
         return
-    console = Console()
+    console = terminal()
     shown = explained if customers else type(explained)(**(vars(explained) | {"members": None}))
     print_explanation(console, shown)
     if later is not None:
@@ -115,7 +114,7 @@ def variants(
     if as_json:
         print_json(rows)
         return
-    console = Console()
+    console = terminal()
     for label, of_pair in found:
         print_variants(console, label, of_pair)
 
@@ -133,7 +132,7 @@ def check_cell(home: Path | None, text: str, *, as_json: bool) -> None:
         print_json([{"measure": name, "published": published, "members": added} for name, published, added in compared])
     else:
         words = f"{kpi.family.period_table}, {cell.grain} of {cell.period_start}, basis {cell.basis}"
-        console = Console(highlight=False)
+        console = terminal(highlight=False)
         console.print(f"{words}, {cell.segment_dimension} {cell.segment_value}", style="bold")
         rows = [
             [name, "–" if published is None else f"{published:,}", f"{added:,}", "no" if name in wrong else "yes"]

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from rich.console import Console
 
 from retention_pipeline import formatting
 from retention_pipeline.cli.print_headline import print_headline
@@ -28,8 +27,9 @@ from retention_pipeline.cli.printing import (
     print_rows_as_they_come,
     print_series,
 )
+from retention_pipeline.cli.terminal import terminal
 from retention_pipeline.history.known import go_back, moment_of
-from retention_pipeline.publish.csv_files import FORMATS, guarded, write_file
+from retention_pipeline.publish.csv_files import FORMATS, guarded, guarded_value, write_file
 from retention_pipeline.read import published
 from retention_pipeline.read.headline import read_headline
 from retention_pipeline.read.named_periods import check_grain
@@ -56,11 +56,14 @@ def print_json(answer: Any) -> None:
 
 
 def as_json_text(answer: Any, *, indent: int | None = None) -> str:
-    """JSON as every program reads it: what is not a number (NaN, infinity) is null."""
+    """JSON as every program reads it: what is not a number (NaN, infinity) is null. Characters that a terminal would
+    act on are written by their numbers.
+    """
     try:
-        return json.dumps(answer, default=as_text, ensure_ascii=False, indent=indent, allow_nan=False)
+        text = json.dumps(answer, default=as_text, ensure_ascii=False, indent=indent, allow_nan=False)
     except ValueError:
-        return json.dumps(_finite(answer), default=as_text, ensure_ascii=False, indent=indent)
+        text = json.dumps(_finite(answer), default=as_text, ensure_ascii=False, indent=indent)
+    return formatting.CONTROL.sub(lambda found: "\n" if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
 
 
 def _finite(value: Any) -> Any:
@@ -107,7 +110,7 @@ def headline(home: Path | None, *, grain: str, as_json: bool, known_at: str | No
             )
             print_json(rows)
             return
-    print_headline(Console(), shown)
+    print_headline(terminal(), shown)
 
 
 def list_kpis(home: Path | None, *, as_json: bool) -> None:
@@ -117,7 +120,7 @@ def list_kpis(home: Path | None, *, as_json: bool) -> None:
     if as_json:
         print_json(list(found.values()))
         return
-    print_names(Console(), f"{len(found)} KPIs", [(name, row["definition"]) for name, row in found.items()])
+    print_names(terminal(), f"{len(found)} KPIs", [(name, row["definition"]) for name, row in found.items()])
 
 
 def kpi(
@@ -163,7 +166,7 @@ def kpi(
     if as_json:
         print_json([held_against(row, targets, benchmarks) for row in rows])
         return
-    console, definition = Console(), definitions[name]
+    console, definition = terminal(), definitions[name]
     bases, values = sorted({row["basis"] for row in rows}), sorted({row["segment_value"] for row in rows})
     subject = "all customers" if dimension == "all" else f"{dimension} {value}".strip()
     if len(values) > 1 and len(bases) > 1:
@@ -243,16 +246,17 @@ def query(home: Path | None, sql: str, *, form: str, limit: int, seconds: float 
             most = limit or LAID_OUT_AT_ONCE
             rows = cursor.fetchmany(most + 1)
             if limit or len(rows) <= most:
-                print_rows(Console(), columns, rows[:most], more=len(rows) > most)
+                print_rows(terminal(), columns, rows[:most], more=len(rows) > most)
             else:
                 print_rows_as_they_come(sys.stdout, columns, rows, cursor.fetchmany)
         elif form == "json":
             _print_json_rows(columns, cursor)
         else:
+            is_guarded = guards_csv(resolve_home(home))
             writer = csv.writer(sys.stdout, lineterminator="\n")
             writer.writerow(columns)
             while rows := cursor.fetchmany(FETCHED_AT_ONCE):
-                writer.writerows(rows)
+                writer.writerows([[guarded_value(value) for value in row] for row in rows] if is_guarded else rows)
 
 
 def _print_json_rows(columns: list[str], cursor: duckdb.DuckDBPyConnection) -> None:
@@ -288,7 +292,7 @@ def export(home: Path | None, folder: Path, *, form: str, tables: list[str], as_
     if as_json:
         print_json(written)
         return
-    console = Console()
+    console = terminal()
     print_rows(console, ["file", "rows"], [[one["file"], one["rows"]] for one in written])
 
 
@@ -338,7 +342,7 @@ def quarantine(
         if to is not None:
             rows = guarded(connection, f"(from quarantine {named})", is_guarded=guards_csv(place))
             connection.execute(f"copy ({rows}) to {sql_text(str(to))} ({FORMATS['csv']})")
-            Console().print(str(to), soft_wrap=True, highlight=False)
+            terminal().print(str(to), soft_wrap=True, highlight=False)
             return
         if by_reason:
             question = f"""select dataset, reason, count(*) as refused_rows, min(file_name) as a_file
@@ -351,10 +355,10 @@ def quarantine(
         print_json(found)
         return
     if not found:
-        Console(highlight=False).print("Nothing is refused.")
+        terminal(highlight=False).print("Nothing is refused.")
         return
     shown = found[:limit] if limit else found
-    print_rows(Console(), list(found[0]), [list(row.values()) for row in shown], more=len(found) > len(shown))
+    print_rows(terminal(), list(found[0]), [list(row.values()) for row in shown], more=len(found) > len(shown))
 
 
 def _nearest(name: str, known: dict[str, Any]) -> str:

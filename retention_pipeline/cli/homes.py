@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.text import Text
 
 from retention_pipeline import formatting, templates
@@ -16,6 +15,7 @@ from retention_pipeline.alerts import as_row
 from retention_pipeline.alerts import load as load_alerts
 from retention_pipeline.cli.figures import print_json
 from retention_pipeline.cli.print_status import print_status
+from retention_pipeline.cli.terminal import terminal
 from retention_pipeline.freshness.marks import published_reasons
 from retention_pipeline.freshness.sources import states_now
 from retention_pipeline.read import published
@@ -53,7 +53,7 @@ def init(folder: Path, template: str | None = None) -> None:
     ignored = home.root / ".gitignore"
     if not ignored.exists():
         ignored.write_text("# A home in a clone is nobody's business: it holds the names of customers.\n*\n", "utf-8")
-    console = Console()
+    console = terminal()
     console.print(Text.assemble("Made ", (str(home.settings_file), "bold"), ". Next:"))
     first = "say in it where your orders or subscriptions are, and what their columns are called;"
     if template is not None:
@@ -109,7 +109,7 @@ def status(home: Path | None, *, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:
-        print_status(Console(highlight=False), place, answer, now)
+        print_status(terminal(highlight=False), place, answer, now)
     if not is_whole:
         raise DamagedFile("\n".join(found.problems))
 
@@ -125,7 +125,7 @@ def restore(home: Path | None, generation: int | None, *, as_json: bool) -> None
     if as_json:
         print_json({"generation": chosen.number, "as_of": state["as_of"], "path": str(chosen.path)})
         return
-    console = Console(highlight=False)
+    console = terminal(highlight=False)
     console.print(
         f"Generation {chosen.number} is current again: figures as of {state['as_of']}, built {state['built_at']} UTC."
     )
@@ -137,7 +137,7 @@ def rebuild(home: Path | None, *, without_missing: bool, as_json: bool) -> None:
     from retention_pipeline.run import operations
 
     place = resolve_home(home)
-    console = Console(stderr=True, highlight=False)
+    console = terminal(stderr=True, highlight=False)
     made = operations.rebuild(
         place,
         load_settings(place),
@@ -157,7 +157,7 @@ def rebuild(home: Path | None, *, without_missing: bool, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
-    console = Console(highlight=False)
+    console = terminal(highlight=False)
     lines = [
         f"{place.raw_file} holds {formatting.counted(len(loaded), 'load')} again,"
         f" {formatting.counted(sum(load.good for load in loaded), 'row')} in them.",
@@ -183,7 +183,7 @@ def ui(home: Path | None, *, host: str, port: int) -> None:
     load_settings(place)
     with open_instance(place) as instance:
         end_dead_runs(instance)
-    console = Console(stderr=True, highlight=False)
+    console = terminal(stderr=True, highlight=False)
     console.print(
         f"Dagster for {place.root}: http://{host}:{port} in about 15 seconds; Ctrl-C stops it and the schedule."
     )

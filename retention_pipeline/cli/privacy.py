@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
 from retention_pipeline import formatting
 from retention_pipeline.cli.figures import print_json
+from retention_pipeline.cli.terminal import terminal
 from retention_pipeline.run import forgetting
 from retention_pipeline.settings import load_settings, resolve_home
 
@@ -22,7 +22,7 @@ def forget(home: Path | None, customers: list[str], file: Path | None, *, as_jso
         named += [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not named:
         raise forgetting.NotForgotten("no customer is named; nothing was changed")
-    console = Console(stderr=True, highlight=False)
+    console = terminal(stderr=True, highlight=False)
     done = forgetting.forget(
         place,
         load_settings(place),
@@ -33,7 +33,7 @@ def forget(home: Path | None, customers: list[str], file: Path | None, *, as_jso
     if as_json:
         print_json(vars(done))
     else:
-        out = Console(highlight=False)
+        out = terminal(highlight=False)
         out.print(
             f"Forgotten: {formatting.counted(done.people, 'identifier')};"
             f" {formatting.counted(done.files, 'file')} rewritten"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import webbrowser
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
+from retention_pipeline.cli.terminal import terminal
 from retention_pipeline.report.charts import write_charts
 from retention_pipeline.report.page import NothingToReport, write_report
 from retention_pipeline.report.summary import sentences
@@ -21,7 +21,7 @@ def report(home: Path | None, *, is_opened: bool, summary: bool, charts: Path | 
     settings = load_settings(place)
     if not place.current.exists():
         raise NothingToReport("nothing is published yet; make a first run with: retention run")
-    console = Console(highlight=False)
+    console = terminal(highlight=False)
     if summary or charts:
         with opened(place.current, read_only=True) as connection:
             if summary:

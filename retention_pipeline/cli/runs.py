@@ -21,6 +21,7 @@ from retention_pipeline import formatting
 from retention_pipeline.cli.figures import print_json
 from retention_pipeline.cli.print_headline import print_headline
 from retention_pipeline.cli.printing import print_excluded, print_late, print_left_out, print_places
+from retention_pipeline.cli.terminal import terminal
 from retention_pipeline.read.headline import read_headline
 from retention_pipeline.read.hint import hint_for_old_data
 from retention_pipeline.read.published import dimensions, missing_rows, open_published, state, tables
@@ -54,7 +55,7 @@ class Teller:
 @contextmanager
 def told() -> Iterator[Teller]:
     """A teller on standard error; the moving line only where somebody watches."""
-    console = Console(stderr=True, highlight=False)
+    console = terminal(stderr=True, highlight=False)
     if not console.is_terminal:
         yield Teller(console, None)
         return
@@ -142,7 +143,7 @@ def restate(home: Path | None, start: date | None, *, grain: str, as_json: bool)
     if as_json:
         print_json({name: value for name, value in record.items() if name != "pid"})
         return
-    console = Console()
+    console = terminal()
     for line in record["restatements"] or ["nothing changed"]:
         console.print(Text(line), soft_wrap=True)
 
@@ -190,7 +191,7 @@ def _answer(
         shown = {name: value for name, value in record.items() if name != "pid"}
         print_json(shown | {"hint": hint, "seconds": rounded})
         return
-    console = Console()
+    console = terminal()
     with open_published(home) as connection:
         headline = read_headline(connection, as_of=state(connection)["as_of"])
         segments = list(dimensions(connection))
