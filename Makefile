@@ -4,7 +4,7 @@
 # make coverage   the same tests, and how much of the package they run: it has a floor (pyproject.toml)
 # make proof-short   the random tests in their short edition, before a change of sums or nights lands
 # make proof  the random tests at length, from a seed that is printed (RETENTION_SEED sets it; hours)
-# make kills  SIGKILL at every step and at 50 random moments of nights on a million orders (about an hour)
+# make kills  SIGKILL at every step and at 50 random moments of nights on a million orders, at 300 of small nights (hours)
 # make spark  golden stories and made-up companies on a local Spark, against DuckDB (Java 17; hours, in an environment of its own)
 # make bench SIZE=10m   measure the pipeline (1m, 10m or 100m orders) against two baselines
 # make bench-activity SIZE=10m   the same for events, answers and e-mails (ten events per order)
@@ -93,7 +93,7 @@ types: $(INSTALLED)
 
 kills: $(INSTALLED)
 	RETENTION_KILLS_ORDERS=1000000 RETENTION_KILLS_PER_STEP=3 RETENTION_RANDOM_KILLS=50 RETENTION_FIRST_RUN_KILLS=5 \
-	RETENTION_SECONDS_BETWEEN_LOOKS=0.25 $(BIN)/pytest -s -m "" tests/kills
+	RETENTION_SECONDS_BETWEEN_LOOKS=0.25 RETENTION_MIXED_KILLS=300 $(BIN)/pytest -s -m "" tests/kills
 
 # pyspark is half a gigabyte and no dependency: it gets an environment beside the project's.
 spark:

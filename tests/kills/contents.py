@@ -27,33 +27,45 @@ from ({rows}) where measure not in ('last_load', 'last_delivery')
 ABOUT_RUNS = {"pipeline_runs", "publications", "alerts"}
 # Columns of raw that say when something was seen or loaded.
 RAW_TIMES = {"_loaded_at", "_superseded_at", "seen_at", "file_stamp", "loaded_at", "finished_at", "visited_at"}
+OF_TABLES = {"ledger": {"started_at"}, "watermarks": {"updated_at"}}
+# Where a database is asked again after a kill, the pulls that bring nothing have numbers and rows of their own.
+LOADS = {"_load_id", "load_id", "applied_load_id", "_superseded_by", "resolved_by", "high"}
+ABOUT_PULLS = {"pipeline_loads", "deliveries", "source_visits"}
+BROUGHT_SOMETHING = "n_new + n_changed + n_bad > 0"
 EXAMPLES = 2
 
 
-def warehouse_tables(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, str]:
-    """SQL for the compared rows of each table of a published generation that is open as `database`."""
+def warehouse_tables(
+    connection: duckdb.DuckDBPyConnection, database: str, *, with_pulls: bool = False
+) -> dict[str, str]:
+    """SQL for the compared rows of each table of a published generation that is open as `database`. `with_pulls`:
+    without what tells loads apart, for a database may have been asked more often.
+    """
     tables = {}
     for table, columns in _columns(connection, database, "main").items():
-        if table in ABOUT_RUNS:
+        if table in ABOUT_RUNS or (with_pulls and table in ABOUT_PULLS):
             continue
-        said = ", ".join(f'"{name}"' for name in columns if name not in OF_THE_RUN)
+        left_out = OF_THE_RUN | (LOADS if with_pulls else set())
+        said = ", ".join(f'"{name}"' for name in columns if name not in left_out)
         tables[table] = f"select {said} from {database}.main.{table}"
         if table == "data_quality":
             tables[table] = DATA_QUALITY.format(rows=tables[table])
     return tables
 
 
-def raw_tables(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, str]:
+def raw_tables(connection: duckdb.DuckDBPyConnection, database: str, *, with_pulls: bool = False) -> dict[str, str]:
     """SQL for the compared rows of each table of raw.duckdb that is open as `database`."""
     tables = {}
     for table, columns in _columns(connection, database, "raw").items():
-        if table == "epochs":  # which file it is, not what is in it
+        if table == "epochs" or (with_pulls and table in ABOUT_PULLS):  # epochs: which file it is, not what is in it
             continue
-        times = RAW_TIMES | ({"started_at"} if table == "ledger" else set())
+        times = RAW_TIMES | OF_TABLES.get(table, set()) | (LOADS if with_pulls else set())
         said = ", ".join(f'"{name}"' for name in columns if name not in times)
         # A file is seen once more by the run after a kill, and a source asked once more.
         distinct = "distinct " if table in ("deliveries", "source_visits") else ""
         tables[f"raw.{table}"] = f"select {distinct}{said} from {database}.raw.{table}"
+        if with_pulls and table == "ledger":
+            tables[f"raw.{table}"] += f" where {BROUGHT_SOMETHING}"
     return tables
 
 
@@ -75,14 +87,15 @@ def hashed(connection: duckdb.DuckDBPyConnection, rows: str) -> tuple[int, str]:
     return int(number), str(total)
 
 
-def published_contents(file: Path) -> Contents:
+def published_contents(file: Path, *, with_pulls: bool = False) -> Contents:
     """Of a published generation."""
     with duckdb.connect() as connection:
         connection.execute(f"attach {sql_text(str(file))} as one (read_only)")
-        return {table: hashed(connection, rows) for table, rows in warehouse_tables(connection, "one").items()}
+        tables = warehouse_tables(connection, "one", with_pulls=with_pulls)
+        return {table: hashed(connection, rows) for table, rows in tables.items()}
 
 
-def differences(one: Home, other: Home, *, without: tuple[str, ...] = ()) -> list[str]:
+def differences(one: Home, other: Home, *, without: tuple[str, ...] = (), with_pulls: bool = False) -> list[str]:
     """A line per table, file of the archive or Parquet copy in which two homes differ.
 
     `without` names the beginnings of tables of the warehouse that are left out.
@@ -94,7 +107,9 @@ def differences(one: Home, other: Home, *, without: tuple[str, ...] = ()) -> lis
             connection.execute(f"attach {sql_text(str(home.current.resolve()))} as {name} (read_only)")
             connection.execute(f"attach {sql_text(str(home.raw_file))} as {name}_raw (read_only)")
         sides = [
-            warehouse_tables(connection, name) | raw_tables(connection, f"{name}_raw") for name in ("one", "other")
+            warehouse_tables(connection, name, with_pulls=with_pulls)
+            | raw_tables(connection, f"{name}_raw", with_pulls=with_pulls)
+            for name in ("one", "other")
         ]
         for table in sorted(sides[0].keys() | sides[1].keys()):
             if table.startswith(without):
@@ -117,6 +132,9 @@ def differences(one: Home, other: Home, *, without: tuple[str, ...] = ()) -> lis
         )
         for home in (one, other)
     ]
+    if with_pulls:  # one more that brought nothing is kept, too, and pulls are packed on what came before
+        archives = [sorted({name.split(".")[0] for name in names}) for names in archives]
+        archives[0] = [name for name in archives[0] if name in archives[1]]
     if archives[0] != archives[1]:
         found.append(f"archive: {archives[0]}, {archives[1]}")
     return found

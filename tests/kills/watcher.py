@@ -2,8 +2,9 @@
 show one of the known generations, whole.
 
 A program of its own, so that it opens the file as analysts do: `python -m kills.watcher HOME KNOWN.json PAUSE`. KNOWN
-is a list of known contents ({as_of, applied_load_id, tables}). It looks once every PAUSE seconds; a line on standard
-input asks for a thorough look at all tables, answered by a line of JSON about it; the end of input ends it.
+is a list of known contents ({as_of, applied_load_id, tables}; any load where that is null). It looks once every PAUSE
+seconds; a line on standard input asks for a thorough look at all tables, answered by a line of JSON about it; the end
+of input ends it.
 """
 
 from __future__ import annotations
@@ -59,17 +60,21 @@ def look(home: Path, known: list[dict[str, Any]], seen: Seen, *, thorough: bool 
         generation, as_of, load = states[0]
         if generation < (seen.generation or 0):
             raise NotWhole(f"generation {generation} after {seen.generation}")
-        expected = next((one for one in known if (one["as_of"], one["applied_load_id"]) == (as_of, load)), None)
+        expected = next(
+            (one for one in known if one["as_of"] == as_of and one["applied_load_id"] in (None, load)), None
+        )
         if expected is None:
             raise NotWhole(f"generation {generation} as of {as_of} with load {load} is not known")
-        _compare(connection, expected["tables"], thorough=thorough)
+        tables = warehouse_tables(connection, "current", with_pulls=expected["applied_load_id"] is None)
+        _compare(connection, tables, expected["tables"], thorough=thorough)
     seen.generation = generation
     seen.looks += 1
     seen.thorough += thorough
 
 
-def _compare(connection: duckdb.DuckDBPyConnection, expected: Contents, *, thorough: bool) -> None:
-    tables = warehouse_tables(connection, "current")
+def _compare(
+    connection: duckdb.DuckDBPyConnection, tables: dict[str, str], expected: Contents, *, thorough: bool
+) -> None:
     # What a night notes about itself depends on how often it was begun.
     named = {table for table in expected if not table.startswith("night_")}
     if not named <= tables.keys():
