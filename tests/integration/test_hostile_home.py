@@ -123,9 +123,7 @@ def test_nothing_acts_in_the_terminal(home: Home, capsys: pytest.CaptureFixture[
     said_by(home, capsys, *SHOWN[verb])
 
 
-@pytest.mark.parametrize(
-    "verb", ["status", "quarantine", "segments", "explain", "customers", "alerts"]
-)
+@pytest.mark.parametrize("verb", ["status", "quarantine", "segments", "explain", "customers", "alerts"])
 def test_json_is_json(home: Home, capsys: pytest.CaptureFixture[str], verb: str) -> None:
     json.loads(said_by(home, capsys, *SHOWN[verb], "--json"), parse_constant=lambda name: pytest.fail(name))
 
