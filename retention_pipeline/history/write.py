@@ -13,6 +13,7 @@ from retention_pipeline.history.archive import held_back_by, take_up
 from retention_pipeline.history.known import figure_rows_at
 from retention_pipeline.history.publications import Publication, publications
 from retention_pipeline.history.record import record
+from retention_pipeline.history.reported import instant
 from retention_pipeline.history.restatements import restate
 from retention_pipeline.history.sentences import Restated, restated_by
 from retention_pipeline.kpis.goals import write_goals
@@ -73,7 +74,8 @@ def write_history(
                 say=say,
             )
             closed = closing.is_closed(settings, recorded.before)
-            restate(connection, settings, recorded, applied=before.applied, by_content=before.by_content, closed=closed)
+            applied = _applied_by(connection, recorded.before) if is_lost else before.applied
+            restate(connection, settings, recorded, applied=applied, by_content=before.by_content, closed=closed)
     finally:
         connection.execute("detach published")
         connection.execute("detach raw_store")
@@ -93,6 +95,15 @@ def _stand_in(
     if lost:
         connection.execute(f"create table published.main.{FIGURES} as {figure_rows_at(lost[-1])}")
         held_back_by(connection, home, lost[-1], "published")
+
+
+def _applied_by(connection: duckdb.DuckDBPyConnection, lost: Publication | None) -> int:
+    """The last load that a generation contained which is lost: what was loaded when it was published."""
+    if lost is None:
+        return -1
+    loads = f"select max(load_id) from raw_store.raw.ledger where finished_at <= {instant(lost.published_at)}"
+    found = connection.execute(loads).fetchall()[0][0]
+    return -1 if found is None else int(found)
 
 
 @contextmanager

@@ -129,3 +129,15 @@ def test_figures_whose_customers_are_too_many_have_one_line_with_all_of_the_part
     )
     assert [row[0] for row in sums] == [False, True] or [row[0] for row in sums] == [True]
     assert all(row[1] > 0 and row[2] == 0 for row in sums)
+
+
+def test_after_the_loss_of_all_generations_only_what_came_since_is_behind_changes(told: ToldHome) -> None:
+    for file in [*told.home.published.glob("*.duckdb")]:
+        file.unlink()
+    told.deliver("orders", "4.csv", f"{ORDER}4,cleo,2026-01-12,9,EUR,paid\n")
+    assert told.night(date(2026, 3, 8)).by_cause.keys() == {"corrected"}
+    found = told.rows(
+        "select distinct customer_id, row_key from restatement_rows "
+        "where generation = (select max(generation) from restatement_rows)"
+    )
+    assert found == [("cleo", "4")]
