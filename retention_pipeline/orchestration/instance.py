@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PROCESS_TAG, HOST_TAG = "retention/pid", "retention/host"
+SPACE_FOR_STORAGE = 1024 * 1024  # with fewer bytes free, errors of the storage say nothing about it
 NOT_AGAIN = {"dagster/max_retries": "0"}  # who started a run by hand or by cron starts it again, not the daemon
 DAGSTER_YAML = """\
 # Written by the retention pipeline when the folder was made; yours to change.
@@ -129,7 +131,9 @@ def with_instance(home: Home, work: Callable[[DagsterInstance], T], say: Callabl
 
 
 def _begin_anew(home: Home, reason: str, say: Callable[[str], None]) -> bool:
-    """Put Dagster's folder aside; whether that could be done."""
+    """Put Dagster's folder aside; whether that could be done. Not where the disk is full, which is no damage."""
+    if shutil.disk_usage(home.root).free < SPACE_FOR_STORAGE:
+        return False
     try:
         aside = put_aside(home.dagster, f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
     except OSError:

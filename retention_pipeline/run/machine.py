@@ -9,6 +9,7 @@ import re
 import duckdb
 
 from retention_pipeline.settings import Home
+from retention_pipeline.transform.build import BuildError
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NO_RIGHTS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -43,6 +44,8 @@ def machine_error(home: Home, error: BaseException) -> MachineError | None:
             if found := sign.search(text):
                 path = _PATH.search(text)
                 return MachineError(_line(home, path[1] if path else None, number, found[0]))
+    if isinstance(error, BuildError) and (found := _IN_DUCKDB[0][0].search(str(error))):
+        return MachineError(_line(home, None, errno.ENOSPC, found[0]))
     return None
 
 

@@ -1,6 +1,7 @@
 """Dagster's storage of a home: made once, never overwritten, and shared by the command line and the web page."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -138,3 +139,21 @@ def test_old_runs_leave_the_storage_and_marks_of_partitions_stay(home: Home) -> 
         assert log.execute(materialized).fetchone() == (4,)
         assert log.execute("select count(*) from asset_check_executions").fetchone() == (3,)
     assert not damaged_storage(home.dagster, thorough=True)
+
+
+def test_a_full_disk_is_not_taken_for_a_damaged_storage(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance.prepare_storage(home)
+    full = shutil.disk_usage(home.root)._replace(free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    said: list[str] = []
+
+    def work(opened: Any) -> str:
+        if not opened.is_ephemeral:
+            raise sqlite3.OperationalError("disk I/O error")
+        return "done"
+
+    assert instance.with_instance(home, work, said.append) == "done"
+    assert [line.split(" (")[0] for line in said] == [
+        f"{home.dagster} cannot be used; this run will not show in the web page"
+    ]
+    assert home.dagster.is_dir() and not list(home.root.glob("dagster.damaged*"))

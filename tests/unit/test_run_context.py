@@ -21,9 +21,11 @@ from retention_pipeline.orchestration.workspace import find_workspace
 from retention_pipeline.run.deadline import Deadline
 from retention_pipeline.run.frame import PRODUCTION
 from retention_pipeline.run.lock import HomeIsBusy
+from retention_pipeline.run.machine import machine_error
 from retention_pipeline.run.records import read_record, recorded
 from retention_pipeline.run.steps import begin_run
 from retention_pipeline.settings import Home, parse_settings
+from retention_pipeline.transform import BuildError
 
 TODAY = date(2024, 5, 10)
 BUSINESS = {"business": {"timezone": "Europe/Amsterdam", "reporting_currency": "EUR"}}
@@ -70,6 +72,15 @@ def test_what_can_pass_by_itself_is_tried_again(error: Exception) -> None:
 )
 def test_what_will_not_pass_is_not_tried_again(error: Exception) -> None:
     assert not is_transient(error)
+
+
+def test_a_disk_that_fills_up_while_models_are_built_is_one_line(tmp_path: Path) -> None:
+    told = machine_error(
+        Home(tmp_path), BuildError("dbt: 2 of 59 steps failed\n  model a: No space left on device\n  Log")
+    )
+    assert str(told).startswith(f"{tmp_path}: no space left on device. What is published stays as it is.")
+    assert "\n" not in str(told)
+    assert machine_error(Home(tmp_path), BuildError("dbt: 1 of 59 steps failed\n  model a: no such column")) is None
 
 
 def test_the_months_of_a_run_are_its_range_or_its_one_partition() -> None:

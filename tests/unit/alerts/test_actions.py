@@ -1,6 +1,7 @@
 """Messages to a local mail server, posts to a local address, files; and that no secret is said."""
 
 import asyncio
+import errno
 import json
 import socket
 import threading
@@ -14,7 +15,7 @@ import duckdb
 import pytest
 from aiosmtpd.controller import Controller
 
-from retention_pipeline.alerts import deliver, load, save, tell_failure
+from retention_pipeline.alerts import deliver, load, night, save, tell_failure
 from retention_pipeline.alerts.incidents import Finding, Incident
 from retention_pipeline.settings import Home, Settings, parse_settings
 
@@ -180,3 +181,12 @@ def test_a_broken_list_of_incidents_hides_no_failure(home: Home) -> None:
     home.incidents_file.write_text("{")
     [problem] = tell_failure(home, settings(HIGH, {"notify": "board"}), "broken", NOW)
     assert problem.startswith("alerts: ")
+
+
+def test_a_full_disk_is_said_with_the_path(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(night, "save", full)
+    [problem] = tell_failure(home, settings(HIGH, {"notify": "board"}), "broken", NOW)
+    assert problem == f"alerts: {home.incidents_file}: no space left on device"
