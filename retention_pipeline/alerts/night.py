@@ -81,9 +81,9 @@ def tell_failure(home: Home, settings: Settings, reason: str, now: datetime) -> 
         told, problems = deliver(home, settings, own)
         save(home, [*others, *told])
     except OSError as error:
-        return [f"alerts: {error.filename or home.incidents_file}: {(error.strerror or str(error)).lower()}"]
+        return [f"{error.filename or home.incidents_file}: {(error.strerror or str(error)).lower()}"]
     except Exception as error:  # a message about a failure must not hide it
-        return [f"alerts: {' '.join(str(error).split())}"]
+        return [f"{' '.join(str(error).split())}"]
     return problems
 
 

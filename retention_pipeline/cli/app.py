@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from retention_pipeline.cli.entry import INTERRUPTED
+from retention_pipeline.errors import is_interruption
 from retention_pipeline.run.stopping import listen
 
 HomeOption = Annotated[
@@ -436,6 +437,8 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         _nobody_reads()
     except Exception as raised:
+        if is_interruption(raised):
+            _stopped()
         error = raised if _is_for_people(raised) else _named(raised, given)
         if error is None:
             raise

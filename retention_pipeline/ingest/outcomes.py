@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import duckdb
 
+from retention_pipeline.errors import raise_interruption
 from retention_pipeline.ingest.archive import StillBeingWrittenError, UnusableFileError
 from retention_pipeline.ingest.result import DatabaseBrokenError, LoadResult, LoadStatus
 from retention_pipeline.ingest.schema import BROKEN, first_line
@@ -25,7 +26,10 @@ OF_THE_MACHINE = (OSError, MemoryError, duckdb.OutOfMemoryException, duckdb.IOEx
 
 
 def outcome_of(error: Exception) -> tuple[LoadStatus, str]:
-    """(status, reason in words) of a load that ended in `error`; raises it again where nothing could go on."""
+    """(status, reason in words) of a load that ended in `error`; raises it again where nothing could go on, and
+    KeyboardInterrupt where it is a signal.
+    """
+    raise_interruption(error)
     if isinstance(error, OF_MORE_THAN_THE_FILE):
         raise error
     if isinstance(error, UnusableFileError):

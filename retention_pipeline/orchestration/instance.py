@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import yaml
 
+from retention_pipeline.errors import behind
 from retention_pipeline.run.dagster_storage import damaged_storage, put_aside
 from retention_pipeline.settings import Home, keep_private, resolve_home
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 T = TypeVar("T")
+STORAGE_MODULES = ("sqlalchemy", "sqlite3", "alembic", "dagster._serdes", "dagster_shared.serdes")
 PROCESS_TAG, HOST_TAG = "retention/pid", "retention/host"
 SPACE_FOR_STORAGE = 1024 * 1024  # with fewer bytes free, errors of the storage say nothing about it
 NOT_AGAIN = {"dagster/max_retries": "0"}  # who started a run by hand or by cron starts it again, not the daemon
@@ -153,11 +155,11 @@ def _is_of_storage(error: BaseException | None) -> bool:
     """Whether an error comes from Dagster's own files: SQLite's, or what stands in them."""
     from dagster import DagsterExecutionInterruptedError, Failure
 
-    while error is not None and not isinstance(error, Failure | DagsterExecutionInterruptedError):
-        module = type(error).__module__
-        if module.startswith(("sqlalchemy", "sqlite3", "alembic", "dagster._serdes", "dagster_shared.serdes")):
+    for one in behind(error):
+        if isinstance(one, Failure | DagsterExecutionInterruptedError):
+            return False
+        if type(one).__module__.startswith(STORAGE_MODULES):
             return True
-        error = error.__cause__ or error.__context__
     return False
 
 

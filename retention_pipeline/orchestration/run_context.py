@@ -16,6 +16,7 @@ import duckdb
 from pydantic import Field
 
 from retention_pipeline.alerts import tell_failure
+from retention_pipeline.errors import is_interruption
 from retention_pipeline.history.closing import Period
 from retention_pipeline.orchestration.workspace import Workspace
 from retention_pipeline.publish.recovery import recover
@@ -126,10 +127,13 @@ class RunContext:
             yield self.run
         except dg.Failure:
             raise
-        except dg.DagsterExecutionInterruptedError:
+        except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt) as raised:
             self._note_why_stopped()
-            raise
+            raise dg.DagsterExecutionInterruptedError from raised
         except Exception as raised:
+            if is_interruption(raised):
+                self._note_why_stopped()
+                raise dg.DagsterExecutionInterruptedError from raised
             error = machine_error(self.home, raised) or raised
             passing = is_transient(raised)
             if passing and may_retry and context.retry_number < RETRIES:

@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from retention_pipeline import alerts
+from retention_pipeline.errors import raise_interruption
 from retention_pipeline.formatting import counted
 from retention_pipeline.history.archive import write_missing
 from retention_pipeline.publish import exports
@@ -53,6 +54,7 @@ def report_step(home: Home, settings: Settings, run: Run, *, progress: Progress 
         try:
             path = write_report(home, settings)
         except Exception as error:  # whatever it is: the figures are published, and the report can be made again
+            raise_interruption(error)
             problem = (
                 f"no report: {' '.join(str(error).split()) or type(error).__name__} (again with: retention report)"
             )
@@ -76,6 +78,7 @@ def alerts_step(home: Home, settings: Settings, run: Run, *, progress: Progress 
             if told:
                 say(f"alerts: {counted(told, 'alert')} told or carried out")
         except Exception as error:  # whatever it is: the figures are published
+            raise_interruption(error)
             problems.append(" ".join(str(error).split()) or type(error).__name__)
         for problem in problems:
             say(f"alerts: {problem}")

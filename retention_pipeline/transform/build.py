@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 
+from retention_pipeline.errors import behind
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.testing import stopping_listeners
 from retention_pipeline.transform import dbt_costs
@@ -245,11 +246,7 @@ def invoke(
 
 def _interruption(error: BaseException | None) -> BaseException | None:
     """Ctrl-C (or Dagster's form of it), which dbt hands back like an error, or buries under one of stopping."""
-    while error is not None:
-        if not isinstance(error, Exception):
-            return error
-        error = error.__cause__ or error.__context__
-    return None
+    return next((one for one in behind(error) if not isinstance(one, Exception)), None)
 
 
 def _nodes(result: Any) -> list[NodeResult]:

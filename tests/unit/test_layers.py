@@ -8,6 +8,7 @@ PACKAGE = Path(__file__).parents[2] / "retention_pipeline"
 IN_ORDER = (
     *(
         "testing",
+        "errors",
         "formatting",
         "contracts",
         "settings",

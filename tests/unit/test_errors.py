@@ -1,0 +1,55 @@
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+import duckdb
+import pytest
+
+from retention_pipeline.errors import behind, is_interruption, raise_interruption
+from retention_pipeline.ingest.outcomes import outcome_of
+from retention_pipeline.orchestration.instance import _is_of_storage
+
+
+class Signalled(BaseException):
+    """What a handler of signals raises."""
+
+
+@pytest.fixture
+def interrupted() -> Iterator[Exception]:
+    """What a query ends in during which a signal comes."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Signalled
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        with duckdb.connect() as connection:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(Exception) as found:
+                connection.execute("select count(*) from range(20000000000) as numbers (n) where hash(n) % 7 = 1")
+        yield found.value
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_signal_during_a_query_is_no_fault_of_what_it_read(interrupted: Exception) -> None:
+    assert is_interruption(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        raise_interruption(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        outcome_of(interrupted)
+
+
+def test_any_other_error_is_none() -> None:
+    for error in (RuntimeError("something else"), ValueError("Query interrupted"), duckdb.IOException("no disk")):
+        raise_interruption(error)
+    assert outcome_of(RuntimeError("something else"))[0] == "refused"
+
+
+def test_a_chain_of_errors_that_leads_back_into_itself_ends() -> None:
+    first, second = ValueError("first"), KeyError("second")
+    first.__cause__, second.__context__ = second, first
+    assert list(behind(first)) == [first, second]
+    assert list(behind(None)) == []
+    assert not _is_of_storage(first)
