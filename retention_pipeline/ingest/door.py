@@ -388,8 +388,8 @@ def _csv_lines(door: Door, stream: IO[str], source: Source) -> Iterator[tuple[st
             yield record, delimiter.join(left) + end
         else:
             written = io.StringIO(newline="")
-            csv.writer(written, delimiter=delimiter, lineterminator="").writerow(left)
-            yield record, written.getvalue() + end
+            csv.writer(written, delimiter=delimiter).writerow(left)  # only with CR LF at its end it quotes both
+            yield record, written.getvalue().removesuffix("\r\n") + end
 
 
 def _records(stream: IO[str]) -> Iterator[str]:

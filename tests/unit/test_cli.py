@@ -145,6 +145,9 @@ def test_query_answers_as_table_csv_and_json(home: Home, capsys: pytest.CaptureF
     assert "the first 2 rows" in out
     out, _ = answer(capsys, "query", sql, "--format", "csv", *where)
     assert len(out.splitlines()) == 4 and out.startswith("kpi,value\n")
+    broken = "select 'a' || chr(13) || '-z' as one, 'b' || chr(10) || 'c' as two"
+    out, _ = answer(capsys, "query", broken, "--format", "csv", *where)
+    assert out == 'one,two\n"a\r-z","b\nc"\n'
     out, _ = answer(capsys, "query", "select date '2024-01-02' as day, 1.50::decimal(18,2) as amount", "--json", *where)
     assert json.loads(out) == [{"day": "2024-01-02", "amount": "1.50"}]
 

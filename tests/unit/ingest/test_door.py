@@ -115,6 +115,15 @@ def test_lines_keep_their_numbers_and_a_line_that_is_no_row_is_not_shown(company
     assert b"anna@" not in bytes_below(company.home.archive)
 
 
+def test_line_breaks_in_what_stays_are_quoted_again(company: Company, secret: str) -> None:
+    rows = [f'{order("a")},anna@example.com,"two\nlines"', f'{order("b")},ben@example.com,"a\rreturn"']
+    company.deliver("orders", "1.csv", "\n".join([f"{ORDER_HEADER},email,note", *rows, ""]).encode())
+    [load] = ingest(company.home, settings(company, drop={"orders": ["email"]}), now=NOW).loads
+    assert (load.status, load.new, load.bad) == ("loaded", 2, 0), load
+    notes = [json.loads(extra)["note"] for (extra,) in company.query("select _extra from raw.orders order by order_id")]
+    assert notes == ["two\nlines", "a\rreturn"]
+
+
 def test_whoever_was_forgotten_is_so_again_when_delivered_again(company: Company, secret: str) -> None:
     write_forgotten(company.home, KEY, {keyed_hash(KEY, "anna"): "forgotten-1"}, [])
     bob = order("b").replace("anna", "bob")
