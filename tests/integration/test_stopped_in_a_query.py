@@ -41,7 +41,7 @@ def test_a_signal_while_a_file_is_loaded_ends_the_run_in_one_line_and_refuses_no
             if (home / "warehouse" / "raw.duckdb").exists():
                 break
             time.sleep(0.1)
-        time.sleep(1.5)
+        time.sleep(1)
         run.send_signal(signal.SIGTERM)
         answer, told = run.communicate(timeout=60)
     finally:
