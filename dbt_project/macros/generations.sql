@@ -67,6 +67,28 @@
   )
 {%- endmacro %}
 
+{# CTEs identities, identities_before and merged: ids whose customer is another one tonight, with the one now and the one before. Whoever calls it refers to int_identities. #}
+{% macro merged_identities() -%}
+  identities as (
+      select * from {{ ref('int_identities') }}
+  ),
+
+  identities_before as (
+      select * from {{ previous('int_identities') }}
+  ),
+
+  merged as (
+      select
+          coalesce(identities.alias_key, identities_before.alias_key) as alias_key,
+          identities.customer_key as customer_key_now,
+          identities_before.customer_key as customer_key_before
+      from identities
+      full outer join identities_before
+          on identities.alias_key = identities_before.alias_key
+      where identities.customer_key is distinct from identities_before.customer_key
+  )
+{%- endmacro %}
+
 {# Customers of a fact whose rows differ from the previous generation's, and of a model of sums those whose contribution may differ:
    rows of one of its facts differ, or one of them is due. #}
 {% macro changed_customers(relation) -%} {{ relation.incorporate(path={"schema": "changed"}) }} {%- endmacro %}

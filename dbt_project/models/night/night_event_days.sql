@@ -8,13 +8,7 @@ select
     cast(null as boolean) as is_read_again
 where false
 {%- else %}
-with identities as (
-    select * from {{ ref('int_identities') }}
-),
-
-identities_before as (
-    select * from {{ previous('int_identities') }}
-),
+with {{ merged_identities() }},
 
 changed_events as (
     select
@@ -46,19 +40,7 @@ changed_days as (
     group by changed_events._customer_key
 ),
 
-{# Of somebody who is somebody else tonight, all days, of both. #}
-merged as (
-    select
-        coalesce(identities.alias_key, identities_before.alias_key) as alias_key,
-        identities.customer_key as customer_key_now,
-        identities_before.customer_key as customer_key_before
-    from identities
-    full outer join identities_before
-        on identities.alias_key = identities_before.alias_key
-    where identities.customer_key is distinct from identities_before.customer_key
-),
-
-{# The owner before and the owner now. #}
+{# The owner before and the owner now. Of somebody who is somebody else tonight, all days, of both. #}
 owned as (
     select coalesce(identities.customer_key, changed_days.raw_key) as customer_key, changed_days.changed_date, changed_days.has_gone
     from changed_days

@@ -5,25 +5,7 @@
 select cast(null as bigint) as customer_key
 where false
 {%- else %}
-with identities as (
-    select * from {{ ref('int_identities') }}
-),
-
-identities_before as (
-    select * from {{ previous('int_identities') }}
-),
-
-{# Customers who are somebody else tonight: both the one before and the one now. #}
-merged as (
-    select
-        coalesce(identities.alias_key, identities_before.alias_key) as alias_key,
-        identities.customer_key as customer_key_now,
-        identities_before.customer_key as customer_key_before
-    from identities
-    full outer join identities_before
-        on identities.alias_key = identities_before.alias_key
-    where identities.customer_key is distinct from identities_before.customer_key
-)
+with {{ merged_identities() }}
 
 select customer_key from {{ ref('night_causes') }}
 union
