@@ -8,7 +8,7 @@ around them, such as "week of" and "days", are English. Babel is imported where 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Any
@@ -191,6 +191,18 @@ def lasting(time: timedelta, *, locale: str = LOCALE) -> str:
     if hours < 48:
         return f"{_written(hours, '#,##0.#', locale)} h"
     return f"{_written(hours / 24, '#,##0.#', locale)} days"
+
+
+class CsvLines:
+    """A target for csv.writer that hands each line on without its end. Python quotes CR and LF only where both end its
+    lines, so the writer's `lineterminator` must stay as it is.
+    """
+
+    def __init__(self, take: Callable[[str], object]) -> None:
+        self.take = take
+
+    def write(self, line: str) -> None:
+        self.take(line.removesuffix("\r\n"))
 
 
 def visible(text: str, *, keep: str = "") -> str:

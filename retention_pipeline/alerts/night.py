@@ -83,7 +83,7 @@ def tell_failure(home: Home, settings: Settings, reason: str, now: datetime) -> 
     except OSError as error:
         return [f"{error.filename or home.incidents_file}: {(error.strerror or str(error)).lower()}"]
     except Exception as error:  # a message about a failure must not hide it
-        return [f"{' '.join(str(error).split())}"]
+        return [" ".join(str(error).split())]
     return problems
 
 

@@ -253,17 +253,10 @@ def query(home: Path | None, sql: str, *, form: str, limit: int, seconds: float 
             _print_json_rows(columns, cursor)
         else:
             is_guarded = guards_csv(resolve_home(home))
-            writer = csv.writer(_Lines())
+            writer = csv.writer(formatting.CsvLines(print))
             writer.writerow(columns)
             while rows := cursor.fetchmany(FETCHED_AT_ONCE):
                 writer.writerows([[guarded_value(value) for value in row] for row in rows] if is_guarded else rows)
-
-
-class _Lines:
-    """Prints what csv.writer writes, a row at a time; only with CR LF at its end it quotes both."""
-
-    def write(self, line: str) -> None:
-        sys.stdout.write(line.removesuffix("\r\n") + "\n")
 
 
 def _print_json_rows(columns: list[str], cursor: duckdb.DuckDBPyConnection) -> None:

@@ -334,22 +334,20 @@ def _parts_by_side(
         return sources_of(connection, family, set(columns), replace(cells, relations=relations), SIDES[side])
 
     asked = {side: sources(side, of_both=True) for side in SIDES}
-    shared = [
-        number
-        for number, ((now, _), (before, _)) in enumerate(zip(asked["now"], asked["before"], strict=False))
-        if _as_of_each(now, before) is not None and set(re.findall(r"published\.main\.\"?(\w+)", before)) <= facts.alike
-    ]
-    if len(asked["now"]) != len(asked["before"]):
-        shared = []
+    shared = dict[int, str]()
+    if len(asked["now"]) == len(asked["before"]):
+        for number, ((now, _), (before, _)) in enumerate(zip(asked["now"], asked["before"], strict=True)):
+            of_both = _as_of_each(now, before)
+            if of_both is not None and set(re.findall(r"published\.main\.\"?(\w+)", before)) <= facts.alike:
+                shared[number] = of_both
     parts = list[tuple[str, Callable[[str], str]]]()
-    for number in shared:
-        (query, taken), (of_before, _) = asked["now"][number], asked["before"][number]
+    for number, of_both in shared.items():
+        taken = asked["now"][number][1]
         is_before, own_key = "customer_key < 0", before_key("customer_key")
         said = {name: f"case when {is_before} then -{column} else {column} end" for name, column in taken.items()}
         key = f"case when {is_before} then {own_key} else customer_key end as customer_key"
         side = f"case when {is_before} then 'before' else 'now' end"
-        in_both = _of_nobody_in_both(_as_of_each(query, of_before) or query)
-        parts.append((in_both, partial(_select, columns, said, side, key)))
+        parts.append((_of_nobody_in_both(of_both), partial(_select, columns, said, side, key)))
     if len(shared) == len(asked["now"]):
         return union_of(parts)
     for side in SIDES:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.formatting import CsvLines
 from retention_pipeline.ingest.archive import ArchivedFile, Format, StillBeingWrittenError, UnusableFileError, take
 from retention_pipeline.ingest.ids import CUSTOMER_IDS
 from retention_pipeline.ingest.json_arrays import json_lines
@@ -387,9 +388,9 @@ def _csv_lines(door: Door, stream: IO[str], source: Source) -> Iterator[tuple[st
         elif is_unquoted:
             yield record, delimiter.join(left) + end
         else:
-            written = io.StringIO(newline="")
-            csv.writer(written, delimiter=delimiter).writerow(left)  # only with CR LF at its end it quotes both
-            yield record, written.getvalue().removesuffix("\r\n") + end
+            written: list[str] = []
+            csv.writer(CsvLines(written.append), delimiter=delimiter).writerow(left)
+            yield record, "".join(written) + end
 
 
 def _records(stream: IO[str]) -> Iterator[str]:

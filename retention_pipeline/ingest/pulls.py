@@ -16,6 +16,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from retention_pipeline.formatting import CsvLines
 from retention_pipeline.ingest.archive import ArchivedFile, Keeper
 from retention_pipeline.settings import DatabaseSource
 
@@ -154,14 +155,7 @@ def keep_rows(header: Sequence[str], batches: Iterable[Sequence[Sequence[Any]]],
         raise
 
 
-class _Lines(list[str]):
-    """Takes what csv.writer writes, a row at a time; only with CR LF at its end it quotes both."""
-
-    def write(self, line: str) -> None:
-        self.append(line.removesuffix("\r\n"))
-
-
 def _csv(rows: Iterable[Sequence[Any]]) -> bytes:
-    lines = _Lines()
-    csv.writer(lines).writerows(rows)
+    lines: list[str] = []
+    csv.writer(CsvLines(lines.append)).writerows(rows)
     return "\n".join([*lines, ""]).encode("utf-8", "surrogateescape")
