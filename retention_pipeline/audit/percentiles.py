@@ -1,7 +1,8 @@
-"""What must hold of percentiles and medians: they lie where they must among the values of their histogram.
+"""What must hold of percentiles and medians: they lie where they must among the values of their histogram, or on their
+survival curve.
 
-Asked of the published figure and the counts alone, not by the way in which the figure is computed (kpis/histograms.py):
-how many values are below it, how many at most as great, and which are its neighbours.
+Asked of the published figure and the counts alone, not by the way in which the figure is computed (kpis/histograms.py,
+macros/kaplan_meier.sql): how many values are below it, how many at most as great, and which are its neighbours.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from retention_pipeline.kpis.rules import text_literal
 
 # Relative, of a value that was divided; a histogram's values are whole numbers.
 NEAR = 1e-9
+# The curve has come down to one half, or has not: between them either may be said.
+HALVED, NOT_HALVED = "0.5 + 1e-11", "0.5 + 1e-13"
+WAITS, MEDIAN_WAIT = "int_purchase_wait_flows", "time_to_next_purchase_km_median"
 
 
 def percentile_rules() -> list[Rule]:
-    """One per histogram."""
-    return [rule_of(family, histogram) for family in FAMILIES for histogram in family.histograms]
+    """One per histogram, and that of the curve of waits."""
+    return [*(rule_of(family, histogram) for family in FAMILIES for histogram in family.histograms), rule_of_waits()]
 
 
 def percentiles_of(family: Family, histogram: Histogram) -> list[tuple[Kpi, str, str]]:
@@ -90,4 +94,68 @@ def rule_of(family: Family, histogram: Histogram) -> Rule:
         f"each percentile of {histogram.table} lies where it must among the values, and n is their number",
         sql,
         (histogram.table, "retention_kpis"),
+    )
+
+
+def rule_of_waits() -> Rule:
+    """The median wait for the next purchase, in every cell: the curve is multiplied up from the steps of the waits."""
+    place = "grain, period_start, segment_number"
+    sql = f"""
+    with figures as (select * from retention_kpis where kpi = '{MEDIAN_WAIT}'),
+    segments as (
+        select segment_dimension, segment_value,
+            row_number() over (order by segment_dimension, segment_value) as segment_number
+        from (select distinct segment_dimension, segment_value from {WAITS})
+    ),
+    spells as (
+        select grain, segment_number, gap_days, purchase_date, period_start as from_period,
+            lead(period_start, 1, date '9999-12-31') over steps as to_period, sum(waits) over steps as waits
+        from {WAITS} inner join segments using (segment_dimension, segment_value)
+        window steps as (partition by grain, segment_number, gap_days, purchase_date order by period_start)
+    ),
+    lengths as (
+        select spells.grain, periods.period_start, segment_number,
+            case when gap_days > 0 then gap_days else close_date - purchase_date end as days,
+            sum(case when gap_days > 0 then waits else 0 end) as followed, sum(waits) as waits
+        from spells inner join periods on spells.grain = periods.grain
+            and from_period <= periods.period_start and periods.period_start < to_period
+        where waits <> 0
+        group by all
+    ),
+    at_risk as (
+        select *, sum(waits) over (partition by {place} order by days desc) as waiting from lengths
+    ),
+    curves as (
+        select {place}, days, sum(waits) over (partition by {place}) as total,
+            product(1 - followed / waiting) over (partition by {place} order by days) as survival
+        from at_risk
+    ),
+    placed as (
+        select segments.segment_dimension, segments.segment_value, curves.* from curves inner join segments
+            using (segment_number)
+    ),
+    sums as (
+        select {", ".join(f"figures.{name}" for name in CELL)}, any_value(value) as value, any_value(n) as n,
+            any_value(null_reason) as null_reason, coalesce(any_value(total), 0) as total,
+            min(days) filter (where survival <= {HALVED}) as first_day,
+            min(days) filter (where survival <= {NOT_HALVED}) as last_day
+        from figures left join placed on figures.grain = placed.grain and figures.period_start = placed.period_start
+            and figures.segment_dimension = placed.segment_dimension and figures.segment_value = placed.segment_value
+        group by all
+    )
+    select {", ".join(CELL)}, '{MEDIAN_WAIT}' as kpi, value, null_reason, n, first_day as median, total
+    from sums
+    where (
+        n = total and case
+            when null_reason is null then first_day <= value and value <= coalesce(last_day, value)
+            when null_reason = 'not_reached' then total > 0 and last_day is null
+            when null_reason = 'zero_denominator' then total = 0
+            else value is null
+        end
+    ) is not true"""
+    return Rule(
+        f"{WAITS}_median",
+        f"{MEDIAN_WAIT} is the first day on which at most half of the purchase days still wait, and n is their number",
+        sql,
+        (WAITS, "periods", "retention_kpis"),
     )

@@ -205,6 +205,8 @@ DAMAGE = {
     "period_session_lengths_percentiles": "update period_session_lengths set events = events + 1",
     "period_first_replies_percentiles": "update period_first_replies set reply_microseconds = reply_microseconds + 1e9",
     "period_resolutions_percentiles": "delete from period_resolutions",
+    "int_purchase_wait_flows_median": "update retention_kpis set value = value + 1 where kpi = "
+    "'time_to_next_purchase_km_median' and value is not null",
     "views_read_own_tables": "create view escapes as select * from raw_store.raw.orders",
 }
 
