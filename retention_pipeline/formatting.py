@@ -80,6 +80,11 @@ def counted(count: float, noun: str) -> str:
     return f"{number(count)} {noun}{'' if count == 1 else 's'}"
 
 
+def size(count: float) -> str:
+    """Bytes in words: `1.4 GB`, `53 MB`, `0 MB`."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
 def few_of_each(found: Iterable[tuple[str, str, str]]) -> list[tuple[str, str]]:
     """Of (source, name, why) those to show as (name, why): a few per source and kind of why, then how many more."""
     kinds: dict[tuple[str, str], list[tuple[str, str]]] = {}
@@ -220,5 +225,5 @@ def cell(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return f"{value:.6g}" if abs(value) < 1e6 or value != int(value) else f"{value:.0f}"
+        return f"{value:.0f}" if abs(value) >= 1e6 and value.is_integer() else f"{value:.6g}"  # also of nan and inf
     return visible(str(value))

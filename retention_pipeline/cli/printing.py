@@ -368,7 +368,8 @@ def _print_records(console: Console, columns: Sequence[str], rows: Sequence[Sequ
 
 def print_message(console: Console, message: str, *, title: str) -> None:
     """A problem that a person can act on, framed, without a traceback."""
-    console.print(Panel(Text(message), title=Text(title), title_align="left", border_style=BAD, box=box.ROUNDED))
+    shown = Text(formatting.visible(message, keep="\n"))  # written out before the frame is measured
+    console.print(Panel(shown, title=Text(title), title_align="left", border_style=BAD, box=box.ROUNDED))
 
 
 def step_in_colour(kpi: str, now: float | None, before: float | None, form: str) -> Text:

@@ -8,9 +8,10 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import yaml
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 STORAGE_MODULES = ("sqlalchemy", "sqlite3", "alembic", "dagster._serdes", "dagster_shared.serdes")
 PROCESS_TAG, HOST_TAG = "retention/pid", "retention/host"
+NOT_TAKEN = "Exception while writing logger call to event log"
 SPACE_FOR_STORAGE = 1024 * 1024  # with fewer bytes free, errors of the storage say nothing about it
 NOT_AGAIN = {"dagster/max_retries": "0"}  # who started a run by hand or by cron starts it again, not the daemon
 DAGSTER_YAML = """\
@@ -119,7 +121,7 @@ def with_instance(home: Home, work: Callable[[DagsterInstance], T], say: Callabl
                 continue
             break
         try:
-            with opened as instance:
+            with opened as instance, redirect_stderr(cast(TextIO, _WithoutStorage(sys.stderr))):
                 return work(instance)
         except Exception as error:
             if not _is_of_storage(error):
@@ -130,6 +132,21 @@ def with_instance(home: Home, work: Callable[[DagsterInstance], T], say: Callabl
     say(f"{home.dagster} cannot be used; this run will not show in the web page (retention doctor --home {home.root})")
     with DagsterInstance.ephemeral() as instance:
         return work(instance)
+
+
+class _WithoutStorage:
+    """Standard error without what Dagster writes there for every event that its storage does not take; `with_instance`
+    says it once.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return len(text) if text.startswith(NOT_TAKEN) else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _begin_anew(home: Home, reason: str, say: Callable[[str], None]) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import duckdb
 
+from retention_pipeline import formatting
 from retention_pipeline.settings import Home, without_others
 from retention_pipeline.testing import stop_for_test
 from retention_pipeline.warehouse import attach, create_database, opened, sql_text, tables_in
@@ -110,8 +111,10 @@ def check_space(home: Home) -> None:
     free = shutil.disk_usage(home.warehouse).free
     if free < needed:
         raise NotEnoughSpace(
-            f"{home.warehouse} has {free / 1e9:.1f} GB free; building a generation needs {needed / 1e9:.1f} GB"
-            " (twice the published file). Free some space or lower publish.keep_generations."
+            f"{home.warehouse}: not enough space: {formatting.size(free)} are free, building a generation needs"
+            f" {formatting.size(needed)} (twice the published file, and some to spare). What is published stays as it"
+            " is. Free some space or lower publish.keep_generations, then:"
+            f" retention run --home {home.root}"
         )
 
 
@@ -140,7 +143,7 @@ def begin(home: Home, *, full_refresh: bool) -> Path:
 def copy_file(source: Path, target: Path) -> None:
     """Copy a file, sharing blocks where the file system can (reflink), else inside the kernel (sendfile).
 
-    Raises NotEnoughSpace if there turns out to be too little.
+    Raises OSError with the target's name, where there turns out to be too little space.
     """
     with open(source, "rb") as reading, open(target, "wb") as writing:
         try:
@@ -162,11 +165,7 @@ def copy_file(source: Path, target: Path) -> None:
                 offset += os.sendfile(writing.fileno(), reading.fileno(), offset, min(size - offset, _COPIED_AT_ONCE))
                 stop_for_test("copying")
         except OSError as error:
-            if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-                raise
-            raise NotEnoughSpace(
-                f"not enough space for the {size / 1e9:.1f} GB of {target}, after {offset / 1e9:.1f}: {error.strerror}"
-            ) from error
+            raise OSError(error.errno, error.strerror, str(target)) from error  # sendfile names no file
 
 
 def publish(home: Home, number: int, *, keep: int) -> Path:

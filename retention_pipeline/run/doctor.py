@@ -142,7 +142,7 @@ def _space(home: Home) -> list[Finding]:
     except FileNotFoundError:
         pass  # nothing has run yet
     free = shutil.disk_usage(home.root).free
-    return [Finding("space", "fine", f"{free / 1e9:.1f} GB are free")]
+    return [Finding("space", "fine", f"{formatting.size(free)} are free")]
 
 
 def _raw(home: Home) -> list[Finding]:

@@ -138,7 +138,8 @@ def forget_in_generation(home: Home, names: Names, checksums: dict[str, str]) ->
     if not compact(home):
         generations.discard(home)
         raise generations.NotEnoughSpace(
-            "there is not enough space to rewrite the published file; free some and run the same command again"
+            f"{home.published}: not enough space to rewrite the published file. It stays as it is. Free some space,"
+            " then give the same command again"
         )
     generations.publish(home, number, keep=1)
     for one in generations.generations(home):

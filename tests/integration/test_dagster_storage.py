@@ -157,3 +157,31 @@ def test_a_full_disk_is_not_taken_for_a_damaged_storage(home: Home, monkeypatch:
         f"{home.dagster} cannot be used; this run will not show in the web page"
     ]
     assert home.dagster.is_dir() and not list(home.root.glob("dagster.damaged*"))
+
+
+def test_a_storage_that_takes_no_events_is_told_once(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    @dg.op
+    def says() -> None:
+        dg.get_dagster_logger().info("said")
+
+    @dg.job(logger_defs={})
+    def small() -> None:
+        says()
+
+    monkeypatch.setattr(OpenEventLog, "store_event", full)
+    monkeypatch.setattr(instance, "SPACE_FOR_STORAGE", float("inf"))
+    said: list[str] = []
+
+    def work(opened: dg.DagsterInstance) -> bool:
+        print("still heard", file=sys.stderr)
+        return small.execute_in_process(instance=opened).success
+
+    assert instance.with_instance(home, work, said.append)
+    assert len(said) == 1
+    told = capsys.readouterr().err
+    assert told.count("still heard") == 2 and "event log" not in told

@@ -96,3 +96,7 @@ def test_every_reason_of_the_dictionary_has_words() -> None:
     reasons = ["left_truncated", "immature", "small_n", "gate_failed", "zero_denominator", "not_reached"]
     assert all(formatting.reason(reason) != reason for reason in reasons)
     assert formatting.reason("something_new") == "something_new"
+
+
+def test_sizes_of_files_are_written_in_what_can_be_read() -> None:
+    assert [formatting.size(count) for count in (0, 53_518_336, 1_440_000_000)] == ["0 MB", "54 MB", "1.4 GB"]

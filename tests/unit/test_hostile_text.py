@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import duckdb
 import pytest
+from rich.console import Console
 
 from retention_pipeline import formatting
 from retention_pipeline.cli.figures import as_json_text
+from retention_pipeline.cli.printing import print_message
 from retention_pipeline.orchestration.assets.previews import markdown_table
 from retention_pipeline.publish.csv_files import guarded
 
@@ -31,6 +33,28 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
 )
 def test_control_characters_are_written_out(text: str, shown: str) -> None:
     assert formatting.cell(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (math.nan, "nan"),
+        (math.inf, "inf"),
+        (-math.inf, "-inf"),
+        (1234567.0, "1234567"),
+        (1234567.5, "1.23457e+06"),
+        (0.5, "0.5"),
+    ],
+)
+def test_a_number_that_is_none_is_shown_as_such(value: float, shown: str) -> None:
+    assert formatting.cell(value) == shown
+
+
+def test_a_frame_stays_whole_around_what_is_written_out() -> None:
+    console = Console(record=True, width=60)
+    print_message(console, "told:\n\x1b[31mred", title="Query error")
+    lines = console.export_text().splitlines()
+    assert [len(line) for line in lines] == [60] * 4 and "\\x1b[31mred" in lines[2] and lines[2].endswith("│")
 
 
 def test_lines_may_be_kept() -> None:

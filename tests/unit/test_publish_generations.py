@@ -1,5 +1,6 @@
 """Generations as files: what is copied, carried, swept, kept and pointed to."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from retention_pipeline.publish import generations
 from retention_pipeline.publish.recovery import restore
 from retention_pipeline.run.lock import lock_file, lock_holder, writer_lock
+from retention_pipeline.run.machine import machine_error
 from retention_pipeline.settings import Home
 
 
@@ -68,6 +70,19 @@ def test_a_copy_is_the_same_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(content)
     generations.copy_file(tmp_path / "a", tmp_path / "b")
     assert (tmp_path / "b").read_bytes() == content
+
+
+def test_a_copy_for_which_there_is_no_room_names_the_file(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    home.raw_file.write_bytes(b"full")
+    monkeypatch.setattr(os, "sendfile", full)
+    with pytest.raises(OSError) as raised:
+        generations.copy_file(home.raw_file, home.next_file)
+    told = str(machine_error(home, raised.value))
+    assert told.startswith(f"{home.next_file}: no space left on device.")
+    assert told.endswith(f"Free some space, then: retention run --home {home.root}")
 
 
 def test_beginning_sweeps_what_a_killed_run_left(home: Home) -> None:

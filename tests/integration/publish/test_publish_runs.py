@@ -271,8 +271,10 @@ def test_without_room_for_a_copy_nothing_begins(home: Home, project: Path, monke
         free = 1000
 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Full)
-    with pytest.raises(generations.NotEnoughSpace, match="building a generation needs"):
+    with pytest.raises(generations.NotEnoughSpace, match="building a generation needs") as told:
         night(home, project)
+    assert str(told.value).startswith(f"{home.warehouse}: not enough space: 0 MB are free")
+    assert str(told.value).endswith(f"then: retention run --home {home.root}")
     assert generations.current_number(home) == 1
 
 
