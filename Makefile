@@ -1,4 +1,5 @@
 # make run    fresh clone to figures: environment, a made-up company, its whole history, last month's KPIs
+# make run ENGINE=spark   the same with a local Spark as the engine, in demo-spark (Java 17; an environment of its own; half an hour)
 # make check  lint, types and the unit tests
 # make test   everything deterministic
 # make coverage   the same tests, and how much of the package they run: it has a floor (pyproject.toml)
@@ -16,13 +17,15 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-HOME_FOLDER ?= demo
+ENGINE ?= duckdb
+HOME_FOLDER ?= $(if $(filter spark,$(ENGINE)),demo-spark,demo)
+DEMO_OPTIONS ?=
 SIZE ?= 1m
 PYTEST_WORKERS ?= 2
 SPARK_VENV := .venv-spark
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test coverage proof proof-short lint types kills spark bench bench-activity bench-history bench-ingest \
+.PHONY: help install run run-duckdb run-spark check test coverage proof proof-short lint types kills spark bench bench-activity bench-history bench-ingest \
 	bench-shopify clean distclean
 
 help:
@@ -54,8 +57,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 	fi
 	@touch $@
 
-run: $(INSTALLED)
-	@$(BIN)/retention demo --home $(HOME_FOLDER)
+run: run-$(ENGINE)
+
+run-duckdb: $(INSTALLED)
+	@$(BIN)/retention demo --home $(HOME_FOLDER) $(DEMO_OPTIONS)
+
+run-spark: $(SPARK_VENV)/.installed
+	@$(SPARK_VENV)/bin/python -m retention_pipeline.transform.spark.local_server \
+	    $(SPARK_VENV)/bin/retention demo --home $(HOME_FOLDER) --engine spark $(DEMO_OPTIONS)
 
 # A file's tests stay in one process (they share a home that is expensive to make); files start in the order of their
 # names, since those with the most tests are not the longest.
@@ -96,11 +105,15 @@ kills: $(INSTALLED)
 	RETENTION_SECONDS_BETWEEN_LOOKS=0.25 RETENTION_MIXED_KILLS=300 $(BIN)/pytest -s -m "" tests/kills
 
 # pyspark is half a gigabyte and no dependency: it gets an environment beside the project's.
-spark:
+$(SPARK_VENV)/.installed: pyproject.toml constraints.txt
 	@command -v java >/dev/null 2>&1 || { echo "Java 17 is needed; on Debian: apt-get install openjdk-17-jre-headless" >&2; exit 1; }
-	@[ -f $(SPARK_VENV)/.installed ] || { python3.11 -m venv $(SPARK_VENV) && $(SPARK_VENV)/bin/python -m pip install -qq \
-	    --disable-pip-version-check -c constraints.txt -e '.[dev]' pyspark && touch $(SPARK_VENV)/.installed; }
-	SPARK_LOCAL_IP=127.0.0.1 $(SPARK_VENV)/bin/pytest -n0 -m proof -v -W default tests/spark
+	@echo "Installing into $(SPARK_VENV) with pip (some minutes, once) ..."
+	@python3.11 -m venv $(SPARK_VENV) && $(SPARK_VENV)/bin/python -m pip install -qq \
+	    --disable-pip-version-check -c constraints.txt -e '.[dev]' 'pyspark[connect]'
+	@touch $@
+
+spark: $(SPARK_VENV)/.installed
+	$(SPARK_VENV)/bin/pytest -n0 -m proof -v -W default tests/spark
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.run --size $(SIZE)
@@ -118,7 +131,7 @@ bench-shopify: $(INSTALLED)
 	$(BIN)/python -m benchmarks.shopify --size $(SIZE)
 
 clean:
-	rm -rf $(HOME_FOLDER) bench build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis \
+	rm -rf demo demo-spark $(HOME_FOLDER) bench build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis \
 	    dbt_project/target dbt_project/logs
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 

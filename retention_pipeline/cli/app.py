@@ -61,11 +61,16 @@ def demo(
     customers: Annotated[int, typer.Option(min=10, help="How many customers it has.")] = 20_000,
     months: Annotated[int, typer.Option(min=2, help="How long ago it opened.")] = 36,
     as_of: Annotated[str | None, typer.Option(metavar="DATE", help="The day it is; default: today.")] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="ENGINE", help="duckdb, or spark: the server that SPARK_REMOTE names.")
+    ] = "duckdb",
 ) -> None:
     """Make the data of a made-up company and run the whole pipeline over its history."""
     from retention_pipeline.cli import runs
 
-    runs.demo(home, customers=customers, months=months, as_of=_day(as_of))
+    if engine not in ("duckdb", "spark"):
+        raise typer.BadParameter("duckdb or spark", param_hint="--engine")
+    runs.demo(home, customers=customers, months=months, as_of=_day(as_of), engine=engine)
 
 
 @app.command(rich_help_panel=RUNNING)

@@ -148,7 +148,7 @@ def restate(home: Path | None, start: date | None, *, grain: str, as_json: bool)
         console.print(Text(line), soft_wrap=True)
 
 
-def demo(folder: Path, *, customers: int, months: int, as_of: date | None) -> None:
+def demo(folder: Path, *, customers: int, months: int, as_of: date | None, engine: str = "duckdb") -> None:
     """The sample company: its data (once), its whole history, its last month, and what to try."""
     place = resolve_home(folder)
     day = as_of or datetime.now(UTC).astimezone(ZoneInfo(COMPANY_TIMEZONE)).date()
@@ -159,7 +159,7 @@ def demo(folder: Path, *, customers: int, months: int, as_of: date | None) -> No
             from retention_pipeline.demo import make_company
 
             teller.moment(f"making a company of {customers:,} customers")
-            make_company(place.root, customers=customers, months=months, as_of=day)
+            make_company(place.root, customers=customers, months=months, as_of=day, engine=engine)
             teller.say(f"made a coffee shop of {customers:,} customers and {months} months in {_short(place.root)}")
         from retention_pipeline.orchestration.launch import launch
 

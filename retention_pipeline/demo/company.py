@@ -28,12 +28,26 @@ from retention_pipeline.demo.people import deliver_people, make_people
 from retention_pipeline.demo.rates import deliver_rates, make_rates
 from retention_pipeline.demo.shop import make_orders
 
+# What the settings say of an engine.
+ENGINES = {
+    "duckdb": "",
+    "spark": """
+# Facts and period tables are made by Spark, in schemas retention_g1, retention_g2, ...; the rest is as on DuckDB.
+engine: spark
+spark:
+  remote: {env: SPARK_REMOTE}      # the address of a Spark Connect server: sc://localhost:15002
+""",
+}
 
-def make_company(home: Path, *, customers: int = 20_000, months: int = 36, as_of: date, seed: int = 7) -> None:
+
+def make_company(
+    home: Path, *, customers: int = 20_000, months: int = 36, as_of: date, seed: int = 7, engine: str = "duckdb"
+) -> None:
     """Write settings.yaml and landing/ of a made-up company into `home`; the same arguments give the same bytes.
 
     The company has `customers` customers, opened `months` months before the month of `as_of`, and nothing happened on
     or after `as_of` (a business day in Europe/Amsterdam). What its systems will deliver next is in arrives_later/.
+    `engine`: what its settings say of it; a server of Spark is the one that SPARK_REMOTE names.
     Raises FileExistsError where `home` already has a settings.yaml.
     """
     settings_file = home / "settings.yaml"
@@ -59,4 +73,4 @@ def make_company(home: Path, *, customers: int = 20_000, months: int = 36, as_of
     deliver_goals(generator, landing, people, until)
     # Last: a home with settings is complete, so an interrupted start is simply made again.
     text = resources.files("retention_pipeline.demo").joinpath("company_settings.yaml").read_text(encoding="utf-8")
-    settings_file.write_text(text, encoding="utf-8")
+    settings_file.write_text(text + ENGINES[engine], encoding="utf-8")

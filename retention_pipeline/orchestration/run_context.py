@@ -30,6 +30,7 @@ from retention_pipeline.run.messages import MESSAGES, heard
 from retention_pipeline.run.records import Run, note_why_stopped
 from retention_pipeline.run.state import PipelineState, read_state
 from retention_pipeline.settings import Home, Settings, SettingsError, keep_private
+from retention_pipeline.transform.engine import check_engine
 
 JOB = "nightly"
 RESOURCE = "night"
@@ -155,6 +156,7 @@ class RunContext:
         check_selection(self.dagster_run, self.needed)
         today = business_day(self.settings, self.clock())
         check_day(self.as_of, today=today, allow_future=self.allow_future or self.loads_nothing)
+        check_engine(self.settings)
         keep_private(with_group=self.settings.readable_by == "group")
         self.held.enter_context(writer_lock(self.home))
         self.deadline = self.held.enter_context(Deadline(self.settings.max_run_time))

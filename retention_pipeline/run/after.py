@@ -12,7 +12,7 @@ from retention_pipeline import alerts
 from retention_pipeline.errors import raise_interruption
 from retention_pipeline.formatting import counted
 from retention_pipeline.history.archive import write_missing
-from retention_pipeline.publish import exports
+from retention_pipeline.publish import exports, generations
 from retention_pipeline.publish.postgres import publish_to_postgres
 from retention_pipeline.run.frame import Progress, silent, step_of
 from retention_pipeline.run.records import Run, read_record
@@ -29,6 +29,7 @@ def export_step(
         files, problems = exports.export_tables(home)
         problems += _archived_history(home)
         problems += publish_to_postgres(home, settings)
+        problems += _shown_on_spark(home, settings)
         notes.update(exported=len(files), export_problems=problems)
         for problem in problems:
             (progress or silent)(f"not exported: {problem}")
@@ -42,6 +43,21 @@ def _archived_history(home: Home) -> list[str]:
         write_missing(home)
     except (OSError, duckdb.Error) as error:
         return [f"archive/history: {error}"]
+    return []
+
+
+def _shown_on_spark(home: Home, settings: Settings) -> list[str]:
+    """Let the views of a Spark that is the engine show the published generation; returns what could not be done."""
+    current = generations.current_number(home)
+    if settings.engine != "spark" or current is None:
+        return []
+    from retention_pipeline.transform.spark.engine import publish_on_spark
+    from retention_pipeline.transform.spark.session import SparkError
+
+    try:
+        publish_on_spark(home, settings, current, [one.number for one in generations.generations(home)])
+    except SparkError as error:
+        return [str(error)]
     return []
 
 

@@ -42,13 +42,15 @@ def decide_mode(
     waiting_loads: int = 0,
     mismatch: str | None = None,
     cheaper: str | None = None,
+    engine: str = "duckdb",
 ) -> Mode:
     """The first reason for a full refresh that applies, else a night.
 
     `settings_fingerprint` is over all settings that move figures, `kept_settings` are those on which sums depend.
     `loaded_before`: datasets of which raw had loads when the published generation was made. `waiting_loads` came to raw
     since: a backfill adds up some periods only, so it cannot bring them in. `mismatch`: why the published generation
-    was not made from the raw.duckdb that is there. `cheaper`: why a full refresh costs less than a night.
+    was not made from the raw.duckdb that is there. `cheaper`: why a full refresh costs less than a night. `engine`:
+    Spark knows full refreshes only.
     """
     if asked:
         return Mode(True, "asked for")
@@ -56,6 +58,8 @@ def decide_mode(
         return Mode(True, "first run: there is no published generation")
     if mismatch is not None:
         return Mode(True, mismatch)
+    if engine != "duckdb":
+        return Mode(True, f"engine {engine} computes everything anew in every run")
     if as_of < previous.as_of:
         return Mode(True, f"as_of {as_of} is earlier than {previous.as_of}, that of generation {previous.generation}")
     changed, new = _changed_settings(previous, settings_fingerprint, kept_settings, loaded_before)

@@ -153,11 +153,12 @@ def build_step(
     *,
     progress: Progress | None = None,
     on_event: Callable[[Any], None] | None = None,
+    on_made: Callable[[str], None] | None = None,
     assembly: Assembly = PRODUCTION,
 ) -> Built:
     """Copy the published generation and bring it up to date with dbt, tests included; a retry starts from a fresh copy.
 
-    Raises IngestError, NotFresh, InputError, BuildError, NotEnoughSpace.
+    Raises IngestError, NotFresh, InputError, BuildError, SparkError, NotEnoughSpace.
     """
     say = progress or silent
     for name in empty_segments(home, settings) if settings.segments else ():
@@ -184,9 +185,10 @@ def build_step(
             waiting_loads=waiting_loads(home, previous.applied_load_id) if previous else 0,
             mismatch=apart.reason if apart else None,
             cheaper=full_refresh_is_cheaper(home, settings, previous) if previous else None,
+            engine=settings.engine,
         )
         say(f"{mode.name}: {mode.reason}")
-        notes.update(mode=mode.name, reason=mode.reason, kept_settings=kept, **fingerprints)
+        notes.update(mode=mode.name, reason=mode.reason, engine=settings.engine, kept_settings=kept, **fingerprints)
         generations.begin(home, full_refresh=mode.full_refresh)
         number = generations.next_number(home)
         result = build(
@@ -202,6 +204,9 @@ def build_step(
             new_datasets=mode.new_datasets,
             on_event=on_event,
             project_dir=assembly.project_dir,
+            generation=number,
+            kept_generations=[one.number for one in generations.generations(home)],
+            on_made=on_made,
         )
         identity = raw_identity(home)
         notes.update(

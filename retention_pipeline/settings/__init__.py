@@ -6,6 +6,7 @@ figures (business.py) and of where data come from (sources.py, columns.py). Othe
 
 from retention_pipeline.settings.business import Business, ClvGates, CohortMaxAge
 from retention_pipeline.settings.columns import Constant, Made, RowHash, has_time, tokens_of
+from retention_pipeline.settings.engine import Spark
 from retention_pipeline.settings.file import (
     BUILT_IN_DIMENSIONS,
     DEFAULT_ACTIONS,
@@ -71,6 +72,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Source",
+    "Spark",
     "figure_settings",
     "has_time",
     "keep_private",

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.settings.alerts import GRAINS, Alerts, Grain, alert_problems
 from retention_pipeline.settings.business import Business, CohortMaxAge
+from retention_pipeline.settings.engine import Spark
 from retention_pipeline.settings.home import Home
 from retention_pipeline.settings.kinds import Age, Cron, SettingsError, Share, Strict
 from retention_pipeline.settings.sources import DATABASES, AnySource, FromEnvironment, Ids, source_problems
@@ -43,7 +44,7 @@ _WORDS = """
     with
 """
 SQL_WORDS = frozenset(_WORDS.split())
-SECRETS = {"dsn": "connection string", "url": "address", "webhook": "address"}
+SECRETS = {"dsn": "connection string", "url": "address", "webhook": "address", "remote": "address"}
 
 
 # What someone should do for a customer, and the days of each unless the settings say otherwise (docs/kpis.md).
@@ -112,7 +113,8 @@ class Settings(Strict):
     figures; months always do, for alerts, goals and the report begin with them. `actions` are those that
     customer_actions lists. `close_after_days`: so long after its end a period is closed; None: never. `closed_periods`:
     whether a change in one is published and told, or held back. `exchange_from_rows`: with fewer rows in raw a night
-    computes everything anew, which is quicker; 0: never. `readable_by`: who may read the files that runs make.
+    computes everything anew, which is quicker; 0: never. `engine`: what makes facts and period tables; `spark`:
+    where it is. `readable_by`: who may read the files that runs make.
     """
 
     business: Business
@@ -130,6 +132,8 @@ class Settings(Strict):
     schedule: Schedule = Schedule()
     keep: Keep = Keep()
     privacy: Privacy = Privacy()
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    spark: Spark | None = None
     readable_by: Literal["owner", "group"] = "owner"
     close_after_days: Annotated[int, Field(ge=0)] | None = None
     closed_periods: Literal["tell", "hold"] = "tell"
@@ -184,6 +188,8 @@ def _problems_of_the_others(content: dict[str, Any], broken: set[int | str]) -> 
     """What else is wrong where some settings cannot be read; nothing where the others say little without them."""
     if broken & {"business", "sources", "segments", "max_segment_values"}:
         return []
+    if "spark" in broken:
+        broken = broken | {"engine"}
     try:
         return _problems(Settings.model_validate({key: content[key] for key in content if key not in broken}))
     except ValidationError:
@@ -202,6 +208,8 @@ def _problems(settings: Settings) -> list[str]:
         problems.append("ids.path: belongs to one source (sources.<name>.ids.path)")
     problems += _privacy_problems(settings)
     problems += alert_problems(settings.alerts, settings.sources, settings.grains)
+    if settings.engine == "spark" and settings.spark is None:
+        problems.append("spark: is missing (remote: {env: NAME}, the variable that holds the address of a server)")
     return problems
 
 

@@ -174,6 +174,17 @@ def dbt_arguments(
     ]
 
 
+def arguments_without_rows(arguments: list[str]) -> list[str]:
+    """The same command line for tables with their columns and types, but without rows, which come from elsewhere."""
+    kind = arguments.index("--exclude-resource-type")
+    return ["run", *arguments[1:kind], *arguments[kind + 2 :], "--empty"]
+
+
+def arguments_of_the_rest(arguments: list[str]) -> list[str]:
+    """The same command line where models are left out that were made elsewhere, but not the tests of them."""
+    return [*arguments, "--indirect-selection", "empty"]
+
+
 def dbt_environment(home: Home, previous_file: Path) -> dict[str, str]:
     """The files that profiles.yml names; without them dbt refuses to start."""
     return {

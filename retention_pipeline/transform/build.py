@@ -15,7 +15,13 @@ from retention_pipeline.errors import behind
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.testing import stopping_listeners
 from retention_pipeline.transform import dbt_costs
-from retention_pipeline.transform.arguments import dbt_arguments, dbt_environment, dbt_vars
+from retention_pipeline.transform.arguments import (
+    arguments_of_the_rest,
+    arguments_without_rows,
+    dbt_arguments,
+    dbt_environment,
+    dbt_vars,
+)
 from retention_pipeline.transform.input_checks import check_aliases, check_rates
 from retention_pipeline.transform.manifest import PROJECT, manifest_json, manifest_object, parsed_project
 from retention_pipeline.transform.selection import absent_models, excluded_nodes, new_models
@@ -76,13 +82,17 @@ def build(
     new_datasets: Iterable[str] = (),
     on_event: Callable[[Any], None] | None = None,
     project_dir: Path = PROJECT,
+    generation: int = 1,
+    kept_generations: Collection[int] = (),
+    on_made: Callable[[str], None] | None = None,
 ) -> BuildResult:
-    """Bring `next.duckdb` up to date from raw with dbt, tests included.
+    """Bring `next.duckdb` up to date from raw with dbt, tests included; where the settings say `engine: spark`, facts
+    and period tables by way of Spark, in a schema of this `generation` beside those of `kept_generations`.
 
     Needs `next.duckdb` and `raw.duckdb`, open nowhere else in this process. `previous_file` is the generation that a
     night adds to; `new_datasets` were not connected when it was made. `on_event` gets dbt's own events (EventMsg) while
-    it runs. All connections are closed afterwards, whatever happens. Raises InputError (an alias cycle, a missing rate)
-    and BuildError, both with a message for users.
+    it runs, `on_made` the name of each model that Spark has made. All connections are closed afterwards, come what may.
+    Raises InputError (an alias cycle, a missing rate), BuildError and SparkError, all with a message for users.
     """
     check_aliases(home, timezone=settings.business.timezone, as_of=as_of)
     manifest = manifest_json(project_dir)
@@ -109,25 +119,41 @@ def build(
         log_path=target_path,
     )
     previous = previous_file.resolve() if previous_file else _empty_database(home)
-    try:
-        with environment(dbt_environment(home, previous)):
-            result = invoke(project_dir, arguments, on_event, excluded=excluded_nodes(manifest, absent))
-    finally:
-        close_connections()
-    interruption = _interruption(result.exception)
-    if interruption is not None:
-        raise interruption
-    nodes = _nodes(result)
-    if nodes:
+    excluded = excluded_nodes(manifest, absent)
+    made_elsewhere: list[NodeResult] = []
+    with environment(dbt_environment(home, previous)):
+        if settings.engine == "spark":
+            from retention_pipeline.transform.spark.engine import TEXTS, build_on_spark
+
+            not_made = {*excluded, *TEXTS, *(name for name, kind in _materialized(manifest) if kind == "view")}
+            empty = _invoked(project_dir, arguments_without_rows(arguments), None, not_made)
+            if not empty.success:
+                raise BuildError(_explain(home, empty, _nodes(empty), _failed(_nodes(empty)), target_path / "dbt.log"))
+            made_elsewhere = build_on_spark(
+                home,
+                settings,
+                variables,
+                generation=generation,
+                kept=kept_generations,
+                excluded=excluded,
+                project_dir=project_dir,
+                folder=target_path / "spark",
+                say=on_made or (lambda name: None),
+            )
+            arguments = arguments_of_the_rest(arguments)
+        excluded_now = [*excluded, *(node.name for node in made_elsewhere)]
+        result = _invoked(project_dir, arguments, on_event, excluded_now)
+    nodes = [*made_elsewhere, *_nodes(result)]
+    if result.result is not None:
         result.result.write(str(target_path / RESULTS_FILE))
-    failed = [node for node in nodes if node.status in {"error", "fail", "runtime error"}]
+    failed = _failed(nodes)
     if result.exception is None:
         check_rates(home.next_file, as_of=as_of, reporting_currency=settings.business.reporting_currency)
     if failed or not result.success:
         raise BuildError(_explain(home, result, nodes, failed, target_path / "dbt.log"), nodes)
     drop_tables(home.next_file, absent)
     comment_on_tables(home.next_file, manifest)
-    _keep_only(target_path, "dbt.log", RESULTS_FILE)
+    _keep_only(target_path, "dbt.log", "spark.log", RESULTS_FILE)
     return BuildResult(nodes, row_counts(home.next_file), variables)
 
 
@@ -244,9 +270,33 @@ def invoke(
     return result
 
 
+def _invoked(
+    project_dir: Path, arguments: list[str], on_event: Callable[[Any], None] | None, excluded: Collection[str]
+) -> Any:
+    """`invoke`, with its connections closed and a signal raised again."""
+    try:
+        result = invoke(project_dir, arguments, on_event, excluded=excluded)
+    finally:
+        close_connections()
+    interruption = _interruption(result.exception)
+    if interruption is not None:
+        raise interruption
+    return result
+
+
+def _materialized(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Models with how they are materialized."""
+    models = (node for node in manifest["nodes"].values() if node["resource_type"] == "model")
+    return [(node["name"], node["config"]["materialized"]) for node in models]
+
+
 def _interruption(error: BaseException | None) -> BaseException | None:
     """Ctrl-C (or Dagster's form of it), which dbt hands back like an error, or buries under one of stopping."""
     return next((one for one in behind(error) if not isinstance(one, Exception)), None)
+
+
+def _failed(nodes: Iterable[NodeResult]) -> list[NodeResult]:
+    return [node for node in nodes if node.status in {"error", "fail", "runtime error"}]
 
 
 def _nodes(result: Any) -> list[NodeResult]:

@@ -1,4 +1,4 @@
-"""Homes built on Spark have the tables that DuckDB makes of them, cell by cell: golden stories and made-up companies.
+"""Homes built by way of Spark have the tables that DuckDB makes, cell by cell: golden stories and made-up companies.
 
 Minutes per home, so they are all `proof`; `make spark` runs them with a pyspark of its own.
 """
@@ -9,12 +9,13 @@ import shutil
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
 from oracle.folders import COMPANIES
 from support.computed_home import compute_home
-from support.spark_home import build_on_spark, differing_rows, spark_session, why_not
+from support.spark_home import REMOTE, build_on_spark, differing_rows
+
+from retention_pipeline.transform.spark.local_server import local_server, why_not
 
 pytestmark = [pytest.mark.proof, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
 
@@ -27,19 +28,20 @@ HOMES = sorted(
 )
 
 
-@pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """One Spark for all homes: it takes half a minute to start, and longer to get warm."""
-    with spark_session(tmp_path_factory.mktemp("spark")) as session:
-        yield session
+@pytest.fixture(scope="module", autouse=True)
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One Spark for all homes: it takes a while to start, and longer to get warm."""
+    with local_server(tmp_path_factory.mktemp("spark")) as address, pytest.MonkeyPatch.context() as patched:
+        patched.setenv(REMOTE, address)
+        yield
 
 
 @pytest.mark.parametrize("folder", HOMES, ids=lambda folder: folder.name)
-def test_spark_makes_the_tables_that_duckdb_makes(folder: Path, tmp_path: Path, session: Any) -> None:
+def test_spark_makes_the_tables_that_duckdb_makes(folder: Path, tmp_path: Path) -> None:
     root = tmp_path / "home"
     shutil.copytree(folder, root, ignore=shutil.ignore_patterns("expected*"))
     as_of = date.fromisoformat((folder / "as_of").read_text().strip())
     file = compute_home(root, as_of, may_refuse_rows=True)
-    tables = build_on_spark(session, root, as_of)
+    on_spark, tables = build_on_spark(root, as_of)
     assert len(tables) > 40
-    assert differing_rows(session, file, tables) == {}
+    assert differing_rows(file, on_spark, tables) == {}

@@ -50,6 +50,8 @@ def test_the_same_as_of_again_is_a_night() -> None:
             "settings that move sums changed since generation 4",
         ),
         ({"code_fingerprint": "other"}, "models or macros changed since generation 4"),
+        ({"engine": "spark"}, "engine spark computes everything anew in every run"),
+        ({"engine": "spark", "months": (date(2024, 1, 1), date(2024, 2, 1))}, "engine spark computes everything anew"),
     ],
 )
 def test_a_full_refresh_says_why_in_one_line(changes: dict[str, Any], reason: str) -> None:

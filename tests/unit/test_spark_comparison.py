@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 import pytest
 from support.spark_home import differing_rows
 
 ROWS = "select * from (values (1, 0.5::double, 'a'), (2, null, 'b'), (2, null, 'b')) as rows(n, rate, name)"
-
-
-@dataclass
-class Session:
-    """Answers as a Spark's session does, with rows of DuckDB's."""
-
-    query: str
-
-    def table(self, _name: str) -> Session:
-        return self
-
-    def toArrow(self) -> pa.Table:
-        with duckdb.connect() as connection:
-            return connection.sql(self.query).to_arrow_table()
 
 
 @pytest.mark.parametrize(
@@ -40,7 +24,8 @@ class Session:
     ],
 )
 def test_a_difference_is_seen(query: str, is_equal: bool, tmp_path: Path) -> None:
-    file = tmp_path / "computed.duckdb"
-    with duckdb.connect(str(file)) as connection:
-        connection.execute(f"create table sums as {ROWS}")
-    assert (differing_rows(Session(query), file, ["sums"]) == {}) is is_equal
+    files = {name: tmp_path / f"{name}.duckdb" for name in ("ours", "theirs")}
+    for file, rows in zip(files.values(), (ROWS, query), strict=True):
+        with duckdb.connect(str(file)) as connection:
+            connection.execute(f"create table sums as {rows}")
+    assert (differing_rows(files["ours"], files["theirs"], ["sums"]) == {}) is is_equal

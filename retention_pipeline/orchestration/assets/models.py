@@ -172,6 +172,7 @@ def model_assets(
                     run,
                     progress=report.say,
                     on_event=_count_nodes(report.moment, node_count),
+                    on_made=lambda name: report.moment(f"Spark: {name}"),
                     assembly=night.assembly,
                 )
             except BuildError as error:
@@ -180,12 +181,13 @@ def model_assets(
             yield from _check_results(failed.nodes, expected)
             raise failure(failed)
         yield from _check_results(built.dbt.nodes, expected)
+        engine = night.settings.engine
         models = [node for node in built.dbt.nodes if node.kind in {"model", "seed"} and node.status in DONE]
         metadata = table_metadata(night.home.next_file, [node.name for node in models])
         for node in models:
             yield dg.MaterializeResult(
                 asset_key=dg.AssetKey(node.name),
-                metadata={"seconds": round(node.seconds, 3), **metadata.get(node.name, {})},
+                metadata={"engine": engine, "seconds": round(node.seconds, 3), **metadata.get(node.name, {})},
             )
 
     return warehouse_models

@@ -1,0 +1,109 @@
+"""The way of a build on Spark: prepare, build, bring back. `transform/build.py` calls it in the place of dbt's models;
+after it `next.duckdb` has the tables that DuckDB would have made.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from retention_pipeline.settings import Home, Settings
+from retention_pipeline.testing import stop_for_test
+from retention_pipeline.transform.build import BuildError, NodeResult
+from retention_pipeline.transform.spark.hand_over import HandOverError, bring_back, columns_of, hand_raw_over
+from retention_pipeline.transform.spark.lake import Lake
+from retention_pipeline.transform.spark.models import models_for_spark
+from retention_pipeline.transform.spark.running import run_models
+from retention_pipeline.transform.spark.session import OF_SMALL_HOMES, SMALL_BYTES, SparkError, said, spark_session
+from retention_pipeline.transform.spark.statements import statements_of
+
+# Their rows are SQL for the readers of the published file, which is DuckDB's.
+TEXTS = frozenset({"int_member_queries"})
+LOG_FILE = "spark.log"
+
+
+def build_on_spark(
+    home: Home,
+    settings: Settings,
+    variables: Mapping[str, Any],
+    *,
+    generation: int,
+    kept: Collection[int],
+    excluded: Collection[str],
+    project_dir: Path,
+    folder: Path,
+    say: Callable[[str], None],
+) -> list[NodeResult]:
+    """Fill the tables of `next.duckdb`, which are there without rows, by way of Spark; one result per model.
+
+    kept: generations whose schemas stay. excluded: names of models and tests that this run leaves out. folder: takes
+    what dbt compiles. Raises SparkError, and BuildError with the message of the model that failed.
+    """
+    assert settings.spark is not None
+    lake = Lake.of(home, settings.spark)
+    schema, raw = lake.schema(generation), lake.raw_schema(generation)
+    columns = columns_of(home.next_file)
+    models = models_for_spark(project_dir, variables, schema=schema, folder=folder, excluded=excluded)
+    models = [model for model in models if model.name not in TEXTS]
+    with spark_session(settings) as session:
+        try:
+            lake.sweep(session, set(kept) - {generation})
+            bytes_of_raw = hand_raw_over(session, home, raw, lake.create(session, raw))
+            if bytes_of_raw < SMALL_BYTES:
+                for name, value in OF_SMALL_HOMES.items():
+                    session.conf.set(name, value)
+            place = lake.create(session, schema)
+            stop_for_test("spark_prepared")
+            results = run_models(
+                session,
+                models,
+                lambda model: statements_of(model, schema, columns[model.name], settings.grains),
+                say,
+            )
+            _write_log(folder.with_name(LOG_FILE), results)
+            _check(results)
+            stop_for_test("spark_built")
+            lake.drop(session, raw)
+        except (BuildError, OSError):
+            raise
+        except Exception as error:
+            if type(error).__module__.startswith("pyspark."):
+                raise SparkError(f"Spark: {said(error)}") from error
+            raise
+    try:
+        bring_back(home.next_file, place, [model.name for model in models])
+    except HandOverError as error:
+        raise SparkError(str(error)) from error
+    shutil.rmtree(folder, ignore_errors=True)
+    return results
+
+
+def _write_log(path: Path, results: list[NodeResult]) -> None:
+    """How long each model took and what became of it, from the slowest on."""
+    slowest_first = sorted(results, key=lambda one: -one.seconds)
+    lines = [f"{one.seconds:9.1f} s  {one.status:8} {one.name}  {one.message or ''}".rstrip() for one in slowest_first]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _check(results: list[NodeResult]) -> None:
+    failed = [result for result in results if result.status == "error"]
+    if failed:
+        lines = [f"Spark: model {one.name}: {one.message}" for one in failed]
+        raise BuildError("\n".join(lines), results)
+
+
+def publish_on_spark(home: Home, settings: Settings, generation: int, kept: Collection[int]) -> None:
+    """Let the views of the lake show a published generation; drop those that are kept no more. Raises SparkError."""
+    assert settings.spark is not None
+    lake = Lake.of(home, settings.spark)
+    with spark_session(settings) as session:
+        try:
+            lake.publish(session, generation)
+            lake.sweep(session, {*kept, generation})
+        except Exception as error:
+            if type(error).__module__.startswith("pyspark."):
+                raise SparkError(f"Spark: {said(error)}") from error
+            raise

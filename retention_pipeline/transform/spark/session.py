@@ -1,0 +1,98 @@
+"""The session with a Spark Connect server: how it is opened, what it is told, and how it says no, in one line."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+from urllib.parse import urlsplit
+
+from retention_pipeline.settings import Settings, SettingsError, Spark
+
+PACKAGES = ("pyspark", "grpc", "dbt.adapters.spark")
+EXTRA = "pip install 'retention-pipeline[spark]'"
+DEFAULT_PORT = 15002
+SECONDS_TO_ANSWER = 5.0
+TRIES_OF_A_CALL = 4  # of a server that answered before: some ten seconds
+LONGEST_MESSAGE = 400
+# The days and texts of both engines are the same only in UTC, and numbers only where one that overflows is an error.
+ALWAYS = {
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+}
+# Large plans of small tables would be made again after each of their stages, and run in parts that have nothing to do.
+OF_SMALL_HOMES = {"spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "2"}
+SMALL_BYTES = 256 * 1024 * 1024  # of raw, as Parquet
+
+
+class SparkError(Exception):
+    """Spark cannot be used, or could not do what it was asked for; str() is one line for users."""
+
+
+def address(settings: Settings) -> str:
+    """The address of a server that answers. Raises SparkError."""
+    missing = [name for name in PACKAGES if not _is_installed(name)]
+    if missing:
+        raise SparkError(f"engine: spark needs packages that are not installed: {EXTRA}")
+    assert isinstance(settings.spark, Spark)
+    try:
+        remote = settings.spark.remote.read()
+    except SettingsError as error:
+        raise SparkError(f"spark.remote: {error}") from None
+    parts = urlsplit(remote)
+    try:
+        host, port = parts.hostname, parts.port or DEFAULT_PORT
+    except ValueError:
+        host = None
+    if parts.scheme != "sc" or not host:
+        raise SparkError(
+            "spark.remote: the address of a Spark Connect server is expected, such as sc://localhost:15002"
+        )
+    try:
+        socket.create_connection((host, port), SECONDS_TO_ANSWER).close()
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise SparkError(f"spark.remote: no Spark Connect server answers at {host}:{port} ({why})") from error
+    return remote
+
+
+@contextmanager
+def spark_session(settings: Settings) -> Iterator[Any]:
+    """A session of its own, a pyspark.sql.SparkSession. Raises SparkError where there is none to be had."""
+    remote = address(settings)
+    try:
+        session = import_module("pyspark.sql").SparkSession.builder.remote(remote).create()
+        with suppress(AttributeError, ImportError):  # else a server that is gone is waited for, for ten minutes
+            policy = import_module("pyspark.sql.connect.client.retries").DefaultPolicy
+            session.client.set_retry_policies([policy(max_retries=TRIES_OF_A_CALL)])
+        for name, value in ALWAYS.items():
+            session.conf.set(name, value)
+    except Exception as error:
+        raise SparkError(f"spark.remote: {said(error)}") from error
+    try:
+        yield session
+    finally:
+        with suppress(Exception):  # it may be gone
+            session.stop()
+
+
+def said(error: BaseException) -> str:
+    """What Spark says of an error, in one line: without the text of the query and the stack of the server."""
+    text = re.split(r"\n\s*(?:== |JVM stacktrace|Driver stacktrace|\tat |at )", f"{error}\n", maxsplit=1)[0]
+    if details := re.search(r'details = "(.*?)"\s*\n', str(error)):  # of gRPC
+        text = details[1]
+    text = " ".join(text.split()).removeprefix("(").strip()
+    shown = text or type(error).__name__
+    return shown if len(shown) <= LONGEST_MESSAGE else f"{shown[:LONGEST_MESSAGE]} …"
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # of the package above it
+        return False
