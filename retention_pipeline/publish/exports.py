@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from retention_pipeline.errors import told
 from retention_pipeline.settings import Home
 from retention_pipeline.testing import stop_for_test
 from retention_pipeline.warehouse import opened, sql_text, tables_in
@@ -57,10 +58,10 @@ def export_tables(home: Home) -> tuple[list[Path], list[str]]:
                 try:
                     files.append(_export(connection, table, folder))
                 except (OSError, duckdb.Error) as error:
-                    problems.append(f"{table}: {error}")
+                    problems.append(f"{table}: {told(error)}")
             _remove_copies(folder, except_of=exported_tables(connection))
     except (OSError, duckdb.Error) as error:
-        problems.append(str(error))
+        problems.append(told(error))
     return files, problems
 
 

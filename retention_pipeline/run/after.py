@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from retention_pipeline import alerts
-from retention_pipeline.errors import raise_interruption
+from retention_pipeline.errors import raise_interruption, told
 from retention_pipeline.formatting import counted
 from retention_pipeline.history.archive import write_missing
 from retention_pipeline.publish import exports, generations
@@ -42,7 +42,7 @@ def _archived_history(home: Home) -> list[str]:
     try:
         write_missing(home)
     except (OSError, duckdb.Error) as error:
-        return [f"archive/history: {error}"]
+        return [f"archive/history: {told(error)}"]
     return []
 
 
@@ -71,9 +71,7 @@ def report_step(home: Home, settings: Settings, run: Run, *, progress: Progress 
             path = write_report(home, settings)
         except Exception as error:  # whatever it is: the figures are published, and the report can be made again
             raise_interruption(error)
-            problem = (
-                f"no report: {' '.join(str(error).split()) or type(error).__name__} (again with: retention report)"
-            )
+            problem = f"no report: {told(error)} (again with: retention report --home {home.root})"
             notes.update(report_problem=problem)
             (progress or silent)(problem)
         else:
@@ -89,13 +87,13 @@ def alerts_step(home: Home, settings: Settings, run: Run, *, progress: Progress 
     with step_of(home, run, "alerts", keeps_next=True) as notes:
         problems = list(read_record(home, run).get("alert_problems") or [])
         try:
-            told, not_done = alerts.after_publication(home, settings, texts=lambda: _sentences(home, settings))
+            number, not_done = alerts.after_publication(home, settings, texts=lambda: _sentences(home, settings))
             problems += not_done
-            if told:
-                say(f"alerts: {counted(told, 'alert')} told or carried out")
+            if number:
+                say(f"alerts: {counted(number, 'alert')} told or carried out")
         except Exception as error:  # whatever it is: the figures are published
             raise_interruption(error)
-            problems.append(" ".join(str(error).split()) or type(error).__name__)
+            problems.append(told(error))
         for problem in problems:
             say(f"alerts: {problem}")
         notes.update(alert_problems=problems)

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import errno
 import getpass
-import re
+from dataclasses import replace
 
-import duckdb
-
+from retention_pipeline.errors import Refused, refused, refused_in
 from retention_pipeline.settings import Home
 from retention_pipeline.transform.build import BuildError
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NO_RIGHTS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 OTHERS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO, errno.EMFILE, errno.ENAMETOOLONG})
-# How DuckDB words the same: the path in quotes, then the cause.
-_IN_DUCKDB = (
-    (re.compile(r"No space left on device|not enough space|Disk quota exceeded", re.IGNORECASE), errno.ENOSPC),
-    (re.compile(r"Read-only file system"), errno.EROFS),
-    (re.compile(r"Permission denied|Operation not permitted"), errno.EACCES),
-)
-_PATH = re.compile(r"[\"'](/[^\"']+)[\"']")
 
 
 class MachineError(Exception):
@@ -29,31 +21,25 @@ class MachineError(Exception):
 
 def machine_error(home: Home, error: BaseException) -> MachineError | None:
     """An error of the file system in words; None where the error is another one."""
-    if isinstance(error, OSError):
-        number = error.errno
-        if number is None or number not in NO_SPACE | NO_RIGHTS | OTHERS:
+    if isinstance(error, BuildError):
+        known = refused_in(str(error))
+        if known is None or known.number != errno.ENOSPC:
             return None
-        path = error.filename2 or error.filename
-        if path is None and number not in NO_SPACE:
-            return None
-        shown = path.decode(errors="backslashreplace") if isinstance(path, bytes) else path
-        return MachineError(_line(home, None if shown is None else str(shown), number, error.strerror or ""))
-    if isinstance(error, duckdb.Error):
-        text = str(error).split("\n")[0]
-        for sign, number in _IN_DUCKDB:
-            if found := sign.search(text):
-                path = _PATH.search(text)
-                return MachineError(_line(home, path[1] if path else None, number, found[0]))
-    if isinstance(error, BuildError) and (found := _IN_DUCKDB[0][0].search(str(error))):
-        return MachineError(_line(home, None, errno.ENOSPC, found[0]))
-    return None
+        return MachineError(_line(home, replace(known, path=None)))
+    known = refused(error)
+    if known is None or known.number not in NO_SPACE | NO_RIGHTS | OTHERS:
+        return None
+    if isinstance(error, OSError) and known.path is None and known.number not in NO_SPACE:
+        return None
+    return MachineError(_line(home, known))
 
 
-def _line(home: Home, path: str | None, number: int, cause: str) -> str:
-    where = path if path is not None else str(home.root)
-    if path is not None and not path.startswith("/"):
-        where = f"{path} (in the current folder)"
-    return f"{where}: {cause[:1].lower()}{cause[1:]}. {_helps(home, number)}"
+def _line(home: Home, known: Refused) -> str:
+    if known.path is None:
+        known = replace(known, path=str(home.root))
+    elif not known.path.startswith("/"):
+        known = replace(known, path=f"{known.path} (in the current folder)")
+    return f"{known}. {_helps(home, known.number)}"
 
 
 def _helps(home: Home, number: int) -> str:

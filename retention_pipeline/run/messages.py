@@ -51,9 +51,12 @@ class ForFiles(logging.FileHandler):
 
 @contextmanager
 def heard(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """While a run goes on, its messages reach `say` and the log in its folder."""
+    """While a run goes on, its messages reach `say` and the log in its folder. What another log of it (dbt's) cannot be
+    written for, as on a full disk, says nothing: the run's own error does.
+    """
     handlers = (ForPeople(say), ForFiles(folder / LOG_FILE))
-    level, propagate = MESSAGES.level, MESSAGES.propagate
+    level, propagate, tells = MESSAGES.level, MESSAGES.propagate, logging.raiseExceptions
+    logging.raiseExceptions = False
     MESSAGES.setLevel(logging.INFO)
     MESSAGES.propagate = False
     for handler in handlers:
@@ -64,5 +67,6 @@ def heard(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
         for handler in handlers:
             MESSAGES.removeHandler(handler)
             handler.close()
+        logging.raiseExceptions = tells
         MESSAGES.setLevel(level)
         MESSAGES.propagate = propagate

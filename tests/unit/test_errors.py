@@ -1,11 +1,14 @@
+import errno
 import signal
+import sqlite3
 from collections.abc import Iterator
 from types import FrameType
 
 import duckdb
 import pytest
+from sqlalchemy.exc import OperationalError
 
-from retention_pipeline.errors import behind, is_interruption, raise_interruption
+from retention_pipeline.errors import behind, is_interruption, raise_interruption, told
 from retention_pipeline.ingest.outcomes import outcome_of
 from retention_pipeline.orchestration.instance import _is_of_storage
 
@@ -53,3 +56,27 @@ def test_a_chain_of_errors_that_leads_back_into_itself_ends() -> None:
     assert list(behind(first)) == [first, second]
     assert list(behind(None)) == []
     assert not _is_of_storage(first)
+
+
+ASYNC = (
+    'IO Error: Async write failed for range [offset=96, size=40]: {"exception_type":"IO","exception_message":"Could not'
+    ' write file \\"/home/archive/.new\\": No space left on device","errno":"28"}'
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "no space left on device"),
+        (OSError(errno.EACCES, "Permission denied", "/home/report"), "/home/report: permission denied"),
+        (duckdb.IOException(ASYNC), "/home/archive/.new: No space left on device"),
+        (duckdb.BinderException("Binder Error: no column\n  LINE 1"), "Binder Error: no column LINE 1"),
+        (
+            OperationalError("select 1", {}, sqlite3.OperationalError("disk I/O error")),
+            "(sqlite3.OperationalError) disk I/O error",
+        ),
+        (KeyError(), "KeyError"),
+    ],
+)
+def test_an_error_that_ends_no_run_is_one_line_without_numbers_and_statements(error: Exception, said: str) -> None:
+    assert told(error).lower() == said.lower()

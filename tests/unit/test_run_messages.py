@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -34,4 +36,17 @@ def test_a_log_that_cannot_be_written_stops_no_run(tmp_path: Path, capsys: pytes
         replaced.close()
         MESSAGES.info("still heard")
     assert said == ["still heard"]
+    assert capsys.readouterr().err == ""
+
+
+def test_another_log_of_the_run_that_cannot_be_written_says_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = logging.getLogger("of_dbt")
+    with suppress(OSError), Path("/dev/full").open("w") as full:
+        other.addHandler(handler := logging.StreamHandler(full))
+        with heard(tmp_path, lambda text: None):
+            other.error("to a full disk")
+        other.removeHandler(handler)
+    assert logging.raiseExceptions
     assert capsys.readouterr().err == ""

@@ -8,7 +8,7 @@ import dagster as dg
 
 from retention_pipeline.alerts import load as incidents_of
 from retention_pipeline.audit import AuditError
-from retention_pipeline.errors import raise_interruption
+from retention_pipeline.errors import raise_interruption, told
 from retention_pipeline.history.sentences import Restated
 from retention_pipeline.orchestration.assets.previews import markdown_table
 from retention_pipeline.orchestration.pruning import prune_history
@@ -195,7 +195,7 @@ def report_asset() -> dg.AssetsDefinition:
             prune_history(context.instance, night.home, night.settings.keep.dagster_history)
         except Exception as error:  # whatever it is: no figure depends on it, and the next run tries again
             raise_interruption(error)
-            night.reporter(context).say(f"Dagster's history was not pruned: {' '.join(str(error).split())}")
+            night.reporter(context).say(f"Dagster's history was not pruned: {told(error)}")
         return dg.MaterializeResult(
             metadata={"as_of": str(night.as_of)}
             | (

@@ -155,7 +155,7 @@ def totals(home: Home, settings: Settings, run: Run, dataset: str) -> dict[str, 
         ).fetchall()
         names = [name for name in settings.sources if settings.dataset_of(name) == dataset]
         states = [
-            [one.source, one.state, one.last_delivery, one.why]
+            [one.source, one.state, one.last_delivery and f"{one.last_delivery:%Y-%m-%d %H:%M:%S}", one.why]
             for one in states_in(raw, settings, names, now=run.started_at, as_of=run.as_of)
         ]
     columns = ["source", "state", "last delivery (UTC)", "why"]
