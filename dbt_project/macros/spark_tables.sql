@@ -1,4 +1,4 @@
-{# How tables come into being on Spark: always wholly, in a schema that nobody reads yet (materializations.sql has what DuckDB does at night). Grains are parts of one statement, which Spark reads the facts for in any order; Parquet knows no delete. #}
+{# How tables come into being where dbt itself builds on its target spark; `engine: spark` makes them by transform/spark/statements.py. Always wholly, in a schema that nobody reads yet (materializations.sql has what DuckDB does at night). Grains are parts of one statement, which Spark reads the facts for in any order; Parquet knows no delete. #}
 
 {% materialization table, adapter='spark' -%} {{ return(made_wholly(sql)) }} {%- endmaterialization %}
 
