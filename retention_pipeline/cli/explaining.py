@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import csv
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from retention_pipeline import formatting
-from retention_pipeline.cli.figures import exports_customers, guards_csv, print_json
-from retention_pipeline.cli.print_explain import print_explanation, print_since, print_variants, table_of
+from retention_pipeline.cli.figures import exports_customers, guards_csv, print_json, print_json_with_lines
+from retention_pipeline.cli.print_explain import (
+    LAID_OUT_AT_MOST,
+    print_explanation,
+    print_since,
+    print_variants,
+    table_of,
+)
 from retention_pipeline.cli.printing import print_rows
 from retention_pipeline.cli.terminal import terminal
 from retention_pipeline.history.known import moment_of
@@ -34,10 +43,25 @@ def check_export(home: Home) -> None:
         raise NotExported("privacy.export_customers is false in the settings: no file may name customers")
 
 
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """A million customers are millions of lists and dictionaries without a cycle; looking for cycles among them takes
+    longer than making them.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 class CellError(Exception):
     """Members do not add up to their cell; the text names the measures."""
 
 
+@without_collector()
 def figure(
     home: Path | None,
     name: str,
@@ -75,7 +99,11 @@ def figure(
         check_export(place)
         write_csv(file, table_of(explained), is_guarded=guards_csv(place))
     if as_json:
-        print_json(as_data(explained) | ({"since": asdict(later)} if later else {}))
+        answer = as_data(explained) | ({"since": asdict(later)} if later else {})
+        if len(explained.members or []) > LAID_OUT_AT_MOST:
+            print_json_with_lines(answer, "members")
+        else:
+            print_json(answer)
         return
     console = terminal()
     shown = explained if customers else type(explained)(**(vars(explained) | {"members": None}))

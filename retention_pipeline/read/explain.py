@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -27,6 +26,7 @@ from retention_pipeline.read.decomposition import DimensionEffect, effects_by_di
 from retention_pipeline.read.facts import FACTS, kinds_behind
 from retention_pipeline.read.members import (
     ALL,
+    NOBODY,
     Cell,
     columns_in,
     is_cell,
@@ -45,8 +45,7 @@ NOW, BEFORE = "explained_now", "explained_before"
 Amount = int | Decimal
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """A customer with their parts of the figure, by part, and the facts that put them there."""
 
     customer_id: str
@@ -135,7 +134,7 @@ def explain(
     cell = cell_of(row)
     texts = parts_of(kpi) or values_of(kpi)
     notes = notes_on(kpi, row, texts)
-    keep_members(connection, kpi, texts, cell, NOW)
+    keep_members(connection, kpi, texts, cell, NOW, ids=True)
     facts = facts_behind(connection, kpi, texts, cell)
     computed = pending_row(connection, row)
     if computed is not None:
@@ -259,12 +258,19 @@ def notes_on(kpi: Kpi, row: Row, texts: dict[str, str]) -> list[str]:
 
 
 def keep_members(
-    connection: duckdb.DuckDBPyConnection, kpi: Kpi, texts: dict[str, str], cell: Cell, table: str
+    connection: duckdb.DuckDBPyConnection,
+    kpi: Kpi,
+    texts: dict[str, str],
+    cell: Cell,
+    table: str,
+    *,
+    ids: bool = False,
 ) -> None:
-    """A temporary table of the members of a cell: customer_key, customer_id and their parts."""
+    """A temporary table of the members of a cell: customer_key, where asked for customer_id, and their parts."""
     if not texts:
         return
-    query = with_ids(parts_query(connection, kpi, texts, cell), list(texts))
+    query = parts_query(connection, kpi, texts, cell)
+    query = with_ids(query, list(texts)) if ids else query
     connection.execute(f"create or replace temp table {table} as {query}")
 
 
@@ -297,21 +303,21 @@ def listed_members(
         f"where {part} <> 0 order by {order}, customer_id limit {LARGEST}" if part else f"order by {order}, customer_id"
     )
     connection.execute(f"create or replace temp table explained_listed as select * from {NOW} {chosen}")
-    words: dict[int, list[str]] = {}
+    with_facts = "select *, null as facts from explained_listed"
     if facts:
         of_listed = "customer_key in (select customer_key from explained_listed)"
         found = " union all ".join(
             f"select customer_key, day, words from ({query}) where {of_listed}" for query in facts.values()
         )
-        for key, said in connection.execute(
-            f"select customer_key, words from ({found}) order by customer_key, day desc, words"
-        ).fetchall():
-            words.setdefault(key, []).append(said)
-    listed = ", ".join(texts)
+        with_facts = f"""
+            select listed.*, said.facts from explained_listed as listed left join (
+                select customer_key, list(words order by day desc, words) as facts from ({found}) group by customer_key
+            ) as said on listed.customer_key = said.customer_key"""
+    parts = ", ".join(f"'{name}': {name}" for name in texts)
     rows = connection.execute(
-        f"select customer_key, customer_id, {listed} from explained_listed order by {order}, customer_id"
+        f"select customer_id, {{{parts}}}, facts from ({with_facts}) order by {order}, customer_id"
     ).fetchall()
-    return [Member(row[1], dict(zip(texts, row[2:], strict=True)), words.get(row[0], [])) for row in rows]
+    return [Member(customer, own, words or []) for customer, own, words in rows]
 
 
 def facts_behind(connection: duckdb.DuckDBPyConnection, kpi: Kpi, texts: dict[str, str], cell: Cell) -> dict[str, str]:
@@ -381,11 +387,12 @@ def part_change(connection: duckdb.DuckDBPyConnection, name: str) -> PartChange:
             case when before = 0 then 'entered' when now = 0 then 'left' else 'changed' end as step
         from (
             select
-                coalesce(now.customer_id, before.customer_id) as customer_id,
+                coalesce(now.customer_key, before.customer_key) as customer_key,
                 coalesce(now.{name}, 0) as now,
                 coalesce(before.{name}, 0) as before
             from {NOW} as now full join {BEFORE} as before on now.customer_key = before.customer_key
         )
+        where now <> 0 or before <> 0
         """
     )
     before, now = connection.execute(
@@ -393,10 +400,14 @@ def part_change(connection: duckdb.DuckDBPyConnection, name: str) -> PartChange:
     ).fetchall()[0]
     steps = []
     for step in ("entered", "left", "changed"):
-        of_step = f"from explained_steps where step = '{step}' and amount <> 0"
-        count, added = connection.execute(f"select count(*), coalesce(sum(amount), 0) {of_step}").fetchall()[0]
+        of_step = f"explained_steps as steps where step = '{step}' and amount <> 0"
+        count, added = connection.execute(f"select count(*), coalesce(sum(amount), 0) from {of_step}").fetchall()[0]
         largest = connection.execute(
-            f"select customer_id, amount {of_step} order by abs(amount) desc, customer_id limit {LARGEST}"
+            f"""
+            select coalesce(ids.customer_id, {text_literal(NOBODY)}) as customer_id, amount
+            from (from {of_step}) as steps left join int_customers as ids on steps.customer_key = ids.customer_key
+            order by abs(amount) desc, customer_id limit {LARGEST}
+            """
         ).fetchall()
         steps.append(Step(count, added, largest))
     return PartChange(name, before, now, *steps)
@@ -409,7 +420,10 @@ def is_close(one: float, other: float | Amount) -> bool:
 
 def as_data(value: Any) -> Any:
     """An explanation as dictionaries and lists, for JSON."""
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Member):
+        parts = {name: float(part) if isinstance(part, Decimal) else part for name, part in value.parts.items()}
+        return {"customer_id": value.customer_id, "parts": parts, "facts": value.facts}
+    if isinstance(value, list | tuple):
         return [as_data(one) for one in value]
     if isinstance(value, dict):
         return {name: as_data(one) for name, one in value.items()}

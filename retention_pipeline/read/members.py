@@ -33,7 +33,7 @@ from retention_pipeline.kpis.registry import BY_ID, FAMILIES
 from retention_pipeline.kpis.rules import date_literal, text_literal
 from retention_pipeline.read.ctes import without_unused
 
-QUERIES = "int_member_queries"
+QUERIES, PROFILES = "int_member_queries", "int_profile_spans"
 PERIODS = "__periods__"  # the placeholder for the starts of periods
 NOBODY = "(unattributed)"
 ALL = "all"
@@ -177,6 +177,9 @@ def measures_query(
 ) -> str:
     """SQL: customer_key and the given columns of the family's cells; rows of customers in any of them."""
     cells = Cells(cell.grain, cell.basis, (cell.period_start,))
+    if cell.segment_dimension == ALL:
+        # Who had which segment value when does not matter, and is as many rows as there are customers.
+        cells = replace(cells, relations={PROFILES: f"(select * from {of_main(database)}{PROFILES} where false)"})
     of_customers = sources_of(connection, family, set(columns), cells, database, must_have=True)
     sources = [(in_segment(query, cell, database), taken) for query, taken in of_customers]
     if family.name == "acquisition" and (costs := set(columns) & {*COSTS}):
