@@ -8,11 +8,8 @@ expected_tables/ list rows that the table of that name must hold. The tests with
 from __future__ import annotations
 
 import csv
-import importlib.util
 import re
-import shutil
 from dataclasses import dataclass
-from datetime import date
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,14 +17,13 @@ from typing import Any
 import duckdb
 import pytest
 from support.computed_home import compute_home
+from support.golden_stories import GOLDEN, STORIES, copy_story
 from support.published_cells import run_home
 
 from retention_pipeline.kpis.examples import EXAMPLES
 from retention_pipeline.kpis.registry import BY_ID
 from retention_pipeline.settings import Home
 
-GOLDEN = Path(__file__).parent.parent / "golden"
-STORIES = sorted(folder.name for folder in GOLDEN.iterdir() if (folder / "expected.csv").is_file())
 KEY = ("kpi", "grain", "period_start", "basis", "segment_dimension", "segment_value")
 FIGURES = ("value", "numerator", "denominator", "n")
 WITH_A_FACTOR = {"clv", "clv_subscription", "nps", "tickets_per_100_customers"}  # factors stay outside the numerator
@@ -96,15 +92,7 @@ def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     """(story, warehouse file) with the figures of the story's home."""
     story, way = request.param
     root = tmp_path_factory.mktemp(story) / "home"
-    shutil.copytree(GOLDEN / story, root)
-    script = root / "make_landing.py"
-    if script.is_file():
-        specification = importlib.util.spec_from_file_location(f"make_landing_of_{story}", script)
-        assert specification and specification.loader
-        module = importlib.util.module_from_spec(specification)
-        specification.loader.exec_module(module)
-        module.write(root / "landing")
-    as_of = date.fromisoformat((root / "as_of").read_text().strip())
+    as_of = copy_story(story, root)
     if way == "product":
         run_home(root, as_of)
     else:

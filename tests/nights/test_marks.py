@@ -1,5 +1,5 @@
-"""Each mark of the further datasets has its story: a figure that changes on a day on which no row arrives, night by
-night, as a full refresh has it.
+"""Marks that no golden story has: figures that change on a day on which no row arrives, night by night, as a full
+refresh has them. `test_each_mark.py` finds the marks without a story.
 
 All rows are loaded before the first run; what lies ahead of `as_of` is not seen yet. Days in UTC, 2024 is a leap year:
 
@@ -17,32 +17,32 @@ All rows are loaded before the first run; what lies ahead of `as_of` is not seen
   12:00, answered after 1 hour and helped after 6. The week of 26 February ends on 4 March, 3 days later (48 hours for
   everybody) it is known: 1/2 on 7 March. The medians of hours know the second ticket on 2 March (6, and 1 until a
   reply), both on the 3rd (27.5, 24.5).
+
+A second story has other settings (a message counts where it was sent):
+
+- `bo` was sent a mail on 1 March, which bounced on the 4th: it counts until the close of that day.
+- `ida` pays 10 a month from 10 January 2023 and moved from NL to BE on 20 March 2023. Her twelve months begin in NL
+  for the day 19 March 2024, and in BE from the close of 20 March 2024 on.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 
 from nights.compiled_models import compile_models
-from nights.test_nights import _differences
+from nights.test_nights import differences
 from nights.warehouse_in_memory import Warehouse
 from retention_pipeline.ingest import ingest
 from retention_pipeline.kpis import compute_kpis
 from retention_pipeline.settings import Home, Settings
 
-DATASETS = ("events", "surveys", "emails", "tickets")
-SETTINGS = Settings.model_validate(
-    {
-        "business": {"reporting_currency": "EUR", "timezone": "UTC", "mau_days": 28, "email_window_days": 7},
-        "segments": ["engagement_group", "nps_class"],
-        "sources": {name: {"type": "files", "path": f"landing/{name}.csv", "timezone": "UTC"} for name in DATASETS},
-    }
-)
-LANDING = {
+ACTIVITY_LANDING = {
     "events": """\
         event_id,customer_id,occurred_at,event,duration_seconds
         e1,eva,2024-03-01T09:00:00,login,
@@ -67,8 +67,8 @@ LANDING = {
         t2,tim,2024-03-01T12:00:00,2024-03-01T13:00:00,2024-03-01T18:00:00""",
 }
 EVERYONE = ("all", "all")
-# day → figures seen then: (KPI, grain, period start, segment) → (value, numerator, denominator); None: no row or NULL
-STORY: dict[str, dict[tuple[Any, ...], tuple[float, ...] | float | None]] = {
+Figures = dict[tuple[Any, ...], tuple[float, ...] | float | None]
+ACTIVITY_FIGURES: dict[str, Figures] = {
     "2024-03-01": {("email_open_rate", "week", "2024-02-19", EVERYONE): None},
     "2024-03-02": {
         ("wau", "month", "2024-03-01", EVERYONE): 1,
@@ -109,40 +109,111 @@ STORY: dict[str, dict[tuple[Any, ...], tuple[float, ...] | float | None]] = {
     "2025-04-03": {("yau", "month", "2025-04-01", EVERYONE): 1},
     "2025-04-04": {("yau", "month", "2025-04-01", EVERYONE): 0},
 }
-# After these nights all tables are those of a full refresh.
-COMPARED = ("2024-03-07", "2024-03-13", "2024-04-04", "2025-04-03")
+CHANGES_LANDING = {
+    "emails": """\
+        message_id,customer_id,event,occurred_at
+        m1,bo,sent,2024-03-01T08:00:00
+        m1,bo,bounced,2024-03-04T08:00:00""",
+    "customers": """\
+        customer_id,valid_from,country
+        ida,,NL
+        ida,2023-03-20,BE""",
+    "subscriptions": """\
+        subscription_id,customer_id,plan,amount,quantity,currency,interval,interval_count,status,started_at,ended_at
+        s1,ida,basic,10.00,1,EUR,month,1,active,2023-01-10,""",
+}
+NL, BE = ("country", "NL"), ("country", "BE")
+CHANGES_FIGURES: dict[str, Figures] = {
+    "2024-03-04": {("emails_delivered", "month", "2024-03-01", EVERYONE): 1},
+    "2024-03-05": {("emails_delivered", "month", "2024-03-01", EVERYONE): None},
+    "2024-03-20": {
+        ("net_revenue_retention_12m", "month", "2024-03-01", EVERYONE): (1, 10, 10),
+        ("net_revenue_retention_12m", "month", "2024-03-01", NL): (1, 10, 10),
+        ("net_revenue_retention_12m", "month", "2024-03-01", BE): None,
+    },
+    "2024-03-21": {
+        ("net_revenue_retention_12m", "month", "2024-03-01", NL): None,
+        ("net_revenue_retention_12m", "month", "2024-03-01", BE): (1, 10, 10),
+    },
+}
 
 
-def test_figures_change_with_the_calendar_alone(tmp_path: Path) -> None:
-    home = Home(tmp_path)
-    (tmp_path / "landing").mkdir()
-    for name, text in LANDING.items():
-        lines = [line.strip() for line in text.splitlines()]
-        (tmp_path / "landing" / f"{name}.csv").write_text("\n".join([*lines, ""]))
-    result = ingest(home, SETTINGS, now=datetime(2024, 3, 1, 2))
-    assert not result.refused and not sum(load.bad for load in result.loads)
+@dataclass(frozen=True)
+class Told:
+    """A story: its settings and rows, day → figures seen then: (KPI, grain, period start, segment) → (value, numerator,
+    denominator) or the value; None: no row or NULL. After the nights `compared` all tables are those of a full refresh.
+    """
+
+    settings: Settings
+    landing: dict[str, str]
+    figures: dict[str, Figures]
+    compared: tuple[str, ...]
+
+    def deliver_and_load(self, root: Path) -> Home:
+        """A home with all rows loaded."""
+        home = Home(root)
+        (root / "landing").mkdir(parents=True)
+        for name, text in self.landing.items():
+            lines = [line.strip() for line in text.splitlines()]
+            (root / "landing" / f"{name}.csv").write_text("\n".join([*lines, ""]))
+        result = ingest(home, self.settings, now=datetime(2024, 3, 1, 2))
+        assert not result.refused and not sum(load.bad for load in result.loads)
+        return home
+
+
+def settings_of(landing: dict[str, str], *segments: str, **business: object) -> Settings:
+    return Settings.model_validate(
+        {
+            "business": {"reporting_currency": "EUR", "timezone": "UTC", "mau_days": 28, "email_window_days": 7}
+            | business,
+            "segments": segments,
+            "sources": {name: {"type": "files", "path": f"landing/{name}.csv", "timezone": "UTC"} for name in landing},
+        }
+    )
+
+
+TOLD = {
+    "activity": Told(
+        settings_of(ACTIVITY_LANDING, "engagement_group", "nps_class"),
+        ACTIVITY_LANDING,
+        ACTIVITY_FIGURES,
+        ("2024-03-07", "2024-03-13", "2024-04-04", "2025-04-03"),
+    ),
+    "changes": Told(
+        settings_of(CHANGES_LANDING, "country", email_unit="sent"),
+        CHANGES_LANDING,
+        CHANGES_FIGURES,
+        ("2024-03-05", "2024-03-21"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_figures_change_with_the_calendar_alone(name: str, tmp_path: Path) -> None:
+    told = TOLD[name]
+    home = told.deliver_and_load(tmp_path / "home")
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(f"attach '{home.raw_file}' as raw_store (read_only)")
-        warehouse = Warehouse(connection, compile_models(SETTINGS, tmp_path / "compiled"))
+        warehouse = Warehouse(connection, compile_models(told.settings, tmp_path / "compiled"))
         before: date | None = None
-        for day, expected in STORY.items():
+        for day, expected in told.figures.items():
             as_of = date.fromisoformat(day)
             if before is None:
                 warehouse.full_refresh(as_of)
             else:
                 warehouse.night(as_of, before, 99)
-            if day in COMPARED:
-                assert _differences(warehouse, as_of) == [], day
+            if day in told.compared:
+                assert differences(warehouse, as_of) == [], day
             before = as_of
             connection.execute("drop table if exists retention_kpis")
             compute_kpis(
                 connection,
-                SETTINGS,
+                told.settings,
                 as_of=as_of,
                 run_id=day,
                 computed_at=datetime(2024, 3, 1),
-                connected_datasets=SETTINGS.connected_datasets,
+                connected_datasets=told.settings.connected_datasets,
             )
             for (kpi, grain, start, segment), figure in expected.items():
                 found = connection.execute(

@@ -13,7 +13,7 @@ from typing import Any
 
 from nights.compiled_models import compile_models
 from nights.raw_rows import open_raw_in_memory, put_in_force
-from nights.test_nights import _differences
+from nights.test_nights import differences
 from nights.warehouse_in_memory import Warehouse
 from retention_pipeline.settings import Settings
 
@@ -59,7 +59,7 @@ def test_a_night_ends_where_a_full_refresh_would(tmp_path: Path) -> None:
         rows = {key: row for key, row in {**rows, **changes}.items() if row is not None}
         deliver(connection, rows, aliases, as_of, load)
         warehouse.night(as_of, before, load - 1)
-        assert _differences(warehouse, as_of) == [], what
+        assert differences(warehouse, as_of) == [], what
         before = as_of
 
 
@@ -75,7 +75,7 @@ def test_a_night_exchanges_days_that_differ_and_not_their_customers(tmp_path: Pa
     assert days == [date(2024, 2, 4) + timedelta(days=n) for n in range(0, 15, 2)] + [date(2024, 3, 1)]
     read = connection.execute("select count(*) from differing.int_session_lengths").fetchone()
     assert read == (1,)
-    assert _differences(warehouse, date(2024, 3, 2)) == []
+    assert differences(warehouse, date(2024, 3, 2)) == []
 
 
 def home(segments: list[str], folder: Path) -> tuple[Warehouse, Any]:

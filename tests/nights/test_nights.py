@@ -81,7 +81,7 @@ def play(
         else:
             warehouse.night(as_of, before, applied)
             if number % compared_every == 0 or number == len(steps):
-                problems += [f"night {number} as of {as_of}: {line}" for line in _differences(warehouse, as_of)]
+                problems += [f"night {number} as of {as_of}: {line}" for line in differences(warehouse, as_of)]
         before, applied = as_of, load
         if problems:
             break
@@ -123,7 +123,7 @@ def _without_due(models: CompiledModels) -> CompiledModels:
     return CompiledModels(models.full, night)
 
 
-def _differences(warehouse: Warehouse, as_of: date) -> list[str]:
+def differences(warehouse: Warehouse, as_of: date) -> list[str]:
     connection = warehouse.connection
     connection.execute("use memory")
     connection.execute("detach database if exists night")
