@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from threading import Event, Lock
+from traceback import format_exception
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -135,6 +137,25 @@ def test_a_server_that_is_not_there_is_one_line(
     assert str(raised.value).startswith(message.replace("{port}", port))
     assert "secret" not in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_no_token_is_in_what_is_said_of_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spark repeats a parameter with two equals signs, such as a token with the padding of Base64."""
+
+    def refuse(remote: str) -> None:
+        raise ValueError(f"Parameter {remote.rpartition(';')[2]!r} should be provided as a key-value pair")
+
+    pyspark_sql = SimpleNamespace(SparkSession=SimpleNamespace(builder=SimpleNamespace(remote=refuse)))
+    monkeypatch.setattr(spark_session_module, "PACKAGES", ())
+    monkeypatch.setattr(spark_session_module, "import_module", lambda name: pyspark_sql)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        monkeypatch.setenv(
+            "SPARK_REMOTE", f"sc://localhost:{listening.getsockname()[1]}/;use_ssl=true;token=c2VjcmV0=="
+        )
+        with pytest.raises(SparkError) as raised, spark_session_module.spark_session(spark_settings()):
+            pass
+    assert str(raised.value) == "spark.remote: Parameter 'token=…' should be provided as a key-value pair"
+    assert "c2VjcmV0" not in "".join(format_exception(raised.value))
 
 
 def test_spark_is_quoted_without_query_and_stack() -> None:

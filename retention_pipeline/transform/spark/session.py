@@ -72,13 +72,22 @@ def spark_session(settings: Settings) -> Iterator[Any]:
             session.client.set_retry_policies([policy(max_retries=TRIES_OF_A_CALL)])
         for name, value in ALWAYS.items():
             session.conf.set(name, value)
-    except Exception as error:
-        raise SparkError(f"spark.remote: {said(error)}") from error
+    except Exception as error:  # its text, and that of its cause, may repeat the address
+        raise SparkError(f"spark.remote: {_without_parameters(said(error), remote)}") from None
     try:
         yield session
     finally:
         with suppress(Exception):  # it may be gone
             session.stop()
+
+
+def _without_parameters(text: str, remote: str) -> str:
+    """A text without the values of the address's parameters, of which one may be a token."""
+    for parameter in remote.split(";")[1:]:
+        value = parameter.partition("=")[2]
+        if len(value) > len("false"):  # use_ssl
+            text = text.replace(value, "…")
+    return text
 
 
 def said(error: BaseException) -> str:
