@@ -139,7 +139,7 @@ def make_answers(
     parts.append(
         pd.DataFrame({"customer": rated["customer"], "time": time, "kind": "csat", "score": score, "scale": 5})
     )
-    answers = pd.concat(parts)
+    answers = pd.concat([part for part in parts if len(part)] or parts[:1])
     answers = answers[answers["time"] < pd.Timestamp(until)]
     return answers.sort_values(["time", "customer", "kind"], kind="stable", ignore_index=True)
 

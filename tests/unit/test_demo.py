@@ -2,7 +2,7 @@
 
 import csv
 import re
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.demo import make_company, settings_template
+from retention_pipeline.ingest import ingest
 from retention_pipeline.settings import (
     Business,
     FileSource,
@@ -68,6 +69,14 @@ def test_the_subscribers_go_through_every_status_and_some_come_back(company: Pat
     assert any(row["subscription_id"].endswith("b") for row in rows), "nobody returned with a second subscription"
     assert {row["interval"] for row in rows} == {"month", "year"}
     assert {row["currency"] for row in rows} == {"EUR", "GBP"}
+
+
+@pytest.mark.parametrize(("customers", "months"), [(10, 2), (60, 3), (200, 6)])
+def test_a_small_company_is_not_refused_for_its_broken_lines(customers: int, months: int, tmp_path: Path) -> None:
+    make_company(tmp_path, customers=customers, months=months, as_of=AS_OF)
+    home = resolve_home(tmp_path)
+    result = ingest(home, load_settings(home), now=datetime(2025, 3, 18, 2))
+    assert result.loads and not result.refused
 
 
 def test_nothing_in_landing_happened_on_or_after_as_of(company: Path) -> None:
