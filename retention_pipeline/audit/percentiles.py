@@ -146,11 +146,12 @@ def rule_of_waits() -> Rule:
     select {", ".join(CELL)}, '{MEDIAN_WAIT}' as kpi, value, null_reason, n, first_day as median, total
     from sums
     where (
-        n = total and case
-            when null_reason is null then first_day <= value and value <= coalesce(last_day, value)
-            when null_reason = 'not_reached' then total > 0 and last_day is null
-            when null_reason = 'zero_denominator' then total = 0
-            else value is null
+        case
+            when null_reason in ('left_truncated', 'immature') then value is null and n is null
+            when null_reason is null then n = total and first_day <= value and value <= coalesce(last_day, value)
+            when null_reason = 'not_reached' then n = total and total > 0 and last_day is null
+            when null_reason = 'zero_denominator' then n = total and total = 0
+            else n = total and value is null
         end
     ) is not true"""
     return Rule(

@@ -6,7 +6,7 @@ from collections import Counter
 import duckdb
 import pytest
 
-from retention_pipeline.audit.percentiles import percentile_rules, percentiles_of
+from retention_pipeline.audit.percentiles import percentile_rules, percentiles_of, rule_of_waits
 from retention_pipeline.kpis import orders, tickets
 from retention_pipeline.kpis.registry import FAMILIES, KPIS
 
@@ -68,3 +68,45 @@ def test_every_percentile_of_a_histogram_is_looked_at() -> None:
     named = {name for one in FAMILIES for histogram in one.histograms for name in histogram.names}
     assert looked_at == {kpi.id for kpi in KPIS if kpi.value and any(name in kpi.value for name in named)}
     assert len(looked_at) >= len(orders.FAMILY.histograms) + len(tickets.FAMILY.histograms)
+
+
+@pytest.mark.parametrize(
+    ("figure", "is_right"),
+    [
+        ((7.0, 4, None), True),
+        ((6.0, 4, None), False),
+        ((7.0, 3, None), False),
+        ((None, None, "left_truncated"), True),
+        ((None, None, "immature"), True),
+        ((7.0, 4, "immature"), False),
+        ((None, 4, "small_n"), True),
+        ((None, 4, "zero_denominator"), False),
+        ((None, 4, "not_reached"), False),
+    ],
+)
+def test_the_median_wait_stands_on_its_curve(
+    figure: tuple[float | None, int | None, str | None], is_right: bool
+) -> None:
+    """Of four purchase days two were followed by another after 3 and 7 days, two still wait: survival 3/4, 2/4."""
+    with duckdb.connect() as connection:
+        of_cell = "grain varchar, period_start date"
+        segment = "segment_dimension varchar, segment_value varchar"
+        connection.execute(f"create table periods ({of_cell}, close_date date)")
+        connection.execute("insert into periods values ('month', '2024-03-01', '2024-04-01')")
+        connection.execute(
+            f"create table int_purchase_wait_flows ({of_cell}, {segment}, gap_days int, purchase_date date, waits int)"
+        )
+        connection.execute(
+            "insert into int_purchase_wait_flows select 'month', '2024-03-01', 'all', 'all', unnest([3, 7, 0, 0]), "
+            "unnest([null, null, date '2024-03-20', date '2024-03-21']), 1"
+        )
+        connection.execute(
+            f"create table retention_kpis (kpi varchar, {of_cell}, basis varchar, {segment}, value double, n bigint, "
+            "null_reason varchar)"
+        )
+        connection.execute(
+            "insert into retention_kpis values "
+            "('time_to_next_purchase_km_median', 'month', '2024-03-01', 'order', 'all', 'all', ?, ?, ?)",
+            figure,
+        )
+        assert (connection.execute(rule_of_waits().sql).fetchall() == []) == is_right
