@@ -98,7 +98,7 @@ class NightRun:
     def _wait(self, reached: Callable[[], bool]) -> None:
         until = time.monotonic() + AT_MOST
         while self.code is None and time.monotonic() < until:
-            self.cpu = max(self.cpu, _cpu_seconds(self.process.pid))
+            self.cpu = max(self.cpu, cpu_seconds(self.process.pid))
             if reached():
                 return
             found, status, used = os.wait4(self.process.pid, os.WNOHANG)
@@ -155,7 +155,7 @@ def statuses(home: Home) -> dict[str, int]:
         return dict(connection.execute("select status, count(*) from pipeline_runs group by status").fetchall())
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """User and system time so far of a process that was not waited for, all its threads."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / TICKS

@@ -67,15 +67,14 @@ class Nights:
     def make_references(self) -> None:
         """The home before the night, and after one on a disk with room."""
         self.shop.open(self.home.root)
-        assert self.run(0, lambda: False) == 0, self.said()
+        assert self.run(0, lambda: None) == 0, self.said()
         self.shop.deliver(self.home, 1)
         shutil.copytree(self.home.root, self.before.root, symlinks=True)
         free = least = self.free()
 
-        def watched() -> bool:
+        def watched() -> None:
             nonlocal least
             least = min(least, self.free())
-            return False
 
         assert self.run(1, watched) == 0, self.said()
         self.need = free - least
@@ -112,7 +111,7 @@ class Nights:
                 except OSError:  # the run has taken some of it meanwhile
                     continue
 
-    def run(self, night: int, look: Callable[[], bool]) -> int:
+    def run(self, night: int, look: Callable[[], None]) -> int:
         """One run, with a look at it all the time; its exit code."""
         arguments = ["run", "--home", str(self.home.root), "--as-of", (FIRST + timedelta(days=night)).isoformat()]
         process = self.warm.start(arguments, self.folder / "log")
@@ -130,13 +129,12 @@ class Nights:
         begun: list[float] = []
         done: list[bool] = []
 
-        def look() -> bool:
+        def look() -> None:
             if not begun and _is_in(step, self.home, known):
                 begun.append(time.monotonic())
             if begun and not done and time.monotonic() - begun[0] >= seconds:
                 self.fill(room)
                 done.append(True)
-            return False
 
         return self.run(1, look)
 
@@ -156,7 +154,7 @@ class Nights:
         if code and not ("pace" in last and f"retention run --home {self.home.root}" in last):
             found.append("not one line with cause and cure")
         self.filler.unlink(missing_ok=True)
-        if self.run(1, lambda: False):
+        if self.run(1, lambda: None):
             found.append(f"the next run does not go through: {self.said()}")
         else:
             without = ("night_",) if published == self.contents[1] else ()
@@ -165,13 +163,7 @@ class Nights:
         return found
 
 
-def test_a_disk_that_fills_up_anywhere(disk: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-
-    def tell(text: str) -> None:
-        with capture.global_and_fixture_disabled():
-            print(text, flush=True)
-
+def test_a_disk_that_fills_up_anywhere(disk: Path, tmp_path: Path, tell: Callable[[str], None]) -> None:
     chance = random.Random(SEED)
     warm = Warm()
     nights = Nights(disk, tmp_path, warm)
@@ -184,7 +176,7 @@ def test_a_disk_that_fills_up_anywhere(disk: Path, tmp_path: Path, request: pyte
             nights.begin_again()
             if step == "before":
                 nights.fill(int(at * nights.need))
-                code = nights.run(1, lambda: False)
+                code = nights.run(1, lambda: None)
             else:
                 code = nights.run_until_full(step, at, chance.choice((0, 0, 20_000, 100_000)))
             said = nights.said()

@@ -118,7 +118,7 @@ def went_through(home: Home, day: date) -> Ended:
 
 
 @pytest.fixture(scope="module")
-def trial(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Trial]:
+def trial(tmp_path_factory: pytest.TempPathFactory, tell: Callable[[str], None]) -> Iterator[Trial]:
     folder = tmp_path_factory.mktemp("kills")
     unrun, before, after = (Home(folder / name) for name in ("unrun", "before", "after"))
     make_home(unrun.root, ORDERS)
@@ -130,12 +130,6 @@ def trial(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
     cpu["night"] = went_through(after, NIGHT_DAY).cpu
     (log,) = (after.runs / str(_state(after)["run_id"]) / "dbt").glob("run_results.json")
     nodes = len(json.loads(log.read_text())["results"])
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-
-    def tell(text: str) -> None:
-        with capture.global_and_fixture_disabled():
-            print(text, flush=True)
-
     made = Trial(folder, unrun, before, after, cpu, nodes, tell)
     known = [_state(home) | {"tables": published_contents(home.current.resolve())} for home in (before, after)]
     made.known.write_text(json.dumps(known))

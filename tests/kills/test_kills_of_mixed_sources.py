@@ -218,14 +218,8 @@ def _words(numbers: dict[str, float] | Counter[str]) -> str:
 
 
 def test_runs_that_are_killed_anywhere_leave_no_trace(
-    tmp_path: Path, dsn: str | None, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    tmp_path: Path, dsn: str | None, monkeypatch: pytest.MonkeyPatch, tell: Callable[[str], None]
 ) -> None:
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-
-    def tell(text: str) -> None:
-        with capture.global_and_fixture_disabled():
-            print(text, flush=True)
-
     if dsn:
         monkeypatch.setenv("KILLED_SHOP", dsn)
     shop = Shop(SEED, dsn)

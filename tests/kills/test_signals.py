@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,7 +23,7 @@ import pytest
 
 from kills.contents import Contents, differences, published_contents
 from kills.mixed_home import FIRST, Shop
-from kills.nights import REPOSITORY, looks_abandoned
+from kills.nights import REPOSITORY, cpu_seconds, looks_abandoned
 from kills.warm import Warm
 from retention_pipeline.settings import Home
 
@@ -80,7 +81,7 @@ class Night:
                 stdout=log, stderr=log, cwd=REPOSITORY,
             )  # fmt: skip
             # Until Python itself has started (in a third of a second of its own time) a signal ends it in silence.
-            while _cpu_seconds(process.pid) < after and process.poll() is None:
+            while cpu_seconds(process.pid) < after and process.poll() is None:
                 time.sleep(0.005)
             process.send_signal(number)
             return process.wait(AT_MOST)
@@ -105,18 +106,7 @@ def contents(home: Home) -> Contents:
     return {table: rows for table, rows in published.items() if not table.startswith("night_")}
 
 
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def test_a_signal_at_any_moment_ends_a_run_in_one_line(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-
-    def tell(text: str) -> None:
-        with capture.global_and_fixture_disabled():
-            print(text, flush=True)
-
+def test_a_signal_at_any_moment_ends_a_run_in_one_line(tmp_path: Path, tell: Callable[[str], None]) -> None:
     chance = random.Random(SEED)
     warm = Warm()
     failed: list[str] = []
