@@ -8,11 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
-BEGINS = re.compile(r"\s*with\s", re.IGNORECASE)
-NAME = re.compile(r'\s*("?\w+"?) as \(')
-COMMA = re.compile(r"\s*,(?:\s*--[^\n]*)?")
-# Brackets, and what may have some that are none.
-TOKEN = re.compile(r"'(?:[^']|'')*'|/\*.*?\*/|--[^\n]*|[()]", re.DOTALL)
+from retention_pipeline.transform.ctes import split_ctes
 
 
 @lru_cache(maxsize=256)
@@ -20,7 +16,7 @@ def without_unused(query: str) -> str:
     """The query, with those of its leading CTEs alone that it reads, directly or through others. A name that stands
     anywhere counts as read.
     """
-    found, select = _split(query)
+    found, select = split_ctes(query)
     used, kept = _words(select), list[str]()
     for name, body in reversed(found):
         if name.strip('"') in used:
@@ -35,7 +31,7 @@ def union_of(queries: Iterable[tuple[str, Callable[[str], str]]]) -> str:
     """
     groups: list[tuple[dict[str, str], list[str]]] = []
     for query, select_from in queries:
-        found, select = _split(query)
+        found, select = split_ctes(query)
         ctes = dict(found)
         for known, selects in groups:
             if all(known.get(name, body) == body for name, body in ctes.items()) and (known.keys() & ctes.keys()):
@@ -53,35 +49,6 @@ def _grouped(ctes: dict[str, str], selects: list[str]) -> str:
         return united
     listed = ", ".join(f"{name} as ({body})" for name, body in ctes.items())
     return f"select * from (with {listed} {united})"
-
-
-@lru_cache(maxsize=256)
-def _split(query: str) -> tuple[list[tuple[str, str]], str]:
-    """The leading CTEs (name, body) of a query, and what follows them."""
-    begins = BEGINS.match(query)
-    if begins is None:
-        return [], query
-    found, place = [], begins.end()
-    while True:
-        named = NAME.match(query, place)
-        if named is None:
-            return [], query  # another form: left as it is
-        end = _end_of_bracket(query, named.end())
-        found.append((named[1], query[named.end() : end]))
-        comma = COMMA.match(query, end + 1)
-        if comma is None:
-            return found, query[end + 1 :]
-        place = comma.end()
-
-
-def _end_of_bracket(query: str, start: int) -> int:
-    """Where the bracket ends that begins before `start`."""
-    depth = 1
-    for token in TOKEN.finditer(query, start):
-        depth += {"(": 1, ")": -1}.get(token[0], 0)
-        if depth == 0:
-            return token.start()
-    raise ValueError("a bracket is not closed")
 
 
 def _words(text: str) -> set[str]:

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, time
-from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import duckdb
 import pytest
 from support.plain_run import run
-from support.spark_home import differing_rows
+from support.spark_home import differing_rows, stand_in_for_pyspark
 
 from retention_pipeline.publish import generations
 from retention_pipeline.run.records import all_records
@@ -80,7 +77,7 @@ def on_duckdb(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 @pytest.fixture
-def on_spark(on_duckdb: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Home, Session]:
+def on_spark(on_duckdb: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Home, Session]]:
     """The same story in a home on Spark, and the session that the run gets."""
     root = tmp_path / "home"
     shutil.copytree(STORY, root, ignore=shutil.ignore_patterns("expected*"))
@@ -93,9 +90,8 @@ def on_spark(on_duckdb: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         yield session
 
     monkeypatch.setattr(engine, "spark_session", spark_session)
-    if not find_spec("pyspark"):  # dbt-spark looks whether it is there
-        monkeypatch.setitem(sys.modules, "pyspark", ModuleType("pyspark"))
-    return Home(root), session
+    with stand_in_for_pyspark():
+        yield Home(root), session
 
 
 def test_a_run_on_spark_publishes_what_a_run_on_duckdb_does(on_duckdb: Home, on_spark: tuple[Home, Session]) -> None:

@@ -7,15 +7,11 @@ occurs nowhere else and put in afterwards, so that 4,000 nights need two compila
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from graphlib import TopologicalSorter
-from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
-from unittest.mock import patch
 
 import duckdb
 from oracle.made_activity import MAU_DAYS
@@ -34,7 +30,6 @@ FIRST_DAY = date(1899, 12, 31)
 # the days of a window of activity.
 SHIFTS = tuple(timedelta(days=-days) for days in (0, -1, 365, 7, *MAU_DAYS))
 assert not {AS_OF + shift for shift in SHIFTS} & {PREVIOUS_AS_OF + shift for shift in SHIFTS}
-SPARK_SCHEMA = "generation"
 
 
 @dataclass(frozen=True)
@@ -79,8 +74,8 @@ def compile_models(settings: Settings, folder: Path) -> CompiledModels:
     return CompiledModels(compiled(settings, folder, night=False), compiled(settings, folder, night=True))
 
 
-def compiled(settings: Settings, folder: Path, *, night: bool, for_spark: bool = False) -> list[Model]:
-    """The models of a night or of a full refresh, in order of dependence; for Spark without Spark."""
+def compiled(settings: Settings, folder: Path, *, night: bool) -> list[Model]:
+    """The models of a night or of a full refresh, in order of dependence."""
     folder.mkdir(parents=True, exist_ok=True)
     project = manifest_json()
     absent = absent_models(project, settings.connected_datasets)
@@ -111,11 +106,8 @@ def compiled(settings: Settings, folder: Path, *, night: bool, for_spark: bool =
     arguments += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs"), "--log-level", "none"]
     arguments += ["--select", "path:models", "--no-version-check", "--no-write-json"]
     try:
-        if for_spark:
-            result = compile_for_spark([*arguments, *(["--exclude", *excluded] if excluded else [])])
-        else:
-            with environment(files):
-                result = invoke(PROJECT, arguments, excluded=excluded)
+        with environment(files):
+            result = invoke(PROJECT, arguments, excluded=excluded)
     finally:
         close_connections()
     assert result.success, result.exception or [r.message for r in result.result.results if r.status == "error"]
@@ -137,19 +129,6 @@ def compiled(settings: Settings, folder: Path, *, night: bool, for_spark: bool =
         for name in order
         if name in nodes and nodes[name].config.materialized != "ephemeral"
     ]
-
-
-def compile_for_spark(arguments: list[str]) -> Any:
-    """dbt's result of compiling for a Spark that nobody asks anything."""
-    from dbt.cli.main import dbtRunner
-
-    further = ["--target", "spark", "--no-populate-cache", "--no-introspect", "--no-partial-parse"]
-    stand_in = {} if find_spec("pyspark") else {"pyspark": ModuleType("pyspark")}  # dbt-spark looks whether it is there
-    with (
-        environment({"RETENTION_SPARK_SCHEMA": SPARK_SCHEMA, "RETENTION_SPARK_REMOTE": "sc://nowhere"}),
-        patch.dict(sys.modules, stand_in),
-    ):
-        return dbtRunner().invoke([*arguments, *further])
 
 
 def _facts(nodes: dict[str, Any], name: str) -> list[str]:

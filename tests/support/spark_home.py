@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import patch
 
 import duckdb
 import yaml
@@ -28,6 +34,13 @@ def build_on_spark(root: Path, as_of: date) -> tuple[Path, list[str]]:
     generations.begin(home, full_refresh=True)
     built = build(home, settings, as_of=as_of, full_refresh=True, run_id="on_spark")
     return home.next_file, sorted(built.row_counts)
+
+
+@contextmanager
+def stand_in_for_pyspark() -> Iterator[None]:
+    """dbt-spark looks whether pyspark is there, also where it only compiles."""
+    with patch.dict(sys.modules, {} if find_spec("pyspark") else {"pyspark": ModuleType("pyspark")}):
+        yield
 
 
 def differing_rows(ours: Path, theirs: Path, tables: list[str]) -> dict[str, list[str]]:

@@ -4,6 +4,7 @@ import duckdb
 import pytest
 
 from retention_pipeline.read.ctes import union_of, without_unused
+from retention_pipeline.transform.ctes import split_ctes
 
 CHAIN = """
 with a as (
@@ -35,3 +36,24 @@ def test_ctes_that_say_the_same_stand_once_and_others_apart() -> None:
     text = union_of([(query, lambda relation: f"select x * 2 as x from ({relation})") for query in queries])
     assert text.count("select 1 as x") == 1
     assert sorted(duckdb.execute(text).fetchall()) == [(4,), (6,), (14,), (24,)]
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "spark"])
+def test_ctes_are_told_apart_whatever_stands_in_them(dialect: str) -> None:
+    ctes, rest = split_ctes(f"-- with ( in it\n{CHAIN}", dialect)
+    assert [name for name, _ in ctes] == ["a", "b", "c"]
+    assert ctes[0][1].strip().startswith("select 1 as x, ')'")
+    assert rest.strip() == "select x from b"
+    for whole in (
+        "select 1",
+        "with recursive a as (select 1) select * from a",
+        "with a(x) as (select 1) select x from a",
+    ):
+        assert split_ctes(whole, dialect) == ((), whole)
+    with pytest.raises(ValueError, match="is not closed: select 1"):
+        split_ctes("with a as (select 1", dialect)
+
+
+def test_a_backslash_escapes_on_spark_alone() -> None:
+    assert split_ctes(r"with a as (select '\') select 1", "duckdb")[0] == (("a", r"select '\'"),)
+    assert split_ctes(r"with a as (select '\')') select 1", "spark")[0] == (("a", r"select '\')'"),)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import duckdb
 import pytest
 
-from retention_pipeline.transform.spark.statements import FEW_READS, Model, in_parts, statements_of, with_queries
+from retention_pipeline.transform.spark.statements import FEW_READS, Model, in_parts, statements_of
 
 # `twice` is read twice by each of three that are read twice: eleven reads of orders in all.
 NESTED = """
@@ -49,14 +49,6 @@ def rows_of(statements: list[str]) -> list[tuple[object, ...]]:
         for statement in statements:
             connection.execute(statement.replace("using parquet ", ""))
         return connection.execute("from gen.sums order by all").fetchall()
-
-
-def test_queries_are_told_apart_whatever_stands_in_them() -> None:
-    queries, last = with_queries(NESTED)
-    assert [name for name, _ in queries] == ["orders", "twice", "pairs", "fours"]
-    assert queries[1][1].endswith("group by customer")
-    assert last.startswith("select a.customer")
-    assert with_queries("select 1")[0] == with_queries("with recursive a as (select 1) select * from a")[0] == []
 
 
 def test_what_is_named_twice_and_is_work_is_computed_once() -> None:

@@ -12,12 +12,15 @@ from tempfile import TemporaryDirectory
 
 import pytest
 import sqlglot
-from nights.compiled_models import compiled
+from nights.compiled_models import AS_OF, compiled
 from sqlglot import Token, TokenType, exp
+from support.spark_home import stand_in_for_pyspark
 
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.settings import Settings
-from retention_pipeline.transform.manifest import manifest_json
+from retention_pipeline.transform.arguments import dbt_vars
+from retention_pipeline.transform.manifest import PROJECT, manifest_json
+from retention_pipeline.transform.spark.models import models_for_spark
 
 MODELS = sorted(
     node["name"]
@@ -147,8 +150,20 @@ def _compiled(engine: str) -> dict[str, str]:
         }
     )
     with TemporaryDirectory() as folder:
-        models = compiled(settings, Path(folder), night=False, for_spark=engine == "spark")
-    return {model.name: model.sql for model in models}
+        if engine == "spark":
+            variables = dbt_vars(
+                settings,
+                as_of=AS_OF,
+                previous_as_of=None,
+                applied_load_id=-1,
+                full_refresh=True,
+                run_id="test",
+                connected_datasets=settings.connected_datasets,
+            )
+            with stand_in_for_pyspark():
+                models = models_for_spark(PROJECT, variables, schema="generation", folder=Path(folder), excluded=())
+            return {model.name: model.sql for model in models}
+        return {model.name: model.sql for model in compiled(settings, Path(folder), night=False)}
 
 
 @pytest.mark.parametrize("engine", DIALECTS)

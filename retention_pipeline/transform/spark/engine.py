@@ -46,7 +46,7 @@ def build_on_spark(
     schema, raw = lake.schema(generation), lake.raw_schema(generation)
     columns = columns_of(home.next_file)
     models = models_for_spark(project_dir, variables, schema=schema, folder=folder, excluded=excluded)
-    models = [model for model in models if model.name not in TEXTS]
+    models = [model for model in models if model.name not in TEXTS and model.materialized != "view"]
     with spark_session(settings) as session:
         try:
             lake.sweep(session, set(kept) - {generation})

@@ -19,7 +19,7 @@ def models_for_spark(
     folder: Path,
     excluded: Collection[str],
 ) -> list[Model]:
-    """The models that become tables of a schema, without those excluded (names); those of raw are read from
+    """The tables and views of a schema, without those excluded (names); the tables of raw are read from
     `<schema>_raw`. `folder` takes dbt's files. Raises BuildError.
     """
     from dbt.cli.main import dbtRunner
@@ -54,7 +54,7 @@ def models_for_spark(
             sql=one.node.compiled_code,
         )
         for one in results
-        if one.node.config.materialized not in ("ephemeral", "view")
+        if one.node.config.materialized != "ephemeral"
     ]
 
 

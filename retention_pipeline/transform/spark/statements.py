@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from retention_pipeline.transform.ctes import BLANK, split_ctes
+
 FEW_READS = 8  # a query that reads so many tables, each name replaced by what it stands for, is planned at once
 GRAIN = "__grain__"
 
@@ -58,7 +60,8 @@ def in_parts(sql: str, prefix: str, made: dict[str, str]) -> tuple[list[tuple[st
     """The tables (name, query) that are made first, and the query that is left. made: by query the tables that are
     there; gets the new ones.
     """
-    queries, last = with_queries(sql)
+    found, last = split_ctes(sql, "spark")
+    queries = [(name, text.strip()) for name, text in found]
     if _times_read(queries, last) <= FEW_READS:
         return [], sql
     texts = [*(text for _, text in queries), last]
@@ -73,39 +76,10 @@ def in_parts(sql: str, prefix: str, made: dict[str, str]) -> tuple[list[tuple[st
                 tables.append((prefix + name, whole))
             text = f"select * from {made[whole]}"
         left.append((name, text))
-    return tables, _together(left, last)
+    return tables, _together(left, last.strip())
 
 
-def with_queries(sql: str) -> tuple[list[tuple[str, str]], str]:
-    """The queries in `with` (name, text) and what follows them; none where it does not begin so, or is recursive."""
-    start = re.match(rf"{_BLANK}with\s+(?!recursive\b)", sql, re.IGNORECASE)
-    if not start:
-        return [], sql
-    queries, position = [], start.end()
-    while head := re.compile(rf"{_BLANK}([a-z_][a-z0-9_]*)\s+as\s*\(", re.IGNORECASE).match(sql, position):
-        end = _closing(sql, head.end())
-        queries.append((head[1], sql[head.end() : end].strip()))
-        comma = re.compile(rf"{_BLANK},").match(sql, end + 1)
-        position = comma.end() if comma else end + 1
-        if not comma:
-            break
-    return queries, sql[position:].strip()
-
-
-# Blanks and comments.
-_BLANK = r"(?:\s|--[^\n]*\n|/\*[\s\S]*?\*/)*"
 _READING = re.compile(r"\b(?:from|join)\s+([a-z_`][a-z0-9_.`]*)", re.IGNORECASE)
-_TOKEN = re.compile(r"'(?:[^'\\]|\\.|'')*'|`[^`]*`|--[^\n]*|/\*.*?\*/|[()]", re.DOTALL)
-
-
-def _closing(sql: str, position: int) -> int:
-    """Where the bracket closes that was opened before."""
-    depth = 1
-    for token in _TOKEN.finditer(sql, position):
-        depth += {"(": 1, ")": -1}.get(token[0], 0)
-        if depth == 0:
-            return token.start()
-    raise ValueError(f"a bracket is not closed: {sql[position : position + 80]}")
 
 
 @lru_cache(maxsize=10_000)
@@ -139,6 +113,6 @@ def _together(queries: list[tuple[str, str]], last: str) -> str:
             needed.insert(0, (name, text))
     if not needed:
         return last
-    if re.match(rf"{_BLANK}with\b", last, re.IGNORECASE):
+    if re.match(rf"{BLANK}with\b", last, re.IGNORECASE):
         last = f"select * from (\n{last}\n) as whole"
     return "with " + ",\n".join(f"{name} as (\n{text}\n)" for name, text in needed) + f"\n{last}"
