@@ -189,8 +189,11 @@ def moment(instant: datetime, *, locale: str = LOCALE) -> str:
 
 
 def lasting(time: timedelta, *, locale: str = LOCALE) -> str:
-    """A length of time: `45 min`, `36 h`, `5.1 days`, `2 days`."""
+    """A length of time: `6 s`, `45 min`, `36 h`, `5.1 days`, `2 days`."""
     hours = time / timedelta(hours=1)
+    if time < timedelta(minutes=1):
+        seconds = time.total_seconds()
+        return f"{_written(seconds, '#,##0.#' if seconds < 10 else '#,##0', locale)} s"
     if hours < 1:
         return f"{number(hours * 60, locale=locale)} min"
     if hours < 48:

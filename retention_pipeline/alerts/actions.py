@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 
+from retention_pipeline import formatting
 from retention_pipeline.alerts.incidents import OPERATIONS, Incident, as_row
 from retention_pipeline.alerts.new_actions import ACTIONS, mark_sent, unsent
 from retention_pipeline.publish.csv_files import guarded, write_file
@@ -31,23 +32,29 @@ class NotDone(Exception):
 def deliver(
     home: Home, settings: Settings, incidents: Sequence[Incident], *, texts: Callable[[], list[str]] | None = None
 ) -> tuple[list[Incident], list[str]]:
-    """Do what incidents wait for. Returns the incidents as they are then and, in words, what could not be done; that
-    stays waiting. texts: the sentences of the report's summary, for messages of completed periods.
+    """Do what incidents wait for; those that are over wait for one line that says so, in the channels that were told.
+    Returns the incidents as they are then and, in words, what could not be done; that stays waiting. texts: the
+    sentences of the report's summary, for messages of completed periods.
     """
     rules = {rule.name: rule for rule in settings.alerts.rules}
     result, problems = [], []
     for one in incidents:
         left: list[int | str] = []
+        told = list(one.told)
         for waiting in one.waiting:
             try:
-                if isinstance(waiting, str):
+                channel = _channel(rules.get(one.finding.rule), waiting)
+                if channel is not None and one.is_all_clear:
+                    send(home, settings, channel, title(home, settings, one), all_clear(one))
+                elif isinstance(waiting, str):
                     send(home, settings, waiting, title(home, settings, one), one.finding.message)
                 elif one.finding.rule in rules and waiting < len(rules[one.finding.rule].then):
                     act(home, settings, rules[one.finding.rule], waiting, one, texts=texts)
+                told += [waiting] if channel is not None and waiting not in told else []
             except NotDone as problem:
                 left.append(waiting)
                 problems.append(f"{one.finding.rule}: {problem}")
-        result.append(replace(one, waiting=left))
+        result.append(replace(one, waiting=left, told=told))
     return result, list(dict.fromkeys(problems))
 
 
@@ -71,6 +78,20 @@ def act(
         _export(home, settings, action, rule, position)
     else:
         _post(home, action, incident, rule, position)
+
+
+def _channel(rule: Rule | None, waiting: int | str) -> str | None:
+    """The channel of an action that is a message; None of another action, and of one that is no longer there."""
+    if isinstance(waiting, str):
+        return waiting
+    action = rule.then[waiting] if rule is not None and waiting < len(rule.then) else None
+    return action.notify if isinstance(action, Notify) else None
+
+
+def all_clear(incident: Incident) -> str:
+    """One line: `All clear, no longer so: orders stale: … (since 3 Nov 2026)`."""
+    [first, *_] = incident.finding.message.splitlines()
+    return f"All clear, no longer so: {first} (since {formatting.day(incident.opened_at.date())})"
 
 
 def title(home: Home, settings: Settings, incident: Incident) -> str:

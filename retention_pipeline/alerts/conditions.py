@@ -62,24 +62,23 @@ def holding(
     return found
 
 
-def rule_problems(connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> list[str]:
-    """Rules that ask for what the published figures do not have, one line each."""
+def rule_problems(connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> dict[str, str]:
+    """Rules, by name, that ask for what the published figures do not have: one line each."""
     if all(rule.when.kpi is None for rule in rules):
-        return []
+        return {}
     known = dict(connection.execute("select kpi, bases from kpi_definitions").fetchall())
     dimensions = _names(connection, "select distinct segment_dimension from retention_kpis")
-    problems = []
+    problems = {}
     for rule in rules:
         when = rule.when
         if when.kpi is None:
             continue
         if when.kpi not in known:
-            problems.append(f"rule {rule.name}: there is no KPI {when.kpi}")
+            problems[rule.name] = f"rule {rule.name}: there is no KPI {when.kpi}"
         elif when.basis is not None and when.basis not in known[when.kpi].split(", "):
-            problems.append(f"rule {rule.name}: {when.kpi} has no basis {when.basis} (it has {known[when.kpi]})")
-        for dimension in when.segment:
-            if dimension not in dimensions:
-                problems.append(f"rule {rule.name}: there is no dimension {dimension}")
+            problems[rule.name] = f"rule {rule.name}: {when.kpi} has no basis {when.basis} (it has {known[when.kpi]})"
+        elif missing := [dimension for dimension in when.segment if dimension not in dimensions]:
+            problems[rule.name] = f"rule {rule.name}: there is no dimension {', '.join(missing)}"
     return problems
 
 

@@ -1,14 +1,15 @@
 """Incidents: a rule holds for a subject, from one publication to the one after which it no longer holds.
 
 They are kept in alerts/incidents.json of the home, newest last, and published as the table `alerts`. An incident is
-told of when it begins, and again when another complete period shows it, until somebody acknowledges it. What could not
-be delivered is tried again by the next run.
+told of when it begins, again when another complete period shows it, until somebody acknowledges it, and when it is over
+to whom it was told. What could not be delivered is tried again by the next run.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
@@ -21,12 +22,19 @@ from retention_pipeline.warehouse import DamagedFile
 
 OPERATIONS = "operations"  # stands for the rule of what concerns the runs themselves
 KEPT_RESOLVED = 1_000
+# What differs from night to night in the words for one cause: numbers, days and times, the ids of runs.
+_OF_THE_NIGHT = re.compile(
+    r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b|\d{4,}|(?<![A-Za-z_])\d[\d,.:T-]*(?: ?(?:s|min|h|day|hour)s?\b)?"
+    r"|\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\b"
+)
+_EXAMPLE = re.compile(r"; first: .*| \(and #[^)]*\)")
 
 
 @dataclass(frozen=True)
 class Finding:
     """That a rule holds. subject: of what, in words and unique within the rule; period_start: of the complete period
-    that shows it, None where it is about no period. is_notice: it is over when it has been told.
+    that shows it, None where it is about no period. is_notice: it is over when it has been told. cause: what a run or a
+    source ails from; another cause is another incident.
     """
 
     rule: str
@@ -41,12 +49,19 @@ class Finding:
     value: float | None = None
     threshold: float | None = None
     is_notice: bool = False
+    cause: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Findings of one key are one incident."""
+        return self.rule, self.subject, self.cause
 
 
 @dataclass(frozen=True)
 class Incident:
     """A finding with what became of it; moments are naive UTC. waiting: positions of the rule's actions (for
-    operations: names of channels) that have not been carried out.
+    operations: names of channels) that have not been carried out; of an incident that is over, those that have not been
+    told so. told: those whose message arrived.
     """
 
     alert_id: int
@@ -56,10 +71,22 @@ class Incident:
     waiting: list[int | str] = field(default_factory=list)
     resolved_at: datetime | None = None
     acknowledged_at: datetime | None = None
+    told: list[int | str] = field(default_factory=list)
 
     @property
     def is_open(self) -> bool:
         return self.resolved_at is None
+
+    @property
+    def is_all_clear(self) -> bool:
+        """Whether what it waits for is to say that it is over."""
+        return not self.is_open and not self.finding.is_notice
+
+
+def cause_of(text: str) -> str:
+    """What stays the same in the words for a failure while its cause does: no numbers, no days, no example rows."""
+    lines = (line for line in text.splitlines() if not line.startswith("    "))
+    return "\n".join(_EXAMPLE.sub("", _OF_THE_NIGHT.sub("#", line)) for line in lines)
 
 
 def after(
@@ -73,14 +100,15 @@ def after(
     """The incidents after a run found what holds. actions: what is to be done, by rule; judged: the rules that were
     looked at, whose open incidents are over where they are not found again.
     """
-    found = {(finding.rule, finding.subject): finding for finding in findings}
+    found = {finding.key: finding for finding in findings}
     result = []
     for one in incidents:
-        key = (one.finding.rule, one.finding.subject)
-        if not one.is_open or one.finding.rule not in judged:
+        finding = _again(one.finding, found) if one.is_open else None
+        if not one.is_open or (finding is None and one.finding.rule not in judged):
             result.append(one)
-        elif (finding := found.pop(key, None)) is None:
-            result.append(replace(one, resolved_at=now, waiting=[]))
+        elif finding is None:
+            known = actions.get(one.finding.rule, [])
+            result.append(replace(one, resolved_at=now, waiting=[action for action in one.told if action in known]))
         else:
             is_new_period = finding.period_start != one.finding.period_start
             again = is_new_period and one.acknowledged_at is None
@@ -98,6 +126,12 @@ def after(
     resolved = [one for one in result if not one.is_open]
     dropped = {one.alert_id for one in resolved[: max(0, len(resolved) - KEPT_RESOLVED)]}
     return [one for one in result if one.alert_id not in dropped]
+
+
+def _again(known: Finding, found: dict[tuple[str, str, str], Finding]) -> Finding | None:
+    """The finding by which an incident lasts, taken out of `found`. One that was kept without a cause has any."""
+    same = (key for key in found if key == known.key or (not known.cause and key[:2] == known.key[:2]))
+    return found.pop(next(same, known.key), None)
 
 
 def load(home: Home) -> list[Incident]:
@@ -187,4 +221,7 @@ def _incident(content: dict[str, Any]) -> Incident:
     }
     opened_at, seen_at = moments.pop("opened_at"), moments.pop("seen_at")
     assert opened_at is not None and seen_at is not None
-    return Incident(content["alert_id"], Finding(**finding), opened_at, seen_at, content["waiting"], **moments)
+    told = content.get("told", [])
+    return Incident(
+        content["alert_id"], Finding(**finding), opened_at, seen_at, content["waiting"], **moments, told=told
+    )

@@ -12,7 +12,16 @@ import duckdb
 from retention_pipeline import formatting
 from retention_pipeline.alerts.actions import deliver
 from retention_pipeline.alerts.conditions import holding, rule_problems
-from retention_pipeline.alerts.incidents import OPERATIONS, Finding, Incident, after, load, save, write_alerts
+from retention_pipeline.alerts.incidents import (
+    OPERATIONS,
+    Finding,
+    Incident,
+    after,
+    cause_of,
+    load,
+    save,
+    write_alerts,
+)
 from retention_pipeline.alerts.new_actions import unsent
 from retention_pipeline.freshness.sources import SourceState
 from retention_pipeline.settings import Home, Settings
@@ -51,13 +60,17 @@ def before_publication(
         connection, rules, states, settings.business.reporting_currency, as_of=as_of, new_actions=new_actions
     )
     findings += _of_operations(states, refused)
-    incidents = after(load(home), findings, now, actions=_actions(settings), judged=_judged(settings))
+    problems = rule_problems(connection, rules)
+    known = load(home)
+    # A rule that cannot be asked leaves its incidents; those of a rule that the settings no longer have are over.
+    judged = {one.finding.rule for one in known} - set(problems)
+    incidents = after(known, findings, now, actions=_actions(settings), judged=judged)
     write_alerts(connection, incidents)
-    return incidents, rule_problems(connection, rules)
+    return incidents, list(problems.values())
 
 
 def after_publication(home: Home, settings: Settings, *, texts: Callable[[], list[str]]) -> tuple[int, list[str]]:
-    """Do what the incidents of a publication wait for; returns how many were told of, and what could not be done."""
+    """Do what the incidents of a publication wait for; returns how many it was done for, and what could not be done."""
     incidents = load(home)
     told, problems = deliver(home, settings, incidents, texts=texts)
     if told != incidents:
@@ -67,19 +80,14 @@ def after_publication(home: Home, settings: Settings, *, texts: Callable[[], lis
 
 
 def tell_failure(home: Home, settings: Settings, reason: str, now: datetime) -> list[str]:
-    """A run has failed: told once, until one publishes. Returns what could not be done. Never raises."""
+    """A run has failed: a cause is told once, until a run publishes. Returns what could not be done. Never raises."""
     try:
-        incidents = load(home)
-        others = [one for one in incidents if _key(one) != (OPERATIONS, RUN) or not one.is_open]
-        before = [one for one in incidents if one not in others]
-        finding = Finding(OPERATIONS, RUN, f"The run failed: {reason}")
-        own = after(before, [finding], now, actions=_actions(settings), judged={OPERATIONS})
-        if not before:
-            [one] = own
-            number = max((known.alert_id for known in others), default=0) + 1
-            own = [Incident(number, finding, now, now, one.waiting)]
+        finding = Finding(OPERATIONS, RUN, f"The run failed: {reason}", cause=cause_of(reason))
+        incidents = after(load(home), [finding], now, actions=_actions(settings), judged=set())
+        own = [one for one in incidents if one.is_open and (one.finding.rule, one.finding.subject) == (OPERATIONS, RUN)]
         told, problems = deliver(home, settings, own)
-        save(home, [*others, *told])
+        now_told = {one.alert_id: one for one in told}
+        save(home, [now_told.get(one.alert_id, one) for one in incidents])
     except OSError as error:
         return [f"{error.filename or home.incidents_file}: {(error.strerror or str(error)).lower()}"]
     except Exception as error:  # a message about a failure must not hide it
@@ -88,25 +96,21 @@ def tell_failure(home: Home, settings: Settings, reason: str, now: datetime) -> 
 
 
 def _of_operations(states: Sequence[SourceState], refused: Sequence[tuple[str, str, str]]) -> list[Finding]:
-    found = [Finding(OPERATIONS, f"source {one.source}", one.warning) for one in states if one.state != "fresh"]
-    late = {one.source for one in states if one.state != "fresh"}
-    for source in sorted({source for source, _, _ in refused} - late):
-        files = [(name, why) for of, name, why in refused if of == source]
+    late = [one for one in states if one.state != "fresh"]
+    found = [
+        Finding(OPERATIONS, f"source {one.source}", one.warning, cause=f"{one.state} {cause_of(one.error)}".rstrip())
+        for one in late
+    ]
+    others = [one for one in refused if one[0] not in {state.source for state in late}]
+    for source, cause in sorted({(source, cause_of(why)) for source, _, why in others}):
+        files = [(name, why) for of, name, why in others if (of, cause_of(why)) == (source, cause)]
         name, why = files[0]
         more = f" (and {len(files) - 1:,} more)" if len(files) > 1 else ""
         message = f"{source}: {formatting.counted(len(files), 'file')} not loaded: {name}: {why}{more}"
-        found.append(Finding(OPERATIONS, f"refused {source}", message))
+        found.append(Finding(OPERATIONS, f"refused {source}", message, cause=cause))
     return found
 
 
 def _actions(settings: Settings) -> dict[str, list[int | str]]:
     by_rule: dict[str, list[int | str]] = {rule.name: list(range(len(rule.then))) for rule in settings.alerts.rules}
     return by_rule | {OPERATIONS: list(settings.alerts.told_of_operations)}
-
-
-def _judged(settings: Settings) -> set[str]:
-    return {rule.name for rule in settings.alerts.rules} | {OPERATIONS}
-
-
-def _key(incident: Incident) -> tuple[str, str]:
-    return incident.finding.rule, incident.finding.subject

@@ -37,7 +37,8 @@ class SourceState:
     """One source at the moment of a run.
 
     fresh_until: of a source that is not fresh, the business day before which its data are there (None: there is none).
-    lacks: figures as of the run's day miss data. why: in words, empty for a fresh source.
+    lacks: figures as of the run's day miss data. why: in words, empty for a fresh source. error: why it could not be
+    loaded, empty for one that could.
     """
 
     source: str
@@ -50,6 +51,7 @@ class SourceState:
     lacks: bool
     may_block: bool
     why: str
+    error: str = ""
 
     @property
     def blocks(self) -> bool:
@@ -148,6 +150,7 @@ def judge(
         lacks=bool(findings) and _lacks(fresh_until, as_of),
         may_block=source.on_stale == "block",
         why="; ".join(why for _, why, _ in findings),
+        error=(found.error or "") if found.failing_since is not None else "",
     )
 
 

@@ -9,6 +9,8 @@ import threading
 from datetime import timedelta
 from types import TracebackType
 
+from retention_pipeline.formatting import lasting
+
 SECONDS_TO_END = 60.0  # from the interruption until the process is ended; a kill leaves the published figures
 
 
@@ -34,9 +36,8 @@ class Deadline:
     @property
     def message(self) -> str:
         """Why the run ended."""
-        hours = self.limit / timedelta(hours=1)
         return (
-            f"The run was ended after {hours:.3g} hours (max_run_time); the published figures are as they were."
+            f"The run was ended after {lasting(self.limit)} (max_run_time); the published figures are as they were."
             " Its record in runs/ says in which step it was."
         )
 

@@ -129,7 +129,7 @@ def test_a_run_that_is_said_to_be_a_backfill_is_one_where_something_is_published
 
 
 @pytest.mark.parametrize(
-    ("is_late", "why"), [(True, "The run was ended after 0.5 hours (max_run_time)"), (False, "Stopped by Ctrl-C")]
+    ("is_late", "why"), [(True, "The run was ended after 30 min (max_run_time)"), (False, "Stopped by Ctrl-C")]
 )
 def test_the_record_of_a_run_that_was_interrupted_says_by_what(is_late: bool, why: str, tmp_path: Path) -> None:
     context = RunContext.__new__(RunContext)

@@ -27,6 +27,12 @@ def ended(how: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", HANGS, how], capture_output=True, text=True, timeout=60)
 
 
+def test_the_message_says_the_limit_in_a_unit_that_fits() -> None:
+    said = [Deadline(limit).message.split(" (")[0] for limit in (timedelta(seconds=6), timedelta(minutes=5))]
+    assert said == ["The run was ended after 6 s", "The run was ended after 5 min"]
+    assert "after 24 h (max_run_time)" in Deadline(timedelta(hours=24)).message
+
+
 def test_a_run_that_takes_too_long_is_interrupted() -> None:
     done = ended("ends")
     assert (done.returncode, done.stdout.strip()) == (0, "interrupted True")

@@ -16,7 +16,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from retention_pipeline.alerts import deliver, load, night, save, tell_failure
-from retention_pipeline.alerts.incidents import Finding, Incident
+from retention_pipeline.alerts.incidents import Finding, Incident, after
 from retention_pipeline.settings import Home, Settings, parse_settings
 
 NOW = datetime(2024, 4, 2, 2)
@@ -69,6 +69,7 @@ def posts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     monkeypatch.setenv("BROKEN_HOOK", f"http://127.0.0.1:{server.server_port}/very-secret")
     yield received
     server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
@@ -174,6 +175,26 @@ def test_a_failed_run_is_told_once(home: Home, inbox: Inbox) -> None:
     assert tell_failure(home, asked, "the database does not answer", NOW) == []
     assert len(inbox.mails) == 1 and "the database does not answer" in inbox.mails[0]
     assert [(one.alert_id, one.finding.rule) for one in load(home)] == [(1, "churn high"), (2, "operations")]
+
+
+def test_another_cause_is_told_and_the_first_is_not_told_again(home: Home, inbox: Inbox) -> None:
+    asked = settings(HIGH, {"notify": "board"})
+    for reason in ("the database does not answer", "no rights", "the database does not answer"):
+        assert tell_failure(home, asked, reason, NOW) == []
+    assert ["no rights" in mail for mail in inbox.mails] == [False, True]
+
+
+def test_the_end_of_an_incident_is_one_line_through_the_same_channels(
+    home: Home, inbox: Inbox, posts: list[Any]
+) -> None:
+    asked = settings(HIGH, {"webhook": {"env": "HOOK"}}, {"notify": "board"})
+    told, _ = deliver(home, asked, [incident(0, 1)])
+    assert told[0].told == [1] and (len(inbox.mails), len(posts)) == (1, 1)
+    over = after(told, [], NOW, actions={"churn high": [0, 1]}, judged={"churn high"})
+    [one], problems = deliver(home, asked, over)
+    assert (one.waiting, problems, len(posts)) == ([], [], 1)
+    body = inbox.mails[1].replace("=C2=A0", " ").replace("=\n", "")
+    assert "All clear, no longer so: Churn is 6.0 %: above 5.0 % (since 2 Apr 2024)" in body
 
 
 def test_a_broken_list_of_incidents_hides_no_failure(home: Home) -> None:

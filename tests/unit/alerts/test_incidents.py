@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from pathlib import Path
 
-from retention_pipeline.alerts.incidents import Finding, Incident, acknowledge, after, load, save
+from retention_pipeline.alerts.incidents import Finding, Incident, acknowledge, after, cause_of, load, save
 from retention_pipeline.settings import Home
 
 MARCH, APRIL = date(2024, 3, 1), date(2024, 4, 1)
@@ -19,7 +19,7 @@ def night(before: list[Incident], day: int, *findings: Finding, judged: str = "c
 
 
 def delivered(incidents: list[Incident]) -> list[Incident]:
-    return [Incident(**{**vars(one), "waiting": []}) for one in incidents]
+    return [Incident(**{**vars(one), "waiting": [], "told": one.waiting or one.told}) for one in incidents]
 
 
 def test_an_incident_is_told_once_while_it_lasts() -> None:
@@ -74,3 +74,47 @@ def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
     kept = night(night([], 1, churn(MARCH)), 2)
     save(home, kept)
     assert load(home) == kept
+
+
+def test_the_end_is_told_where_the_beginning_was() -> None:
+    [told] = night(delivered(night([], 1, churn(MARCH))), 2)
+    assert told.is_all_clear and told.waiting == [0, 1]
+    [never_told] = night(night([], 1, churn(MARCH)), 2)
+    assert never_told.is_all_clear and never_told.waiting == []
+    [without_rule] = after(
+        delivered(night([], 1, churn(MARCH))), [], datetime(2024, 5, 2), actions={}, judged={"churn"}
+    )
+    assert not without_rule.is_open and without_rule.waiting == []
+
+
+def test_another_cause_is_another_incident() -> None:
+    def late(cause: str) -> Finding:
+        return Finding("churn", "source orders", f"orders {cause}", cause=cause)
+
+    first = delivered(night([], 1, late("stale")))
+    assert night(first, 2, late("stale"))[0].waiting == []
+    one, two = night(first, 2, late("failed"))
+    assert not one.is_open and two.is_open and two.waiting == [0, 1]
+
+
+def test_an_incident_that_was_kept_without_its_cause_goes_on() -> None:
+    before = delivered(night([], 1, Finding("churn", "run", "The run failed: no rights")))
+    [same] = night(before, 2, Finding("churn", "run", "The run failed: no rights", cause="no rights"))
+    assert same.alert_id == 1 and same.is_open and same.waiting == []
+
+
+def test_a_cause_is_the_same_on_every_night() -> None:
+    first = cause_of(
+        "orders stale: last delivery 30 Oct 2026 02:00, 26 h ago (max_age 36 h)\n"
+        "orders: orders-2026-10-30.csv: 12 of 3,400 rows refused (0.4 %, allowed 0.1 %); first: line 7: no day: 'x'\n"
+        "    segment=NL, value=3"
+    )
+    second = cause_of(
+        "orders stale: last delivery 1 Nov 2026 02:10, 2.1 days ago (max_age 36 h)\n"
+        "orders: orders-2026-11-01.csv: 1 of 9 rows refused (11.1 %, allowed 0.1 %); first: line 2: no day: 'y'\n"
+        "    segment=DE, value=4"
+    )
+    assert first == second
+    assert cause_of("orders1: no rights") != cause_of("orders2: no rights")
+    assert cause_of("rule bridge_closes: 3 cells") != cause_of("rule segments_add_up: 3 cells")
+    assert cause_of("runs/20261130T020000-0a1b2c3d: full") == cause_of("runs/20261201T020000-9f8e7d6c: full")
