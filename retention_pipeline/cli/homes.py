@@ -182,7 +182,7 @@ def ui(home: Path | None, *, host: str, port: int) -> None:
     place = resolve_home(home)
     load_settings(place)
     with open_instance(place) as instance:
-        end_dead_runs(instance)
+        end_dead_runs(instance, place)
     console = terminal(stderr=True, highlight=False)
     console.print(
         f"Dagster for {place.root}: http://{host}:{port} in about 15 seconds; Ctrl-C stops it and the schedule."

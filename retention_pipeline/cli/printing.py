@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from rich import box
 from rich.console import Console
 from rich.panel import Panel
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +26,7 @@ GOOD, BAD, QUIET, STRONG, WARNING = "green", "red", "dim", "bold", "bold yellow"
 PIVOT_COLUMNS = 8
 PIVOT_MARGIN = 24  # characters beside the columns of a pivot: the period and "so far"
 READABLE = 12  # characters: a column that is narrower than this and than its contents is no longer read
+SIDES_OF_FRAME = 4  # characters: a border and a blank on either side
 
 
 def marked(text: str | Text, mark: Any) -> Text:
@@ -367,9 +369,16 @@ def _print_records(console: Console, columns: Sequence[str], rows: Sequence[Sequ
 
 
 def print_message(console: Console, message: str, *, title: str) -> None:
-    """A problem that a person can act on, framed, without a traceback."""
+    """A problem that a person can act on, framed, without a traceback. What is too long for a frame stands between two
+    lines, unbroken: paths and commands can be copied from it.
+    """
     shown = Text(formatting.visible(message, keep="\n"))  # written out before the frame is measured
-    console.print(Panel(shown, title=Text(title), title_align="left", border_style=BAD, box=box.ROUNDED))
+    if max(line.cell_len for line in shown.split("\n")) <= console.width - SIDES_OF_FRAME:
+        console.print(Panel(shown, title=Text(title), title_align="left", border_style=BAD, box=box.ROUNDED))
+        return
+    console.print(Rule(Text(title), align="left", style=BAD))
+    console.print(shown, soft_wrap=True)
+    console.print(Rule(style=BAD))
 
 
 def step_in_colour(kpi: str, now: float | None, before: float | None, form: str) -> Text:

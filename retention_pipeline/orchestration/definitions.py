@@ -45,7 +45,7 @@ def build_definitions(
     return dg.Definitions(
         assets=graph.assets,
         jobs=[job],
-        schedules=[nightly_schedule(work.settings, job, months)],
+        schedules=[nightly_schedule(work.home, work.settings, job, months)],
         resources={RESOURCE: night_resource(work, graph.needed, assembly=assembly, progress=progress, clock=clock)},
         executor=dg.in_process_executor,
     )

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ import yaml
 
 from retention_pipeline.errors import behind
 from retention_pipeline.run.dagster_storage import damaged_storage, put_aside
+from retention_pipeline.run.lock import lock_holder
+from retention_pipeline.run.records import all_records
 from retention_pipeline.settings import Home, keep_private, resolve_home
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ STORAGE_MODULES = ("sqlalchemy", "sqlite3", "alembic", "dagster._serdes", "dagst
 PROCESS_TAG, HOST_TAG = "retention/pid", "retention/host"
 NOT_TAKEN = "Exception while writing logger call to event log"
 SPACE_FOR_STORAGE = 1024 * 1024  # with fewer bytes free, errors of the storage say nothing about it
+SECONDS_AROUND_A_RUN = 3600.0  # more than it takes until a run has its lock, or to end when it is given back
 NOT_AGAIN = {"dagster/max_retries": "0"}  # who started a run by hand or by cron starts it again, not the daemon
 DAGSTER_YAML = """\
 # Written by the retention pipeline when the folder was made; yours to change.
@@ -112,7 +116,7 @@ def with_instance(home: Home, work: Callable[[DagsterInstance], T], say: Callabl
                 _begin_anew(home, f"{wrong[0][0]} {wrong[0][1]}", say)
             opened = open_instance(home)
             try:
-                end_dead_runs(opened)
+                end_dead_runs(opened, home)
             except BaseException:
                 opened.__exit__(*sys.exc_info())
                 raise
@@ -185,20 +189,39 @@ def process_tags() -> dict[str, str]:
     return {PROCESS_TAG: str(os.getpid()), HOST_TAG: socket.gethostname()} | NOT_AGAIN
 
 
-def end_dead_runs(instance: DagsterInstance) -> list[str]:
-    """Mark runs of the command line as failed whose process was killed; else they look as if they ran for ever, and
-    the queue waits for them. Returns their ids.
+def end_dead_runs(instance: DagsterInstance, home: Home) -> list[str]:
+    """Mark runs as failed whose process was killed; else they look as if they ran for ever, and the queue waits for
+    them. A run of the command line names its process; one that a daemon began is dead when the home's lock is no longer
+    its own, for Dagster does not notice that the machine or the container went down. Returns their ids.
     """
     from dagster import DagsterRunStatus, RunsFilter
 
     ended = []
     unfinished = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.NOT_STARTED]
-    for run in instance.get_runs(RunsFilter(statuses=unfinished)):
+    for record in instance.get_run_records(RunsFilter(statuses=unfinished)):
+        run = record.dagster_run
         process = run.tags.get(PROCESS_TAG)
-        if process and run.tags.get(HOST_TAG) == socket.gethostname() and not _is_alive(int(process)):
-            instance.report_run_failed(run, "The process of this run was killed; nothing of it was published.")
+        if process:
+            is_dead = run.tags.get(HOST_TAG) == socket.gethostname() and not _is_alive(int(process))
+        else:
+            is_dead = run.status == DagsterRunStatus.STARTED and _lost_its_lock(home, run.run_id, record.start_time)
+        if is_dead:
+            instance.report_run_failed(run, "The process of this run was killed; what it had not published is not.")
             ended.append(run.run_id)
     return ended
+
+
+def _lost_its_lock(home: Home, run_id: str, started: float | None) -> bool:
+    """Whether a run no longer has the home's lock, which it takes as it begins and keeps until its end."""
+    own = next((record for record in all_records(home) if record["run_id"].endswith(f"-{run_id[:8]}")), None)
+    if own is not None and own.get("status") == "running":
+        began = datetime.fromisoformat(own["started_at"]).replace(tzinfo=UTC)
+    elif started is not None and time.time() - started > SECONDS_AROUND_A_RUN:
+        began = datetime.fromtimestamp(started, UTC)
+    else:
+        return False
+    holder = lock_holder(home)
+    return holder is None or ("since" in holder and datetime.fromisoformat(holder["since"]) > began)
 
 
 def _is_alive(process: int) -> bool:
@@ -213,4 +236,7 @@ def _is_alive(process: int) -> bool:
 
 if __name__ == "__main__":
     keep_private(with_group=False)
-    print(prepare_storage(resolve_home(None)))
+    place = resolve_home(None)
+    with open_instance(place) as prepared:
+        end_dead_runs(prepared, place)
+    print(place.dagster)

@@ -92,8 +92,8 @@ def launch(
     )
     from retention_pipeline.orchestration.schedules import (
         first_month,
+        hidden_month,
         is_of_its_month,
-        month_before,
         partition_of,
         run_config,
     )
@@ -120,7 +120,7 @@ def launch(
         check_day(day, today=today, allow_future=allow_future or loads_nothing)
         month = day.replace(day=1)
         if months is None and not is_of_its_month(day, business_day(settings, clock())):
-            month = month_before(min(month, first_month(home, settings)))
+            month = hidden_month(min(month, first_month(home, settings)))
         definitions = build_definitions(
             home,
             settings=settings,

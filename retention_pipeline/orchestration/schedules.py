@@ -9,6 +9,7 @@ import dagster as dg
 import duckdb
 
 from retention_pipeline.history.closing import Period
+from retention_pipeline.orchestration.instance import end_dead_runs
 from retention_pipeline.orchestration.run_context import JOB, RESOURCE
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.warehouse import opened
@@ -84,12 +85,16 @@ def is_of_its_month(as_of: date, today: date) -> bool:
     return as_of == today or as_of < today.replace(day=1)
 
 
-def month_before(month: date) -> date:
-    """The month in front of the first one: no page shows it, so what stands under it says nothing about any month."""
-    return (month.replace(day=1) - timedelta(days=1)).replace(day=1)
+def hidden_month(first: date) -> date:
+    """A month in front of the first one that any page shows, also a page that was opened before anything was published:
+    what stands under it says nothing about any month.
+    """
+    return (min(first, FIRST_MONTH).replace(day=1) - timedelta(days=1)).replace(day=1)
 
 
-def nightly_schedule(settings: Settings, job: object, months: dg.PartitionsDefinition) -> dg.ScheduleDefinition:
+def nightly_schedule(
+    home: Home, settings: Settings, job: object, months: dg.PartitionsDefinition
+) -> dg.ScheduleDefinition:
     """Runs the job at settings.schedule.cron for the day that has begun in the business time zone then."""
     timezone = settings.business.timezone
 
@@ -107,6 +112,7 @@ def nightly_schedule(settings: Settings, job: object, months: dg.PartitionsDefin
         ),
     )
     def every_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        end_dead_runs(context.instance, home)  # the queue would wait for them
         day = context.scheduled_execution_time.astimezone(ZoneInfo(timezone)).date()
         return dg.RunRequest(
             partition_key=partition_of(day, months),

@@ -11,7 +11,7 @@ import pytest
 from retention_pipeline.orchestration.definitions import build_definitions
 from retention_pipeline.orchestration.instance import open_instance, process_tags
 from retention_pipeline.orchestration.run_storage import LOCATION
-from retention_pipeline.orchestration.schedules import is_of_its_month, month_before
+from retention_pipeline.orchestration.schedules import hidden_month, is_of_its_month
 from retention_pipeline.settings import Home, parse_settings
 
 SOURCES = {
@@ -66,7 +66,9 @@ def test_a_run_for_another_day_of_this_month_is_under_no_month_that_is_shown() -
     assert is_of_its_month(today, today) and is_of_its_month(date(2024, 3, 31), today)
     assert not is_of_its_month(date(2024, 5, 3), today)
     assert not is_of_its_month(date(2024, 6, 3), today)
-    assert month_before(date(2024, 1, 31)) == date(2023, 12, 1)
+    assert hidden_month(date(1999, 3, 31)) == date(1999, 2, 1)
+    # A page that was opened before the first run shows months from 2015 on.
+    assert hidden_month(date(2024, 1, 31)) == date(2014, 12, 1)
 
 
 def test_runs_of_the_command_line_have_their_place_on_the_timeline_and_the_daemon_starts_none_again(

@@ -1,6 +1,8 @@
 """The schedule and the partitions: which day a tick is for, on the days on which clocks change too."""
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -14,7 +16,7 @@ from retention_pipeline.orchestration.schedules import (
     partition_of,
     run_config,
 )
-from retention_pipeline.settings import Settings, parse_settings
+from retention_pipeline.settings import Home, Settings, parse_settings
 
 
 def settings(timezone: str, cron: str = "0 2 * * *") -> Settings:
@@ -32,12 +34,18 @@ def ticks(wanted: Settings, first: datetime, count: int) -> list[datetime]:
 
 def build(wanted: Settings) -> dg.ScheduleDefinition:
     months = month_partitions(wanted, date(2020, 1, 1))
-    return nightly_schedule(wanted, nightly_job(), months)
+    return nightly_schedule(Home(Path("/nowhere")), wanted, nightly_job(), months)
 
 
-def request(wanted: Settings, tick: datetime) -> dg.RunRequest:
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as opened:
+        yield opened
+
+
+def request(instance: dg.DagsterInstance, wanted: Settings, tick: datetime) -> dg.RunRequest:
     """What the schedule asks for at a tick."""
-    answer = build(wanted)(dg.build_schedule_context(scheduled_execution_time=tick))
+    answer = build(wanted)(dg.build_schedule_context(instance=instance, scheduled_execution_time=tick))
     assert isinstance(answer, dg.RunRequest)
     return answer
 
@@ -59,12 +67,16 @@ def as_of(asked: dg.RunRequest) -> str:
         ("Pacific/Kiritimati", [date(2025, 12, 31), date(2026, 1, 1)]),  # a day ahead of most of UTC's
     ],
 )
-def test_every_business_day_has_one_tick_and_it_is_for_that_day(timezone: str, days: list[date]) -> None:
+def test_every_business_day_has_one_tick_and_it_is_for_that_day(
+    instance: dg.DagsterInstance, timezone: str, days: list[date]
+) -> None:
     wanted = settings(timezone)
     midnight = datetime(days[0].year, days[0].month, days[0].day, tzinfo=ZoneInfo(timezone))
     found = ticks(wanted, midnight, len(days))
     assert [tick.astimezone(ZoneInfo(timezone)).date() for tick in found] == days
-    assert [as_of(request(wanted, tick.astimezone(UTC))) for tick in found] == [day.isoformat() for day in days]
+    assert [as_of(request(instance, wanted, tick.astimezone(UTC))) for tick in found] == [
+        day.isoformat() for day in days
+    ]
 
 
 def test_the_cron_expression_and_the_zone_are_those_of_the_settings() -> None:

@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,11 @@ from retention_pipeline.cli import homes
 from retention_pipeline.orchestration import instance
 from retention_pipeline.orchestration.event_log import OpenEventLog
 from retention_pipeline.orchestration.pruning import prune_history
+from retention_pipeline.orchestration.schedules import month_partitions, nightly_job, nightly_schedule
 from retention_pipeline.run.dagster_storage import damaged_storage, schedule_state
-from retention_pipeline.settings import Home
+from retention_pipeline.run.lock import writer_lock
+from retention_pipeline.run.steps import begin_run
+from retention_pipeline.settings import Home, load_settings
 
 
 @pytest.fixture
@@ -100,9 +103,31 @@ def test_runs_whose_process_is_gone_are_ended_and_others_are_left_alone(home: Ho
             opened.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags | {"retention/pid": process})
             for process in (str(gone.pid), str(os.getpid()))
         ]
-        assert instance.end_dead_runs(opened) == [runs[0].run_id]
+        assert instance.end_dead_runs(opened, home) == [runs[0].run_id]
         statuses = [opened.get_run_by_id(run.run_id).status for run in runs]  # type: ignore[union-attr]
     assert statuses == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED]
+
+
+def test_runs_of_a_daemon_that_went_down_do_not_hold_up_the_queue(home: Home) -> None:
+    with instance.open_instance(home) as opened:
+        job = dg.JobDefinition(name="nightly", graph_def=dg.GraphDefinition(name="nightly"))
+        dead, alive = (opened.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED).run_id for _ in range(2))
+        unknown = opened.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED).run_id  # it may be about to begin
+        with writer_lock(home):
+            began = {dead: datetime(2024, 5, 1), alive: datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=1)}
+            for run_id, moment in began.items():
+                begin_run(home, date(2024, 5, 1), now=moment, run_id=f"{moment:%Y%m%dT%H%M%S}-{run_id[:8]}")
+            tick = dg.build_schedule_context(instance=opened, scheduled_execution_time=datetime.now(UTC))
+            settings = load_settings(home)
+            months = month_partitions(settings, date(2024, 1, 1))
+            nightly_schedule(home, settings, nightly_job(), months)(tick)
+            found = {run.run_id: run.status for run in opened.get_runs()}
+        assert found == {
+            dead: dg.DagsterRunStatus.FAILURE,
+            alive: dg.DagsterRunStatus.STARTED,
+            unknown: dg.DagsterRunStatus.STARTED,
+        }
+        assert instance.end_dead_runs(opened, home) == [alive], "its lock is free"
 
 
 def test_ui_starts_dagster_on_the_homes_storage(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,14 @@ def test_a_frame_stays_whole_around_what_is_written_out() -> None:
     assert [len(line) for line in lines] == [60] * 4 and "\\x1b[31mred" in lines[2] and lines[2].endswith("│")
 
 
+def test_a_path_or_command_in_a_message_can_be_copied() -> None:
+    console = Console(record=True, width=60)
+    command = f"retention doctor --home /{'very-long-name/' * 5}shop"
+    print_message(console, f"raw.duckdb is damaged. To see what helps: {command}", title="Damaged file")
+    lines = console.export_text().splitlines()
+    assert lines[0].startswith("Damaged file ─") and lines[1].endswith(command) and set(lines[2]) == {"─"}
+
+
 def test_lines_may_be_kept() -> None:
     assert formatting.visible("a\nb\x1b", keep="\n") == "a\nb\\x1b"
 
