@@ -201,6 +201,11 @@ def lasting(time: timedelta, *, locale: str = LOCALE) -> str:
     return f"{_written(hours / 24, '#,##0.#', locale)} days"
 
 
+def indented(text: str, blanks: int) -> str:
+    """A text whose further lines begin with blanks."""
+    return text.replace("\n", "\n" + " " * blanks)
+
+
 class CsvLines:
     """A target for csv.writer that hands each line on without its end. Python quotes CR and LF only where both end its
     lines, so the writer's `lineterminator` must stay as it is.

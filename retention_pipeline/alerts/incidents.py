@@ -27,7 +27,9 @@ _OF_THE_NIGHT = re.compile(
     r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b|\d{4,}|(?<![A-Za-z_])\d[\d,.:T-]*(?: ?(?:s|min|h|day|hour)s?\b)?"
     r"|\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\b"
 )
-_EXAMPLE = re.compile(r"; first: .*| \(and #[^)]*\)")
+_FIRST_OF_SEVERAL = re.compile(r"; first: .*")
+_QUOTED = re.compile(r"'[^']*'")
+_FURTHER = re.compile(r" \(and #[^)]*\)")
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,12 @@ class Incident:
 
 
 def cause_of(text: str) -> str:
-    """What stays the same in the words for a failure while its cause does: no numbers, no days, no example rows."""
-    lines = (line for line in text.splitlines() if not line.startswith("    "))
-    return "\n".join(_EXAMPLE.sub("", _OF_THE_NIGHT.sub("#", line)) for line in lines)
+    """What stays the same in the words for a failure while its cause does: no numbers, no days, no values of rows, and
+    what several files have in common once.
+    """
+    lines = (_OF_THE_NIGHT.sub("#", line) for line in text.splitlines() if not line.startswith("    "))
+    plain = (_FIRST_OF_SEVERAL.sub(lambda example: _QUOTED.sub("#", example[0]), line) for line in lines)
+    return "\n".join(dict.fromkeys(_FURTHER.sub("", line) for line in plain))
 
 
 def after(

@@ -72,7 +72,7 @@ def print_alert(console: Console, incident: Incident) -> None:
         Text.assemble(
             (f"{incident.alert_id:>4}  ", "dim"),
             (incident.finding.rule, "bold"),
-            f": {incident.finding.message}",
+            f": {formatting.indented(incident.finding.message, 6)}",
             (f"  ({', '.join(notes)})", "dim"),
         ),
         soft_wrap=True,

@@ -58,7 +58,7 @@ def print_status(console: Console, home: Home, answer: dict[str, Any], now: date
         seen = ", acknowledged" if alert["acknowledged_at"] else ""
         number = Text.assemble(
             (f"  alert {alert['alert_id']}{seen}  ", "yellow"),
-            f"{alert['rule']}: {without_reasons(alert['message'], told)}",
+            f"{alert['rule']}: {formatting.indented(without_reasons(alert['message'], told), 4)}",
         )
         console.print(number, soft_wrap=True)
     if answer["runs"]:

@@ -100,3 +100,7 @@ def test_every_reason_of_the_dictionary_has_words() -> None:
 
 def test_sizes_of_files_are_written_in_what_can_be_read() -> None:
     assert [formatting.size(count) for count in (0, 53_518_336, 1_440_000_000)] == ["0 MB", "54 MB", "1.4 GB"]
+
+
+def test_further_lines_of_a_text_are_indented() -> None:
+    assert formatting.indented("a\nb\nc", 2) == "a\n  b\n  c"

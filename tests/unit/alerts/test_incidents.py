@@ -112,9 +112,13 @@ def test_a_cause_is_the_same_on_every_night() -> None:
     second = cause_of(
         "orders stale: last delivery 1 Nov 2026 02:10, 2.1 days ago (max_age 36 h)\n"
         "orders: orders-2026-11-01.csv: 1 of 9 rows refused (11.1 %, allowed 0.1 %); first: line 2: no day: 'y'\n"
+        "orders: orders-2026-11-02.csv: 1 of 2 rows refused (50.0 %, allowed 0.1 %); first: line 2: no day: 'z'\n"
         "    segment=DE, value=4"
     )
     assert first == second
+    assert cause_of("1 of 1 rows refused; first: line 2: no day") != cause_of(
+        "1 of 1 rows refused; first: line 2: no id"
+    )
     assert cause_of("orders1: no rights") != cause_of("orders2: no rights")
     assert cause_of("rule bridge_closes: 3 cells") != cause_of("rule segments_add_up: 3 cells")
     assert cause_of("runs/20261130T020000-0a1b2c3d: full") == cause_of("runs/20261201T020000-9f8e7d6c: full")
