@@ -119,7 +119,8 @@ def restore(home: Path | None, generation: int | None, *, as_json: bool) -> None
     from retention_pipeline.run import operations
 
     place = resolve_home(home)
-    chosen = operations.restore(place, generation)
+    console = terminal(stderr=True, highlight=False)
+    chosen = operations.restore(place, generation, progress=lambda line: console.print(Text(line), soft_wrap=True))
     with published.open_published(place) as connection:
         state = published.state(connection)
     if as_json:

@@ -29,7 +29,7 @@ def export_step(
         files, problems = exports.export_tables(home)
         problems += _archived_history(home)
         problems += publish_to_postgres(home, settings)
-        problems += _shown_on_spark(home, settings)
+        problems += shown_on_spark(home, settings)
         notes.update(exported=len(files), export_problems=problems)
         for problem in problems:
             (progress or silent)(f"not exported: {problem}")
@@ -46,7 +46,7 @@ def _archived_history(home: Home) -> list[str]:
     return []
 
 
-def _shown_on_spark(home: Home, settings: Settings) -> list[str]:
+def shown_on_spark(home: Home, settings: Settings) -> list[str]:
     """Let the views of a Spark that is the engine show the published generation; returns what could not be done."""
     current = generations.current_number(home)
     if settings.engine != "spark" or current is None:

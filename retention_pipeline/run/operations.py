@@ -26,12 +26,13 @@ from retention_pipeline.publish.generations import Generation
 from retention_pipeline.publish.provenance import mismatch
 from retention_pipeline.publish.recovery import NoSuchGeneration
 from retention_pipeline.publish.recovery import restore as restore_generation
+from retention_pipeline.run.after import shown_on_spark
 from retention_pipeline.run.damage import find_damage, lost_link, named_damage
-from retention_pipeline.run.frame import PRODUCTION, Assembly, Progress, validator
+from retention_pipeline.run.frame import PRODUCTION, Assembly, Progress, silent, validator
 from retention_pipeline.run.lock import lock_holder, writer_lock
 from retention_pipeline.run.records import all_records, as_row, new_run_id
 from retention_pipeline.run.state import PipelineState, read_state
-from retention_pipeline.settings import Home, Settings
+from retention_pipeline.settings import Home, Settings, SettingsError, load_settings
 from retention_pipeline.transform.data_tests import compiled_data_tests
 from retention_pipeline.transform.delivered_segments import with_delivered_segments
 from retention_pipeline.warehouse import DamagedFile, attach, opened, opened_raw, tables_in
@@ -183,9 +184,12 @@ def _checked(connection: duckdb.DuckDBPyConnection, rules: list[Rule]) -> CheckR
     return CheckResult([rule.name for rule in rules], violations)
 
 
-def restore(home: Home, generation: int | None = None, *, now: datetime | None = None) -> Generation:
+def restore(
+    home: Home, generation: int | None = None, *, now: datetime | None = None, progress: Progress | None = None
+) -> Generation:
     """Make an earlier kept generation current (default: the one before), and note in the archive's history that its
     figures are known again. The next run starts from it and applies again what raw holds since; `now` in naive UTC.
+    Where Spark is the engine its views show it, too; `progress` gets what could not be done of that.
     Raises NoSuchGeneration, HomeIsBusy.
     """
     moment = now or datetime.now(UTC).replace(tzinfo=None)
@@ -195,6 +199,9 @@ def restore(home: Home, generation: int | None = None, *, now: datetime | None =
                 write_missing(home)
         restored = restore_generation(home, generation)
         note_restore(home, run_id=new_run_id(moment), now=moment)
+        with suppress(SettingsError, OSError):  # settings that cannot be read are the next run's to tell
+            for problem in shown_on_spark(home, load_settings(home)):
+                (progress or silent)(f"the views on Spark were not moved: {problem}")
         return restored
 
 

@@ -22,6 +22,7 @@ from retention_pipeline.transform.arguments import (
     dbt_environment,
     dbt_vars,
 )
+from retention_pipeline.transform.engine import TEXTS
 from retention_pipeline.transform.input_checks import check_aliases, check_rates
 from retention_pipeline.transform.manifest import PROJECT, manifest_json, manifest_object, parsed_project
 from retention_pipeline.transform.selection import absent_models, excluded_nodes, new_models
@@ -123,7 +124,7 @@ def build(
     made_elsewhere: list[NodeResult] = []
     with environment(dbt_environment(home, previous)):
         if settings.engine == "spark":
-            from retention_pipeline.transform.spark.engine import TEXTS, build_on_spark
+            from retention_pipeline.transform.spark.engine import build_on_spark
 
             not_made = {*excluded, *TEXTS, *(name for name, kind in _materialized(manifest) if kind == "view")}
             empty = _invoked(project_dir, arguments_without_rows(arguments), None, not_made)

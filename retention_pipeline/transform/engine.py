@@ -1,6 +1,9 @@
-"""Whether the engine that the settings ask for can be used at all, before anything is loaded."""
+"""What a run knows of the engine before anything is loaded: whether it can be used at all, and what it never makes."""
 
 from retention_pipeline.settings import Settings
+
+# Models whose rows are SQL for the readers of the published file, which is DuckDB's whatever the engine.
+TEXTS = frozenset({"int_member_queries"})
 
 
 def check_engine(settings: Settings) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from threading import Event, Lock
 from traceback import format_exception
@@ -13,9 +14,14 @@ from typing import Any
 
 import duckdb
 import pytest
+import yaml
+from support.made_publications import MadeHome, figure
 
+from retention_pipeline.orchestration.assets.models import count_models
+from retention_pipeline.run import operations
 from retention_pipeline.settings import Home, Settings, SettingsError, figure_settings, parse_settings
 from retention_pipeline.transform.engine import check_engine
+from retention_pipeline.transform.spark import engine
 from retention_pipeline.transform.spark import session as spark_session_module
 from retention_pipeline.transform.spark.hand_over import HandOverError, bring_back, hand_raw_over
 from retention_pipeline.transform.spark.lake import Lake
@@ -192,6 +198,15 @@ def test_a_model_follows_those_that_it_reads_and_a_failure_leaves_the_others() -
     assert session.goes_on.is_set()
 
 
+def test_how_far_spark_is_is_told_from_time_to_time() -> None:
+    said, moments, seconds = list[str](), list[str](), iter([0.0, 5.0, 31.0, 31.0, 40.0, 62.0, 62.0])
+    listen = count_models(said.append, moments.append, 5, clock=lambda: next(seconds))
+    for name in "abcd":
+        listen(name)
+    assert moments == ["Spark 1 of 5: a", "Spark 2 of 5: b", "Spark 3 of 5: c", "Spark 4 of 5: d"]
+    assert said == ["Spark: 2 of 5 models", "Spark: 4 of 5 models"]
+
+
 def test_what_killed_runs_left_is_dropped_and_nothing_else(tmp_path: Path) -> None:
     lake = Lake("shop", tmp_path)
     for name in ("shop_g7", "shop_g8", "shop_g8_raw", "shop_g3", "other_g1", "shop_gx"):
@@ -213,12 +228,55 @@ def test_the_views_show_the_published_generation(tmp_path: Path) -> None:
     session = Session({"show tables in shop_g7": tables, "show views in shop": views})
     assert Lake("shop", tmp_path).publish(session, 7) == 2
     assert session.asked == [
+        "show schemas",
         "show tables in shop_g7",
         "create schema if not exists shop",
         "create or replace view shop.periods as select * from shop_g7.periods",
         "create or replace view shop.period_mrr as select * from shop_g7.period_mrr",
         "show views in shop",
         "drop view shop.period_gone",
+    ]
+
+
+def test_tables_that_a_new_server_has_forgotten_are_made_known_to_it(tmp_path: Path) -> None:
+    for table in ("periods", "half_made"):
+        (tmp_path / "shop_g7" / table).mkdir(parents=True)
+    (tmp_path / "shop_g7" / "periods" / "part-0.parquet").touch()
+    session = Session()
+    Lake("shop", tmp_path).know(session, "shop_g7")
+    assert session.asked == [
+        "show schemas",
+        f"create schema shop_g7 location '{(tmp_path / 'shop_g7').as_uri()}'",
+        f"create table shop_g7.periods using parquet location '{(tmp_path / 'shop_g7' / 'periods').as_uri()}'",
+    ]
+    session = Session({"show schemas": [{"namespace": "shop_g7"}]})
+    Lake("shop", tmp_path).know(session, "shop_g7")
+    assert session.asked == ["show schemas"]
+
+
+def test_a_restored_generation_is_what_the_views_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = MadeHome(tmp_path)
+    for day in (1, 2):
+        made.publish([figure(1, day)], as_of=date(2026, 2, day), at=datetime(2026, 2, day))
+    made.home.settings_file.write_text(yaml.safe_dump(BASE | SPARK))
+    schemas = [{"namespace": f"retention_g{number}"} for number in (1, 2, 3)]
+    tables = [{"namespace": "retention_g1", "tableName": "periods", "isTemporary": False}]
+    session = Session({"show schemas": schemas, "show tables in retention_g1": tables})
+    monkeypatch.setattr(engine, "spark_session", lambda settings: nullcontext(session))
+    said = list[str]()
+    assert operations.restore(made.home, progress=said.append).number == 1
+    assert "create or replace view retention.periods as select * from retention_g1.periods" in session.asked
+    assert [text for text in session.asked if text.startswith("drop schema")] == [
+        "drop schema if exists retention_g3 cascade"
+    ]
+
+    def refuse(settings: Settings) -> Any:
+        raise SparkError("spark.remote: no Spark Connect server answers at localhost:1 (refused)")
+
+    monkeypatch.setattr(engine, "spark_session", refuse)
+    assert operations.restore(made.home, 2, progress=said.append).number == 2
+    assert said == [
+        "the views on Spark were not moved: spark.remote: no Spark Connect server answers at localhost:1 (refused)"
     ]
 
 

@@ -3,6 +3,7 @@
 The copy and dbt are one op, so that a second try starts from a fresh copy. What dbt does is told in transform/build.py.
 """
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -15,9 +16,11 @@ from retention_pipeline.orchestration.assets.raw import raw_key
 from retention_pipeline.orchestration.run_context import POOL, RunContext, failure
 from retention_pipeline.run import steps
 from retention_pipeline.transform import BuildError, NodeResult
+from retention_pipeline.transform.engine import TEXTS
 from retention_pipeline.transform.selection import absent_models, excluded_nodes
 
 GROUPS = ("staging", "intermediate", "marts")  # in the order of the data
+SECONDS_BETWEEN_LINES = 30.0
 DONE = frozenset({"success", "pass", "warn"})
 
 
@@ -142,6 +145,13 @@ def model_assets(
         for node in manifest["nodes"].values()
     )
 
+    model_count = sum(
+        node["resource_type"] == "model"
+        and node["name"] not in {*excluded, *TEXTS}
+        and node["config"]["materialized"] not in ("ephemeral", "view")
+        for node in manifest["nodes"].values()
+    )
+
     @dg.multi_asset(
         name="warehouse_models",
         specs=specs,
@@ -172,7 +182,7 @@ def model_assets(
                     run,
                     progress=report.say,
                     on_event=_count_nodes(report.moment, node_count),
-                    on_made=lambda name: report.moment(f"Spark: {name}"),
+                    on_made=count_models(report.say, report.moment, model_count),
                     assembly=night.assembly,
                 )
             except BuildError as error:
@@ -204,6 +214,28 @@ def _check_results(nodes: list[NodeResult], checks: Mapping[str, dg.AssetCheckKe
                 severity=dg.AssetCheckSeverity.WARN if node.status == "warn" else dg.AssetCheckSeverity.ERROR,
                 metadata={"failing_rows": node.failures or 0, **({"message": node.message} if node.message else {})},
             )
+
+
+def count_models(
+    say: Callable[[str], None],
+    moment: Callable[[str], None],
+    model_count: int,
+    clock: Callable[[], float] = time.monotonic,
+) -> Callable[[str], None]:
+    """A listener to the names of models made elsewhere; a line of how far it is stays from time to time, for nobody
+    sees the moments in a log.
+    """
+    done, told_at = 0, clock()
+
+    def listen(name: str) -> None:
+        nonlocal done, told_at
+        done += 1
+        moment(f"Spark {done} of {model_count}: {name}")
+        if clock() - told_at >= SECONDS_BETWEEN_LINES:
+            told_at = clock()
+            say(f"Spark: {done} of {model_count} models")
+
+    return listen
 
 
 def _count_nodes(moment: Callable[[str], None], node_count: int) -> Callable[[Any], None]:

@@ -12,6 +12,7 @@ from typing import Any
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.testing import stop_for_test
 from retention_pipeline.transform.build import BuildError, NodeResult
+from retention_pipeline.transform.engine import TEXTS
 from retention_pipeline.transform.spark.hand_over import HandOverError, bring_back, columns_of, hand_raw_over
 from retention_pipeline.transform.spark.lake import Lake
 from retention_pipeline.transform.spark.models import models_for_spark
@@ -19,8 +20,6 @@ from retention_pipeline.transform.spark.running import run_models
 from retention_pipeline.transform.spark.session import OF_SMALL_HOMES, SMALL_BYTES, SparkError, said, spark_session
 from retention_pipeline.transform.spark.statements import statements_of
 
-# Their rows are SQL for the readers of the published file, which is DuckDB's.
-TEXTS = frozenset({"int_member_queries"})
 LOG_FILE = "spark.log"
 
 

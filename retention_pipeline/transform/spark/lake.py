@@ -63,8 +63,18 @@ class Lake:
                 dropped.append(schema)
         return dropped
 
+    def know(self, session: Any, schema: str) -> None:
+        """Tell Spark of the tables of a schema that it has forgotten: a catalog in memory ends with its server."""
+        if schema in [row[0] for row in session.sql("show schemas").collect()] or not (self.folder / schema).is_dir():
+            return
+        session.sql(f"create schema {schema} location '{(self.folder / schema).as_uri()}'").collect()
+        for path in sorted(self.folder.joinpath(schema).iterdir()):
+            if list(path.glob("*.parquet")):
+                session.sql(f"create table {schema}.{path.name} using parquet location '{path.as_uri()}'").collect()
+
     def publish(self, session: Any, generation: int) -> int:
         """Let the views show a generation; how many there are."""
+        self.know(session, self.schema(generation))
         tables = _names(session, f"show tables in {self.schema(generation)}")
         session.sql(f"create schema if not exists {self.name}").collect()
         for table in tables:
