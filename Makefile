@@ -7,11 +7,13 @@
 # make proof  the random tests at length, from a seed that is printed (RETENTION_SEED sets it; hours)
 # make kills  SIGKILL at every step and at 50 random moments of nights on a million orders, at 300 of small nights (hours)
 # make spark  golden stories and made-up companies on a local Spark, against DuckDB (Java 17; hours, in an environment of its own)
+# make spark-short   one story, one company, kills and errors of it (minutes); what CI runs
 # make bench SIZE=10m   measure the pipeline (1m, 10m or 100m orders) against two baselines
 # make bench-activity SIZE=10m   the same for events, answers and e-mails (ten events per order)
 # make bench-history SIZE=10m  measure nights that restate figures, and `retention explain`
 # make bench-ingest SIZE=10m   measure ingestion (100k, 1m or 10m rows) against bare DuckDB and bare COPY
 # make bench-shopify SIZE=10m  measure a template (100k, 1m or 10m lines) against plain mapping of the same orders
+# make bench-spark SIZE=1m   DuckDB and a local Spark on the same cores: time, growth, shuffle, skew (any size; Java 17)
 # make clean  remove what the other targets made (not the environment; `make distclean` removes that too)
 
 VENV := .venv
@@ -25,8 +27,8 @@ PYTEST_WORKERS ?= 2
 SPARK_VENV := .venv-spark
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-duckdb run-spark check test coverage proof proof-short lint types kills spark bench bench-activity bench-history bench-ingest \
-	bench-shopify clean distclean
+.PHONY: help install run run-duckdb run-spark check test coverage proof proof-short lint types kills spark spark-short bench bench-activity bench-history bench-ingest \
+	bench-shopify bench-spark clean distclean
 
 help:
 	@sed -n 's/^# \(make.*\)/  \1/p' Makefile
@@ -115,6 +117,10 @@ $(SPARK_VENV)/.installed: pyproject.toml constraints.txt
 spark: $(SPARK_VENV)/.installed
 	$(SPARK_VENV)/bin/pytest -n0 -m proof -v -W default tests/spark
 
+spark-short: $(SPARK_VENV)/.installed
+	$(SPARK_VENV)/bin/pytest -n0 -m proof -v -W default --durations=0 tests/spark/test_lake_on_spark.py tests/spark/test_runs_on_spark.py \
+	    'tests/spark/test_homes_on_spark.py::test_spark_makes_the_tables_that_duckdb_makes[company]'
+
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.run --size $(SIZE)
 
@@ -126,6 +132,9 @@ bench-history: $(INSTALLED)
 
 bench-ingest: $(INSTALLED)
 	$(BIN)/python -m benchmarks.ingest --size $(SIZE)
+
+bench-spark: $(SPARK_VENV)/.installed
+	$(SPARK_VENV)/bin/python -m benchmarks.spark --size $(SIZE)
 
 bench-shopify: $(INSTALLED)
 	$(BIN)/python -m benchmarks.shopify --size $(SIZE)

@@ -63,6 +63,11 @@ class Session:
     def collect(self) -> list[Any]:
         return []
 
+    def addTag(self, tag: str) -> None:
+        pass
+
+    removeTag = addTag
+
     def interruptAll(self) -> None:
         self.asked.append("interrupt")
 
@@ -86,7 +91,7 @@ def on_spark(on_duckdb: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     session = Session(on_duckdb.current.resolve())
 
     @contextmanager
-    def spark_session(_settings: Any) -> Iterator[Session]:
+    def spark_session(*_: Any, **_named: Any) -> Iterator[Session]:
         yield session
 
     monkeypatch.setattr(engine, "spark_session", spark_session)

@@ -1,4 +1,4 @@
-"""Homes built by way of Spark have the tables that DuckDB makes, cell by cell: golden stories and made-up companies.
+"""Homes built by way of Spark have the tables that DuckDB makes, cell by cell: golden stories, made-up companies.
 
 Minutes per home, so they are all `proof`; `make spark` runs them with a pyspark of its own.
 """
@@ -6,16 +6,18 @@ Minutes per home, so they are all `proof`; `make spark` runs them with a pyspark
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from random import Random
 
 import pytest
+from oracle.companies import made_company, write_home
 from oracle.folders import COMPANIES
 from support.computed_home import compute_home
-from support.spark_home import REMOTE, build_on_spark, differing_rows
+from support.sizes import SEED, size
+from support.spark_home import build_on_spark, differing_rows
 
-from retention_pipeline.transform.spark.local_server import local_server, why_not
+from retention_pipeline.transform.spark.local_server import why_not
 
 pytestmark = [pytest.mark.proof, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
 
@@ -28,19 +30,23 @@ HOMES = sorted(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One Spark for all homes: it takes a while to start, and longer to get warm."""
-    with local_server(tmp_path_factory.mktemp("spark")) as address, pytest.MonkeyPatch.context() as patched:
-        patched.setenv(REMOTE, address)
-        yield
-
-
 @pytest.mark.parametrize("folder", HOMES, ids=lambda folder: folder.name)
-def test_spark_makes_the_tables_that_duckdb_makes(folder: Path, tmp_path: Path) -> None:
+def test_spark_makes_the_tables_that_duckdb_makes(folder: Path, spark: str, tmp_path: Path) -> None:
     root = tmp_path / "home"
     shutil.copytree(folder, root, ignore=shutil.ignore_patterns("expected*"))
-    as_of = date.fromisoformat((folder / "as_of").read_text().strip())
+    assert_equal_on_both(root, date.fromisoformat((folder / "as_of").read_text().strip()))
+
+
+@pytest.mark.parametrize("number", range(size("RETENTION_RANDOM_COMPANIES_ON_SPARK")))
+def test_spark_makes_the_tables_that_duckdb_makes_of_a_random_company(number: int, spark: str, tmp_path: Path) -> None:
+    company = made_company(Random(SEED + number), customers=30, further=True)
+    root = tmp_path / "home"
+    write_home(company, root)
+    assert_equal_on_both(root, company.as_of)
+
+
+def assert_equal_on_both(root: Path, as_of: date) -> None:
+    """Every cell of every table."""
     file = compute_home(root, as_of, may_refuse_rows=True)
     on_spark, tables = build_on_spark(root, as_of)
     assert len(tables) > 40

@@ -7,30 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.spark_home import REMOTE
 
 from retention_pipeline.settings import Settings, parse_settings
 from retention_pipeline.transform.spark.lake import Lake
-from retention_pipeline.transform.spark.local_server import local_server, why_not
+from retention_pipeline.transform.spark.local_server import why_not
 from retention_pipeline.transform.spark.running import run_models
 from retention_pipeline.transform.spark.session import spark_session
 from retention_pipeline.transform.spark.statements import Model, Statements
 
 pytestmark = [pytest.mark.proof, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
-REMOTE = "RETENTION_TEST_SPARK"
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def settings(spark: str) -> Settings:
     """The settings of a home whose Spark answers."""
-    with local_server(tmp_path_factory.mktemp("spark")) as address, pytest.MonkeyPatch.context() as patched:
-        patched.setenv(REMOTE, address)
-        yield parse_settings(
-            {
-                "business": {"timezone": "UTC", "reporting_currency": "EUR"},
-                "engine": "spark",
-                "spark": {"remote": {"env": REMOTE}},
-            }
-        )
+    return parse_settings(
+        {
+            "business": {"timezone": "UTC", "reporting_currency": "EUR"},
+            "engine": "spark",
+            "spark": {"remote": {"env": REMOTE}},
+        }
+    )
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from retention_pipeline.transform.spark import session as spark_session_module
 from retention_pipeline.transform.spark.hand_over import HandOverError, bring_back, hand_raw_over
 from retention_pipeline.transform.spark.lake import Lake
 from retention_pipeline.transform.spark.running import run_models
-from retention_pipeline.transform.spark.session import SparkError, said
+from retention_pipeline.transform.spark.session import SparkError, said, settings_for
 from retention_pipeline.transform.spark.statements import Model, Statements
 
 BASE = {
@@ -69,6 +69,11 @@ class Session:
 
     def collect(self) -> list[Row]:
         return [Row(values) for values in self.answers.get(self.asked[-1], [])]
+
+    def addTag(self, tag: str) -> None:
+        pass
+
+    removeTag = addTag
 
     def interruptAll(self) -> None:
         self.goes_on.set()
@@ -162,6 +167,17 @@ def test_no_token_is_in_what_is_said_of_an_address(monkeypatch: pytest.MonkeyPat
             pass
     assert str(raised.value) == "spark.remote: Parameter 'token=…' should be provided as a key-value pair"
     assert "c2VjcmV0" not in "".join(format_exception(raised.value))
+
+
+def test_the_smaller_a_home_the_less_spark_prepares_for_it() -> None:
+    small, tiny = settings_for(100_000_000), settings_for(1_000_000)
+    assert settings_for(1_000_000_000) == {}
+    assert small == {"spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "2"}
+    assert tiny == small | {
+        "spark.sql.shuffle.partitions": "1",
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    }
 
 
 def test_spark_is_quoted_without_query_and_stack() -> None:
@@ -262,7 +278,7 @@ def test_a_restored_generation_is_what_the_views_show(tmp_path: Path, monkeypatc
     schemas = [{"namespace": f"retention_g{number}"} for number in (1, 2, 3)]
     tables = [{"namespace": "retention_g1", "tableName": "periods", "isTemporary": False}]
     session = Session({"show schemas": schemas, "show tables in retention_g1": tables})
-    monkeypatch.setattr(engine, "spark_session", lambda settings: nullcontext(session))
+    monkeypatch.setattr(engine, "spark_session", lambda *_, **_named: nullcontext(session))
     said = list[str]()
     assert operations.restore(made.home, progress=said.append).number == 1
     assert "create or replace view retention.periods as select * from retention_g1.periods" in session.asked
@@ -270,7 +286,7 @@ def test_a_restored_generation_is_what_the_views_show(tmp_path: Path, monkeypatc
         "drop schema if exists retention_g3 cascade"
     ]
 
-    def refuse(settings: Settings) -> Any:
+    def refuse(*_: Any, **_named: Any) -> Any:
         raise SparkError("spark.remote: no Spark Connect server answers at localhost:1 (refused)")
 
     monkeypatch.setattr(engine, "spark_session", refuse)

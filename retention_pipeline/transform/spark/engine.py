@@ -17,10 +17,11 @@ from retention_pipeline.transform.spark.hand_over import HandOverError, bring_ba
 from retention_pipeline.transform.spark.lake import Lake
 from retention_pipeline.transform.spark.models import models_for_spark
 from retention_pipeline.transform.spark.running import run_models
-from retention_pipeline.transform.spark.session import OF_SMALL_HOMES, SMALL_BYTES, SparkError, said, spark_session
+from retention_pipeline.transform.spark.session import SparkError, said, settings_for, spark_session
 from retention_pipeline.transform.spark.statements import statements_of
 
 LOG_FILE = "spark.log"
+SESSION_FILE = "spark_session"  # in the warehouse: whose id that is, while a build is under way
 
 
 def build_on_spark(
@@ -46,13 +47,12 @@ def build_on_spark(
     columns = columns_of(home.next_file)
     models = models_for_spark(project_dir, variables, schema=schema, folder=folder, excluded=excluded)
     models = [model for model in models if model.name not in TEXTS and model.materialized != "view"]
-    with spark_session(settings) as session:
+    with spark_session(settings, note=home.warehouse / SESSION_FILE) as session:
         try:
             lake.sweep(session, set(kept) - {generation})
             bytes_of_raw = hand_raw_over(session, home, raw, lake.create(session, raw))
-            if bytes_of_raw < SMALL_BYTES:
-                for name, value in OF_SMALL_HOMES.items():
-                    session.conf.set(name, value)
+            for name, value in settings_for(bytes_of_raw).items():
+                session.conf.set(name, value)
             place = lake.create(session, schema)
             stop_for_test("spark_prepared")
             results = run_models(

@@ -15,23 +15,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 SECONDS_TO_START = 180.0
-DAEMON_OPTIONS = "-XX:TieredStopAtLevel=1 -Dspark.master.rest.enabled=false"
+DAEMON_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dspark.master.rest.enabled=false"
 MASTER = "org.apache.spark.deploy.master.Master"
 WORKER = "org.apache.spark.deploy.worker.Worker"
 CONNECT_SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
+# Plans of small tables are never run for long; on two cores, collecting garbage beside the work takes a sixth of them.
+JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=512m -XX:+UseSerialGC"
 SETTINGS = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
-    # Plans of small tables are never run for long.
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=512m",
-    "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=512m",
+    "spark.driver.extraJavaOptions": JAVA_OPTIONS,
+    "spark.executor.extraJavaOptions": JAVA_OPTIONS,
     "spark.ui.enabled": "false",
     "spark.connect.grpc.binding.address": "127.0.0.1",
 }
@@ -46,12 +47,19 @@ def why_not() -> str | None:
 
 
 @contextmanager
-def local_server(folder: Path, *, workers: int = 2, memory: str = "2g", memory_of_worker: str = "1g") -> Iterator[str]:
+def local_server(
+    folder: Path,
+    *,
+    workers: int = 2,
+    memory: str = "2g",
+    memory_of_worker: str = "1g",
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[str]:
     """The address of a Connect server that runs until the end of the block, on a standalone cluster of a master and of
     workers with a core each; without workers it does all the work itself. `folder` takes logs and scratch files.
 
-    memory: of the server's heap. memory_of_worker: of its executor's. Raises RuntimeError with the end of the log of
-    what does not start.
+    memory: of the server's heap. memory_of_worker: of its executor's. settings: further ones of Spark's. Raises
+    RuntimeError with the end of the log of what does not start.
     """
     missing = why_not()
     if missing:
@@ -62,11 +70,12 @@ def local_server(folder: Path, *, workers: int = 2, memory: str = "2g", memory_o
     folder.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + SECONDS_TO_START
     port = _free_port()
-    settings = SETTINGS | {
+    told = SETTINGS | {
         "spark.connect.grpc.binding.port": str(port),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.local.dir": str(folder / "scratch"),
         "spark.executor.memory": memory_of_worker,
+        **(settings or {}),
     }
     with ExitStack() as stack:
         address = "local[2]"
@@ -82,7 +91,7 @@ def local_server(folder: Path, *, workers: int = 2, memory: str = "2g", memory_o
                 command = ["spark-class", WORKER, *arguments, "--work-dir", str(folder / name), address]
                 others.append(stack.enter_context(_started(spark_home, folder, name, command)))
         command = ["spark-submit", "--master", address, "--driver-memory", memory]
-        for name, value in settings.items():
+        for name, value in told.items():
             command += ["--conf", f"{name}={value}"]
         server = stack.enter_context(
             _started(spark_home, folder, "server", [*command, "--class", CONNECT_SERVER, "spark-internal"])

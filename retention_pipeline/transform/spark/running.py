@@ -9,6 +9,7 @@ from contextlib import suppress
 from graphlib import TopologicalSorter
 from typing import Any
 
+from retention_pipeline.testing import stop_for_test
 from retention_pipeline.transform.build import NodeResult
 from retention_pipeline.transform.spark.session import said
 from retention_pipeline.transform.spark.statements import Model, Statements
@@ -41,6 +42,7 @@ def run_models(
                     if result.status == "error":
                         raise _Failed
                     say(result.name)
+                    stop_for_test("spark_model")
                     order.done(running.pop(future))
         except _Failed:
             _stop(session, pool)
@@ -61,6 +63,7 @@ class _Failed(Exception):
 def _made(session: Any, model: Model, statements: Callable[[Model], Statements]) -> NodeResult:
     started = time.perf_counter()
     parts = statements(model)
+    session.addTag(model.name)  # of this thread; Spark's own pages and logs then say whose a stage is
     try:
         for statement in parts.making:
             session.sql(statement).collect()
@@ -70,6 +73,7 @@ def _made(session: Any, model: Model, statements: Callable[[Model], Statements])
         with suppress(Exception):  # the next run removes what is left
             for statement in parts.dropping:
                 session.sql(statement).collect()
+        session.removeTag(model.name)
     return _result(model, "success", time.perf_counter() - started)
 
 

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from retention_pipeline.settings import Settings, SettingsError, Spark
 
@@ -25,9 +27,20 @@ ALWAYS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
 }
-# Large plans of small tables would be made again after each of their stages, and run in parts that have nothing to do.
-OF_SMALL_HOMES = {"spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "2"}
-SMALL_BYTES = 256 * 1024 * 1024  # of raw, as Parquet
+MIB = 1024 * 1024
+# By bytes of raw, as Parquet. Large plans of small tables would be made again after each of their stages, and run in
+# parts that have nothing to do. Where rows are few, it takes longer to make code for them than to do without.
+OF_SMALL_HOMES = (
+    (256 * MIB, {"spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "2"}),
+    (
+        8 * MIB,
+        {
+            "spark.sql.shuffle.partitions": "1",
+            "spark.sql.codegen.wholeStage": "false",
+            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        },
+    ),
+)
 
 
 class SparkError(Exception):
@@ -61,10 +74,21 @@ def address(settings: Settings) -> str:
     return remote
 
 
+def settings_for(bytes_of_raw: int) -> dict[str, str]:
+    """What a session is told where raw is as large as this."""
+    return {name: value for limit, told in OF_SMALL_HOMES if bytes_of_raw < limit for name, value in told.items()}
+
+
 @contextmanager
-def spark_session(settings: Settings) -> Iterator[Any]:
-    """A session of its own, a pyspark.sql.SparkSession. Raises SparkError where there is none to be had."""
+def spark_session(settings: Settings, *, note: Path | None = None) -> Iterator[Any]:
+    """A session of its own, a pyspark.sql.SparkSession. Raises SparkError where there is none to be had.
+
+    `note`: a file that has the session's id until it is over. The id that a killed run left there is that of a session
+    whose statements go on without it, and would write into what the next run makes: they are ended first.
+    """
     remote = address(settings)
+    if note is not None and note.exists():
+        _end_session(remote, note.read_text().strip())
     try:
         session = import_module("pyspark.sql").SparkSession.builder.remote(remote).create()
         with suppress(AttributeError, ImportError):  # else a server that is gone is waited for, for ten minutes
@@ -72,6 +96,8 @@ def spark_session(settings: Settings) -> Iterator[Any]:
             session.client.set_retry_policies([policy(max_retries=TRIES_OF_A_CALL)])
         for name, value in ALWAYS.items():
             session.conf.set(name, value)
+        if note is not None:
+            note.write_text(session.session_id)
     except Exception as error:  # its text, and that of its cause, may repeat the address
         raise SparkError(f"spark.remote: {_without_parameters(said(error), remote)}") from None
     try:
@@ -79,6 +105,18 @@ def spark_session(settings: Settings) -> Iterator[Any]:
     finally:
         with suppress(Exception):  # it may be gone
             session.stop()
+        if note is not None:
+            note.unlink(missing_ok=True)
+
+
+def _end_session(remote: str, session_id: str) -> None:
+    """End a session with all that it is at, if the server knows it still."""
+    with suppress(Exception):
+        UUID(session_id)
+        joined = remote if "/;" in remote else f"{remote.rstrip('/;')}/"
+        left = import_module("pyspark.sql").SparkSession.builder.remote(f"{joined};session_id={session_id}").create()
+        left.interruptAll()
+        left.stop()
 
 
 def _without_parameters(text: str, remote: str) -> str:

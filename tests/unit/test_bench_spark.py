@@ -1,0 +1,39 @@
+"""What the benchmark of Spark reads from its event log, and says of growth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from benchmarks.spark import by_model, compared
+
+
+def test_tasks_count_for_the_model_whose_tag_their_job_has(tmp_path: Path) -> None:
+    def job(stages: list[int], tags: str | None) -> dict[str, object]:
+        properties = {"spark.job.tags": tags} if tags else None
+        return {"Event": "SparkListenerJobStart", "Stage IDs": stages, "Properties": properties}
+
+    def task(stage: int, seconds: float, written: int) -> dict[str, object]:
+        metrics = {"Executor CPU Time": seconds * 1e9, "Executor Deserialize CPU Time": 0.5e9}
+        metrics["Shuffle Write Metrics"] = {"Shuffle Bytes Written": written}  # type: ignore[assignment]
+        return {"Event": "SparkListenerTaskEnd", "Stage ID": stage, "Task Metrics": metrics}
+
+    tags = (
+        "SparkConnect_OperationTag_User_me_Session_1_Operation_2,SparkConnect_SessionTag_User_me_Session_1_Tag_int_mrr"
+    )
+    events = [job([1, 2], tags), task(1, 1.0, 10), task(2, 2.0, 20), job([3], None), task(3, 9.0, 90)]
+    events.append({"Event": "SparkListenerTaskEnd", "Stage ID": 2})  # one that failed has no metrics
+    log = tmp_path / "app"
+    log.write_text("\n".join(json.dumps(event) for event in events))
+    assert by_model(log) == ({"int_mrr": 4.0}, {"int_mrr": 30})
+
+
+def test_what_grows_faster_than_its_rows_is_marked() -> None:
+    def spark(orders: int, **task_cpu: float) -> dict[str, object]:
+        return {"orders": orders, "spark": {"task_cpu": task_cpu, "shuffled": {"a": orders * 8}}}
+
+    found = {"tenth": spark(10, a=1.0, b=1.0), "whole": spark(100, a=10.0, b=13.0), "skewed": spark(100, a=30.0)}
+    _, first, second, total = compared(found)
+    assert first.split() == ["b", "1.0", "13.0", "1.30", "0.0", "0.0", "!"]
+    assert second.split() == ["a", "1.0", "10.0", "1.00", "30.0", "8.0"]
+    assert total.startswith("growth of all tasks / 10: 1.15 ")
