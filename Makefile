@@ -1,5 +1,5 @@
 # make run    fresh clone to figures: environment, a made-up company, its whole history, last month's KPIs
-# make run ENGINE=spark   the same with a local Spark as the engine, in demo-spark (Java 17; an environment of its own; half an hour)
+# make run ENGINE=spark   the same with a local Spark as the engine, in demo-spark (Java 17; an environment of its own; slowly)
 # make check  lint, types and the unit tests
 # make test   everything deterministic
 # make coverage   the same tests, and how much of the package they run: it has a floor (pyproject.toml)

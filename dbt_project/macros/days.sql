@@ -157,6 +157,29 @@
   (select cast(n as integer) as n from range(0, {{ count }}) as numbers(n))
 {%- endmacro %}
 
+{# The rows of a query, each as often as numbers from 0 to its expression `last` (a column n). Spark compares each row with each number, so it looks for the blocks of numbers first. #}
+{% macro each_number(relation, last) -%} {{ return(adapter.dispatch('each_number', 'retention')(relation, last)) }} {%- endmacro %}
+
+{% macro duckdb__each_number(relation, last) -%}
+  select
+      {{ relation }}.*,
+      numbers.n
+  from {{ relation }}
+  inner join {{ numbers(calendar_days()) }} as numbers
+      on numbers.n <= {{ last }}
+{%- endmacro %}
+
+{% macro spark__each_number(relation, last) -%}
+  select
+      {{ relation }}.*,
+      blocks.n * 256 + numbers.n as n
+  from {{ relation }}
+  inner join {{ numbers(calendar_days() // 256 + 1) }} as blocks
+      on blocks.n * 256 <= {{ last }}
+  inner join {{ numbers(256) }} as numbers
+      on blocks.n * 256 + numbers.n <= {{ last }}
+{%- endmacro %}
+
 {# The first day of int_calendar. Instants of the years 1900 to 2200 are taken; the first of them lies on this business day west of Greenwich. #}
 {% macro calendar_begins() -%} {{ return(modules.datetime.date(1899, 12, 31)) }} {%- endmacro %}
 

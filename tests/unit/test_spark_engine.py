@@ -170,7 +170,7 @@ def test_no_token_is_in_what_is_said_of_an_address(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_smaller_a_home_the_less_spark_prepares_for_it() -> None:
-    small, tiny = settings_for(100_000_000), settings_for(1_000_000)
+    small, tiny = settings_for(100_000_000), settings_for(500_000)
     assert settings_for(1_000_000_000) == {}
     assert small == {"spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "2"}
     assert tiny == small | {

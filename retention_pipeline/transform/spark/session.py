@@ -33,7 +33,7 @@ MIB = 1024 * 1024
 OF_SMALL_HOMES = (
     (256 * MIB, {"spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "2"}),
     (
-        8 * MIB,
+        MIB,
         {
             "spark.sql.shuffle.partitions": "1",
             "spark.sql.codegen.wholeStage": "false",

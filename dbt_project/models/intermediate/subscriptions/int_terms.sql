@@ -26,14 +26,16 @@ numbered as (
     from term_phases
 ),
 
+counted as (
+    {{ each_number('numbered', 'numbered.last_number - numbered.first_number') }}
+),
+
 possible as (
     select
-        numbered.*,
-        {{ moved_by_terms('numbered.anchor_date', '(numbered.first_number + numbers.n)', 'numbered.months', 'numbered.days') }} as term_date,
-        {{ moved_by_terms('numbered.anchor_date', '(numbered.first_number + numbers.n - 1)', 'numbered.months', 'numbered.days') }} as term_date_before
-    from numbered
-    inner join {{ numbers(calendar_days()) }} as numbers
-        on numbers.n <= numbered.last_number - numbered.first_number
+        *,
+        {{ moved_by_terms('anchor_date', '(first_number + n)', 'months', 'days') }} as term_date,
+        {{ moved_by_terms('anchor_date', '(first_number + n - 1)', 'months', 'days') }} as term_date_before
+    from counted
 ),
 
 terms as (
