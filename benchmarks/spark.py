@@ -124,7 +124,7 @@ def measure_spark(root: Path, folder: Path) -> OnSpark:
     told |= {"spark.eventLog.rolling.enabled": "false", "spark.eventLog.compress": "false"}
     with local_server(folder, settings=told) as address, _variable(REMOTE, address):
         before = cpu_of_processes_in(folder)
-        done = measured("on Spark", work.pipeline_run, root, 1, True)
+        done = measured("on Spark", work.pipeline_run, root, 0, True)
         cluster_cpu = cpu_of_processes_in(folder) - before
     tasks, shuffled = by_model(next(path for path in events.iterdir() if path.is_file()))
     log = next(iter(sorted(home.runs.glob("*/dbt/spark.log"), key=lambda path: path.stat().st_mtime, reverse=True)))
