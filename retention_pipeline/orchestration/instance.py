@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import yaml
 
-from retention_pipeline.errors import behind
+from retention_pipeline.errors import behind, refused, told
 from retention_pipeline.run.dagster_storage import damaged_storage, put_aside
 from retention_pipeline.run.lock import lock_holder
+from retention_pipeline.run.machine import NO_RIGHTS
 from retention_pipeline.run.records import all_records
 from retention_pipeline.settings import Home, keep_private, resolve_home
 
@@ -105,11 +106,12 @@ def open_instance(home: Home) -> DagsterInstance:
 
 def with_instance(home: Home, work: Callable[[DagsterInstance], T], say: Callable[[str], None]) -> T:
     """Do work on Dagster's instance of a home, whatever state its storage is in, for no figure depends on it: what is
-    damaged is put aside and made anew, and where that cannot be done the run leaves no trace in the web page. Both are
-    said. What storage breaks on in the middle of the work, the work is begun again for.
+    damaged is put aside and made anew; where that cannot be done, or where it may not be used, the run leaves no trace
+    in the web page. Both are said. What storage breaks on in the middle of the work, the work is begun again for.
     """
     from dagster import DagsterInstance
 
+    why = ""
     for attempt in (1, 2):
         try:
             if wrong := damaged_storage(home.dagster):
@@ -121,7 +123,8 @@ def with_instance(home: Home, work: Callable[[DagsterInstance], T], say: Callabl
                 opened.__exit__(*sys.exc_info())
                 raise
         except Exception as error:
-            if attempt == 1 and _begin_anew(home, _reason(error), say):
+            why = f"{_reason(error)}; "
+            if attempt == 1 and not _is_no_right(error) and _begin_anew(home, _reason(error), say):
                 continue
             break
         try:
@@ -133,7 +136,10 @@ def with_instance(home: Home, work: Callable[[DagsterInstance], T], say: Callabl
             if attempt == 1 and _begin_anew(home, _reason(error), say):
                 continue
             break
-    say(f"{home.dagster} cannot be used; this run will not show in the web page (retention doctor --home {home.root})")
+    say(
+        f"{home.dagster} cannot be used; this run will not show in the web page"
+        f" ({why}retention doctor --home {home.root})"
+    )
     with DagsterInstance.ephemeral() as instance:
         return work(instance)
 
@@ -168,7 +174,15 @@ def _begin_anew(home: Home, reason: str, say: Callable[[str], None]) -> bool:
     return True
 
 
+def _is_no_right(error: BaseException) -> bool:
+    """Whether the user may not use the storage, which is no damage of it."""
+    known = refused(error)
+    return "readonly database" in str(error) or (known is not None and known.number in NO_RIGHTS)
+
+
 def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError):
+        return told(error)
     return " ".join(str(error).split("\n")[0].split())[:300] or type(error).__name__
 
 

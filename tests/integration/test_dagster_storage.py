@@ -1,5 +1,6 @@
 """Dagster's storage of a home: made once, never overwritten, and shared by the command line and the web page."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -180,6 +181,23 @@ def test_a_full_disk_is_not_taken_for_a_damaged_storage(home: Home, monkeypatch:
     assert instance.with_instance(home, work, said.append) == "done"
     assert [line.split(" (")[0] for line in said] == [
         f"{home.dagster} cannot be used; this run will not show in the web page"
+    ]
+    assert home.dagster.is_dir() and not list(home.root.glob("dagster.damaged*"))
+
+
+def test_a_storage_without_rights_is_not_taken_for_a_damaged_one(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance.prepare_storage(home)
+    closed = home.dagster / "dagster.yaml"
+
+    def no_rights(_: Home) -> dg.DagsterInstance:
+        raise PermissionError(errno.EACCES, "Permission denied", str(closed))
+
+    monkeypatch.setattr(instance, "open_instance", no_rights)
+    said: list[str] = []
+    assert instance.with_instance(home, lambda opened: opened.is_ephemeral, said.append)
+    assert said == [
+        f"{home.dagster} cannot be used; this run will not show in the web page"
+        f" ({closed}: permission denied; retention doctor --home {home.root})"
     ]
     assert home.dagster.is_dir() and not list(home.root.glob("dagster.damaged*"))
 
