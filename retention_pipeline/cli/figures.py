@@ -34,7 +34,8 @@ from retention_pipeline.read import published
 from retention_pipeline.read.headline import read_headline
 from retention_pipeline.read.named_periods import check_grain
 from retention_pipeline.read.published import Row, UnknownName, open_published
-from retention_pipeline.settings import Home, SettingsError, load_settings, resolve_home
+from retention_pipeline.settings import Home, SettingsError, load_settings, memory_limit, resolve_home
+from retention_pipeline.settings.home import MEMORY_VARIABLE
 from retention_pipeline.warehouse import looks_damaged, sql_text
 
 LAID_OUT_AT_ONCE, FETCHED_AT_ONCE = 1000, 10_000
@@ -239,20 +240,31 @@ def _stop(connection: duckdb.DuckDBPyConnection, running: Future[Any]) -> None:
         connection.interrupt()
 
 
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """What goes wrong with a query, also with a late row, as QueryError; a damaged file is another matter."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise QueryError(
+            f"The query needs more memory than it may use ({memory_limit()});"
+            f" the environment variable {MEMORY_VARIABLE}, such as 4GB, sets how much"
+        ) from error
+    except duckdb.Error as error:
+        if looks_damaged(error):
+            raise
+        raise QueryError(str(error)) from error
+
+
 def query(home: Path | None, sql: str, *, form: str, limit: int, seconds: float | None = None) -> None:
     """The answer of one SQL statement; it can read the published tables and nothing else, within `seconds`."""
     if form not in {"table", "csv", "json"}:
         raise UnknownName(f"There is no format {form!r}; it is one of table, csv and json")
-    with open_published(resolve_home(home)) as connection, tempfile.TemporaryDirectory() as spill:
+    with open_published(resolve_home(home)) as connection, tempfile.TemporaryDirectory() as spill, _in_words():
         connection.execute(f"set temp_directory = {sql_text(spill)}")
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
-        try:
-            cursor = _executed(connection, sql, seconds)
-        except duckdb.Error as error:
-            if looks_damaged(error):
-                raise
-            raise QueryError(str(error)) from error
+        cursor = _executed(connection, sql, seconds)
         if cursor is None:
             raise QueryError('There is no statement in it; for example: retention query "from periods"')
         columns = [column[0] for column in cursor.description or []]

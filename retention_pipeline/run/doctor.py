@@ -51,6 +51,9 @@ def examine(home: Home) -> list[Finding]:
     """What is fine and what is not, part by part; at least one finding for each part. Reads every byte of the home's
     databases and archive.
     """
+    if not home.root.is_dir():
+        what, elsewhere = ("does not exist", "") if not home.root.exists() else ("is not a folder", ".home")
+        return [Finding("home", "broken", f"{home.root} {what}", f"retention init {home.root}{elsewhere}")]
     settings, findings = _settings(home)
     holder = lock_holder_of(home)
     for part, look in (
@@ -108,7 +111,10 @@ def _settings(home: Home) -> tuple[Settings | None, list[Finding]]:
     except (SettingsError, OSError) as error:
         former = home.settings_copy
         text = " ".join(str(machine_error(home, error) or error).split())
-        cure = f"cp {former} {home.settings_file}" if former.exists() else _command(home, "check")
+        if former.exists():
+            cure = f"cp {former} {home.settings_file}"
+        else:
+            cure = _command(home, "check") if home.settings_file.exists() else f"retention init {home.root}"
         return None, [Finding("settings", "broken", text, cure)]
     return settings, [Finding("settings", "fine", f"{home.settings_file} is valid")]
 

@@ -137,6 +137,15 @@ def test_doctor_names_the_part_and_the_cure_works(home: Home, case: str) -> None
             assert published_figures(home) == figures
 
 
+def test_what_is_no_home_can_be_made_one(tmp_path: Path) -> None:
+    missing, file = Home(tmp_path / "missing"), Home(tmp_path / "file")
+    file.root.write_text("")
+    assert [(one.part, one.cure) for one in doctor.examine(missing)] == [("home", f"retention init {missing.root}")]
+    assert [(one.part, one.cure) for one in doctor.examine(file)] == [("home", f"retention init {file.root}.home")]
+    missing.root.mkdir()
+    assert [(one.part, one.cure) for one in broken(missing)] == [("settings", f"retention init {missing.root}")]
+
+
 def test_a_copy_that_is_nowhere_is_noted_as_lost(home: Home) -> None:
     shutil.rmtree(home.root / "landing")
     flip(one_of(home.archive / "orders", "*"))

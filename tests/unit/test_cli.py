@@ -194,6 +194,24 @@ def test_status_before_the_first_run_is_no_error(home: Home, capsys: pytest.Capt
     assert json.loads(out)["published"] is None
 
 
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_a_row_that_cannot_be_computed_late_in_an_answer_is_told(
+    home: Home, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    sql = "select cast(case when range = 99999 then 'x' else '1' end as int) from range(100000)"
+    _, said = answer(capsys, "query", sql, "--format", form, "--home", str(home.root), code=1)
+    assert "Could not convert string 'x'" in said
+
+
+def test_a_query_that_needs_too_much_memory_is_told_how_to_give_it_more(
+    home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETENTION_MEMORY_LIMIT", "20MB")
+    sql = "select count(distinct md5(range::varchar)) from range(2000000)"
+    _, said = answer(capsys, "query", sql, "--home", str(home.root), code=1)
+    assert "(20MB)" in said and "RETENTION_MEMORY_LIMIT" in said and "SET memory_limit" not in said
+
+
 @pytest.mark.parametrize("sql", ["", "  ", "/* nothing */", ";"])
 def test_a_query_without_a_statement_says_so(home: Home, capsys: pytest.CaptureFixture[str], sql: str) -> None:
     _, err = answer(capsys, "query", sql, "--home", str(home.root), code=1)
