@@ -292,16 +292,20 @@ def print_cause(console: Console, one: Caused, form: str, currency: str | None) 
     if one.numerator_delta is None:
         whole = ""
     console.print(f"    {one.cause}{others}: {step(one.delta, form, currency)}{whole}", soft_wrap=True)
-    for row in one.rows:
+    listed = [row for row in one.rows if row.customer_id != NOT_LISTED]
+    for row in listed:
         what = f"{row.dataset} {row.row_key}" if row.dataset else "no row of theirs"
-        if row.customer_id == NOT_LISTED:
-            what = "all customers, too many to list"
         part = parts(row.numerator_delta, row.denominator_delta if of_ratio else None)
         where = f" ({row.file}{f', line {row.line}' if row.line else ''})" if row.file else ""
         whose = " ".join(filter(None, [row.customer_id or "nobody", part]))
         console.print(of_data(f"      {whose}: {what}{where}", "dim"), soft_wrap=True)
     if one.more:
         console.print(f"      and {formatting.counted(one.more, 'more row')}", style="dim")
+    for row in one.rows[len(listed) :]:
+        has_parts = any(other.numerator_delta or other.denominator_delta for other in listed)
+        who = "all other customers together" if has_parts else "all customers together"
+        part = parts(row.numerator_delta, row.denominator_delta if of_ratio else None)
+        console.print(of_data(f"      {who}{f' {part}' if part else ''}: not listed", "dim"), soft_wrap=True)
 
 
 def signed_part(part: float) -> str:

@@ -14,7 +14,8 @@ from retention_pipeline.history.closing import TABLE as PENDING
 from retention_pipeline.history.closing import keep_as_it_was
 from retention_pipeline.history.parts import added
 from retention_pipeline.history.publications import Publication
-from retention_pipeline.history.reported import MEASURES, ROW_KEY, SAID, differs
+from retention_pipeline.history.reported import MEASURES, ROW_KEY, SAID, differs, instant
+from retention_pipeline.history.restatement_tables import NOT_LISTED, RESTATEMENTS
 from retention_pipeline.history.restatement_tables import ROWS as RESTATED_ROWS
 from retention_pipeline.history.rows import FOUND, FOUND_COLUMNS
 from retention_pipeline.history.split import TOLERANCE, whole_parts
@@ -136,31 +137,66 @@ def let_in_causes(connection: duckdb.DuckDBPyConnection) -> None:
 
 def write_found_rows(connection: duckdb.DuckDBPyConnection, now: Publication) -> None:
     """Tonight's rows, of what is published into `restatement_rows`, of what is held back into this table; with what is
-    let in go the rows of the nights before.
+    let in go the rows of the nights before. Call once `restatements` is written.
     """
     held = f"({KEYS}) in (select ({KEYS}) from restated where is_held)"
     listed = ", ".join(FOUND_COLUMNS)
     without_parts = ", ".join(f"null as {name}" if name in PARTS else name for name in FOUND_COLUMNS)
     is_whole = f"({KEYS}) in (select ({KEYS}) from whole_let_in)"
     before = f"(select {listed} from was_rows where ({KEYS}) in (select ({KEYS}) from published_then) "
-    before += f"and cause in ({CAUSES_OF_ROWS}))"
+    before += f"and cause in ({CAUSES_OF_ROWS}) and customer_id is distinct from {sql_text(NOT_LISTED)})"
+    connection.execute(f"""
+        create or replace temp table published_rows as
+        select {listed} from {FOUND} where not ({held}) and not ({is_whole})
+        union all select {listed} from {before} where not ({is_whole})
+        union all (select distinct {without_parts} from (
+            select {listed} from {FOUND} union all select {listed} from {before}) where {is_whole}
+            and dataset is not null)""")
+    published = f"""
+        select {KEYS}, cause, numerator_delta, denominator_delta from {RESTATEMENTS}
+        where published_at = {instant(now.published_at)} and cause in ({CAUSES_OF_ROWS})"""
     connection.execute(f"""
         insert into {RESTATED_ROWS}
         select {now.generation}, * from (
-            select {listed} from {FOUND} where not ({held}) and not ({is_whole})
-            union all select {listed} from {before} where not ({is_whole})
-            union all (select distinct {without_parts} from (
-                select {listed} from {FOUND} union all select {listed} from {before}) where {is_whole}
-                and dataset is not null)
+            from published_rows union all {_not_listed(published, "published_rows")}
         ) order by all""")
     connection.execute(f"""
-        insert into {TABLE}
-        select * from (
-            select {listed} from {FOUND} where {held}
-            union all
-            select {KEYS}, cause, null, null, null, null, {", ".join(added(name) for name in PARTS)}
-            from cause_parts where {held} and cause not in ({CAUSES_OF_ROWS}) group by {KEYS}, cause
-        ) order by all""")
+        create or replace temp table held_rows as
+        select {listed} from {FOUND} where {held}
+        union all
+        select {KEYS}, cause, null, null, null, null, {", ".join(added(name) for name in PARTS)}
+        from cause_parts where {held} and cause not in ({CAUSES_OF_ROWS}) group by {KEYS}, cause""")
+    moved = f"""
+        select {KEYS}, cause, {", ".join(f"{added(name)} as {name}" for name in PARTS)} from cause_parts
+        where {held} and cause in ({CAUSES_OF_ROWS}) group by {KEYS}, cause
+        union all
+        select {KEYS}, cause, null, null from cell_causes
+        where {held} and place = 1 and cause in ({CAUSES_OF_ROWS})
+            and ({KEYS}) not in (select ({KEYS}) from cause_parts)"""
+    connection.execute(
+        f"insert into {TABLE} select * from (from held_rows union all {_not_listed(moved, 'held_rows')}) order by all"
+    )
+
+
+def _not_listed(moved: str, rows: str) -> str:
+    """SQL: a line for each figure and cause of `moved` (SQL: with the parts of numerator and denominator) of which no
+    row is listed, or whose rows do not make up its parts: with what is missing, null where a part has no meaning.
+    """
+    missing = [f"moved.{name} - coalesce(listed.{name}, 0)" for name in PARTS]
+    is_missing = " or ".join(
+        f"abs({one}) > {TOLERANCE} * greatest(1, abs(moved.{name}), listed.most)"
+        for one, name in zip(missing, PARTS, strict=True)
+    )
+    return f"""
+        select {", ".join(f"moved.{name}" for name in ROW_KEY)}, moved.cause, {sql_text(NOT_LISTED)}, null, null, null,
+            {", ".join(missing)}
+        from ({moved}) as moved
+        left join (
+            select {KEYS}, cause, {", ".join(f"{added(name)} as {name}" for name in PARTS)},
+                greatest(max(abs(numerator_delta)), max(abs(denominator_delta))) as most
+            from {rows} group by {KEYS}, cause
+        ) as listed on {same_key("moved", "listed", (*ROW_KEY, "cause"))}
+        where listed.kpi is null or {is_missing}"""
 
 
 def is_moved() -> str:

@@ -9,7 +9,7 @@ from retention_pipeline.history.reported import ROW_KEY
 from retention_pipeline.warehouse import sql_text, tables_in
 
 RESTATEMENTS, ROWS = "restatements", "restatement_rows"
-# The customer of a line that stands for all customers of a figure, where a publication moves too many.
+# The customer of a line that has what the other rows of a figure and cause do not: all of it, where there are too many.
 NOT_LISTED = "(not listed)"
 KEY_COLUMNS = {name: "date not null" if name == "period_start" else "varchar not null" for name in ROW_KEY}
 COLUMNS = {
@@ -59,7 +59,7 @@ COMMENTS = {
     },
     ROWS: {
         "customer_id": "The customer whom the row belongs to, or belonged to before; empty for rows of nobody; "
-        f"{NOT_LISTED}: all customers of the figure, in a publication that moved too many to list them",
+        f"{NOT_LISTED}: all that the figure's other rows of this cause leave out, or all of it",
         "row_key": "The values of the contract's key, with blanks between",
         "numerator_delta": "The customer's part of the change of numerator (of a count or sum: value), on the first of "
         "the customer's rows; empty where parts are not known",

@@ -34,7 +34,7 @@ from retention_pipeline.history.publications import Publication
 from retention_pipeline.history.record import Recorded
 from retention_pipeline.history.reported import CHANGES, ROW_KEY, TABLE, count, differs, instant
 from retention_pipeline.history.restatement_tables import COLUMNS, RESTATEMENTS, ROWS, create_tables
-from retention_pipeline.history.rows import find_rows_behind
+from retention_pipeline.history.rows import ROWS_AT_MOST, find_rows_behind
 from retention_pipeline.history.split import find_deltas, split
 from retention_pipeline.kpis.keys import same_key
 from retention_pipeline.kpis.store import TABLE as FIGURES
@@ -95,11 +95,13 @@ def restate(
     applied: int,
     by_content: bool,
     closed: str,
+    rows_at_most: int = ROWS_AT_MOST,
 ) -> int:
     """Write what the publication changed in complete periods, and why; returns how many figures. Call once it is
     recorded, with the generation before as `published` and raw as `raw_store`.
 
-    applied, by_content: of find_rows (causes.py); closed: SQL over period_end.
+    applied, by_content: of find_rows (causes.py); closed: SQL over period_end; rows_at_most: of `restatement_rows`, the
+    lines that say what they leave out not counted.
     """
     create_tables(connection)
     keep_rows(connection)
@@ -114,7 +116,7 @@ def restate(
     add_moved(connection)
     find_cell_causes(connection)
     note_causes(connection)
-    write_restatements(connection, recorded.publication)
+    write_restatements(connection, recorded.publication, rows_at_most=rows_at_most)
     return restated
 
 
@@ -143,16 +145,16 @@ def find_cell_causes(connection: duckdb.DuckDBPyConnection) -> None:
         )""")
 
 
-def write_restatements(connection: duckdb.DuckDBPyConnection, now: Publication) -> None:
+def write_restatements(connection: duckdb.DuckDBPyConnection, now: Publication, *, rows_at_most: int) -> None:
     """Write both tables from `restated`, `kpi_causes` and `run_rows`."""
     connection.execute(f"delete from {RESTATEMENTS} where published_at = {instant(now.published_at)}")
     connection.execute(f"delete from {ROWS} where generation = {now.generation}")
     key = ", ".join(f"restated.{name}" for name in ROW_KEY)
     diffs = find_diffs(connection)
     split(connection, diffs)
+    find_rows_behind(connection, diffs, at_most=rows_at_most)
     let_in_causes(connection)
     find_deltas(connection)
-    find_rows_behind(connection, diffs)
     values = {
         "delta": "deltas.delta",
         "numerator_delta": "deltas.numerator_delta",

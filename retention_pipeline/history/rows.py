@@ -1,8 +1,9 @@
 """The rows of `restatement_rows`: the rows of raw behind restated figures, and each customer's part of the change.
 
-Rows go from generation to generation, so there is a limit to those of a publication: figures of everybody come first,
-then late periods before early ones. A figure has the rows of all its customers or one line per cause with all of the
-part (customer NOT_LISTED).
+Rows go from generation to generation, so there is one limit to those of a publication: figures that are split come
+first, then those of everybody, then late periods before early ones. Where there are more, a figure of many
+customers has the rows of those with the largest parts. What the rows of a figure and cause do not say is one line
+(NOT_LISTED; pending.py).
 """
 
 from __future__ import annotations
@@ -10,153 +11,235 @@ from __future__ import annotations
 import duckdb
 
 from retention_pipeline.history.causes import CAUSES_OF_ROWS, FX
-from retention_pipeline.history.parts import CELL, Diffs, added, by_segment, listed_parts
+from retention_pipeline.history.parts import CELL, Diffs, by_segment, listed_parts
 from retention_pipeline.history.reported import ROW_KEY
-from retention_pipeline.history.restatement_tables import NOT_LISTED, ROW_COLUMNS
+from retention_pipeline.history.restatement_tables import ROW_COLUMNS
 from retention_pipeline.kpis.keys import same_key
 from retention_pipeline.kpis.rules import text_literal
-from retention_pipeline.warehouse import sql_text
 
 FOUND = "found_rows"
 FOUND_COLUMNS = {name: kind for name, kind in ROW_COLUMNS.items() if name != "generation"}
 ROWS_AT_MOST = 100_000
-FIRST = "segment_dimension <> 'all', period_start desc, grain, kpi, basis, segment_dimension, segment_value"
+# Where there are more: of one figure a thousandth of them, found among so many times as many parts of customers.
+FIGURES_WITH_ROWS, LOOKED_AT = 1_000, 3
+FIRST = (
+    "not is_split, segment_dimension <> 'all', period_start desc, grain, kpi, basis, segment_dimension, segment_value"
+)
+KEYS = ", ".join(ROW_KEY)
 
 
-def find_rows_behind(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs]) -> None:
-    """The temporary table found_rows: the rows behind `restated`, once it is split (split.py)."""
+def find_rows_behind(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs], *, at_most: int = ROWS_AT_MOST) -> None:
+    """The temporary table found_rows: the rows behind `restated`, once it is split (split.py); so many at most."""
     columns = ", ".join(f"{name} {kind}" for name, kind in FOUND_COLUMNS.items())
     connection.execute(f"create or replace temp table {FOUND} ({columns})")
-    _choose(connection, diffs)
+    _find_listable(connection, diffs, at_most)
     connection.execute(
-        "create or replace temp table customer_parts (kpi varchar, grain varchar, period_start date, basis varchar, "
-        "segment_dimension varchar, segment_value varchar, customer_key bigint, numerator_delta double, "
-        "denominator_delta double)"
+        "create or replace temp table customer_parts "
+        "(figure bigint, customer_key bigint, numerator_delta double, denominator_delta double)"
     )
     for one in diffs:
-        _add_customers(connection, one)
+        _add_customers(connection, one, at_most)
+    _find_caused(connection)
+    _find_candidates(connection)
+    _choose(connection, at_most)
     _write_of_customers(connection)
-    _write_not_listed(connection)
     _write_candidates(connection)
 
 
-def _choose(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs]) -> None:
-    """chosen_cells: the split figures whose customers are listed."""
+def _of_one_figure(at_most: int) -> int:
+    """How many customers a figure may have where all of them are too many."""
+    return max(1, at_most // FIGURES_WITH_ROWS)
+
+
+def _find_listable(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs], at_most: int) -> None:
+    """listable_figures: the split figures of which customers may be listed, numbered, as is their cell; is_cut: of
+    those with the largest parts.
+    """
     kpis = ", ".join(f"({text_literal(kpi)}, '{one.table}')" for one in diffs for kpi in one.parts) or "('', '')"
+    of_one, so_far = _of_one_figure(at_most), f"over (order by {FIRST} rows unbounded preceding)"
     connection.execute(f"""
-        create or replace temp table chosen_cells as
-        select * from (
-            select *, sum(customers) over (order by {FIRST} rows unbounded preceding) as so_far
-            from (
-                select {", ".join(f"cells.{name}" for name in ROW_KEY)}, tables.diffs,
-                    coalesce(counts.customers, 0) as customers
-                from split_cells as cells
-                inner join (values {kpis}) as tables (kpi, diffs) on cells.kpi = tables.kpi
-                left join cell_customers as counts
-                    on tables.diffs = counts.diffs and {same_key("cells", "counts", CELL)}
-            )
-        ) where so_far <= {ROWS_AT_MOST}""")
+        create or replace temp table listable_figures as
+        with counted as (
+            select {", ".join(f"cells.{name}" for name in ROW_KEY)}, tables.diffs, general.cause, true as is_split,
+                coalesce(counts.customers, 0) as customers
+            from split_cells as cells
+            inner join (values {kpis}) as tables (kpi, diffs) on cells.kpi = tables.kpi
+            inner join general_causes as general on {same_key("cells", "general", ROW_KEY)}
+            left join cell_customers as counts on tables.diffs = counts.diffs and {same_key("cells", "counts", CELL)}
+        ),
+        cut as (
+            select *, customers > {of_one} and sum(customers) over () > {at_most} as is_cut from counted
+        ),
+        looked_at as (
+            from cut
+            qualify not is_cut or sum(case when is_cut then customers end) {so_far} <= {LOOKED_AT * at_most}
+        )
+        select row_number() over () as figure, dense_rank() over (order by diffs, {", ".join(CELL)}) as cell, *
+        from (
+            from looked_at qualify sum(case when is_cut then {of_one} else customers end) {so_far} <= {at_most}
+        )""")
 
 
-def _add_customers(connection: duckdb.DuckDBPyConnection, one: Diffs) -> None:
-    """customer_parts of the chosen figures of a family."""
-    cell = ", ".join(CELL)
+def _add_customers(connection: duckdb.DuckDBPyConnection, one: Diffs, at_most: int) -> None:
+    """customer_parts of the listable figures of a family."""
     sums = ", ".join(f"sum({name}) as {name}" for name in one.columns)
     connection.execute(f"""
-        create or replace temp table chosen_diffs as
-        select {cell}, customer_key, {sums} from ({by_segment(one.table)})
-        where ({cell}) in (select ({cell}) from chosen_cells where diffs = '{one.table}')
-        group by {cell}, customer_key""")
+        create or replace temp table listable_diffs as
+        select cells.cell, customer_key, {sums}
+        from ({by_segment(one.table)}) as diffs
+        inner join (select distinct cell, {", ".join(CELL)} from listable_figures where diffs = '{one.table}') as cells
+            on {same_key("diffs", "cells", CELL)}
+        group by cells.cell, customer_key""")
     of_kpis = " union all ".join(
-        f"select {text_literal(kpi)} as kpi, {cell}, customer_key, {listed_parts(parts)} from chosen_diffs"
+        f"select {text_literal(kpi)} as kpi, cell, customer_key, {listed_parts(parts)} from listable_diffs"
         for kpi, parts in one.parts.items()
     )
     connection.execute(f"""
         insert into customer_parts
-        select parts.* from ({of_kpis}) as parts
-        inner join chosen_cells as cells on {same_key("parts", "cells", ROW_KEY)}
-        where numerator_delta <> 0 or denominator_delta <> 0""")
+        select figures.figure, customer_key, numerator_delta, denominator_delta
+        from ({of_kpis}) as parts
+        inner join listable_figures as figures on parts.cell = figures.cell and parts.kpi = figures.kpi
+        where numerator_delta <> 0 or denominator_delta <> 0
+        qualify not is_cut or row_number() over (
+            partition by figures.figure
+            order by abs(numerator_delta) desc nulls last, abs(denominator_delta) desc nulls last, customer_key
+        ) <= {_of_one_figure(at_most)}""")
+
+
+def _find_caused(connection: duckdb.DuckDBPyConnection) -> None:
+    """caused_parts: customer_parts of causes with rows, with the cause and how many rows of the customer may be behind
+    the part. rows_of_kpis: which rows may move a KPI, both numbered: `place` is its basis and dimension, too; `kind`
+    the dataset and cause of rows of listed customers, numbered_rows.
+    """
+    connection.execute("""
+        create or replace temp table places as
+        select row_number() over () as place, * from (select distinct kpi, basis, segment_dimension from kpi_causes)""")
+    connection.execute("""
+        create or replace temp table kinds as
+        select row_number() over () as kind, * from (select distinct dataset, cause from run_rows)""")
+    connection.execute("""
+        create or replace temp table rows_of_kpis as
+        select distinct place, kind from kpi_causes
+        inner join places using (kpi, basis, segment_dimension) inner join kinds using (dataset, cause)""")
+    connection.execute("""
+        create or replace temp table numbered_rows as
+        select customer_key, kind, row_key, load_id from run_rows inner join kinds using (dataset, cause)
+        where customer_key in (select customer_key from customer_parts)""")
+    connection.execute(f"""
+        create or replace temp table caused_parts as
+        with own_causes as (
+            select signature, place, cause from signature_causes inner join places using (kpi, basis, segment_dimension)
+        ),
+        placed as (
+            select figure, place, listable_figures.cause
+            from listable_figures left join places using (kpi, basis, segment_dimension)
+        ),
+        numbers as (
+            select customer_key, place, sum(number) as number
+            from (select customer_key, kind, count(*) as number from numbered_rows group by all)
+            inner join rows_of_kpis using (kind) group by all
+        )
+        select parts.*, placed.place, coalesce(own.cause, placed.cause) as cause, coalesce(numbers.number, 1) as number
+        from customer_parts as parts
+        inner join placed on parts.figure = placed.figure
+        inner join run_customers as customers on parts.customer_key = customers.customer_key
+        left join own_causes as own on customers.signature = own.signature and placed.place = own.place
+        left join numbers on parts.customer_key = numbers.customer_key and placed.place = numbers.place
+        where coalesce(own.cause, placed.cause) in ({CAUSES_OF_ROWS})""")
+
+
+def _find_candidates(connection: duckdb.DuckDBPyConnection) -> None:
+    """candidates: the datasets and causes of rows that may be behind figures that are not split, with their number, and
+    of the rates behind those that rates moved.
+    """
+    connection.execute(f"""
+        create or replace temp table candidates as
+        with reached as (
+            select {", ".join(f"restated.{name}" for name in ROW_KEY)}, causes.cause, causes.dataset,
+                restated.period_end + causes.horizon_days as before_day
+            from restated
+            inner join cell_causes on {same_key("restated", "cell_causes", ROW_KEY)}
+            inner join (select distinct * exclude (first_day) from kpi_causes where dataset <> '') as causes
+                on restated.kpi = causes.kpi and restated.basis = causes.basis
+                and restated.segment_dimension = causes.segment_dimension and cell_causes.cause = causes.cause
+            left join (select {KEYS}, bool_or(cause = '{FX}') as has_rates from cause_parts group by {KEYS}) as parts
+                on {same_key("restated", "parts", ROW_KEY)}
+            where causes.cause in ({CAUSES_OF_ROWS})
+                and (parts.kpi is null or (causes.cause = '{FX}' and parts.has_rates))
+        ),
+        numbers as (
+            select asked.dataset, asked.cause, asked.before_day, count(*) as number
+            from (select distinct dataset, cause, before_day from reached) as asked
+            inner join run_rows as rows on asked.dataset = rows.dataset and asked.cause = rows.cause
+                and (rows.first_day is null or rows.first_day < asked.before_day)
+            group by all
+        )
+        select reached.*, numbers.number from reached inner join numbers using (dataset, cause, before_day)""")
+
+
+def _choose(connection: duckdb.DuckDBPyConnection, at_most: int) -> None:
+    """chosen_figures: those whose rows are listed; figure: their number, if they are among listable_figures."""
+    connection.execute(f"""
+        create or replace temp table chosen_figures as
+        with numbers as (
+            select {KEYS}, true as is_split, number from listable_figures
+            inner join (select figure, sum(number) as number from caused_parts group by figure) using (figure)
+            union all
+            select {KEYS}, true, 1 from cause_parts where is_rest and {_is_of_nobody()}
+            union all
+            select {KEYS}, false, number from candidates
+        )
+        select figure, chosen.* from (
+            from (
+                select {KEYS}, bool_or(is_split) as is_split, sum(number) as number from numbers group by {KEYS}
+                having sum(number) <= {at_most}
+            )
+            qualify sum(number) over (order by {FIRST} rows unbounded preceding) <= {at_most}
+        ) as chosen left join listable_figures using ({KEYS})""")
+
+
+def _is_of_nobody() -> str:
+    """SQL over cause_parts: what is left has a line of its own. What rates moved is of customers, but of too many."""
+    return f"cause in ({CAUSES_OF_ROWS}) and cause <> '{FX}'"
 
 
 def _write_of_customers(connection: duckdb.DuckDBPyConnection) -> None:
     """A customer's rows, the part on the first of them; one line without a customer for what is left of a change."""
-    key = ", ".join(f"ordered.{name}" for name in ROW_KEY)
     connection.execute(f"""
         insert into {FOUND}
-        with caused as (
-            select parts.*, coalesce(own.cause, general.cause) as cause
-            from customer_parts as parts
-            inner join run_customers as customers on parts.customer_key = customers.customer_key
-            inner join general_causes as general on {same_key("parts", "general", ROW_KEY)}
-            left join signature_causes as own on customers.signature = own.signature and parts.kpi = own.kpi
-                and parts.basis = own.basis and parts.segment_dimension = own.segment_dimension
-        ),
-        matched as (
-            select caused.*, rows.row_key, rows.load_id, causes.dataset, causes.cause as row_cause,
+        with matched as (
+            select caused.figure, caused.customer_key, caused.cause, numerator_delta, denominator_delta,
+                case when of_kpi.kind is not null then row_key end as row_key,
+                case when of_kpi.kind is not null then load_id end as load_id,
+                kinds.dataset, kinds.cause as row_cause,
                 row_number() over (
-                    partition by {", ".join(f"caused.{name}" for name in ROW_KEY)}, caused.customer_key
-                    order by causes.cause is null, causes.cause <> caused.cause, causes.dataset, rows.row_key
+                    partition by caused.figure, caused.customer_key
+                    order by kinds.cause is null, kinds.cause <> caused.cause, kinds.dataset, rows.row_key
                 ) as place
-            from caused
-            left join run_rows as rows on caused.customer_key = rows.customer_key
-            left join (select distinct kpi, basis, segment_dimension, dataset, cause from kpi_causes) as causes
-                on rows.dataset = causes.dataset and rows.cause = causes.cause and caused.kpi = causes.kpi
-                and caused.basis = causes.basis and caused.segment_dimension = causes.segment_dimension
-            where caused.cause in ({CAUSES_OF_ROWS})
-        ),
-        ordered as (
-            select * replace (case when row_cause is not null then row_key end as row_key,
-                case when row_cause is not null then load_id end as load_id)
-            from matched where row_cause is not null or place = 1
+            from (from caused_parts semi join chosen_figures using (figure)) as caused
+            left join numbered_rows as rows on caused.customer_key = rows.customer_key
+            left join rows_of_kpis as of_kpi on caused.place = of_kpi.place and rows.kind = of_kpi.kind
+            left join kinds on of_kpi.kind = kinds.kind
         )
-        select {key}, coalesce(row_cause, ordered.cause), ids.customer_id, dataset, row_key, load_id,
+        select {", ".join(f"figures.{name}" for name in ROW_KEY)}, coalesce(row_cause, matched.cause), ids.customer_id,
+            dataset, row_key, load_id,
             case when place = 1 then numerator_delta end, case when place = 1 then denominator_delta end
-        from ordered left join raw_store.raw.customer_keys as ids on ordered.customer_key = ids.customer_key
+        from matched
+        inner join chosen_figures as figures on matched.figure = figures.figure
+        left join raw_store.raw.customer_keys as ids on matched.customer_key = ids.customer_key
+        where row_cause is not null or place = 1
         union all
-        select {key.replace("ordered", "rest")}, rest.cause, null, null, null, null,
-            numerator_delta, denominator_delta
-        from cause_parts as rest
-        inner join chosen_cells as cells on {same_key("rest", "cells", ROW_KEY)}
-        where is_rest and cause in ({CAUSES_OF_ROWS})""")
-
-
-def _write_not_listed(connection: duckdb.DuckDBPyConnection) -> None:
-    """The parts of all customers in one, of figures whose customers would be too many."""
-    connection.execute(f"""
-        insert into {FOUND}
-        select {", ".join(f"parts.{name}" for name in ROW_KEY)}, cause, {sql_text(NOT_LISTED)},
-            null, null, null, {added("numerator_delta")}, {added("denominator_delta")}
-        from cause_parts as parts anti join chosen_cells as cells on {same_key("parts", "cells", ROW_KEY)}
-        where cause in ({CAUSES_OF_ROWS})
-        group by all""")
+        select {KEYS}, cause, null, null, null, null, numerator_delta, denominator_delta
+        from (from cause_parts semi join chosen_figures using ({KEYS})) where is_rest and {_is_of_nobody()}""")
 
 
 def _write_candidates(connection: duckdb.DuckDBPyConnection) -> None:
-    """The rows that may be behind figures that are not split, and the rates behind those that rates moved."""
-    key = ", ".join(f"chosen.{name}" for name in ROW_KEY)
+    """The rows that may be behind a figure, without parts."""
     connection.execute(f"""
         insert into {FOUND}
-        with numbers as (select dataset, cause, count(*) as rows from run_rows group by dataset, cause),
-        reached as (
-            select restated.*, causes.cause, causes.dataset, causes.horizon_days, numbers.rows
-            from restated
-            inner join cell_causes on {same_key("restated", "cell_causes", ROW_KEY)}
-            inner join kpi_causes as causes on restated.kpi = causes.kpi and restated.basis = causes.basis
-                and restated.segment_dimension = causes.segment_dimension and cell_causes.cause = causes.cause
-            inner join numbers on causes.dataset = numbers.dataset and causes.cause = numbers.cause
-            left join split_cells on {same_key("restated", "split_cells", ROW_KEY)}
-            left join (select distinct {", ".join(ROW_KEY)} from cause_parts where cause = '{FX}') as by_rates
-                on {same_key("restated", "by_rates", ROW_KEY)}
-            where causes.cause in ({CAUSES_OF_ROWS})
-                and (split_cells.kpi is null or (causes.cause = '{FX}' and by_rates.kpi is not null))
-        ),
-        chosen as (
-            select * from reached
-            qualify sum(rows) over (order by {FIRST}, cause, dataset rows unbounded preceding) <= {ROWS_AT_MOST}
-        )
-        select {key}, chosen.cause, ids.customer_id, rows.dataset,
+        select {", ".join(f"chosen.{name}" for name in ROW_KEY)}, chosen.cause, ids.customer_id, rows.dataset,
             rows.row_key, rows.load_id, null, null
-        from chosen
+        from (from candidates semi join chosen_figures using ({KEYS})) as chosen
         inner join run_rows as rows on chosen.dataset = rows.dataset and chosen.cause = rows.cause
-            and (rows.first_day is null or rows.first_day < chosen.period_end + chosen.horizon_days)
+            and (rows.first_day is null or rows.first_day < chosen.before_day)
         left join raw_store.raw.customer_keys as ids on rows.customer_key = ids.customer_key""")

@@ -79,13 +79,16 @@ def restated_by(connection: duckdb.DuckDBPyConnection, publication: Publication)
 
 
 def _not_listed(connection: duckdb.DuckDBPyConnection, publication: Publication) -> str:
-    """Of how many figures the customers are not listed, if they were too many."""
+    """Of how many figures no row is listed, if there were too many."""
     key = ", ".join(ROW_KEY)
     number = connection.execute(
-        f"select count(distinct ({key})) from {ROWS} where generation = ? and customer_id = ?",
+        f"""
+        select count(*) from (
+            select 1 from {ROWS} where generation = ? group by {key} having count(*) = count(*) filter (customer_id = ?)
+        )""",
         [publication.generation, NOT_LISTED],
     ).fetchall()[0][0]
-    return f" (of {formatting.counted(number, 'figure')} without the customers: too many)" if number else ""
+    return f" ({formatting.counted(number, 'figure')} without a list of rows)" if number else ""
 
 
 def _largest(connection: duckdb.DuckDBPyConnection, of_it: str) -> str:

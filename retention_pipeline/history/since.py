@@ -18,6 +18,7 @@ import duckdb
 from retention_pipeline.history.known import figures_at, known_publication, with_whole_history
 from retention_pipeline.history.publications import publications
 from retention_pipeline.history.reported import ROW_KEY, instant
+from retention_pipeline.history.restatement_tables import NOT_LISTED
 from retention_pipeline.ingest.archive import UnusableFileError
 from retention_pipeline.ingest.packed import Unpacked, copy_in
 from retention_pipeline.kpis.keys import KEY
@@ -45,7 +46,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Step:
-    """One publication's change by one cause. rows: the first few; more: how many others there are."""
+    """One publication's change by one cause. rows: the first few, and the line for those that are not listed (customer
+    NOT_LISTED); more: how many others there are.
+    """
 
     published_at: datetime
     generation: int
@@ -110,15 +113,17 @@ def _step(connection: duckdb.DuckDBPyConnection, home: Home, key: list[Any], sai
     is_it = " and ".join(f"{name} = ?" for name in ROW_KEY)
     rows = connection.execute(
         f"""
-        select customer_id, rows.dataset, row_key, numerator_delta, denominator_delta, file_name, sha256
+        select customer_id, rows.dataset, row_key, numerator_delta, denominator_delta, file_name, sha256, cause
         from restatement_rows as rows left join pipeline_loads as loads using (load_id)
         where generation = ? and list_contains(?, cause) and {is_it}
         order by abs(numerator_delta) desc nulls last, customer_id nulls last, rows.dataset nulls last, row_key
         """,
         [said["generation"], causes, *key],
     ).fetchall()
-    shown = [_row(home, *row) for row in rows[:ROWS_AT_MOST]]
-    return Step(**said, rows=shown, more=len(rows) - len(shown))
+    listed = [row for row in rows if row[0] != NOT_LISTED]
+    rest = [row for row in rows if row[0] == NOT_LISTED and said["cause"] == row[-1]]
+    shown = [_row(home, *row[:-1]) for row in (*listed[:ROWS_AT_MOST], *rest)]
+    return Step(**said, rows=shown, more=len(listed) - len(listed[:ROWS_AT_MOST]))
 
 
 def _row(

@@ -15,6 +15,7 @@ from retention_pipeline.history.publications import Publication, publications
 from retention_pipeline.history.record import record
 from retention_pipeline.history.reported import instant
 from retention_pipeline.history.restatements import restate
+from retention_pipeline.history.rows import ROWS_AT_MOST
 from retention_pipeline.history.sentences import Restated, restated_by
 from retention_pipeline.kpis.goals import write_goals
 from retention_pipeline.kpis.rules import rules_from
@@ -44,11 +45,12 @@ def write_history(
     *,
     removed: bool,
     released: Collection[closing.Period] = (),
+    rows_at_most: int = ROWS_AT_MOST,
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Publication, Restated]:
     """Bring the open `next.duckdb` up to its publication, once its figures are audited; returns the publication with
     its moment, and what it restates. removed: the run took rows out of `retention_kpis`; released: closed periods that
-    are let in.
+    are let in; rows_at_most: of restate.
     """
     is_lost = not home.current.exists()
     if is_lost:
@@ -75,7 +77,15 @@ def write_history(
             )
             closed = closing.is_closed(settings, recorded.before)
             applied = _applied_by(connection, recorded.before) if is_lost else before.applied
-            restate(connection, settings, recorded, applied=applied, by_content=before.by_content, closed=closed)
+            restate(
+                connection,
+                settings,
+                recorded,
+                applied=applied,
+                by_content=before.by_content,
+                closed=closed,
+                rows_at_most=rows_at_most,
+            )
     finally:
         connection.execute("detach published")
         connection.execute("detach raw_store")

@@ -17,8 +17,11 @@ from nights.compiled_models import CompiledModels, Model, compiled
 from nights.warehouse_in_memory import Warehouse
 
 from retention_pipeline.history.archive import write_missing
+from retention_pipeline.history.causes import CAUSES_OF_ROWS
 from retention_pipeline.history.closing import put_in
 from retention_pipeline.history.publications import Publication
+from retention_pipeline.history.restatement_tables import NOT_LISTED
+from retention_pipeline.history.rows import ROWS_AT_MOST
 from retention_pipeline.history.sentences import Restated
 from retention_pipeline.history.write import Before, write_history
 from retention_pipeline.ingest import ingest
@@ -44,6 +47,7 @@ class ToldHome:
         self.home.root.mkdir(parents=True)
         self.compiled_in = compiled_in
         self.models: dict[str, list[Model]] = {}
+        self.rows_at_most = ROWS_AT_MOST
         self.runs = 0
         self.change_settings(settings)
 
@@ -112,6 +116,7 @@ class ToldHome:
                 Before(applied=before.applied_load_id if before else -1),
                 removed=computed.removed > 0,
                 released=released,
+                rows_at_most=self.rows_at_most,
             )
             identity = raw_identity(home)
             state = PipelineState(
@@ -231,3 +236,26 @@ def _other_history(connection: duckdb.DuckDBPyConnection, number: int) -> list[s
         """
     ).fetchall()
     return [f"known with generation {number}: {row}" for row in rows]
+
+
+def parts_that_do_not_add_up(told: ToldHome) -> list[str]:
+    """A line for each restated figure and cause with rows that has none, or whose rows do not make up its part of
+    numerator and denominator, and for one with two lines of what is not listed.
+    """
+    key = f"generation, {KEY}, cause"
+    rows = told.rows(
+        f"""
+        with listed as (
+            select {key}, sum(numerator_delta) as numerator, sum(denominator_delta) as denominator,
+                count(*) filter (customer_id = '{NOT_LISTED}') as lines
+            from restatement_rows group by all
+        )
+        select {key}, numerator_delta, numerator, denominator_delta, denominator, lines
+        from (from restatements where cause in ({CAUSES_OF_ROWS})) left join listed using ({key})
+        where lines is null or lines > 1
+            or abs(numerator_delta - coalesce(numerator, 0)) > 1e-6 * greatest(1, abs(numerator_delta))
+            or abs(denominator_delta - coalesce(denominator, 0)) > 1e-6 * greatest(1, abs(denominator_delta))
+        order by all limit 5
+        """
+    )
+    return [f"parts of {row}" for row in rows]

@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from support.told_nights import ToldHome
+from support.told_nights import ToldHome, parts_that_do_not_add_up
 
 from retention_pipeline.read.explain import explain
 
@@ -116,6 +116,7 @@ def test_parts_of_all_nights_add_up_to_the_whole_change(told: ToldHome) -> None:
     )[0]
     assert found[0] > 20 and found[2] > 8
     assert max(found[1], found[3], found[4]) < 1e-9
+    assert parts_that_do_not_add_up(told) == []
 
 
 def test_what_cannot_be_split_names_all_causes(told: ToldHome) -> None:

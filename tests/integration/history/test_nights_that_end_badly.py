@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import duckdb
 import pytest
 from support import told_nights
-from support.told_nights import ToldHome, unexplained
+from support.told_nights import ToldHome, parts_that_do_not_add_up, unexplained
 
+from retention_pipeline import formatting
 from retention_pipeline.history import rows
 from retention_pipeline.history.restatement_tables import NOT_LISTED
 from retention_pipeline.history.write import write_history
@@ -106,38 +107,42 @@ def test_a_merge_that_begins_on_a_day_is_a_merge(told: ToldHome) -> None:
     assert unexplained(told) == []
 
 
-def test_figures_whose_customers_are_too_many_have_one_line_with_all_of_the_part(
-    told: ToldHome, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rows, "ROWS_AT_MOST", 5)
-    told.deliver("orders", "3.csv", f"{ORDER}4,cleo,2026-01-12,7,EUR,paid\n5,dora,2026-02-02,8,EUR,paid\n")
-    restated = told.night(date(2026, 3, 7))
-    assert "without the customers: too many" in restated.lines[2]
-    sums = told.rows(
-        f"""
-        with parts as (
-            select kpi, grain, period_start, basis, segment_dimension, segment_value, sum(numerator_delta) as part,
-                bool_or(customer_id = '{NOT_LISTED}') as is_one_line
-            from restatement_rows where generation = (select max(generation) from restatement_rows) group by all
-        )
-        select is_one_line, count(*), count(*) filter (where abs(part - delta) > 1e-9)
-        from restatements
-        inner join parts using (kpi, grain, period_start, basis, segment_dimension, segment_value)
-        where kpi in ('orders', 'order_revenue') and generation = (select max(generation) from restatement_rows)
-        group by all order by all
-        """
+@pytest.mark.parametrize("at_most", [0, 8])
+def test_figures_without_a_list_of_rows_have_one_line_with_all_of_the_part(told: ToldHome, at_most: int) -> None:
+    """One limit to all rows: of figures that are split, and of medians, whose line has no part."""
+    told.rows_at_most = at_most
+    told.deliver(
+        "orders",
+        f"3_{at_most}.csv",
+        f"{ORDER}4{at_most},ben,2026-01-12,7,EUR,paid\n5,dora,2026-02-02,{8 + at_most},EUR,paid\n",
     )
-    assert [row[0] for row in sums] == [False, True] or [row[0] for row in sums] == [True]
-    assert all(row[1] > 0 and row[2] == 0 for row in sums)
+    restated = told.night(date(2026, 3, 7), datetime(2026, 3, 7, 3, at_most))
+    told.rows_at_most = rows.ROWS_AT_MOST
+    of_last = "generation = (select max(generation) from restatement_rows)"
+    listed, lines, without = told.rows(
+        f"""
+        select sum(rows - lines), sum(lines), count(*) filter (rows = lines)
+        from (
+            select count(*) as rows, count(*) filter (customer_id = '{NOT_LISTED}') as lines
+            from restatement_rows where {of_last}
+            group by kpi, grain, period_start, basis, segment_dimension, segment_value
+        )"""
+    )[0]
+    assert listed <= at_most and (listed > 0) == (at_most > 0)
+    assert f"({formatting.counted(without, 'figure')} without a list of rows)" in restated.lines[2]
+    assert lines > 10 and parts_that_do_not_add_up(told) == []
+    if at_most == 0:
+        medians = f"from restatement_rows where {of_last} and kpi = 'time_between_purchases_median'"
+        assert told.rows(f"select distinct customer_id, numerator_delta {medians}") == [(NOT_LISTED, None)]
 
 
 def test_after_the_loss_of_all_generations_only_what_came_since_is_behind_changes(told: ToldHome) -> None:
     for file in [*told.home.published.glob("*.duckdb")]:
         file.unlink()
-    told.deliver("orders", "4.csv", f"{ORDER}4,cleo,2026-01-12,9,EUR,paid\n")
+    told.deliver("orders", "4.csv", f"{ORDER}5,dora,2026-02-02,9,EUR,paid\n")
     assert told.night(date(2026, 3, 8)).by_cause.keys() == {"corrected"}
     found = told.rows(
         "select distinct customer_id, row_key from restatement_rows "
-        "where generation = (select max(generation) from restatement_rows)"
+        f"where generation = (select max(generation) from restatement_rows) and customer_id <> '{NOT_LISTED}'"
     )
-    assert found == [("cleo", "4")]
+    assert found == [("dora", "5")]

@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from support.told_nights import ToldHome, unexplained
+from support.told_nights import ToldHome, parts_that_do_not_add_up, unexplained
 
 from retention_pipeline.history.archive import take_up
 from retention_pipeline.history.known import go_back
@@ -171,6 +171,7 @@ def test_what_was_known_at_the_end_of_each_day_is_known_still(told: ToldHome) ->
 
 def test_the_parts_add_up_and_the_history_is_that_of_the_generations(told: ToldHome) -> None:
     assert unexplained(told) == []
+    assert parts_that_do_not_add_up(told) == []
 
 
 def test_rows_behind_a_figure_are_named_with_customer_and_load(told: ToldHome) -> None:
