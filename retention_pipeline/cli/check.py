@@ -185,6 +185,7 @@ def _previewed(preview: Preview, read: str) -> str:
 def _check_changed_settings(home: Home, settings: Settings) -> list[tuple[str, bool, str]]:
     """Which figures the settings that changed since the last publication will restate."""
     from retention_pipeline.history.ahead import announced
+    from retention_pipeline.transform.arguments import kept_settings
     from retention_pipeline.transform.delivered_segments import with_delivered_segments
     from retention_pipeline.transform.fingerprints import moving_settings
 
@@ -193,7 +194,8 @@ def _check_changed_settings(home: Home, settings: Settings) -> list[tuple[str, b
     asked = with_delivered_segments(home, settings)
     moving = json.dumps(moving_settings(asked, asked.connected_datasets), sort_keys=True)
     with open_published(home) as connection:
-        return [("changed setting", True, line) for line in announced(connection, moving)]
+        kept = kept_settings(asked, asked.connected_datasets)
+        return [("changed setting", True, text) for text in announced(connection, moving, kept)]
 
 
 def _check_rules(home: Home, settings: Settings) -> list[tuple[str, bool, str]]:

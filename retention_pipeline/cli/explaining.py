@@ -109,7 +109,7 @@ def figure(
     shown = explained if customers else type(explained)(**(vars(explained) | {"members": None}))
     print_explanation(console, shown)
     if later is not None:
-        print_since(console, later, BY_ID[explained.kpi].shown_as, explained.row["currency"], explained.row["value"])
+        print_since(console, later, explained.row, BY_ID[explained.kpi].shown_as)
     if file is not None:
         console.print(f"{formatting.counted(len(explained.members or []), 'customer')} in {file}", style="dim")
 

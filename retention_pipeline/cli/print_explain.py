@@ -254,8 +254,9 @@ def table_of(explained: Explanation) -> list[list[Any]]:
     return rows + [[one.customer_id, *(one.parts[part] for part in parts), "; ".join(one.facts)] for one in members]
 
 
-def print_since(console: Console, later: Since, form: str, currency: str | None, now: float | None) -> None:
-    """What became of a figure since a moment, and the rows that did it."""
+def print_since(console: Console, later: Since, figure_now: Row, form: str) -> None:
+    """What became of a figure, a row of retention_kpis, since a moment, and the rows that did it."""
+    currency, now = figure_now["currency"], figure_now["value"]
 
     def figure(value: float | None) -> str:
         return formatting.figure(value, form, currency)
@@ -268,6 +269,8 @@ def print_since(console: Console, later: Since, form: str, currency: str | None,
         style="bold",
         soft_wrap=True,
     )
+    if figure_now["period_end"] > later.as_of:
+        console.print("  the period had not ended; what came until it did is no restatement", style="dim")
     if not later.steps:
         console.print("  not restated since", style="dim")
     for _, of_publication in groupby(later.steps, key=lambda one: one.published_at):

@@ -26,6 +26,7 @@ from retention_pipeline.settings import Home
 from retention_pipeline.warehouse import tables_in
 
 ROWS_AT_MOST, LINES_LOOKED_AT = 10, 2_000_000
+DAY_OR_TIME = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d(\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def line_of(copy: Path, row_key: str, customer_id: str | None) -> int | None:
     """The first line of a text file in which every part of the key stands as a word of its own, and the customer's id,
     too, if there is such a line.
     """
-    words = [_as_word(part) for part in row_key.split(" ")]
+    words = [_as_word(part) for part in row_key.replace(" 00:00:00", "").split(" ")]
     customer, first = _as_word(customer_id or ""), None
     for number, text in enumerate(_lines(copy), start=1):
         if all(word.search(text) for word in words):
@@ -164,6 +165,8 @@ def line_of(copy: Path, row_key: str, customer_id: str | None) -> int | None:
 
 
 def _as_word(text: str) -> re.Pattern[str]:
+    if DAY_OR_TIME.fullmatch(text):  # files also have a T between them, and a zone behind; midnight may be left out
+        return re.compile(rf"(?<!\d){re.escape(text)}(?!\d)")
     return re.compile(rf"(?<![\w-]){re.escape(text)}(?![\w-])")
 
 

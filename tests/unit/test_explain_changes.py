@@ -17,8 +17,9 @@ from rich.console import Console
 from retention_pipeline.cli import print_explain
 from retention_pipeline.cli.explaining import write_csv
 from retention_pipeline.cli.print_explain import print_members, print_since, print_steps, signed, step
+from retention_pipeline.history.restatement_tables import NOT_LISTED
 from retention_pipeline.history.since import Row as HistoryRow
-from retention_pipeline.history.since import Since
+from retention_pipeline.history.since import Since, line_of
 from retention_pipeline.history.since import Step as Caused
 from retention_pipeline.kpis.registry import BY_ID, KPIS
 from retention_pipeline.read.decomposition import Side, effects_by_dimension, of_dimension
@@ -200,6 +201,10 @@ def test_who_enters_with_a_minus_has_the_sign() -> None:
     assert "Entered the numerator: glad, cross −1" in printed(lambda console: print_steps(console, part))
 
 
+def published(currency: str | None, value: float) -> dict[str, Any]:
+    return {"currency": currency, "value": value, "period_end": date(2026, 3, 1)}
+
+
 def caused(cause: str, delta: float, **more: Any) -> Caused:
     figures: dict[str, Any] = {
         "old": 44.78,
@@ -217,11 +222,46 @@ def caused(cause: str, delta: float, **more: Any) -> Caused:
 def test_what_was_known_is_followed_once_per_publication_and_each_cause_has_its_part() -> None:
     steps = [caused("corrected", -1.0), caused("late", -0.05, numerator_delta=49.0, denominator_delta=3.0, rows=[])]
     later = Since(datetime(2026, 3, 4), datetime(2026, 3, 4), date(2026, 3, 4), True, 44.78, None, steps)
-    text = printed(lambda console: print_since(console, later, "money", "EUR", 43.73))
+    text = printed(lambda console: print_since(console, later, published("EUR", 43.73), "money"))
     assert text.count("€ 44.78 → € 43.73") == 1
     assert "corrected: −€ 1.00 (numerator / denominator −99.50 / −1)" in text
     assert "ada −99.50 / −1: orders 7 (landing/2.csv, line 5)" in text
     assert "late: −€ 0.05 (numerator / denominator +49 / +3)" in text
+    assert "the period had not ended" not in text
+
+
+def test_what_came_while_the_period_was_open_is_said_not_to_be_among_restatements() -> None:
+    later = Since(datetime(2026, 2, 9), datetime(2026, 2, 9), date(2026, 2, 9), True, 12.0, None, [])
+    text = printed(lambda console: print_since(console, later, published("EUR", 43.73), "money"))
+    assert "the period had not ended; what came until it did is no restatement" in text
+
+
+def test_the_line_of_what_is_not_listed_comes_last_with_the_others_part() -> None:
+    rows = [
+        HistoryRow("ada", "orders", "7", -9.5, 0.0, None, None, None),
+        HistoryRow(NOT_LISTED, None, None, -90.0, -1.0, None, None, None),
+    ]
+    later = Since(
+        datetime(2026, 3, 4), datetime(2026, 3, 4), date(2026, 3, 4), True, 44.78, None,
+        [caused("late", -1.05, rows=rows, more=99), caused("corrected", 0.0, rows=rows[1:])],
+    )  # fmt: skip
+    lines = printed(lambda console: print_since(console, later, published("EUR", 43.73), "money")).splitlines()
+    assert [line.strip() for line in lines[-5:]] == [
+        "ada −9.50 / 0: orders 7",
+        "and 99 more rows",
+        "all other customers together −90 / −1: not listed",
+        "corrected: € 0.00 (numerator / denominator −99.50 / −1)",
+        "all customers together −90 / −1: not listed",
+    ]
+
+
+@pytest.mark.parametrize("started", ["2026-03-01", "2026-03-01T00:00:00Z", "2026-03-01 00:00:00.000+00"])
+def test_a_row_known_by_an_instant_is_found_in_its_file(tmp_path: Path, started: str) -> None:
+    file = tmp_path / "phases.csv"
+    file.write_text(f"id,started\ns1,2026-02-01\ns1,{started}\ns10,{started}\n")
+    assert line_of(file, "s1 2026-03-01 00:00:00", None) == 3
+    file.write_text("id,started\ns1,2026-03-01T08:00:00Z\ns1,2026-03-01T10:20:30+01:00\n")
+    assert line_of(file, "s1 2026-03-01 10:20:30", None) == 3
 
 
 def test_what_changed_beneath_a_value_that_is_shown_as_before_is_said() -> None:
@@ -239,7 +279,7 @@ def test_what_changed_beneath_a_value_that_is_shown_as_before_is_said() -> None:
         datetime(2026, 3, 4), datetime(2026, 3, 4), date(2026, 3, 4), True, 25.0, None,
         [caused("late", 0.0, old_n=506, new_n=507, **of_median)],
     )  # fmt: skip
-    text = printed(lambda console: print_since(console, later, "days", None, 25.0))
+    text = printed(lambda console: print_since(console, later, published(None, 25.0), "days"))
     assert "25.0 days → 25.0 days (n 506 → 507)" in text
 
 

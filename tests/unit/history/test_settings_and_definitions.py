@@ -17,11 +17,11 @@ from retention_pipeline.run.operations import restore
 from retention_pipeline.settings import parse_settings
 
 
-def settings(**changes: Any) -> str:
+def settings(*, datasets: tuple[str, ...] = ("orders",), **changes: Any) -> str:
     business = {"activity_window_days": 90, "min_n": 30, "renewal_grace_days": 30}
     business |= {name: value for name, value in changes.items() if name in business}
     others = {name: value for name, value in changes.items() if name not in business}
-    return json.dumps({"settings": {"business": business, **others}, "datasets": ["orders"], "segments": ["country"]})
+    return json.dumps({"settings": {"business": business, **others}, "datasets": datasets, "segments": ["country"]})
 
 
 def publication(day: int, **made: str) -> Publication:
@@ -30,10 +30,10 @@ def publication(day: int, **made: str) -> Publication:
     return Publication(moment, day, "night", moment.date(), f"run-{day}", **told)
 
 
-def lines(**changes: object) -> list[str]:
+def lines(**changes: Any) -> list[str]:
     with duckdb.connect() as connection:
         add(connection, publication(1))
-        return announced(connection, settings(**changes))
+        return announced(connection, settings(**changes), ("activity_window_days", "renewal_grace_days", "segments"))
 
 
 def test_nothing_is_announced_without_a_change() -> None:
@@ -44,6 +44,21 @@ def test_a_changed_setting_names_the_families_and_kpis_that_it_moves() -> None:
     (line,) = lines(renewal_grace_days=45)
     assert line.startswith("renewal_grace_days was 30 and is 45: the next run is a full refresh, and may restate ")
     assert "renewal_rate" in line and "order_revenue" not in line
+
+
+def test_a_setting_that_only_kpis_read_makes_no_full_refresh() -> None:
+    (line,) = lines(min_n=10)
+    assert line.startswith(
+        "min_n was 30 and is 10: the next run may restate 3 KPIs of Customers, Orders, Subscriptions:"
+    )
+    assert line.splitlines()[1] == "    customer_lifespan_years, clv, clv_subscription"
+
+
+def test_a_dataset_that_comes_alone_is_an_ordinary_night() -> None:
+    (line,) = lines(datasets=("orders", "surveys"))
+    assert line == "datasets was orders and is orders, surveys: the next run may restate every figure"
+    (line,) = lines(datasets=("orders", "subscriptions"))
+    assert "the next run is a full refresh, and may" in line
 
 
 def test_the_calendar_moves_everything_and_the_longest_cohort_no_kpi() -> None:
