@@ -21,6 +21,7 @@ import duckdb
 from retention_pipeline import formatting
 from retention_pipeline.cli.print_headline import print_headline
 from retention_pipeline.cli.printing import (
+    WARNING,
     print_names,
     print_pivot,
     print_rows,
@@ -178,6 +179,7 @@ def kpi(
         # Targets and benchmarks are held against the figures of now.
         of_now = rows if known_at is None else []
         targets, benchmarks = published.targets_of(connection, of_now), published.benchmarks_of(connection, of_now)
+        held = published.held_back(connection, of_now)
     if as_json:
         print_json([held_against(row, targets, benchmarks) for row in rows])
         return
@@ -196,6 +198,9 @@ def kpi(
         print_pivot(console, definition, rows, by="basis", subject=subject, targets=targets, benchmarks=benchmarks)
     else:
         print_series(console, definition, rows, basis=bases[0], segment=subject, targets=targets, benchmarks=benchmarks)
+    if held:
+        periods = ", ".join(formatting.period(grain, start, end) for start, end in held)
+        console.print(f"Changes of closed periods are held back: {periods}", style=WARNING)
 
 
 def held_against(

@@ -37,7 +37,7 @@ from retention_pipeline.read.members import (
     with_ids,
 )
 from retention_pipeline.read.named_periods import named_period
-from retention_pipeline.read.published import Row, UnknownName, marked_figures, rows_of
+from retention_pipeline.read.published import PENDING, Row, UnknownName, marked_figures, rows_of
 from retention_pipeline.warehouse import tables_in
 
 LARGEST = 5  # customers shown of each part
@@ -211,10 +211,10 @@ def asked_figure(
 
 def pending_row(connection: duckdb.DuckDBPyConnection, row: Row) -> Row | None:
     """The row as it is computed, where its change is held back (closed_periods: hold)."""
-    if "pending_restatements" not in tables_in(connection):
+    if PENDING not in tables_in(connection):
         return None
     place = f"kpi = {text_literal(row['kpi'])} and {is_cell(cell_of(row))}"
-    found = rows_of(connection, f"select * from pending_restatements where {place}")
+    found = rows_of(connection, f"select * from {PENDING} where {place}")
     return found[0] if found else None
 
 

@@ -16,6 +16,7 @@ from retention_pipeline.settings import Home
 from retention_pipeline.warehouse import DamagedFile, damage, looks_damaged, opened, tables_in
 
 Row = dict[str, Any]
+PENDING = "pending_restatements"
 
 
 class NothingPublished(Exception):
@@ -203,4 +204,15 @@ def tables(connection: duckdb.DuckDBPyConnection) -> list[Row]:
         from duckdb_views() where schema_name = 'main' and database_name = current_database() and not internal
         order by name
         """,
+    )
+
+
+def held_back(connection: duckdb.DuckDBPyConnection, figures: list[Row]) -> list[tuple[date, date]]:
+    """The periods (first day, day after the last) among rows of retention_kpis of which a change is held back."""
+    if PENDING not in tables_in(connection):
+        return []
+    key = ("kpi", "grain", "period_start", "basis", "segment_dimension", "segment_value")
+    pending = set(connection.execute(f"select {', '.join(key)} from {PENDING}").fetchall())
+    return sorted(
+        {(row["period_start"], row["period_end"]) for row in figures if tuple(row[name] for name in key) in pending}
     )

@@ -12,6 +12,7 @@ import pytest
 from support.told_nights import ToldHome, parts_that_do_not_add_up
 
 from retention_pipeline.read.explain import explain
+from retention_pipeline.read.published import held_back, rows_of
 
 KEY = "kpi, grain, period_start, basis, segment_dimension, segment_value"
 ORDER = "order_id,customer_id,ordered_at,amount,currency,status\n"
@@ -136,6 +137,15 @@ def test_a_held_figure_is_told_with_its_causes(told: ToldHome) -> None:
         ).fetchall()
     assert (value, causes) == (88, "definition, corrected, late")
     assert parts == [("corrected", 5), ("definition", 1), ("late", 22)]
+
+
+def test_periods_whose_changes_are_held_back_are_known_of_their_figures(told: ToldHome) -> None:
+    figures = "select * from retention_kpis where kpi = 'average_order_value' and grain = 'month'"
+    with duckdb.connect(str(told.generation(3)), read_only=True) as connection:
+        assert held_back(connection, rows_of(connection, figures)) == [(date(2026, 2, 1), date(2026, 3, 1))]
+        assert held_back(connection, rows_of(connection, f"{figures} and period_start < '2026-02-01'")) == []
+    with duckdb.connect(str(told.generation(5)), read_only=True) as connection:
+        assert held_back(connection, rows_of(connection, figures)) == []
 
 
 def test_a_held_figure_is_explained_by_what_is_computed(told: ToldHome) -> None:
