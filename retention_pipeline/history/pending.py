@@ -183,20 +183,23 @@ def _not_listed(moved: str, rows: str) -> str:
     row is listed, or whose rows do not make up its parts: with what is missing, null where a part has no meaning.
     """
     missing = [f"moved.{name} - coalesce(listed.{name}, 0)" for name in PARTS]
-    is_missing = " or ".join(
+    is_some = [
         f"abs({one}) > {TOLERANCE} * greatest(1, abs(moved.{name}), listed.most)"
         for one, name in zip(missing, PARTS, strict=True)
-    )
+    ]
+    said = [
+        f"case when {one} is null or {some} then {one} else 0 end" for one, some in zip(missing, is_some, strict=True)
+    ]
     return f"""
         select {", ".join(f"moved.{name}" for name in ROW_KEY)}, moved.cause, {sql_text(NOT_LISTED)}, null, null, null,
-            {", ".join(missing)}
+            {", ".join(said)}
         from ({moved}) as moved
         left join (
             select {KEYS}, cause, {", ".join(f"{added(name)} as {name}" for name in PARTS)},
                 greatest(max(abs(numerator_delta)), max(abs(denominator_delta))) as most
             from {rows} group by {KEYS}, cause
         ) as listed on {same_key("moved", "listed", (*ROW_KEY, "cause"))}
-        where listed.kpi is null or {is_missing}"""
+        where listed.kpi is null or {" or ".join(is_some)}"""
 
 
 def is_moved() -> str:
