@@ -17,6 +17,7 @@ from retention_pipeline.settings import (
     DatabaseSource,
     FileSource,
     Home,
+    LakeSource,
     ServerSource,
     Settings,
     load_settings,
@@ -92,6 +93,11 @@ def check_sources(
                 read = f"{formatting.counted(len(files), 'file')}, the newest is {preview.file_name}"
             waiting = formatting.few_of_each((name, file.name, file.waits) for file in usable if file.waits)
             preview.hints += [f"{file_name} would be left for the next run: {why}" for file_name, why in waiting]
+        elif isinstance(source, LakeSource):
+            from retention_pipeline.transform.spark.lake_preview import preview_lake
+
+            preview = preview_lake(settings, name, home)
+            read = f"{source.place} in the lake"
         else:
             preview = preview_pull(settings, name, home)
             read = _read_from(source, source.type, preview)

@@ -34,4 +34,17 @@ CONTRACTS: dict[str, Contract] = {
     )
 }
 
-__all__ = ["CONTRACTS", "Column", "Contract", "Rule"]
+# The instant or day of a row by which its dataset is fresh.
+FACT_COLUMNS = {
+    "orders": "ordered_at",
+    "subscriptions": "started_at",
+    "payments": "attempted_at",
+    "events": "occurred_at",
+    "surveys": "responded_at",
+    "emails": "occurred_at",
+    "tickets": "opened_at",
+    "memberships": "joined_at",
+    "fx_rates": "date",
+}
+
+__all__ = ["CONTRACTS", "FACT_COLUMNS", "Column", "Contract", "Rule"]

@@ -17,11 +17,11 @@ from retention_pipeline.ingest.slow_path import Rejected, SlowReading
 
 @dataclass
 class BadRow:
-    """A row that goes to quarantine; `byte_position` from 0, None where the format has none; `key` as one text, None
-    where it cannot be told.
+    """A row that goes to quarantine; `line` None where rows have no number, `byte_position` from 0, None where the
+    format has none; `key` as one text, None where it cannot be told.
     """
 
-    line: int
+    line: int | None
     byte_position: int | None
     reason: str
     raw: bytes
@@ -76,7 +76,7 @@ def bad_slow_rows(file: ArchivedFile, slow: SlowReading, positions: np.ndarray, 
             for position, (reason, key) in zip(positions, wrong, strict=True)
         ]
     rows += [_from_rejected(rejected) for rejected in slow.rejected]
-    return sorted(rows, key=lambda row: row.line)
+    return sorted(rows, key=lambda row: row.line or 0)
 
 
 def bad_parquet_rows(

@@ -46,23 +46,27 @@ def stage_query(
     load_id: str,
     row_error: str | None = None,
     whole_row: str | None = None,
+    beside: tuple[str, ...] = (),
+    short_ways: bool = True,
 ) -> str:
     """The query that turns `relation` into rows of the stage: typed columns, `_extra`, `_error`, `_load_id`.
 
     `load_id` is an expression over the relation, and so is `row_error`: not null where the row cannot be read at all.
     `whole_row` is the JSON object that holds the row, where the source has such a thing: `_extra` is what is left of
-    it.
+    it. `beside`: columns of the relation that the result has too. `short_ways`: whether what DuckDB writes of a value
+    may be held against its text; other engines write other texts.
     """
     present = [column for column in contract.columns if mapping.given[column.name] is not None]
-    readings = {column.name: value_reading(column, source, mapping) for column in present}
+    readings = {column.name: value_reading(column, source, mapping, short_ways=short_ways) for column in present}
     taken = [
         f"{_extra(mapping, whole_row)} as _extra",
         f"{row_error or 'cast(null as varchar)'} as _row_error",
         f"{_deleted(mapping)} as _deleted",
         f"cast({load_id} as bigint) as _load_id",
+        *beside,
     ]
     quick, same, given = [], [], []
-    parsed = ["_extra", "_row_error", "_deleted", "_load_id"]
+    parsed = ["_extra", "_row_error", "_deleted", "_load_id", *beside]
     for column in contract.columns:
         if column not in present:
             parsed.append(
@@ -89,7 +93,16 @@ def stage_query(
             )
         parsed.append(given_name(column))
     adapted = _adapted(source, mapping, present, business_timezone)
-    shifted = f"* replace ({', '.join(adapted)})" if adapted else "*"
+    shifted = "*"
+    if adapted:
+        further = ["_extra", "_row_error", "_deleted", "_load_id", *beside, *map(given_name, present)]
+        shifted = ", ".join(
+            [
+                f"{adapted[name]} as {quoted(name)}" if name in adapted else quoted(name)
+                for name, _ in contract.typed_columns
+            ]
+            + further
+        )
     steps = f"select {', '.join(taken)} from {relation}"
     for step in (quick, same, given):
         if step:
@@ -100,7 +113,7 @@ def stage_query(
     return f"""
         select {", ".join(typed)}, _extra,
             {_error(contract, source, mapping, present, business_timezone)} as _error,
-            _load_id, _deleted
+            {", ".join(["_load_id", "_deleted", *beside])}
         from (
             select {shifted} from (
                 select {", ".join(parsed)} from ({steps})
@@ -109,31 +122,27 @@ def stage_query(
     """
 
 
-def _adapted(source: Source, mapping: Mapping, present: list[Column], business_timezone: str) -> list[str]:
-    """Columns that are read in another way by the settings: `expression as column`."""
-    adapted = []
+def _adapted(source: Source, mapping: Mapping, present: list[Column], business_timezone: str) -> dict[str, str]:
+    """Columns that are read in another way by the settings, with the expression for each."""
+    adapted = {}
     if source.ended_at_is_last_day:
-        day_after = f"cast({business_day('ended_at', business_timezone)} + 1 as timestamp)"
-        adapted += [
-            f"{day_after} as ended_at",
-            "case when ended_at is not null then true end as ended_at_is_date",
-        ]
+        adapted["ended_at"] = f"cast({business_day('ended_at', business_timezone)} + 1 as timestamp)"
+        adapted["ended_at_is_date"] = "case when ended_at is not null then true end"
     if source.shape == "snapshot":
-        adapted.append(
-            "case when status = 'cancelled' and ended_at is not null then 'active' else status end as status"
-        )
+        adapted["status"] = "case when status = 'cancelled' and ended_at is not null then 'active' else status end"
     if mapping.given.get("refund_of") is not None:
-        adapted.append("case when amount < 0 then refund_of end as refund_of")
+        adapted["refund_of"] = "case when amount < 0 then refund_of end"
         if mapping.refunds_share_ids:
-            own = "order_id || ' refund ' || left(md5(concat_ws(' ', ordered_at, amount)), 12)"
-            adapted.append(f"case when amount < 0 and refund_of is not null then {own} else order_id end as order_id")
+            of_content = "concat_ws(' ', cast(ordered_at as varchar), cast(amount as varchar))"
+            own = f"order_id || ' refund ' || left(md5({of_content}), 12)"
+            adapted["order_id"] = f"case when amount < 0 and refund_of is not null then {own} else order_id end"
     if source.minor_units:
         for column in present:
             if column.is_money:
                 major = f"{quoted(column.name)} * {_minor_unit('currency')}"
                 whole = f"cast({major} as {column.type})"
                 exact = whole if source.round_amounts else f"case when {whole} = {major} then {whole} end"
-                adapted.append(f"{exact} as {quoted(column.name)}")
+                adapted[column.name] = exact
     return adapted
 
 

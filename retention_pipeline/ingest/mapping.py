@@ -173,6 +173,7 @@ def mapping_fingerprint(contract: Contract, source: Source, business_timezone: s
             "format",
             "table",
             "query",
+            "folder",
             "cursor",
             "deletes",
             "ids",

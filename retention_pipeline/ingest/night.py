@@ -13,8 +13,9 @@ from retention_pipeline.ingest.packed import remove_left
 from retention_pipeline.ingest.pull_loader import PullLoader
 from retention_pipeline.ingest.result import DatabaseBrokenError, IngestError, IngestResult, LoadResult
 from retention_pipeline.ingest.schema import open_raw
+from retention_pipeline.ingest.source_loader import SourceLoader
 from retention_pipeline.ingest.visits import write_visit
-from retention_pipeline.settings import DatabaseSource, FileSource, Home, Settings
+from retention_pipeline.settings import DatabaseSource, FileSource, Home, LakeSource, Settings
 
 
 def ingest(
@@ -25,13 +26,14 @@ def ingest(
     now: datetime,
     progress: Callable[[str], None] | None = None,
     reload: Sequence[str] = (),
+    lake_loader: Callable[..., SourceLoader] | None = None,
 ) -> IngestResult:
     """Load what is new in the sources into raw.duckdb, which is made where it is missing.
 
     `datasets` limits the run to these; `reload` names files that are loaded again though their bytes are known; `now`
-    (UTC) is the time that is written down. Raises IngestError, after all other loads are done, when more than
-    `max_quarantine_rate` of a load was refused; the error's `result` tells of the others. A source that cannot be
-    reached is a load of status `failed` in the result.
+    (UTC) is the time that is written down; `lake_loader` loads the sources that another engine reads (LakeSource).
+    Raises IngestError, after all other loads are done, when more than `max_quarantine_rate` of a load was refused; the
+    error's `result` tells of the others. A source that cannot be reached is a load of status `failed` in the result.
     """
     if now.tzinfo is not None:
         now = now.astimezone(UTC).replace(tzinfo=None)
@@ -49,7 +51,12 @@ def ingest(
             earlier: list[LoadResult] = []
             broken: dict[str, str] = {}
             while True:
-                kind = PullLoader if isinstance(source, DatabaseSource) else FileLoader
+                kind: Callable[..., SourceLoader] = FileLoader
+                if isinstance(source, LakeSource):
+                    assert lake_loader is not None, name
+                    kind = lake_loader
+                elif isinstance(source, DatabaseSource):
+                    kind = PullLoader
                 loader = kind(connection, home, settings, name, source, CONTRACTS[dataset], scratch, now, progress)
                 loader.broken = broken
                 if isinstance(loader, FileLoader):

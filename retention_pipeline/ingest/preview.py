@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -172,6 +172,25 @@ def preview_pull(settings: Settings, name: str, home: Home) -> Preview:
             _refused(preview, error, advises_names=True)
     if preview.template:
         preview.hints.append(advice.of_template(preview.template))
+    return preview
+
+
+def preview_rows(settings: Settings, name: str, home: Home, place: str, write: Callable[[Path], None]) -> Preview:
+    """Look at rows that `write` puts into a Parquet file: the first of a source whose rows another engine reads."""
+    source = settings.read_source(name)
+    preview = _new(settings, name, place)
+    with _stage(settings, name) as (connection, folder):
+        try:
+            write(folder / "first.parquet")
+            door = door_of(home, settings, name)
+            archived = take_through(
+                door, folder / "first.parquet", "parquet", source, folder / "copy", folder / "scratch"
+            )
+            _look(preview, connection, settings, name, source, archived, folder)
+        except (SourceError, SettingsError) as error:
+            preview.error = str(error)
+        except Exception as error:
+            _refused(preview, error, advises_names=True)
     return preview
 
 

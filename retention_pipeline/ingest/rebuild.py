@@ -33,7 +33,7 @@ from retention_pipeline.ingest.packed import Unpacked, copy_in
 from retention_pipeline.ingest.result import DatabaseBrokenError, LoadResult
 from retention_pipeline.ingest.schema import open_raw
 from retention_pipeline.ingest.source_loader import SourceLoader
-from retention_pipeline.settings import DatabaseSource, FileSource, Home, Settings
+from retention_pipeline.settings import DatabaseSource, FileSource, Home, LakeSource, Settings
 from retention_pipeline.warehouse import opened, opened_raw, tables_in
 
 NAMED_AT_MOST = 5
@@ -86,7 +86,8 @@ def rebuild_raw(
     """Make raw.duckdb anew; call under the writer lock. `without_missing`: loads whose copy or source is gone are left
     out instead of refusing. Raises CannotRebuild.
     """
-    loads = past_loads(home)
+    # Of what stands in the lake there are no copies here; the next run reads it there.
+    loads = [load for load in past_loads(home) if not isinstance(settings.sources.get(load.source), LakeSource)]
     known = {load.sha256 for load in loads}
     for load in loads:
         if load.copy is not None and load.copy.suffix == ENDING:

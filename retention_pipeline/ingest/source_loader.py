@@ -102,7 +102,10 @@ class SourceLoader:
             " (select load_id from raw.ledger where dataset = $1 and source = $2)",
             [self.contract.dataset, self.name],
         ).fetchone()
-        before = (row[0] if row else 0) + gone - new
+        self.check_share(gone, (row[0] if row else 0) + gone - new)
+
+    def check_share(self, gone: int, before: int) -> None:
+        """Raise MassDeletion where `gone` of the rows that were there are more than may go at once."""
         if before >= FEW_ROWS and gone > self.source.max_delete * before:
             raise MassDeletion(
                 f"{gone:,} of {before:,} rows would be deleted ({gone / before:.0%}, allowed"

@@ -335,7 +335,7 @@ class _Stager:
             if "not valid UTF-8" in row.reason and isinstance(self.source, FileSource):
                 row.reason += f" (encoding: {fitting_encoding(row.raw)} reads it)"
             if self.file.is_prepared and self.file.format != "parquet":
-                row.line, row.byte_position = row.line + self.file.line_offset, None
+                row.line, row.byte_position = (row.line or 0) + self.file.line_offset, None
 
     def clear(self) -> None:
         """Take the file's rows off the stage again."""

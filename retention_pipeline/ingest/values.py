@@ -75,14 +75,14 @@ def source_type(column: Column, source: Source, mapping: Mapping) -> str:
     return "VARCHAR" if column.name in source.values else file_column.type
 
 
-def value_reading(column: Column, source: Source, mapping: Mapping) -> ValueReading:
-    """How a contract column is read that the file has."""
+def value_reading(column: Column, source: Source, mapping: Mapping, *, short_ways: bool = True) -> ValueReading:
+    """How a contract column is read that the file has. `short_ways`: by what DuckDB writes, where that is quicker."""
     file_column = mapping.given[column.name]
     assert file_column is not None
     file_column = _without_placeholders(column, source, file_column)
     value, is_date = _careful(column, source, mapping)
     is_mapped = column.name in source.values
-    if file_column.type == "VARCHAR" and not is_mapped:
+    if short_ways and file_column.type == "VARCHAR" and not is_mapped:
         text, given = text_name(column), f"nullif(trim({text_name(column)}), '')"
         short = _short_way(column, source, text, quick_name(column))
         if short is not None:

@@ -16,7 +16,27 @@ from retention_pipeline.ingest.schema import quoted
 
 NEW, CHANGED, UNCHANGED, STALE, REMOVED = 0, 1, 2, 3, 4
 FEW_ROWS = 1_000_000
-_FORGOTTEN_LAST = {"_extra", *map(quoted, CUSTOMER_IDS)}
+_FORGOTTEN_LAST = {"_extra", *CUSTOMER_IDS}
+
+
+def by_weight(contract: Contract) -> list[str]:
+    """The columns of a row's content, as they decide which of two versions is the greater: what `retention forget`
+    changes decides last, so that of two versions the same one stays the greater.
+    """
+    names = [*(name for name, _ in contract.typed_columns), "_extra"]
+    return sorted(names, key=lambda name: name in _FORGOTTEN_LAST)
+
+
+def conflict_in_words(contract: Contract, number: int, example: str) -> str:
+    """Why a load is refused in which keys stand on several rows of other content."""
+    keys = ", ".join(contract.key)
+    one = "1 key stands" if number == 1 else f"{number:,} keys stand"
+    newer = ", updated_at where these are versions" if contract.version_column else ""
+    return (
+        f"{one} on several rows of other content, such as {keys} {example}; one row per {keys} is expected."
+        " To make one row of line items: rows: {one_per: …, sum: […]} or query; else a wider key"
+        f" ({contract.key[0]}: {{expression: …}}){newer}"
+    )
 
 
 class Verdicts:
@@ -32,8 +52,7 @@ class Verdicts:
         self.table = f"raw.{contract.dataset}"
         self.history = f"raw.{contract.dataset}_history"
         self.content = [quoted(name) for name, _ in contract.typed_columns] + ["_extra"]
-        # What `retention forget` changes decides last, so that of two versions the same one stays the greater.
-        self.by_weight = sorted(self.content, key=lambda name: name in _FORGOTTEN_LAST)
+        self.by_weight = [quoted(name) for name in by_weight(contract)]
         self.version = contract.version_column
         self.all_new = False
         self.no_key_twice = False
@@ -117,17 +136,7 @@ class Verdicts:
             ) group by all
             """
         ).fetchall()
-        return {load_id: self._conflict(number, example) for load_id, number, example in found}
-
-    def _conflict(self, number: int, example: str) -> str:
-        keys = ", ".join(self.contract.key)
-        one = "1 key stands" if number == 1 else f"{number:,} keys stand"
-        newer = ", updated_at where these are versions" if self.version else ""
-        return (
-            f"{one} on several rows of other content, such as {keys} {example}; one row per {keys} is expected."
-            " To make one row of line items: rows: {one_per: …, sum: […]} or query; else a wider key"
-            f" ({self.contract.key[0]}: {{expression: …}}){newer}"
-        )
+        return {load_id: conflict_in_words(self.contract, number, example) for load_id, number, example in found}
 
     def find_superseded(self) -> None:
         """Rows of the stage that another row of the stage beats."""

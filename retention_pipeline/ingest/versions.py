@@ -85,26 +85,31 @@ def remove_missing(
     return merger.number("select count(*) from leaving")
 
 
+def register_customers(connection: duckdb.DuckDBPyConnection, ids: str) -> None:
+    """Give every customer id of a query (one column, customer_id) its integer key; keys are never given twice."""
+    connection.execute(
+        f"""
+        insert into raw.customer_keys
+        select customer_id, (select coalesce(max(customer_key), 0) from raw.customer_keys)
+            + row_number() over (order by customer_id)
+        from (select distinct customer_id from ({ids}) as ids) as found
+        where not exists (from raw.customer_keys as known where known.customer_id = found.customer_id)
+        """
+    )
+
+
 class _Merger(Verdicts):
     ghosts_leave = False
 
     def register_customers(self) -> None:
-        """Give every customer id of the good rows its integer key; keys are never given twice."""
+        """Give every customer id of the good rows its integer key."""
         if not self.contract.customer_columns:
             return
         ids = " union all ".join(
             f"select {name} as customer_id from stage where _error is null and {name} is not null"
             for name in self.contract.customer_columns
         )
-        self.run(
-            f"""
-            insert into raw.customer_keys
-            select customer_id, (select coalesce(max(customer_key), 0) from raw.customer_keys)
-                + row_number() over (order by customer_id)
-            from (select distinct customer_id from ({ids}) as ids) as found
-            where not exists (from raw.customer_keys as known where known.customer_id = found.customer_id)
-            """
-        )
+        register_customers(self.connection, ids)
 
     def write(self) -> None:
         raw_names = [quoted(name) for name, _ in self.contract.raw_columns]

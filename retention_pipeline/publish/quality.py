@@ -9,14 +9,15 @@ moment     an instant (naive UTC) or a day, where the measure has one
 note       words for people
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import duckdb
 
-from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.contracts import CONTRACTS, FACT_COLUMNS
 from retention_pipeline.freshness.sources import SourceState
+from retention_pipeline.ingest.lake_tables import LakeTable, lake_tables
 from retention_pipeline.kpis.goals import impossible
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.warehouse import opened_raw, tables_in
@@ -41,17 +42,6 @@ MEASURES = {
     "impossible": "targets or benchmarks that ask for more daily than monthly actives, left out in pairs",
     "excluded_answers": "answers of kind csat on scales that csat_positive does not list, per scale",
     "overlapping_phases": "phases of a subscription that were ended where the next begins",
-}
-FACT_COLUMNS = {
-    "orders": "ordered_at",
-    "subscriptions": "started_at",
-    "payments": "attempted_at",
-    "events": "occurred_at",
-    "surveys": "responded_at",
-    "emails": "occurred_at",
-    "tickets": "opened_at",
-    "memberships": "joined_at",
-    "fx_rates": "date",
 }
 LISTED_FILES = 10_000
 
@@ -88,15 +78,19 @@ def write_data_quality(
     if home.raw_file.exists():
         with opened_raw(home) as raw:
             present = tables_in(raw, schema="raw")
+            in_lake = lake_tables(raw, settings)
             for dataset in connected:
-                if dataset in present:
+                if dataset in in_lake:
+                    rows += _about_lake(in_lake[dataset])
+                elif dataset in present:
                     rows += _about_rows(raw, dataset)
             if "ledger" in present:
                 rows += _about_loads(raw, has_visits="source_visits" in present)
             if "quarantine" in present:
-                rows += _about_quarantine(raw)
-            if {"customers"} <= set(connected) & present:
-                rows += _about_customers(raw, [name for name in ("orders", "subscriptions") if name in present])
+                rows += _about_quarantine(raw, in_lake)
+            here = present - set(in_lake)
+            if {"customers"} <= set(connected) & here:
+                rows += _about_customers(raw, [name for name in ("orders", "subscriptions") if name in here])
     rows += _about_sources(states, now)
     rows += _about_exclusions(connection, settings)
     rows += [(table, "impossible", "", float(count), None, None) for table, count in impossible(connection).items()]
@@ -119,12 +113,23 @@ def _about_rows(raw: duckdb.DuckDBPyConnection, dataset: str) -> list[Row]:
     if fact:
         bounds = f"cast(min({fact}) as timestamp), cast(max({fact}) as timestamp)"
         earliest, latest = _one(raw, f"select {bounds} from raw.{dataset}")
+    return _rows_of(dataset, count, without, earliest, latest)
+
+
+def _about_lake(table: LakeTable) -> list[Row]:
+    return _rows_of(table.dataset, table.rows, table.without_customer, table.earliest, table.latest)
+
+
+def _rows_of(
+    dataset: str, count: int, without_customer: int, earliest: datetime | None, latest: datetime | None
+) -> list[Row]:
     rows: list[Row] = [(dataset, "rows", "", float(count), None, None)]
+    fact = FACT_COLUMNS.get(dataset, "")
     if earliest is not None:
-        rows.append((dataset, "earliest_fact", fact or "", None, earliest, None))
-        rows.append((dataset, "latest_fact", fact or "", None, latest, None))
-    if without:
-        rows.append((dataset, "without_customer", "", float(without), None, None))
+        rows.append((dataset, "earliest_fact", fact, None, earliest, None))
+        rows.append((dataset, "latest_fact", fact, None, latest, None))
+    if without_customer:
+        rows.append((dataset, "without_customer", "", float(without_customer), None, None))
     return rows
 
 
@@ -205,7 +210,8 @@ def _about_loads(raw: duckdb.DuckDBPyConnection, *, has_visits: bool) -> list[Ro
     return rows
 
 
-def _about_quarantine(raw: duckdb.DuckDBPyConnection) -> list[Row]:
+def _about_quarantine(raw: duckdb.DuckDBPyConnection, in_lake: Mapping[str, LakeTable] | None = None) -> list[Row]:
+    """Of a dataset in the lake raw has the first refused rows alone, and how many there are of each kind."""
     found = raw.execute(
         """
         select dataset, regexp_replace(reason, ': ''.*'' is', ': … is') as reason_without_value,
@@ -220,7 +226,14 @@ def _about_quarantine(raw: duckdb.DuckDBPyConnection) -> list[Row]:
         """
     ).fetchall()
     return [
-        (dataset, "quarantined", reason, float(count), loaded, f"for example {example}")
+        (
+            dataset,
+            "quarantined",
+            reason,
+            float(in_lake[dataset].reasons.get(reason, count) if in_lake and dataset in in_lake else count),
+            loaded,
+            f"for example {example}",
+        )
         for dataset, reason, count, loaded, example in found
     ]
 

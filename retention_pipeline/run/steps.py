@@ -51,6 +51,7 @@ from retention_pipeline.transform import build, code_fingerprint, settings_finge
 from retention_pipeline.transform.arguments import kept_settings
 from retention_pipeline.transform.build import row_counts
 from retention_pipeline.transform.delivered_segments import empty_segments, with_delivered_segments
+from retention_pipeline.transform.engine import loaders
 from retention_pipeline.transform.fingerprints import moving_settings
 from retention_pipeline.warehouse import opened
 
@@ -98,8 +99,9 @@ def ingest_step(
     step = "ingest" if datasets is None else f"ingest {', '.join(datasets)}"
     with step_of(home, run, step, keeps_next=True) as notes:
         try:
-            again = {"reload": reload} if reload else {}
-            result = ingest(home, settings, datasets=datasets, now=run.started_at, progress=progress, **again)
+            further: dict[str, Any] = {"reload": reload} if reload else {}
+            further |= loaders(settings)
+            result = ingest(home, settings, datasets=datasets, now=run.started_at, progress=progress, **further)
         except IngestError as error:
             if error.result is None:
                 raise

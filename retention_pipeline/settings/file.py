@@ -20,7 +20,14 @@ from retention_pipeline.settings.business import Business, CohortMaxAge
 from retention_pipeline.settings.engine import Spark
 from retention_pipeline.settings.home import Home
 from retention_pipeline.settings.kinds import Age, Cron, SettingsError, Share, Strict
-from retention_pipeline.settings.sources import DATABASES, AnySource, FromEnvironment, Ids, source_problems
+from retention_pipeline.settings.sources import (
+    DATABASES,
+    AnySource,
+    FromEnvironment,
+    Ids,
+    LakeSource,
+    source_problems,
+)
 
 # What `segments: null` stands for, as far as their datasets are connected.
 DEFAULT_DIMENSIONS = ("country", "acquisition_channel", "plan", "first_order_channel")
@@ -204,6 +211,7 @@ def _problems(settings: Settings) -> list[str]:
         for line in source_problems(settings.dataset_of(name), name, settings.sources[name])
     ]
     problems += _segment_problems(settings)
+    problems += _lake_problems(settings)
     if settings.ids.path is not None:
         problems.append("ids.path: belongs to one source (sources.<name>.ids.path)")
     problems += _privacy_problems(settings)
@@ -223,6 +231,32 @@ def _privacy_problems(settings: Settings) -> list[str]:
     ]
     if privacy.pseudonymise and privacy.key is None:
         problems.append("privacy.key: is missing: {env: NAME}, the environment variable that holds a random text")
+    return problems
+
+
+def _lake_problems(settings: Settings) -> list[str]:
+    """What a source that Spark reads in the lake cannot be together with."""
+    lake = [name for name, source in settings.sources.items() if isinstance(source, LakeSource)]
+    problems = []
+    for name in lake:
+        if settings.engine != "spark":
+            problems.append(
+                f"sources.{name}: a source in the lake is read by Spark alone: set engine: spark, or deliver its files"
+                " (type: files)"
+            )
+        dataset = settings.dataset_of(name)
+        others = [one for one in settings.sources if one != name and settings.dataset_of(one) == dataset]
+        if others:
+            problems.append(
+                f"sources.{name}: {dataset} in the lake has no other source beside it ({', '.join(others)}): make one"
+                " query of them, or a table"
+            )
+        if dataset == "customer_aliases":
+            problems.append(f"sources.{name}: aliases are looked through for cycles here: deliver them as files")
+        if settings.privacy.pseudonymise.get(name):
+            problems.append(
+                f"privacy.pseudonymise.{name}: rows of the lake do not come by here: read a view that holds the hashes"
+            )
     return problems
 
 
@@ -281,6 +315,7 @@ def _path(location: tuple[int | str, ...]) -> str:
     variants = {
         "files",
         *DATABASES,
+        "lake",
         "Constant",
         "RowHash",
         "Made",
@@ -302,9 +337,9 @@ def _message(problem: Any) -> str:
     if problem["type"] == "missing":
         return "is missing"
     if problem["type"] == "union_tag_not_found":
-        return f"type is missing (files, {', '.join(DATABASES)})"
+        return f"type is missing (files, {', '.join(DATABASES)}, lake)"
     if problem["type"] == "union_tag_invalid":
-        return f"type is files, {', '.join(DATABASES)} (given: {problem['ctx']['tag']!r})"
+        return f"type is files, {', '.join(DATABASES)}, lake (given: {problem['ctx']['tag']!r})"
     if held := [text for key, text in SECRETS.items() if key in problem["loc"]]:  # it may be a secret: never repeat it
         return f"write {{env: NAME}}, the environment variable that holds the {held[0]}"
     message = str(problem["msg"]).removeprefix("Value error, ")

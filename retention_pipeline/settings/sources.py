@@ -219,7 +219,7 @@ class DatabaseSource(Source):
     deletes: Literal["ignore", "compare_keys"] | DeleteColumn = "ignore"
 
     @model_validator(mode="after")
-    def _table_or_query(self) -> DatabaseSource:
+    def _one_place(self) -> DatabaseSource:
         if (self.table is None) == (self.query is None):
             raise ValueError("give either table or query")
         return self
@@ -252,9 +252,47 @@ class DatabaseFileSource(DatabaseSource):
     path: str
 
 
+class LakeSource(DatabaseSource):
+    """A table of the catalog, a folder of files or a query of the lake, which Spark reads whole where it stands.
+
+    `format`: of the files of a folder. A query is Spark's SQL.
+    """
+
+    type: Literal["lake"]
+    folder: str | None = None
+    format: Literal["parquet", "delta"] = "parquet"
+
+    @field_validator("table")
+    @classmethod
+    def _a_name(cls, table: str | None) -> str | None:
+        if table is not None and not re.fullmatch(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+){0,2}", table):
+            raise ValueError("the name of a table is expected, such as bronze.orders")
+        return table
+
+    @field_validator("folder")
+    @classmethod
+    def _a_folder(cls, folder: str | None) -> str | None:
+        if folder is not None and "`" in folder:
+            raise ValueError("a folder is expected, such as /mnt/lake/orders")
+        if folder is not None and "@" in folder.partition("://")[2].partition("/")[0]:
+            raise ValueError("credentials are the cluster's, never part of an address")
+        return folder
+
+    @model_validator(mode="after")
+    def _one_place(self) -> LakeSource:
+        if sum(given is not None for given in (self.table, self.folder, self.query)) != 1:
+            raise ValueError("give one of table, folder and query")
+        return self
+
+    @property
+    def place(self) -> str:
+        """What it reads, as it is told."""
+        return self.table or self.folder or "query"
+
+
 DATABASES = ("postgres", "mysql", "duckdb", "sqlite")
 AnySource = Annotated[
-    FileSource | PostgresSource | MysqlSource | DatabaseFileSource,
+    FileSource | PostgresSource | MysqlSource | DatabaseFileSource | LakeSource,
     Field(discriminator="type"),
 ]
 
@@ -301,6 +339,8 @@ def source_problems(dataset: str, name: str, source: Source) -> list[str]:
         problems.append(f"sources.{name}.deletes: compare_keys needs a key that the source has, not one that is made")
     if isinstance(source, FileSource):
         problems += _file_problems(name, source)
+    if isinstance(source, LakeSource) and source.replace_by is not None:
+        problems.append(f"sources.{name}.replace_by: a table of the lake holds every value in full")
     required = [column.name for column in contract.columns if column.required]
     if source.replace_by is not None and source.replace_by not in required:
         problems.append(f"sources.{name}.replace_by: {source.replace_by!r} is not a required column of {dataset}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
+from retention_pipeline.ingest.lake_tables import LakeTable, lake_tables
 from retention_pipeline.settings import DEFAULT_DIMENSIONS, Home, Settings
 from retention_pipeline.transform.arguments import DIMENSION_DATASETS
 from retention_pipeline.warehouse import opened_raw, sql_text, tables_in
@@ -33,14 +34,23 @@ def empty_segments(home: Home, settings: Settings) -> list[str]:
     asked = DEFAULT_DIMENSIONS if settings.segments is None else tuple(dict.fromkeys(settings.segments))
     with opened_raw(home) as connection:
         present = tables_in(connection, schema="raw")
+        in_lake = lake_tables(connection, settings)
         return [
             name
             for name in asked
             if (name in COLUMNS or name not in DIMENSION_DATASETS)
             and (dataset := DIMENSION_DATASETS.get(name, "customers")) in connected
             and dataset in present
-            and not _has_values(connection, name, dataset)
+            and not (
+                _has_values_in_lake(in_lake[dataset], name)
+                if dataset in in_lake
+                else _has_values(connection, name, dataset)
+            )
         ]
+
+
+def _has_values_in_lake(table: LakeTable, name: str) -> bool:
+    return table.rows == 0 or COLUMNS.get(name, ("", name))[1] in table.with_values
 
 
 def _has_values(connection: duckdb.DuckDBPyConnection, name: str, dataset: str) -> bool:

@@ -23,13 +23,13 @@ from retention_pipeline.transform.delivered_segments import with_delivered_segme
 TEXTS = ("int_member_queries",)
 RATES_AGREE_TO = 1e-9
 REMOTE = "RETENTION_TEST_SPARK"  # the variable that holds the address of the server
+ON_SPARK = {"engine": "spark", "spark": {"remote": {"env": REMOTE}}}
 
 
 def build_on_spark(root: Path, as_of: date) -> tuple[Path, list[str]]:
     """Build the models of a home that is loaded, with their data tests: `next.duckdb` and the names of its tables."""
     home = Home(root)
-    on_spark = {"engine": "spark", "spark": {"remote": {"env": REMOTE}}}
-    home.settings_file.write_text(yaml.safe_dump(yaml.safe_load(home.settings_file.read_text()) | on_spark))
+    home.settings_file.write_text(yaml.safe_dump(yaml.safe_load(home.settings_file.read_text()) | ON_SPARK))
     settings = with_delivered_segments(home, load_settings(home))
     generations.begin(home, full_refresh=True)
     built = build(home, settings, as_of=as_of, full_refresh=True, run_id="on_spark")

@@ -261,3 +261,36 @@ def test_what_is_wrong_with_several_settings_is_said_at_once() -> None:
     assert [line.split(" ")[0] for line in str(caught.value).splitlines()] == [
         "schedule.cron:", "colour:", "segments:", "segments:",
     ]  # fmt: skip
+
+
+def test_a_source_in_the_lake_says_what_it_needs() -> None:
+    lake = {"type": "lake", "table": "bronze.orders"}
+    spark = {"engine": "spark", "spark": {"remote": {"env": "SPARK_REMOTE"}}}
+    settings = parse_settings({"business": BUSINESS, "sources": {"orders": lake}, **spark})
+    assert settings.connected_datasets == ["orders"]
+    assert problems({"business": BUSINESS, "sources": {"orders": lake}}) == [
+        "sources.orders: a source in the lake is read by Spark alone: set engine: spark, or deliver its files"
+        " (type: files)"
+    ]
+    places = {"a": {"dataset": "orders", **lake}, "b": {"dataset": "orders", "type": "files", "path": "o.csv"}}
+    private = {"privacy": {"key": {"env": "KEY"}, "pseudonymise": {"a": ["email"]}}}
+    assert [line.split(":")[0] for line in problems({"business": BUSINESS, "sources": places, **spark, **private})] == [
+        "sources.a",
+        "privacy.pseudonymise.a",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ({}, "give one of table, folder and query"),
+        ({"table": "a.b", "folder": "/lake/a"}, "give one of table, folder and query"),
+        ({"table": "a; drop"}, "the name of a table is expected, such as bronze.orders"),
+        ({"folder": "s3://key:secret@bucket/a"}, "credentials are the cluster's, never part of an address"),
+        ({"table": "a.b", "replace_by": "order_id"}, "a table of the lake holds every value in full"),
+    ],
+)
+def test_a_place_in_the_lake_is_one_of_three(place: dict[str, str], said: str) -> None:
+    spark = {"engine": "spark", "spark": {"remote": {"env": "SPARK_REMOTE"}}}
+    named = problems({"business": BUSINESS, "sources": {"orders": {"type": "lake", **place}}, **spark})
+    assert len(named) == 1 and said in named[0] and "secret" not in named[0]

@@ -8,6 +8,7 @@ import dagster as dg
 from retention_pipeline import formatting
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.freshness.sources import states_in
+from retention_pipeline.ingest.lake_tables import lake_tables
 from retention_pipeline.orchestration.assets.previews import markdown_table
 from retention_pipeline.orchestration.run_context import POOL, RunContext
 from retention_pipeline.run import steps
@@ -146,6 +147,7 @@ def totals(home: Home, settings: Settings, run: Run, dataset: str) -> dict[str, 
     how fresh its sources are.
     """
     with opened_raw(home) as raw:
+        in_lake = lake_tables(raw, settings).get(dataset)
         [(rows, replaced, missing)] = raw.execute(
             f"""
             select (select count(*) from raw.{dataset}), (select count(*) from raw.{dataset}_history),
@@ -154,6 +156,8 @@ def totals(home: Home, settings: Settings, run: Run, dataset: str) -> dict[str, 
             [dataset],
         ).fetchall()
         names = [name for name in settings.sources if settings.dataset_of(name) == dataset]
+        if in_lake is not None:
+            rows, replaced, missing = in_lake.rows, in_lake.replaced, sum(in_lake.reasons.values())
         states = [
             [one.source, one.state, one.last_delivery and f"{one.last_delivery:%Y-%m-%d %H:%M:%S}", one.why]
             for one in states_in(raw, settings, names, now=run.started_at, as_of=run.as_of)

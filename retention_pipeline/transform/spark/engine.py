@@ -15,6 +15,7 @@ from retention_pipeline.transform.build import BuildError, NodeResult
 from retention_pipeline.transform.engine import TEXTS
 from retention_pipeline.transform.spark.hand_over import HandOverError, bring_back, columns_of, hand_raw_over
 from retention_pipeline.transform.spark.lake import Lake
+from retention_pipeline.transform.spark.lake_loader import tables_in_lake
 from retention_pipeline.transform.spark.models import models_for_spark
 from retention_pipeline.transform.spark.running import run_models
 from retention_pipeline.transform.spark.session import SparkError, said, settings_for, spark_session
@@ -50,7 +51,8 @@ def build_on_spark(
     with spark_session(settings, note=home.warehouse / SESSION_FILE) as session:
         try:
             lake.sweep(session, set(kept) - {generation})
-            bytes_of_raw = hand_raw_over(session, home, raw, lake.create(session, raw))
+            in_lake = tables_in_lake(session, home, settings, lake)
+            bytes_of_raw = hand_raw_over(session, home, raw, lake.create(session, raw), in_lake)
             for name, value in settings_for(bytes_of_raw).items():
                 session.conf.set(name, value)
             place = lake.create(session, schema)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from retention_pipeline.settings import Home
+from retention_pipeline.transform.spark.lake_loader import Table
 from retention_pipeline.warehouse import opened, opened_raw, sql_name, sql_text
 
 # What Spark calls the types of raw; others come as text.
@@ -18,8 +19,12 @@ class HandOverError(Exception):
     """What came back from Spark is not what was asked for; str() is one line."""
 
 
-def hand_raw_over(session: Any, home: Home, schema: str, folder: Path) -> int:
-    """Write the tables of raw to a folder, and make views of them, with their types, in a schema. Returns the bytes."""
+def hand_raw_over(
+    session: Any, home: Home, schema: str, folder: Path, in_lake: Mapping[str, Table] | None = None
+) -> int:
+    """Write the tables of raw to a folder, and make views of them, with their types, in a schema; of those `in_lake`,
+    by name, only views. Returns the bytes.
+    """
     written = 0
     with opened_raw(home) as connection:
         columns: dict[str, list[tuple[str, str]]] = {}
@@ -29,6 +34,11 @@ def hand_raw_over(session: Any, home: Home, schema: str, folder: Path) -> int:
         ).fetchall():
             columns.setdefault(table, []).append((column, kind))
         for table, kinds in columns.items():
+            if in_lake and table in in_lake:
+                here = in_lake[table]
+                written += sum(file.stat().st_size for file in here.path.glob("*.parquet"))
+                session.sql(f"create view {schema}.`{table}` as select * from {here.name}").collect()
+                continue
             path = folder / table
             path.mkdir()
             given = [

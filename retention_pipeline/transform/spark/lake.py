@@ -2,6 +2,7 @@
 
     <schema>_g7        the tables of generation 7, as Parquet files in <warehouse>/<schema>_g7/<table>
     <schema>_g7_raw    the rows of raw while generation 7 is made
+    <schema>_sources   the rows of sources that are in the lake, as their last loads made them (lake_loader.py)
     <schema>           a view per table of the published generation
 
 As with the files of generations, nothing is written to a schema that is published. Whoever reads on while the views
@@ -37,6 +38,10 @@ class Lake:
 
     def raw_schema(self, generation: int) -> str:
         return f"{self.schema(generation)}_raw"
+
+    @property
+    def sources_schema(self) -> str:
+        return f"{self.name}_sources"
 
     def create(self, session: Any, schema: str) -> Path:
         """An empty schema, whose tables stand in the folder that is returned."""
