@@ -206,14 +206,18 @@ def query(
     format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
     limit: Annotated[int, typer.Option(min=0, help="Rows shown in a table; 0: all.")] = 50,
     timeout: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="0: no limit.")] = 600,
+    engine: Annotated[
+        str, typer.Option(help="spark: ask the lake, in Spark's SQL (docs/spark.md); else duckdb.")
+    ] = "duckdb",
     json: JsonOption = False,
 ) -> None:
     """Ask the published generation in SQL, read-only."""
     from retention_pipeline.cli import figures
 
-    figures.query(
-        home, sys.stdin.read() if sql == "-" else sql, form="json" if json else format, limit=limit, seconds=timeout
-    )
+    if engine not in ("duckdb", "spark"):
+        raise typer.BadParameter(f"{engine!r}: it is duckdb or spark", param_hint="--engine")
+    ask = figures.query_lake if engine == "spark" else figures.query
+    ask(home, sys.stdin.read() if sql == "-" else sql, form="json" if json else format, limit=limit, seconds=timeout)
 
 
 @app.command(rich_help_panel=KEEPING)

@@ -9,7 +9,7 @@ import math
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import date
@@ -44,7 +44,7 @@ EXPORTED = ("parquet", "csv")
 
 
 class QueryError(Exception):
-    """DuckDB could not answer a query; the text is its own."""
+    """The engine could not answer a query; the text is its own."""
 
 
 def as_text(value: Any) -> str:
@@ -273,27 +273,53 @@ def query(home: Path | None, sql: str, *, form: str, limit: int, seconds: float 
         if cursor is None:
             raise QueryError('There is no statement in it; for example: retention query "from periods"')
         columns = [column[0] for column in cursor.description or []]
-        if form == "table":
-            most = limit or LAID_OUT_AT_ONCE
-            rows = cursor.fetchmany(most + 1)
-            if limit or len(rows) <= most:
-                print_rows(terminal(), columns, rows[:most], more=len(rows) > most)
-            else:
-                print_rows_as_they_come(sys.stdout, columns, rows, cursor.fetchmany)
-        elif form == "json":
-            _print_json_rows(columns, cursor)
+        _print_answer(columns, cursor.fetchmany, resolve_home(home), form=form, limit=limit)
+
+
+def query_lake(home: Path | None, sql: str, *, form: str, limit: int, seconds: float | None = None) -> None:
+    """The same of a query in Spark's SQL over the views that show the published generation in the lake."""
+    from retention_pipeline.transform.spark.asking import AskError, asked
+    from retention_pipeline.transform.spark.session import SparkError
+
+    if form not in {"table", "csv", "json"}:
+        raise UnknownName(f"There is no format {form!r}; it is one of table, csv and json")
+    place = resolve_home(home)
+    settings = load_settings(place)
+    if settings.spark is None:
+        raise QueryError("settings.yaml names no Spark to ask (spark: {remote: {env: NAME}})")
+    try:
+        with asked(settings, sql, seconds=seconds) as (columns, fetch):
+            _print_answer(columns, fetch, place, form=form, limit=limit)
+    except (AskError, SparkError) as error:
+        raise QueryError(str(error)) from error
+
+
+Fetch = Callable[[int], Sequence[Sequence[Any]]]  # so many further rows of an answer
+
+
+def _print_answer(columns: list[str], fetch: Fetch, home: Home, *, form: str, limit: int) -> None:
+    """An answer as a table, as JSON or as CSV, in each as its rows come."""
+    if form == "table":
+        most = limit or LAID_OUT_AT_ONCE
+        rows = fetch(most + 1)
+        if limit or len(rows) <= most:
+            print_rows(terminal(), columns, rows[:most], more=len(rows) > most)
         else:
-            is_guarded = guards_csv(resolve_home(home))
-            writer = csv.writer(formatting.CsvLines(print))
-            writer.writerow(columns)
-            while rows := cursor.fetchmany(FETCHED_AT_ONCE):
-                writer.writerows([[guarded_value(value) for value in row] for row in rows] if is_guarded else rows)
+            print_rows_as_they_come(sys.stdout, columns, rows, fetch)
+    elif form == "json":
+        _print_json_rows(columns, fetch)
+    else:
+        is_guarded = guards_csv(home)
+        writer = csv.writer(formatting.CsvLines(print))
+        writer.writerow(columns)
+        while rows := fetch(FETCHED_AT_ONCE):
+            writer.writerows([[guarded_value(value) for value in row] for row in rows] if is_guarded else rows)
 
 
-def _print_json_rows(columns: list[str], cursor: duckdb.DuckDBPyConnection) -> None:
+def _print_json_rows(columns: list[str], fetch: Fetch) -> None:
     """A list of rows, written as they come: one line each."""
     before = "["
-    while rows := cursor.fetchmany(FETCHED_AT_ONCE):
+    while rows := fetch(FETCHED_AT_ONCE):
         for row in rows:
             answer = as_json_text(dict(zip(columns, row, strict=True)))
             sys.stdout.write(f"{before}\n {answer}")

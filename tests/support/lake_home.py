@@ -176,4 +176,4 @@ def into_the_lake(root: Path, *datasets: str) -> None:
                 f" to '{folder / 'part-1.parquet'}' (format parquet)"
             )
         source |= {"type": "lake", "folder": str(folder)}
-    home.settings_file.write_text(yaml.safe_dump(content))
+    home.settings_file.write_text(yaml.safe_dump(content, sort_keys=False))

@@ -9,6 +9,7 @@ from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from unittest.mock import patch
 
 import duckdb
@@ -23,7 +24,7 @@ from retention_pipeline.transform.delivered_segments import with_delivered_segme
 TEXTS = ("int_member_queries",)
 RATES_AGREE_TO = 1e-9
 REMOTE = "RETENTION_TEST_SPARK"  # the variable that holds the address of the server
-ON_SPARK = {"engine": "spark", "spark": {"remote": {"env": REMOTE}}}
+ON_SPARK: dict[str, Any] = {"engine": "spark", "spark": {"remote": {"env": REMOTE}}}
 
 
 def build_on_spark(root: Path, as_of: date) -> tuple[Path, list[str]]:

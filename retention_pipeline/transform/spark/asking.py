@@ -1,0 +1,95 @@
+"""A question in Spark's SQL to the published views of the lake: read-only, and its answer row by row."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from typing import Any
+
+from retention_pipeline.settings import Settings
+from retention_pipeline.transform.spark.session import SparkError, said, spark_session
+
+# They call Java on the server, whatever quotes their names stand in.
+_CALLS = re.compile(r"\b((?:try_)?(?:reflect|java_method))[`\"]?\s*\(", re.IGNORECASE)
+_TEXT = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
+_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_EXAMPLE = 'retention query --engine spark "select * from periods"'
+
+
+class AskError(Exception):
+    """The question cannot be answered; str() is one line for users."""
+
+
+def as_query(sql: str) -> str:
+    """A text as a part of a query, so that Spark takes nothing else for it: no statement that changes anything. Raises
+    AskError.
+    """
+    text = sql.strip().rstrip(";").rstrip()
+    words = _COMMENT.sub(" ", _TEXT.sub("''", text))
+    if not words.strip():
+        raise AskError(f"There is no statement in it; for example: {_EXAMPLE}")
+    if found := _CALLS.search(words):
+        raise AskError(f"{found[1]} is not answered: it runs programs on the server")
+    return f"select * from (\n{text}\n) as asked"
+
+
+@contextmanager
+def asked(
+    settings: Settings, sql: str, *, seconds: float | None = None
+) -> Iterator[tuple[list[str], Callable[[int], list[tuple[Any, ...]]]]]:
+    """(the columns of the answer, what gives so many further rows), within `seconds`; times are naive UTC.
+
+    Names are those of the views that show the published generation. Raises AskError and SparkError.
+    """
+    assert settings.spark is not None
+    query, schema = as_query(sql), settings.spark.schema_name
+    has_passed = threading.Event()
+    with spark_session(settings) as session:
+
+        def stop() -> None:
+            has_passed.set()
+            with suppress(Exception):
+                session.interruptAll()
+
+        timer = threading.Timer(min(seconds or threading.TIMEOUT_MAX, threading.TIMEOUT_MAX), stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            if not session.sql(f"show schemas like '{schema}'").collect():
+                raise AskError(f"Spark knows no schema {schema}: nothing was published there (engine: spark)")
+            session.sql(f"use {schema}").collect()
+            answer = session.sql(query)
+            names = list(answer.columns)
+            rows = _without_zones(answer).toLocalIterator()
+
+            def fetch(number: int) -> list[tuple[Any, ...]]:
+                return [tuple(row) for row in islice(rows, number)]
+
+            yield names, fetch
+        except (AskError, SparkError):
+            raise
+        except Exception as error:
+            if has_passed.is_set():
+                raise AskError(f"The query took longer than {seconds:g} seconds (--timeout; 0: no limit)") from error
+            if type(error).__module__.startswith(("pyspark.", "grpc.")):
+                raise AskError(f"Spark: {said(error)}") from error
+            raise
+        finally:
+            timer.cancel()
+
+
+def _without_zones(answer: Any) -> Any:
+    """Instants as they are in UTC; the client would turn them to the clock of this machine."""
+    kinds = [field.dataType.typeName() for field in answer.schema.fields]
+    if "timestamp" not in kinds:
+        return answer
+    numbered = answer.toDF(*[f"c{place}" for place in range(len(kinds))])
+    return numbered.selectExpr(
+        *[
+            f"cast(c{place} as timestamp_ntz)" if kind == "timestamp" else f"c{place}"
+            for place, kind in enumerate(kinds)
+        ]
+    )
