@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from retention_pipeline.settings import DEFAULT_DIMENSIONS, MEMORY_VARIABLE, Home, Settings, memory_limit
+from retention_pipeline.settings import DEFAULT_DIMENSIONS, MEMORY_VARIABLE, Home, LakeSource, Settings, memory_limit
 
 WAREHOUSE_VARIABLE = "RETENTION_WAREHOUSE_FILE"
 RAW_VARIABLE = "RETENTION_RAW_FILE"
@@ -120,11 +120,16 @@ def dbt_vars(
 def kept_settings(settings: Settings, connected_datasets: Iterable[str]) -> dict[str, Any]:
     """The settings on which sums depend that a night takes over from the generation before, as JSON-able values.
 
-    Of `close_after_days` and `actions` know only models that every run makes wholly.
+    Of `close_after_days` and `actions` know only models that every run makes wholly. Datasets in the lake are among
+    them: rows that raw never had cannot be taken over by a night.
     """
     values = settings.model_dump(mode="json")
     datasets = sorted(connected_datasets)
+    lake = sorted(
+        settings.dataset_of(name) for name, source in settings.sources.items() if isinstance(source, LakeSource)
+    )
     return {
+        **({"lake": lake} if lake else {}),
         **{name: values["business"][name] for name in BUSINESS_VARS},
         "history_start": values["history_start"],
         "cohort_max_age": dict(values["cohort_max_age"]),

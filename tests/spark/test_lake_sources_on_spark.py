@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import yaml
 from support.computed_home import compute_home
 from support.lake_home import Lakeside, differences, into_the_lake, spark_for_tests
 from support.spark_home import REMOTE, build_on_spark, differing_rows
@@ -23,6 +24,7 @@ from retention_pipeline.ingest.result import IngestError
 from retention_pipeline.settings import Home, load_settings
 from retention_pipeline.transform.engine import loaders
 from retention_pipeline.transform.spark.local_server import why_not
+from retention_pipeline.transform.spark.session import spark_session
 
 pytestmark = [pytest.mark.proof, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
 
@@ -151,6 +153,51 @@ def test_what_cannot_be_loaded_is_told_and_leaves_all_as_it_was(tmp_path: Path) 
     with pytest.raises(IngestError, match=r"20 of 20 rows refused \(100.0%, allowed 10.0%\); first: opened_at: 'soon'"):
         sides.load("lake")
     assert sides.raw("lake") == before
+
+
+def test_a_load_that_was_killed_is_made_again_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides = Lakeside(tmp_path, {"orders": OF_TEXT}, as_pulls=True)
+    chance = random.Random(6)
+    sides.night({"orders": orders_as_text(chance, 60, 1)})
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    sides.put({"orders": orders_as_text(chance, 80, 2)})
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("retention_pipeline.transform.spark.lake_loader.write_lake_table", killed)
+        sides.load("lake")
+    for kind in ("here", "lake"):
+        sides.load(kind)
+    assert differences(sides.raw("here"), sides.raw("lake")) == {}
+    left = sorted(path.name for path in next((tmp_path / "lake" / "warehouse" / "spark").iterdir()).iterdir())
+    assert left == ["orders_l2", "orders_l2_history", "orders_l2_refused"]
+
+
+def test_a_query_a_table_and_columns_that_are_not_kept(tmp_path: Path) -> None:
+    sides = Lakeside(tmp_path, {"tickets": {"timezone": "UTC"}}, as_pulls=True)
+    content = yaml.safe_load(sides.home("lake").settings_file.read_text())
+    folder = content["sources"]["tickets"].pop("folder")
+    query = f"select *, 'slow' as reason from parquet.`{folder}` where ticket_id > 't0';"
+    content["sources"]["tickets"]["query"] = query
+    content["privacy"] = {"drop": {"tickets": ["email"]}}
+    sides.home("lake").settings_file.write_text(yaml.safe_dump(content))
+    rows = {"ticket_id": ["t0", "t1"], "customer_id": ["c1", "c2"], "email": ["a@b.example", "c@d.example"]}
+    sides.put({"tickets": pa.table({**rows, "opened_at": ["2024-01-31 12:00:00"] * 2})})
+    [load] = sides.load("lake").loads
+    assert (load.status, load.new, load.drift.added) == ("loaded", 1, ())
+    [row] = sides.raw("lake")["tickets"]
+    assert row[0] == "t1" and "slow" in row and not any("example" in str(value) for value in row)
+    with spark_session(sides.settings("lake")) as session:
+        session.sql(f"create schema if not exists bronze_{load.new}").collect()
+        session.sql(f"create or replace view bronze_{load.new}.t as select * from parquet.`{folder}`").collect()
+    del content["sources"]["tickets"]["query"]
+    content["sources"]["tickets"]["table"] = f"bronze_{load.new}.t"
+    sides.home("lake").settings_file.write_text(yaml.safe_dump(content))
+    [load] = sides.load("lake").loads
+    assert (load.status, load.new, load.changed) == ("loaded", 1, 1)
 
 
 @pytest.mark.parametrize("story", ["won_and_loyal", "company"])
