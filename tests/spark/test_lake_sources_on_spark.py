@@ -20,11 +20,13 @@ from support.lake_home import Lakeside, differences, into_the_lake, spark_for_te
 from support.spark_home import REMOTE, build_on_spark, differing_rows
 
 from retention_pipeline.ingest import ingest
+from retention_pipeline.ingest.door import keyed_hash, privacy_key, write_forgotten
 from retention_pipeline.ingest.result import IngestError
 from retention_pipeline.settings import Home, load_settings
 from retention_pipeline.transform.engine import loaders
 from retention_pipeline.transform.spark.local_server import why_not
 from retention_pipeline.transform.spark.session import spark_session
+from retention_pipeline.warehouse import opened_raw
 
 pytestmark = [pytest.mark.proof, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
 
@@ -198,6 +200,29 @@ def test_a_query_a_table_and_columns_that_are_not_kept(tmp_path: Path) -> None:
     sides.home("lake").settings_file.write_text(yaml.safe_dump(content))
     [load] = sides.load("lake").loads
     assert (load.status, load.new, load.changed) == ("loaded", 1, 1)
+
+
+def test_whoever_was_forgotten_must_be_gone_in_the_lake_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORGET_KEY", "a random text")
+    sides = Lakeside(tmp_path, {"tickets": {"timezone": "UTC"}}, as_pulls=True)
+    home = sides.home("lake")
+    content = yaml.safe_load(home.settings_file.read_text()) | {"privacy": {"key": {"env": "FORGET_KEY"}}}
+    home.settings_file.write_text(yaml.safe_dump(content))
+    key = privacy_key(sides.settings("lake"))
+    write_forgotten(home, key, {keyed_hash(key, "somebody"): "nobody-1"}, [])
+    rows = {"ticket_id": ["t0", "t1"], "customer_id": ["somebody", "c2"]}
+    sides.put({"tickets": pa.table({**rows, "opened_at": ["2024-01-31 12:00:00"] * 2})})
+    [load] = sides.load("lake").loads
+    assert (load.status, load.error) == (
+        "failed",
+        "it has rows of 1 forgotten person: take them out of the lake, too",
+    )
+    sides.put({"tickets": pa.table({**rows, "opened_at": ["soon", "2024-01-31 12:00:00"]})})
+    [load] = sides.load("lake").loads
+    assert (load.status, load.bad) == ("loaded", 1)
+    with opened_raw(home) as raw:
+        [(shown,)] = raw.execute("select decode(raw) from raw.quarantine").fetchall()
+    assert "nobody-1" in shown and "somebody" not in shown
 
 
 @pytest.mark.parametrize("story", ["won_and_loyal", "company"])

@@ -15,9 +15,9 @@ import json
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,9 @@ class LakeLoader(SourceLoader):
         relation = relation_of(self.source)
         stamp, size = self._state(relation)
         record.size = size
-        record.sha256 = hashlib.sha256(f"{relation} {stamp or (self.now, self.load_id)}".encode()).hexdigest()
+        dropped = sorted(self.settings.privacy.drop.get(self.name, ()))
+        state = f"{relation} {dropped} {stamp or (self.now, self.load_id)}"
+        record.sha256 = hashlib.sha256(state.encode()).hexdigest()
         known = lake_tables(self.connection, self.settings).get(self.contract.dataset)
         last = max(self.ledger.files.values(), key=lambda one: one.load_id, default=None)
         there = known if known and known.source == self.name and self._is_there(known.load_id) else None
@@ -219,7 +221,10 @@ class LakeLoader(SourceLoader):
         rate = self.source.max_quarantine_rate
         rate = self.settings.max_quarantine_rate if rate is None else rate
         sample = self._rows(f"select * from {refused} order by key nulls last, reason, row limit {SAMPLE}")
-        record.bad_rows = [BadRow(None, None, one["reason"], (one["row"] or "").encode(), one["key"]) for one in sample]
+        row_text = self._without_forgotten()
+        record.bad_rows = [
+            BadRow(None, None, one["reason"], row_text(one["row"] or "").encode(), one["key"]) for one in sample
+        ]
         if result.bad > rate * result.lines:
             share = f"{result.bad} of {result.lines} rows refused ({result.bad / result.lines:.1%}, allowed {rate:.1%})"
             result.status, result.error = "too_many_bad", f"{share}; first: {record.bad_rows[0].reason}"
@@ -268,6 +273,12 @@ class LakeLoader(SourceLoader):
         self._register(ours["keys"])
         return ours["keys"].name
 
+    def _without_forgotten(self) -> Callable[[str], str]:
+        """What shows a refused row without the ids of people who were forgotten."""
+        if not read_forgotten(self.home):
+            return lambda row: row
+        return replace(self.made_door(), dropped=frozenset()).line  # dropped columns are not in it
+
     def _refuse_forgotten(self, files: list[Path]) -> None:
         """Rows of the lake do not pass the door: whoever was forgotten must be gone there first."""
         people = read_forgotten(self.home)
@@ -278,7 +289,8 @@ class LakeLoader(SourceLoader):
         ids = (one for file in files for one in pq.read_table(file, columns=["customer_id"]).column(0).to_pylist())
         found = sum(keyed_hash(key, one) in people for one in ids)
         if found:
-            raise _LoadFailed(f"it has rows of {found:,} forgotten people: take them out of the lake, too")
+            people_in_words = "1 forgotten person" if found == 1 else f"{found:,} forgotten people"
+            raise _LoadFailed(f"it has rows of {people_in_words}: take them out of the lake, too")
 
     def _settle(self, load_id: int) -> None:
         """The table was read whole: what earlier loads refused is told again, or came in good, or is gone."""
