@@ -18,11 +18,10 @@ from retention_pipeline.transform.spark.lake import Lake
 from retention_pipeline.transform.spark.lake_loader import tables_in_lake
 from retention_pipeline.transform.spark.models import models_for_spark
 from retention_pipeline.transform.spark.running import run_models
-from retention_pipeline.transform.spark.session import SparkError, said, settings_for, spark_session
+from retention_pipeline.transform.spark.session import SESSION_FILE, SparkError, said, settings_for, spark_session
 from retention_pipeline.transform.spark.statements import statements_of
 
 LOG_FILE = "spark.log"
-SESSION_FILE = "spark_session"  # in the warehouse: whose id that is, while a build is under way
 
 
 def build_on_spark(

@@ -44,7 +44,7 @@ from retention_pipeline.transform.spark import lake_rows
 from retention_pipeline.transform.spark.dialect import NotOnSpark
 from retention_pipeline.transform.spark.lake import Lake
 from retention_pipeline.transform.spark.lake_rows import Before, quoted, spark_type, text
-from retention_pipeline.transform.spark.session import SparkError, said, settings_for, spark_session
+from retention_pipeline.transform.spark.session import SESSION_FILE, SparkError, said, settings_for, spark_session
 from retention_pipeline.warehouse import opened_raw
 
 SAMPLE = 1_000  # refused rows that come by here
@@ -82,7 +82,11 @@ class LakeLoader(SourceLoader):
         record = self.new_record(self.source.place)
         record.result.is_pull = True
         try:
-            with spark_session(self.settings) as self.session, _ended(self.session, self.source.max_read_time):
+            note = self.home.warehouse / SESSION_FILE
+            with (
+                spark_session(self.settings, note=note) as self.session,
+                _ended(self.session, self.source.max_read_time),
+            ):
                 for name, value in OF_LOADS.items():
                     self.session.conf.set(name, value)
                 self._load(record)

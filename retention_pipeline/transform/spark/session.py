@@ -15,6 +15,7 @@ from uuid import UUID
 
 from retention_pipeline.settings import Settings, SettingsError, Spark
 
+SESSION_FILE = "spark_session"  # in the warehouse: whose id that is, while a load or a build is under way
 PACKAGES = ("pyspark", "grpc", "dbt.adapters.spark")
 EXTRA = "pip install 'retention-pipeline[spark]'"
 DEFAULT_PORT = 15002
