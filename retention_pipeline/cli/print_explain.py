@@ -15,6 +15,7 @@ from rich.text import Text
 
 from retention_pipeline import formatting
 from retention_pipeline.cli.printing import BAD, GOOD, QUIET, STRONG, WARNING
+from retention_pipeline.history.causes import FX
 from retention_pipeline.history.restatement_tables import NOT_LISTED
 from retention_pipeline.history.since import Since
 from retention_pipeline.history.since import Step as Caused
@@ -297,11 +298,13 @@ def print_cause(console: Console, one: Caused, form: str, currency: str | None) 
     console.print(f"    {one.cause}{others}: {step(one.delta, form, currency)}{whole}", soft_wrap=True)
     listed = [row for row in one.rows if row.customer_id != NOT_LISTED]
     for row in listed:
-        what = f"{row.dataset} {row.row_key}" if row.dataset else "no row of theirs"
+        without_row = "money at a new rate" if one.cause == FX else "no row of theirs"
+        what = f"{row.dataset} {row.row_key}" if row.dataset else without_row
         part = parts(row.numerator_delta, row.denominator_delta if of_ratio else None)
         where = f" ({row.file}{f', line {row.line}' if row.line else ''})" if row.file else ""
-        whose = " ".join(filter(None, [row.customer_id or "nobody", part]))
-        console.print(of_data(f"      {whose}: {what}{where}", "dim"), soft_wrap=True)
+        nobody = "" if row.dataset == "fx_rates" else "nobody"
+        whose = " ".join(filter(None, [row.customer_id or nobody, part]))
+        console.print(of_data(f"      {f'{whose}: ' if whose else ''}{what}{where}", "dim"), soft_wrap=True)
     if one.more:
         console.print(f"      and {formatting.counted(one.more, 'more row')}", style="dim")
     for row in one.rows[len(listed) :]:

@@ -255,6 +255,23 @@ def test_the_line_of_what_is_not_listed_comes_last_with_the_others_part() -> Non
     ]
 
 
+def test_a_rate_belongs_to_nobody_and_moves_those_with_money_at_it() -> None:
+    rows = [
+        HistoryRow("dora", None, None, 0.5, None, None, None, None),
+        HistoryRow(None, "fx_rates", "2026-02-18 USD", None, None, "landing/rates.csv", None, 2),
+    ]
+    none: dict[str, Any] = {"old_denominator": None, "new_denominator": None, "denominator_delta": None}
+    later = Since(
+        datetime(2026, 3, 4), datetime(2026, 3, 4), date(2026, 3, 4), True, 49.0, None,
+        [caused("fx", 0.5, rows=rows, **none)],
+    )  # fmt: skip
+    lines = printed(lambda console: print_since(console, later, published("EUR", 49.5), "money")).splitlines()
+    assert [line.strip() for line in lines[-2:]] == [
+        "dora +0.50: money at a new rate",
+        "fx_rates 2026-02-18 USD (landing/rates.csv, line 2)",
+    ]
+
+
 @pytest.mark.parametrize("started", ["2026-03-01", "2026-03-01T00:00:00Z", "2026-03-01 00:00:00.000+00"])
 def test_a_row_known_by_an_instant_is_found_in_its_file(tmp_path: Path, started: str) -> None:
     file = tmp_path / "phases.csv"
