@@ -3,6 +3,7 @@
 import configparser
 import fnmatch
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -109,3 +110,13 @@ def test_a_home_in_a_clone_is_ignored_by_git(tmp_path: Path) -> None:
         main(["init", str(tmp_path / "shop")])
     done = subprocess.run(["git", "status", "--short"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == ""
+
+
+def test_ci_builds_the_image_and_starts_the_services() -> None:
+    [workflow] = (ROOT / ".github" / "workflows").glob("*.yml")
+    steps = [step.get("run") for job in yaml.safe_load(workflow.read_text())["jobs"].values() for step in job["steps"]]
+    assert "bash .ci/image" in steps
+    script = (ROOT / ".ci" / "image").read_text()
+    subprocess.run(["bash", "-n", str(ROOT / ".ci" / "image")], check=True)
+    asked = set(re.findall(r"\$compose (?:run --rm|exec) -T (\w+)", script))
+    assert asked == set(COMPOSE["services"])
