@@ -48,7 +48,7 @@ class Session:
         self.asked.append(query)
         if created := re.match("create schema (\\w+) location 'file://(.*)'", query):
             self.folders[created[1]] = Path(created[2])
-        if made := re.match(r"create table (\w+)\.(\w+) using parquet", query):
+        if made := re.match(r"create table (\w+)\.(\w+) using parquet as", query):
             schema, table = made.groups()
             if table == self.fails_at:
                 raise RuntimeError("Job aborted due to stage failure: Task 0 failed 4 times\n\tat org.apache.spark")
