@@ -2,9 +2,12 @@
 
 import errno
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from weakref import WeakSet
 
 import duckdb
 
@@ -27,10 +30,31 @@ class DamagedFile(Exception):
     """A DuckDB file of a home cannot be read; str() names it and the command that helps."""
 
 
+_connections: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
+_adding = threading.RLock()  # a signal's handler may come while its own thread adds one
+
+
+def connect(path: Path | str = ":memory:", **options: Any) -> duckdb.DuckDBPyConnection:
+    """`duckdb.connect` for a connection whose query `interrupt_queries` ends."""
+    connection = duckdb.connect(str(path), **options)
+    with _adding:
+        _connections.add(connection)
+    return connection
+
+
+def interrupt_queries() -> None:
+    """End what this process's connections compute, in all threads of DuckDB. A signal alone ends only the part that the
+    main thread computes: the query would go on for as long as another thread is at it.
+    """
+    with _adding:
+        for connection in list(_connections):
+            connection.interrupt()
+
+
 @contextmanager
 def opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection in UTC that is closed in every case; `path` must exist unless it may be written."""
-    connection = duckdb.connect(str(path), read_only=read_only)
+    connection = connect(path, read_only=read_only)
     try:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(f"set memory_limit = {sql_text(memory_limit())}")
@@ -60,7 +84,7 @@ def create_database(path: Path) -> None:
     """An empty database file in the format STORAGE_VERSION, created atomically: half of one could never be opened."""
     unfinished = path.with_name(f"{path.name}.new")
     unfinished.unlink(missing_ok=True)
-    with duckdb.connect() as connection:
+    with connect() as connection:
         connection.execute(f"attach {sql_text(str(unfinished))} as created (storage_version '{STORAGE_VERSION}')")
         connection.execute("detach created")
     os.replace(unfinished, path)

@@ -34,6 +34,7 @@ from retention_pipeline.ingest.schema import first_line, literal, quoted
 from retention_pipeline.ingest.slow_path import read_csv_slowly, read_lines_slowly
 from retention_pipeline.ingest.used_columns import used_columns
 from retention_pipeline.settings import FileSource, memory_limit
+from retention_pipeline.warehouse import connect
 
 LINE = "_line"
 EVERY_LINE = "a source with query, where or rows needs files of which every line can be read"
@@ -94,7 +95,7 @@ def queried(
     """
     query = checked_query(query_of(source))
     result = scratch / f"queried {load_id}.parquet"
-    with duckdb.connect(config={"threads": 2}) as connection:
+    with connect(config={"threads": 2}) as connection:
         connection.execute(f"set timezone = 'UTC'; set memory_limit = {literal(memory_limit())}")
         connection.execute(f"set temp_directory = {literal(str(scratch / 'spill'))}")
         used = used_columns(connection, query)

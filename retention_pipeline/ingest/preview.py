@@ -43,6 +43,7 @@ from retention_pipeline.settings import (
     SettingsError,
     Source,
 )
+from retention_pipeline.warehouse import connect
 
 SHOWN_ROWS, SHOWN_REASONS = 3, 3
 LONGEST_PULL = timedelta(minutes=5)
@@ -202,7 +203,7 @@ def _new(settings: Settings, name: str, file_name: str) -> Preview:
 @contextmanager
 def _stage(settings: Settings, name: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     """An empty stage in a database of its own, and a folder that goes with it."""
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
+    with tempfile.TemporaryDirectory() as folder, connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         create_stage(connection, CONTRACTS[settings.dataset_of(name)])
         yield connection, Path(folder)

@@ -17,7 +17,7 @@ from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.ingest.identity import create_identity
 from retention_pipeline.ingest.result import IngestError
 from retention_pipeline.settings import memory_limit
-from retention_pipeline.warehouse import check_rights
+from retention_pipeline.warehouse import check_rights, connect
 
 # After these errors DuckDB no longer answers until the database is opened again.
 BROKEN = (duckdb.InternalException, duckdb.FatalException)
@@ -65,7 +65,7 @@ def open_raw(raw_file: Path) -> duckdb.DuckDBPyConnection:
     """
     raw_file.parent.mkdir(parents=True, exist_ok=True)
     check_rights(raw_file, write=True)
-    connection = duckdb.connect()
+    connection = connect()
     try:
         if not raw_file.exists():
             _create_file(connection, raw_file)

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from retention_pipeline.settings import Home, memory_limit
-from retention_pipeline.warehouse import STORAGE_VERSION, opened, sql_text
+from retention_pipeline.warehouse import STORAGE_VERSION, connect, opened, sql_text
 
 LARGEST_GROWTH = 1.2  # a fresh file is promised to be exceeded by 1.3 at most
 LARGEST_FREE_SHARE, FEWEST_FREE_BLOCKS = 0.15, 8
@@ -35,7 +35,7 @@ def compact(home: Home) -> bool:
     """
     made = home.next_file.with_name(f"{home.next_file.name}.compact")
     try:
-        with duckdb.connect() as connection:
+        with connect() as connection:
             connection.execute(f"set memory_limit = {sql_text(memory_limit())}")
             connection.execute(f"set temp_directory = {sql_text(str(home.next_file) + '.spill')}")
             connection.execute(f"attach {sql_text(str(made))} as made (storage_version '{STORAGE_VERSION}')")

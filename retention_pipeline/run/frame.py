@@ -12,6 +12,7 @@ from retention_pipeline.publish import generations
 from retention_pipeline.run.damage import named_damage
 from retention_pipeline.run.lock import writer_lock
 from retention_pipeline.run.records import Run, recorded, start_run
+from retention_pipeline.run.stopping import interrupted_queries
 from retention_pipeline.settings import Home
 from retention_pipeline.transform.manifest import PROJECT
 
@@ -46,7 +47,7 @@ def step_of(home: Home, run: Run, name: str, *, keeps_next: bool = False) -> Ite
     with writer_lock(home):
         start_run(home, run)
         try:
-            with recorded(home, run, name) as notes, named_damage(home):
+            with recorded(home, run, name) as notes, named_damage(home), interrupted_queries():
                 yield notes
         except BaseException:
             if not keeps_next:

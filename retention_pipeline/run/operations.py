@@ -35,7 +35,7 @@ from retention_pipeline.run.state import PipelineState, read_state
 from retention_pipeline.settings import Home, Settings, SettingsError, load_settings
 from retention_pipeline.transform.data_tests import compiled_data_tests
 from retention_pipeline.transform.delivered_segments import with_delivered_segments
-from retention_pipeline.warehouse import DamagedFile, attach, opened, opened_raw, tables_in
+from retention_pipeline.warehouse import DamagedFile, attach, connect, opened, opened_raw, tables_in
 
 EXAMPLES = 5
 
@@ -238,6 +238,6 @@ def rebuild(
 
 def kept_open(path: Path) -> duckdb.DuckDBPyConnection:
     """A connection with a generation attached as `before`; it can be read even after the file was pruned."""
-    connection = duckdb.connect()
+    connection = connect()
     attach(connection, path, "before")
     return connection

@@ -11,9 +11,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+from retention_pipeline.warehouse import interrupt_queries
 
 
 class Interrupted(Exception):
@@ -53,7 +56,35 @@ def _send_again(forgotten: Any) -> None:
 
 def _note(number: int, frame: FrameType | None) -> None:
     _stopped.set()
+    interrupt_queries()
     raise KeyboardInterrupt
+
+
+@contextmanager
+def interrupted_queries() -> Iterator[None]:
+    """A step of a run, in which a signal ends the queries under way before its handler (Dagster's, where Dagster has
+    the run in hand) does what it did; in the main thread, which alone gets signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def end_queries(number: int, frame: FrameType | None) -> None:
+        interrupt_queries()
+        handler = before[signal.Signals(number)]
+        assert callable(handler)
+        handler(number, frame)
+
+    for number, handler in before.items():
+        if callable(handler):
+            signal.signal(number, end_queries)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if callable(handler):
+                signal.signal(number, handler)
 
 
 def check_not_stopped() -> None:

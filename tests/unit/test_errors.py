@@ -1,7 +1,11 @@
 import errno
+import os
 import signal
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import duckdb
@@ -11,29 +15,45 @@ from sqlalchemy.exc import OperationalError
 from retention_pipeline.errors import behind, is_interruption, raise_interruption, told
 from retention_pipeline.ingest.outcomes import outcome_of
 from retention_pipeline.orchestration.instance import _is_of_storage
+from retention_pipeline.run.stopping import interrupted_queries
+from retention_pipeline.warehouse import connect
+
+SOME = "select count(*) from range(20000000000) as numbers (n) where hash(n) % 7 = 1"  # takes minutes
 
 
 class Signalled(BaseException):
     """What a handler of signals raises."""
 
 
+@contextmanager
+def terminated_after(seconds: float) -> Iterator[None]:
+    """This process gets SIGTERM so many seconds from now."""
+    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.join()
+
+
 @pytest.fixture
-def interrupted() -> Iterator[Exception]:
-    """What a query ends in during which a signal comes."""
+def handler() -> Iterator[None]:
+    """Another handler of SIGTERM than the command's, as Dagster has one."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Signalled
 
-    before = signal.signal(signal.SIGALRM, stop)
-    try:
-        with duckdb.connect() as connection:
-            signal.setitimer(signal.ITIMER_REAL, 0.1)
-            with pytest.raises(Exception) as found:
-                connection.execute("select count(*) from range(20000000000) as numbers (n) where hash(n) % 7 = 1")
-        yield found.value
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    before = signal.signal(signal.SIGTERM, stop)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def interrupted(handler: None) -> Exception:
+    """What a query ends in during which a signal comes."""
+    with interrupted_queries(), connect() as connection, terminated_after(0.1), pytest.raises(Exception) as found:
+        connection.execute(SOME)
+    return found.value
 
 
 def test_a_signal_during_a_query_is_no_fault_of_what_it_read(interrupted: Exception) -> None:
@@ -42,6 +62,17 @@ def test_a_signal_during_a_query_is_no_fault_of_what_it_read(interrupted: Except
         raise_interruption(interrupted)
     with pytest.raises(KeyboardInterrupt):
         outcome_of(interrupted)
+
+
+def test_a_signal_ends_a_query_at_once_whichever_thread_is_at_it(handler: None) -> None:
+    """Without `interrupted_queries` every second such query goes on to its end: the only task is not the main
+    thread's.
+    """
+    began = time.monotonic()
+    for _ in range(12):
+        with interrupted_queries(), connect() as connection, terminated_after(0.05), pytest.raises(RuntimeError):
+            connection.execute(SOME)
+    assert time.monotonic() - began < 30
 
 
 def test_any_other_error_is_none() -> None:
