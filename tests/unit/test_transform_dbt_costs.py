@@ -57,6 +57,22 @@ template = jinja.get_template("{{ 1 + a }} {% for b in [1, 2] %}{{ b }}{% endfor
 said["rendered"] = [template.render({"a": 1}), template.render({"a": 2})]
 said["again"] = jinja.get_template("{{ 1 + a }} {% for b in [1, 2] %}{{ b }}{% endfor %}", {}).render({"a": 3})
 said["empty"] = len(empty_table().rows)
+from argparse import Namespace
+from dbt.compilation import Linker
+from dbt.context import providers
+from dbt.flags import set_from_args
+set_from_args(Namespace(), {})
+said["arguments"] = [
+    {key: value for key, value in providers.args_to_dict(args).items() if key in ("which", "vars")}
+    for args in (Namespace(which="build", vars={"a": 1}), Namespace(which="compile", vars={}))
+]
+graphs = []
+for edges in ("ab bc ac", "ab bc ca"):
+    linker = Linker()
+    for one, other in edges.split():
+        linker.dependency(other, one)
+    graphs.append(linker.find_cycles())
+said["cycles"] = graphs
 print("SAID" + json.dumps(said, sort_keys=True))
 """
 
