@@ -1,12 +1,16 @@
 """The models as dbt compiles them, once per settings for a night and once for a full refresh.
 
 What differs from night to night (as_of, the previous as_of, the load that was applied) is compiled as a value that
-occurs nowhere else and put in afterwards, so that 4,000 nights need two compilations.
+occurs nowhere else and put in afterwards, so that 4,000 nights need two compilations. These are kept in build/ for all
+tests of the same project and settings.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import pickle
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from graphlib import TopologicalSorter
@@ -19,12 +23,13 @@ from oracle.made_activity import MAU_DAYS
 from retention_pipeline.settings import Settings
 from retention_pipeline.transform.arguments import dbt_vars
 from retention_pipeline.transform.build import close_connections, environment, invoke
-from retention_pipeline.transform.manifest import PROJECT, manifest_json
+from retention_pipeline.transform.manifest import PROJECT, manifest_json, project_fingerprint
 from retention_pipeline.transform.selection import absent_models, excluded_nodes
 
 AS_OF = date(2199, 1, 7)
 PREVIOUS_AS_OF = date(2198, 12, 25)
 APPLIED_LOAD = 918273645
+KEPT = Path(__file__).parents[2] / "build" / "compiled"
 FIRST_DAY = date(1899, 12, 31)
 # Marks are compiled as the two days less the days by which a mark lies after its fact (macro falls_due): 0, -1, 365 and
 # the days of a window of activity.
@@ -79,11 +84,6 @@ def compiled(settings: Settings, folder: Path, *, night: bool) -> list[Model]:
     folder.mkdir(parents=True, exist_ok=True)
     project = manifest_json()
     absent = absent_models(project, settings.connected_datasets)
-    excluded = excluded_nodes(project, absent)
-    files = {}
-    for variable, name in [("WAREHOUSE", "next"), ("RAW", "raw"), ("PREVIOUS", "previous")]:
-        files[f"RETENTION_{variable}_FILE"] = str(folder / f"{name}.duckdb")
-        duckdb.connect(files[f"RETENTION_{variable}_FILE"]).close()
     variables = dbt_vars(
         settings,
         as_of=AS_OF,
@@ -94,6 +94,26 @@ def compiled(settings: Settings, folder: Path, *, night: bool) -> list[Model]:
         connected_datasets=settings.connected_datasets,
         absent_models=absent,
     )
+    given = json.dumps([project_fingerprint(), Path(__file__).read_text(), variables], sort_keys=True)
+    kept = KEPT / f"{hashlib.sha256(given.encode()).hexdigest()[:24]}.pickle"
+    if kept.exists():
+        models: list[Model] = pickle.loads(kept.read_bytes())
+        return models
+    models = _compiled(project, variables, absent, folder)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    unfinished = kept.with_suffix(f".{os.getpid()}")
+    unfinished.write_bytes(pickle.dumps(models))
+    os.replace(unfinished, kept)
+    return models
+
+
+def _compiled(project: dict[str, Any], variables: dict[str, Any], absent: list[str], folder: Path) -> list[Model]:
+    """What dbt makes of them."""
+    excluded = excluded_nodes(project, absent)
+    files = {}
+    for variable, name in [("WAREHOUSE", "next"), ("RAW", "raw"), ("PREVIOUS", "previous")]:
+        files[f"RETENTION_{variable}_FILE"] = str(folder / f"{name}.duckdb")
+        duckdb.connect(files[f"RETENTION_{variable}_FILE"]).close()
     arguments = [
         "compile",
         "--project-dir",

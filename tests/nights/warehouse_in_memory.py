@@ -35,7 +35,7 @@ class Warehouse:
         self.connection.execute("attach if not exists ':memory:' as previous")
         for model in self.models.full:
             sql = model.text(as_of, None, -1)
-            self._create(model, sql)
+            self.create(model, sql)
 
     def night(self, as_of: date, previous_as_of: date, applied_load: int) -> None:
         """Keep database next as `previous` and bring a copy of it up to date."""
@@ -50,7 +50,7 @@ class Warehouse:
             elif model.materialized == "contributions":
                 self._exchange_contributions(model, sql, as_of, previous_as_of)
             else:
-                self._create(model, sql)
+                self.create(model, sql)
 
     def _fresh(self, name: str) -> None:
         self.connection.execute("use memory")
@@ -58,7 +58,8 @@ class Warehouse:
         self.connection.execute(f"attach ':memory:' as {name}")
         self.connection.execute("use next")
 
-    def _create(self, model: Model, sql: str) -> None:
+    def create(self, model: Model, sql: str) -> None:
+        """A model's table from nothing."""
         execute = self.connection.execute
         execute(f"drop table if exists {model.name}")
         if model.materialized not in ("by_grain", "contributions"):
