@@ -120,6 +120,23 @@ def test_parts_of_all_nights_add_up_to_the_whole_change(told: ToldHome) -> None:
     assert parts_that_do_not_add_up(told) == []
 
 
+def test_lines_of_what_was_not_listed_are_let_in_once(told: ToldHome, tmp_path: Path) -> None:
+    """Each night of these leaves such a line with what is held back; the night that lets it in makes its own."""
+    short = ToldHome(tmp_path / "home", SETTINGS, told.compiled_in)
+    short.models, short.rows_at_most = told.models, 0
+    short.deliver("orders", "1.csv", ORDER + ORDERS)
+    short.night(date(2026, 3, 25))
+    short.deliver("orders", "2.csv", f"{ORDER}5,ben,2026-02-05,15,EUR,paid\n")
+    short.night(date(2026, 3, 26))
+    short.deliver("orders", "3.csv", f"{ORDER}6,ben,2026-02-20,7,EUR,paid\n")
+    held = short.rows("select distinct grain, period_start from pending_restatements")
+    short.night(date(2026, 3, 27), released=tuple(held))
+    of_revenue = f"{OF_FEBRUARY} and kpi = 'order_revenue'"
+    lines = short.rows(f"select customer_id, cause, numerator_delta from restatement_rows where {of_revenue}")
+    assert lines == [("(not listed)", "late", 22)]
+    assert parts_that_do_not_add_up(short) == []
+
+
 def test_what_cannot_be_split_names_all_causes(told: ToldHome) -> None:
     median = restated(told, "time_between_purchases_median")
     assert [(row[0], row[6]) for row in median] == [("definition", "corrected, late")]
