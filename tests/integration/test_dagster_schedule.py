@@ -45,7 +45,8 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterIns
 
 def request(instance: dg.DagsterInstance, wanted: Settings, tick: datetime) -> dg.RunRequest:
     """What the schedule asks for at a tick."""
-    answer = build(wanted)(dg.build_schedule_context(instance=instance, scheduled_execution_time=tick))
+    with dg.build_schedule_context(instance=instance, scheduled_execution_time=tick) as context:
+        answer = build(wanted)(context)
     assert isinstance(answer, dg.RunRequest)
     return answer
 

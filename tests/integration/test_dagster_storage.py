@@ -118,10 +118,10 @@ def test_runs_of_a_daemon_that_went_down_do_not_hold_up_the_queue(home: Home) ->
             began = {dead: datetime(2024, 5, 1), alive: datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=1)}
             for run_id, moment in began.items():
                 begin_run(home, date(2024, 5, 1), now=moment, run_id=f"{moment:%Y%m%dT%H%M%S}-{run_id[:8]}")
-            tick = dg.build_schedule_context(instance=opened, scheduled_execution_time=datetime.now(UTC))
             settings = load_settings(home)
             months = month_partitions(settings, date(2024, 1, 1))
-            nightly_schedule(home, settings, nightly_job(), months)(tick)
+            with dg.build_schedule_context(instance=opened, scheduled_execution_time=datetime.now(UTC)) as tick:
+                nightly_schedule(home, settings, nightly_job(), months)(tick)
             found = {run.run_id: run.status for run in opened.get_runs()}
         assert found == {
             dead: dg.DagsterRunStatus.FAILURE,

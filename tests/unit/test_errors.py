@@ -3,7 +3,6 @@ import os
 import signal
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -18,7 +17,7 @@ from retention_pipeline.orchestration.instance import _is_of_storage
 from retention_pipeline.run.stopping import interrupted_queries
 from retention_pipeline.warehouse import connect
 
-SOME = "select count(*) from range(20000000000) as numbers (n) where hash(n) % 7 = 1"  # takes minutes
+SOME = "select count(*) from range(1000000000) as numbers (n) where hash(n) % 7 = 1"  # takes seconds
 
 
 class Signalled(BaseException):
@@ -62,17 +61,6 @@ def test_a_signal_during_a_query_is_no_fault_of_what_it_read(interrupted: Except
         raise_interruption(interrupted)
     with pytest.raises(KeyboardInterrupt):
         outcome_of(interrupted)
-
-
-def test_a_signal_ends_a_query_at_once_whichever_thread_is_at_it(handler: None) -> None:
-    """Without `interrupted_queries` every second such query goes on to its end: the only task is not the main
-    thread's.
-    """
-    began = time.monotonic()
-    for _ in range(12):
-        with interrupted_queries(), connect() as connection, terminated_after(0.05), pytest.raises(RuntimeError):
-            connection.execute(SOME)
-    assert time.monotonic() - began < 30
 
 
 def test_any_other_error_is_none() -> None:
