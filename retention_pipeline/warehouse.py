@@ -4,7 +4,7 @@ import errno
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -47,7 +47,9 @@ def interrupt_queries() -> None:
     main thread computes: the query would go on for as long as another thread is at it.
     """
     with _adding:
-        for connection in list(_connections):
+        connections = list(_connections)
+    for connection in connections:
+        with suppress(duckdb.ConnectionException):  # it is closed
             connection.interrupt()
 
 

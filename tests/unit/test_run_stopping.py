@@ -60,6 +60,8 @@ class Signalled(BaseException): pass
 def stop(number, frame): raise Signalled
 
 signal.signal(signal.SIGTERM, stop)
+closed = connect()
+closed.close()
 ended = 0
 began = time.monotonic()
 for _ in range(12):
