@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -100,3 +101,9 @@ def test_a_signal_ends_a_query_at_once_whichever_thread_is_at_it() -> None:
     """
     done = subprocess.run([sys.executable, "-c", DURING_QUERIES], capture_output=True, text=True, timeout=300)
     assert (done.stdout, done.stderr) == ("12 True\n", "")
+
+
+def test_every_connection_of_a_run_is_one_that_a_signal_ends() -> None:
+    package = Path(__file__).parents[2] / "retention_pipeline"
+    callers = {path.name for path in package.rglob("*.py") if "duckdb.connect(" in path.read_text(encoding="utf-8")}
+    assert callers == {"warehouse.py", "delivery.py"}  # the latter makes the sample company's files
