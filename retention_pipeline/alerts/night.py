@@ -101,9 +101,12 @@ def _of_operations(states: Sequence[SourceState], refused: Sequence[tuple[str, s
         Finding(OPERATIONS, f"source {one.source}", one.warning, cause=f"{one.state} {cause_of(one.error)}".rstrip())
         for one in late
     ]
-    others = [one for one in refused if one[0] not in {state.source for state in late}]
-    for source, cause in sorted({(source, cause_of(why)) for source, _, why in others}):
-        files = [(name, why) for of, name, why in others if (of, cause_of(why)) == (source, cause)]
+    late_sources = {one.source for one in late}
+    by_cause: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for source, name, why in refused:
+        if source not in late_sources:
+            by_cause.setdefault((source, cause_of(why)), []).append((name, why))
+    for (source, cause), files in sorted(by_cause.items()):
         name, why = files[0]
         more = f" (and {len(files) - 1:,} more)" if len(files) > 1 else ""
         message = f"{source}: {formatting.counted(len(files), 'file')} not loaded: {name}: {why}{more}"

@@ -261,10 +261,14 @@ def _in_words() -> Iterator[None]:
         raise QueryError(str(error)) from error
 
 
-def query(home: Path | None, sql: str, *, form: str, limit: int, seconds: float | None = None) -> None:
-    """The answer of one SQL statement; it can read the published tables and nothing else, within `seconds`."""
+def _check_form(form: str) -> None:
     if form not in {"table", "csv", "json"}:
         raise UnknownName(f"There is no format {form!r}; it is one of table, csv and json")
+
+
+def query(home: Path | None, sql: str, *, form: str, limit: int, seconds: float | None = None) -> None:
+    """The answer of one SQL statement; it can read the published tables and nothing else, within `seconds`."""
+    _check_form(form)
     with open_published(resolve_home(home)) as connection, tempfile.TemporaryDirectory() as spill, _in_words():
         connection.execute(f"set temp_directory = {sql_text(spill)}")
         connection.execute("set enable_external_access = false")
@@ -281,8 +285,7 @@ def query_lake(home: Path | None, sql: str, *, form: str, limit: int, seconds: f
     from retention_pipeline.transform.spark.asking import AskError, asked
     from retention_pipeline.transform.spark.session import SparkError
 
-    if form not in {"table", "csv", "json"}:
-        raise UnknownName(f"There is no format {form!r}; it is one of table, csv and json")
+    _check_form(form)
     place = resolve_home(home)
     settings = load_settings(place)
     if settings.spark is None:

@@ -34,7 +34,7 @@ CONTRACTS: dict[str, Contract] = {
     )
 }
 
-# The instant or day of a row by which its dataset is fresh.
+# The instant or day of a row: by it its dataset is fresh, and from it on the row counts.
 FACT_COLUMNS = {
     "orders": "ordered_at",
     "subscriptions": "started_at",

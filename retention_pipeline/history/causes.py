@@ -21,7 +21,7 @@ from typing import Any
 
 import duckdb
 
-from retention_pipeline.contracts import CONTRACTS
+from retention_pipeline.contracts import CONTRACTS, FACT_COLUMNS
 from retention_pipeline.contracts.columns import Contract
 from retention_pipeline.freshness.figures import MONEY_SETTING, datasets_of, datasets_of_kpi, horizon_days
 from retention_pipeline.history.publications import Publication
@@ -41,17 +41,6 @@ OF_ROWS = (LATE, CORRECTED, DELETED, MERGE, ATTRIBUTE, FX)
 # In SQL: the branches of a case that gives a cause its place, and the list of causes of rows.
 ORDER = " ".join(f"when '{cause}' then {number}" for number, cause in enumerate(CAUSES))
 CAUSES_OF_ROWS = ", ".join(sql_text(cause) for cause in OF_ROWS)
-# The column with the day on which a row begins to count, by dataset.
-FIRST_DAYS = {
-    "orders": "ordered_at",
-    "subscriptions": "started_at",
-    "payments": "attempted_at",
-    "events": "occurred_at",
-    "surveys": "responded_at",
-    "emails": "occurred_at",
-    "tickets": "opened_at",
-    "fx_rates": "date",
-}
 WITHOUT_FIGURES = frozenset({"kpi_targets", "kpi_benchmarks", "memberships"})
 # Settings that move every figure; the others are named by the KPIs.
 OF_ALL_FIGURES = frozenset({"timezone", "week_start", "fiscal_year_start", "data_start", "history_start"})
@@ -126,7 +115,7 @@ def find_rows(
 def _versions(dataset: str, there: set[str], timezone: str) -> list[str]:
     """SQL: the versions of a dataset's rows that new loads brought, and those of before that they replaced."""
     contract = CONTRACTS[dataset]
-    column = FIRST_DAYS.get(dataset)
+    column = FACT_COLUMNS.get(dataset)
     day = "cast(null as date)"
     if column:
         is_instant = any(one.name == column and one.kind == "instant" for one in contract.columns)
