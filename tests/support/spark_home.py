@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from unittest.mock import patch
 
 import duckdb
 import yaml
@@ -19,9 +18,8 @@ from retention_pipeline.publish import generations
 from retention_pipeline.settings import Home, load_settings
 from retention_pipeline.transform import build
 from retention_pipeline.transform.delivered_segments import with_delivered_segments
+from retention_pipeline.transform.engine import TEXTS
 
-# Its rows are SQL, which names the database that it is compiled for.
-TEXTS = ("int_member_queries",)
 RATES_AGREE_TO = 1e-9
 REMOTE = "RETENTION_TEST_SPARK"  # the variable that holds the address of the server
 ON_SPARK: dict[str, Any] = {"engine": "spark", "spark": {"remote": {"env": REMOTE}}}
@@ -39,9 +37,15 @@ def build_on_spark(root: Path, as_of: date) -> tuple[Path, list[str]]:
 
 @contextmanager
 def stand_in_for_pyspark() -> Iterator[None]:
-    """dbt-spark looks whether pyspark is there, also where it only compiles."""
-    with patch.dict(sys.modules, {} if find_spec("pyspark") else {"pyspark": ModuleType("pyspark")}):
+    """dbt-spark looks whether pyspark is there, also where it only compiles. What is imported meanwhile stays."""
+    if find_spec("pyspark"):
         yield
+        return
+    sys.modules["pyspark"] = ModuleType("pyspark")
+    try:
+        yield
+    finally:
+        del sys.modules["pyspark"]
 
 
 def differing_rows(ours: Path, theirs: Path, tables: list[str]) -> dict[str, list[str]]:
