@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
 from retention_pipeline.settings import Settings
-from retention_pipeline.transform.spark.session import SparkError, said, spark_session
+from retention_pipeline.transform.spark.session import SparkError, interrupted_after, is_of_spark, said, spark_session
 
 # They call Java on the server, whatever quotes their names stand in.
 _CALLS = re.compile(r"\b((?:try_)?(?:reflect|java_method))[`\"]?\s*\(", re.IGNORECASE)
@@ -46,17 +45,7 @@ def asked(
     """
     assert settings.spark is not None
     query, schema = as_query(sql), settings.spark.schema_name
-    has_passed = threading.Event()
-    with spark_session(settings) as session:
-
-        def stop() -> None:
-            has_passed.set()
-            with suppress(Exception):
-                session.interruptAll()
-
-        timer = threading.Timer(min(seconds or threading.TIMEOUT_MAX, threading.TIMEOUT_MAX), stop)
-        timer.daemon = True
-        timer.start()
+    with spark_session(settings) as session, interrupted_after(session, seconds) as has_passed:
         try:
             if not session.sql(f"show schemas like '{schema}'").collect():
                 raise AskError(f"Spark knows no schema {schema}: nothing was published there (engine: spark)")
@@ -74,11 +63,9 @@ def asked(
         except Exception as error:
             if has_passed.is_set():
                 raise AskError(f"The query took longer than {seconds:g} seconds (--timeout; 0: no limit)") from error
-            if type(error).__module__.startswith(("pyspark.", "grpc.")):
+            if is_of_spark(error):
                 raise AskError(f"Spark: {said(error)}") from error
             raise
-        finally:
-            timer.cancel()
 
 
 def _without_zones(answer: Any) -> Any:

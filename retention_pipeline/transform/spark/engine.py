@@ -18,7 +18,14 @@ from retention_pipeline.transform.spark.lake import Lake
 from retention_pipeline.transform.spark.lake_loader import tables_in_lake
 from retention_pipeline.transform.spark.models import models_for_spark
 from retention_pipeline.transform.spark.running import run_models
-from retention_pipeline.transform.spark.session import SESSION_FILE, SparkError, said, settings_for, spark_session
+from retention_pipeline.transform.spark.session import (
+    SESSION_FILE,
+    SparkError,
+    is_of_spark,
+    said,
+    settings_for,
+    spark_session,
+)
 from retention_pipeline.transform.spark.statements import statements_of
 
 LOG_FILE = "spark.log"
@@ -69,7 +76,7 @@ def build_on_spark(
         except (BuildError, OSError):
             raise
         except Exception as error:
-            if type(error).__module__.startswith("pyspark."):
+            if is_of_spark(error):
                 raise SparkError(f"Spark: {said(error)}") from error
             raise
     try:
@@ -104,6 +111,6 @@ def publish_on_spark(home: Home, settings: Settings, generation: int, kept: Coll
             lake.publish(session, generation)
             lake.sweep(session, {*kept, generation})
         except Exception as error:
-            if type(error).__module__.startswith("pyspark."):
+            if is_of_spark(error):
                 raise SparkError(f"Spark: {said(error)}") from error
             raise

@@ -51,6 +51,12 @@ class Lake:
         session.sql(f"create schema {schema} location '{path.as_uri()}'").collect()
         return path
 
+    def create_sources(self, session: Any) -> None:
+        """The schema of the rows of sources, unless Spark knows it."""
+        path = self.folder / self.sources_schema
+        path.mkdir(parents=True, exist_ok=True)
+        session.sql(f"create schema if not exists {self.sources_schema} location '{path.as_uri()}'").collect()
+
     def drop(self, session: Any, schema: str) -> None:
         """Drop a schema; also the files of one that Spark knows nothing of, since it forgets what it never finished."""
         session.sql(f"drop schema if exists {schema} cascade").collect()

@@ -14,7 +14,6 @@ import hashlib
 import json
 import re
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -44,7 +43,15 @@ from retention_pipeline.transform.spark import lake_rows
 from retention_pipeline.transform.spark.dialect import NotOnSpark
 from retention_pipeline.transform.spark.lake import Lake
 from retention_pipeline.transform.spark.lake_rows import Before, quoted, spark_type, text
-from retention_pipeline.transform.spark.session import SESSION_FILE, SparkError, said, settings_for, spark_session
+from retention_pipeline.transform.spark.session import (
+    SESSION_FILE,
+    SparkError,
+    interrupted_after,
+    is_of_spark,
+    said,
+    settings_for,
+    spark_session,
+)
 from retention_pipeline.warehouse import opened_raw
 
 SAMPLE = 1_000  # refused rows that come by here
@@ -95,7 +102,7 @@ class LakeLoader(SourceLoader):
         except NotOnSpark as error:
             self._failed(record, f"Spark cannot read by these settings: {error}. Make a column of it in the lake")
         except Exception as error:
-            if not type(error).__module__.startswith(("pyspark.", "grpc.")):
+            if not is_of_spark(error):
                 raise
             self._failed(record, f"Spark: {said(error)}")
         return [record.result]
@@ -126,7 +133,7 @@ class LakeLoader(SourceLoader):
         for name, value in settings_for(size).items() if size is not None else ():
             self.session.conf.set(name, value)
         self.say(f"{self.name}: Spark reads {self.source.place}")
-        self._create_schema()
+        self.lake.create_sources(self.session)
         before = None
         if there:
             tables = self._tables(there.load_id)
@@ -341,11 +348,6 @@ class LakeLoader(SourceLoader):
         tables = self._tables(load_id)
         return tables["current"].path.is_dir() and tables["history"].path.is_dir()
 
-    def _create_schema(self) -> None:
-        path = self.lake.folder / self.lake.sources_schema
-        path.mkdir(parents=True, exist_ok=True)
-        self._run(f"create schema if not exists {self.lake.sources_schema} location {text(path.as_uri())}")
-
     def _write(self, table: Table, query: str) -> None:
         """Make a table of the rows of a query, in the place of what a killed load left under its name."""
         self._run(f"drop table if exists {table.name}")
@@ -421,25 +423,14 @@ def register(session: Any, table: Table) -> None:
 @contextmanager
 def _ended(session: Any, limit: timedelta) -> Iterator[None]:
     """Stops what Spark does for a session when its time is over."""
-    has_passed = threading.Event()
-
-    def stop() -> None:
-        has_passed.set()
-        with suppress(Exception):
-            session.interruptAll()
-
-    timer = threading.Timer(min(limit.total_seconds(), threading.TIMEOUT_MAX), stop)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    except Exception as error:
-        if has_passed.is_set():
-            minutes = limit.total_seconds() / 60
-            raise _LoadFailed(f"it was not loaded after {minutes:g} minutes (max_read_time)") from error
-        raise
-    finally:
-        timer.cancel()
+    with interrupted_after(session, limit.total_seconds()) as has_passed:
+        try:
+            yield
+        except Exception as error:
+            if has_passed.is_set():
+                minutes = limit.total_seconds() / 60
+                raise _LoadFailed(f"it was not loaded after {minutes:g} minutes (max_read_time)") from error
+            raise
 
 
 def tables_in_lake(session: Any, home: Home, settings: Settings, lake: Lake) -> dict[str, Table]:
@@ -449,6 +440,7 @@ def tables_in_lake(session: Any, home: Home, settings: Settings, lake: Lake) -> 
         return {}
     with opened_raw(home) as raw:
         known = lake_tables(raw, settings)
+    lake.create_sources(session)
     found: dict[str, Table] = {}
     for name in sources:
         dataset = settings.dataset_of(name)
@@ -458,7 +450,6 @@ def tables_in_lake(session: Any, home: Home, settings: Settings, lake: Lake) -> 
         tables = tables_of(lake, CONTRACTS[dataset], last.load_id)
         if not tables["current"].path.is_dir():
             raise SparkError(f"{name}: the rows of its load {last.load_id} are no longer in {lake.folder}")
-        session.sql(f"create schema if not exists {lake.sources_schema}").collect()
         for what, table in (("current", dataset), ("history", f"{dataset}_history")):
             register(session, tables[what])
             found[table] = tables[what]

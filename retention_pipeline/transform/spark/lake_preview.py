@@ -11,7 +11,7 @@ from retention_pipeline.ingest.preview import Preview, preview_rows
 from retention_pipeline.ingest.pulls import SourceError
 from retention_pipeline.settings import Home, LakeSource, Settings
 from retention_pipeline.transform.spark.lake_loader import relation_of
-from retention_pipeline.transform.spark.session import SparkError, said, spark_session
+from retention_pipeline.transform.spark.session import SparkError, is_of_spark, said, spark_session
 
 
 def preview_lake(settings: Settings, name: str, home: Home) -> Preview:
@@ -26,7 +26,7 @@ def preview_lake(settings: Settings, name: str, home: Home) -> Preview:
         except SparkError as error:
             raise SourceError(str(error)) from error
         except Exception as error:
-            if type(error).__module__.startswith(("pyspark.", "grpc.")):
+            if is_of_spark(error):
                 raise SourceError(f"Spark: {said(error)}") from error
             raise
         pq.write_table(rows, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -127,6 +128,30 @@ def _without_parameters(text: str, remote: str) -> str:
         if len(value) > len("false"):  # use_ssl
             text = text.replace(value, "…")
     return text
+
+
+@contextmanager
+def interrupted_after(session: Any, seconds: float | None) -> Iterator[threading.Event]:
+    """Ends all that a session is at when its time is over, which the event then says. None or 0: never."""
+    has_passed = threading.Event()
+
+    def stop() -> None:
+        has_passed.set()
+        with suppress(Exception):
+            session.interruptAll()
+
+    timer = threading.Timer(min(seconds or threading.TIMEOUT_MAX, threading.TIMEOUT_MAX), stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield has_passed
+    finally:
+        timer.cancel()
+
+
+def is_of_spark(error: BaseException) -> bool:
+    """Whether an error is the server's, or of the way to it; `said` has its words."""
+    return type(error).__module__.startswith(("pyspark.", "grpc."))
 
 
 def said(error: BaseException) -> str:
