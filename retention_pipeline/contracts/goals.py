@@ -2,8 +2,7 @@
 acquisition costs."""
 
 from retention_pipeline.contracts.columns import Column, Contract, Rule
-
-GRAINS = ("week", "month", "quarter", "year")
+from retention_pipeline.contracts.grains import GRAINS
 
 KPI_TARGETS = Contract(
     dataset="kpi_targets",

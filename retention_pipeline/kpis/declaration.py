@@ -10,11 +10,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from retention_pipeline.contracts.grains import GRAINS
 from retention_pipeline.kpis.inputs import Borrowed, BorrowedFigure, Histogram, TrailingMonths
 from retention_pipeline.kpis.look_backs import LookBack
 from retention_pipeline.kpis.measures import Measure
 
-GRAINS = ("week", "month", "quarter", "year")
 BASES = ("subscription", "order", "any", "all")
 UNITS = ("ratio", "money", "count", "days", "hours", "minutes", "score", "years", "per_100")
 DIRECTIONS = ("higher", "lower", "neither")

@@ -9,7 +9,8 @@ import json
 import sys
 from pathlib import Path
 
-from retention_pipeline.kpis.declaration import GRAINS, Family, Kpi
+from retention_pipeline.contracts.grains import GRAINS
+from retention_pipeline.kpis.declaration import Family, Kpi
 from retention_pipeline.kpis.definitions import factor, immature_when, in_words
 from retention_pipeline.kpis.examples import EXAMPLES
 from retention_pipeline.kpis.registry import FAMILIES, KPIS, family_kpis

@@ -16,6 +16,7 @@ import pandera.pandas as pa
 import pyarrow
 from pandera.typing import Series
 
+from retention_pipeline.contracts.grains import GRAINS
 from retention_pipeline.kpis.declaration import BASES, UNITS
 from retention_pipeline.kpis.registry import BY_ID
 from retention_pipeline.kpis.store import ROW_KEY
@@ -31,7 +32,7 @@ class KpiRows(pa.DataFrameModel):
     """One row per kpi, grain, period_start, basis, segment_dimension, segment_value."""
 
     kpi: Series[Text] = pa.Field(isin=list(BY_ID))
-    grain: Series[Text] = pa.Field(isin=["week", "month", "quarter", "year"])
+    grain: Series[Text] = pa.Field(isin=GRAINS)
     period_start: Series[pa.DateTime] = pa.Field(coerce=True)
     period_end: Series[pa.DateTime] = pa.Field(coerce=True)
     basis: Series[Text] = pa.Field(isin=list(BASES))

@@ -7,8 +7,8 @@ from datetime import date
 
 import duckdb
 
+from retention_pipeline.contracts.grains import GRAINS
 from retention_pipeline.read.published import Row, UnknownName, rows_of
-from retention_pipeline.settings.alerts import GRAINS
 
 FORMS = "2026-03 (a month), 2026-Q1, 2026 (the year that begins in it), 2026-W10, or 2026-03-17 with --grain"
 

@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from retention_pipeline.contracts.grains import GRAINS
 from retention_pipeline.warehouse import tables_in
 
 WEEKS = 104
@@ -74,7 +75,7 @@ def figures(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
                 order by period_start"""
             ).fetchall()
         ]
-        for grain in ("week", "month", "quarter", "year")
+        for grain in GRAINS
     }
     periods["week"] = periods["week"][-WEEKS:]
     places = [(grain, start, index) for grain, found in periods.items() for index, (start, _, _) in enumerate(found)]

@@ -5,15 +5,14 @@ done, once per incident.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from retention_pipeline.contracts.grains import Grain
 from retention_pipeline.settings.kinds import SettingsError, Strict
 from retention_pipeline.settings.sources import FromEnvironment
 
-Grain = Literal["week", "month", "quarter", "year"]
-GRAINS: tuple[Grain, ...] = get_args(Grain)
 # What makes a condition on figures; the rest of `when` says of which figures.
 OF_FIGURES = ("above", "below", "changed_by", "outside_interval", "target_missed")
 OF_THE_RUN = ("restated", "source_late", "period_complete", "new_actions")

@@ -15,7 +15,8 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError
 
 from retention_pipeline.contracts import CONTRACTS
-from retention_pipeline.settings.alerts import GRAINS, Alerts, Grain, alert_problems
+from retention_pipeline.contracts.grains import GRAINS, Grain
+from retention_pipeline.settings.alerts import Alerts, alert_problems
 from retention_pipeline.settings.business import Business, CohortMaxAge
 from retention_pipeline.settings.engine import Spark
 from retention_pipeline.settings.home import Home
