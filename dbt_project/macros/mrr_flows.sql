@@ -113,7 +113,7 @@
   ),
 
   movements as (
-      select * from {{ fact('mrr_movements') }}
+      select * from {{ fact('int_mrr_movements') }}
   ),
 
   terms as (

@@ -110,13 +110,13 @@ def mrr_rules(settings: Settings) -> list[Rule]:
                     sum(case when movement = 'expansion' then amount else 0 end) as mrr_expansion,
                     sum(case when movement = 'contraction' then -amount else 0 end) as mrr_contraction,
                     sum(case when movement = 'churn' then -amount else 0 end) as mrr_churn
-                from mrr_movements group by all
+                from int_mrr_movements group by all
             )
             select cells.grain, cells.period_start, {compared}
             from (select * from {MRR} where grain = 'month' and segment_dimension = 'all') as cells
             left join movements on cells.period_start = movements.period_start
             where {" or ".join(f"cells.{m} <> coalesce(movements.{m}, 0)" for m in MRR_MOVEMENTS)}
             """,
-            (table, "mrr_movements"),
+            (table, "int_mrr_movements"),
         ),
     ]

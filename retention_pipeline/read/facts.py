@@ -85,7 +85,7 @@ FACTS: dict[str, str] = {
     "movements": f"""
     select customer_key, movement_date as day, movement_date || ': ' || movement || ' of ' || {MONEY.format("amount")}
         as words
-    from mrr_movements where movement_date >= $opening and movement_date < $close""",
+    from int_mrr_movements where movement_date >= $opening and movement_date < $close""",
     "losses": """
     select customer_key, end_date as day, 'subscription ' || subscription_id || ' ended on ' || end_date
         || case when is_past_due then ', past due' else '' end || coalesce(', reason ' || end_reason, '') as words

@@ -147,7 +147,7 @@ DAMAGE = {
     "period_mrr_grains_nest": f"update period_mrr set mrr_churn = mrr_churn + 1 where {MRR_TOTAL}",
     "period_mrr_starts_from_nothing": "update period_mrr set mrr_start = mrr_start + 1",
     "mrr_customers_are_the_customers": f"update period_mrr set paying_customers_end = 99 where {MRR_TOTAL}",
-    "mrr_movements_are_the_sums": "update mrr_movements set amount = amount + 1",
+    "mrr_movements_are_the_sums": "update int_mrr_movements set amount = amount + 1",
     "cohort_within_size": "update cohort_retention set active = cohort_size + 1 where age = 1",
     "cohort_later_never_rises": "update cohort_retention set active_or_later = active_or_later + age",
     "cohort_retention_segments_add_up": "update cohort_retention set active = 0 where segment_dimension = 'all'",

@@ -35,7 +35,7 @@ MAY_READ = {
 # What has a column per dimension of the setting segments: no contract can list its columns.
 COLUMNS_BY_SETTINGS = {"customer_profiles"}
 
-# Facts and their sums obey the rules of `intermediate` also where they are public (mrr_movements, lost_by_reason).
+# Facts and their sums obey the rules of `intermediate` also where they are public (lost_by_reason, tickets_by_reason).
 FACTS = ("by_customer", "merged", "contributions")
 
 ENGINES = ("duckdb", "spark")
