@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import duckdb
 
-from benchmarks.sizes import AS_OF, FIRST_DAY, SETTINGS, Size
+from benchmarks.sizes import AS_OF, FIRST_DAY, MONTHS, SETTINGS, Size
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.ingest.mapping import mapping_fingerprint
 from retention_pipeline.ingest.schema import open_raw, quoted
@@ -63,15 +63,18 @@ def order_values(row: str, orders: int, ordered_at: str, customer_number: str) -
     }
 
 
-def generate(home: Home, size: Size) -> dict[str, int]:
-    """Write settings.yaml and raw.duckdb of a size; returns rows per dataset. Existing files must not be there."""
+def generate(home: Home, size: Size, moving: bool = False) -> dict[str, int]:
+    """Write settings.yaml and raw.duckdb of a size; returns rows per dataset. Existing files must not be there.
+
+    moving: every other customer changes country every month.
+    """
     home.root.mkdir(parents=True, exist_ok=True)
     home.settings_file.write_text(SETTINGS)
     connection = open_raw(home.raw_file)
     connection.execute("set preserve_insertion_order = true")
     try:
         _orders(connection, size)
-        _customers(connection, size)
+        _customers(connection, size, moving)
         _subscriptions(connection, size)
         counts = write_ledger(connection, home, ("orders", "subscriptions", "customers"))
         connection.execute("checkpoint raw_store")
@@ -126,7 +129,7 @@ def _orders(connection: duckdb.DuckDBPyConnection, size: Size) -> None:
         insert_rows(connection, "orders", values, rows, load=1)
 
 
-def _customers(connection: duckdb.DuckDBPyConnection, size: Size) -> None:
+def _customers(connection: duckdb.DuckDBPyConnection, size: Size, moving: bool) -> None:
     count = size.customers
     connection.execute(f"insert into raw.customer_keys select 'C' || range, range + 1 from range({count})")
     country = (
@@ -154,6 +157,14 @@ def _customers(connection: duckdb.DuckDBPyConnection, size: Size) -> None:
         "acquisition_channel": "null",
     }
     insert_rows(connection, "customers", moved, f"(from {rows} where {uniform('c', 15)} < 0.03)", load=3)
+    if moving:
+        month = f"moment + to_months(cast(m as int)) + interval 1 second as moved_at, c * {MONTHS + 1} + m as row"
+        months = f"""(
+            select *, {month} from (select *, unnest(range(1, {MONTHS + 1})) as m from {rows} where c % 2 = 1)
+            where moment + to_months(cast(m as int)) < timestamp '{AS_OF}'
+        )"""
+        moves = moved | {"valid_from": "moved_at", "country": country.replace(uniform("c", 11), uniform("row", 16))}
+        insert_rows(connection, "customers", moves, months, load=3)
 
 
 def _subscriptions(connection: duckdb.DuckDBPyConnection, size: Size) -> None:

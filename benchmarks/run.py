@@ -1,5 +1,5 @@
 """The benchmark of one size: data, baselines, full refreshes (also of fewer segments and grains), backfill, an empty
-night, one with orders; the ratios.
+night, one with orders; the same where half of the customers change a segment every month; the ratios.
 
     make bench SIZE=10m            or: python -m benchmarks.run --size 10m [--keep] [--only baselines] [--folder bench]
 
@@ -32,6 +32,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "full refresh, segments: []": {"segments": []},
     "full refresh, segments: [], grains: [month]": {"segments": [], "grains": ["month"]},
 }
+
+# Before the name of a step: what it is of a home where every other customer changes country every month.
+MOVING = "half moving monthly: "
 
 console = Console()
 
@@ -72,12 +75,21 @@ def main() -> None:
             step("backfill, 36 of 60 months", work.backfill, root)
             step("night, nothing new", work.pipeline_run, root, 1, False)
             work.deliver_night(root, size.name)
-            step(f"night, {size.night_orders:,} orders", work.pipeline_run, root, 2, False)
+            with_orders = f"night, {size.night_orders:,} orders"
+            step(with_orders, work.pipeline_run, root, 2, False)
+            moving = root.with_name(f"{root.name}-moving")
+            shutil.rmtree(moving, ignore_errors=True)
+            work.make_data(moving, size.name, True)
+            step(MOVING + "full refresh", work.pipeline_run, moving, 0, True)
+            step(MOVING + "night, nothing new", work.pipeline_run, moving, 1, False)
+            work.deliver_night(moving, size.name)
+            step(MOVING + with_orders, work.pipeline_run, moving, 2, False)
     finally:
         kept = _report(size.name, steps, found, root.parent)
         console.print(f"[dim]kept in {kept}[/dim]")
         if not arguments.keep:
-            shutil.rmtree(root, ignore_errors=True)
+            for folder in (root, root.with_name(f"{root.name}-moving")):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _arguments() -> argparse.Namespace:
@@ -138,6 +150,8 @@ def _ratios(steps: dict[str, Measured]) -> dict[str, float]:
     for name, one in steps.items():
         if name.startswith(("night", "backfill")):
             ratios[f"{name} / full refresh, CPU"] = round(one.cpu / full.cpu, 3)
+        if name.startswith(MOVING):
+            ratios[f"{name} / without, CPU"] = round(one.cpu / steps[name.removeprefix(MOVING)].cpu, 2)
     return ratios
 
 

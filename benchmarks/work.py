@@ -21,9 +21,9 @@ from retention_pipeline.warehouse import opened_raw
 BASELINE_TABLES = ("bridge", "orders_by_month", "cohorts", "mrr")
 
 
-def make_data(root: Path, size: str) -> dict[str, Any]:
-    """raw.duckdb of a size."""
-    return {"rows": generate(Home(root), SIZES[size])}
+def make_data(root: Path, size: str, moving: bool = False) -> dict[str, Any]:
+    """raw.duckdb of a size; `moving` as in generate."""
+    return {"rows": generate(Home(root), SIZES[size], moving)}
 
 
 def baseline_sql(root: Path) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def full_refresh_with(root: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """A full refresh of the same raw tables under other settings, in a home of its own that is removed afterwards."""
     other = Home(root.with_name(f"{root.name}-variant"))
     shutil.rmtree(other.root, ignore_errors=True)
-    other.root.mkdir()
+    other.raw_file.parent.mkdir(parents=True)
     try:
         given = yaml.safe_load(Home(root).settings_file.read_text(encoding="utf-8"))
         other.settings_file.write_text(yaml.safe_dump(given | settings), encoding="utf-8")

@@ -1,11 +1,13 @@
 """The benchmark's two baselines and the pipeline, three ways to the same numbers: they agree on a small history."""
 
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
 from benchmarks import activity, work
+from retention_pipeline.settings import Home, load_settings
 
 TABLES = {"bridge": ["month"], "orders_by_month": ["month"], "cohorts": ["cohort_start", "age"], "mrr": ["month"]}
 
@@ -49,6 +51,17 @@ def test_the_pipeline_publishes_what_the_baselines_found_and_a_night_keeps_to_it
     assert night["kpi_rows_changed"] > 0
     # Late orders change months before the night; the comparison sees it.
     assert work.differences(history, "baseline_sql")["orders_by_month"] > 0
+
+
+def test_a_variant_has_the_same_raw_rows_under_other_settings(history: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seen(root: Path, days_later: int, full_refresh: bool) -> dict[str, Any]:
+        return {"rows": work.raw_rows(root), "grains": load_settings(Home(root)).grains}
+
+    monkeypatch.setattr(work, "pipeline_run", seen)
+    assert work.full_refresh_with(history, {"grains": ["month"]}) == {
+        "rows": work.raw_rows(history),
+        "grains": ["month"],
+    }
 
 
 def test_engagement_is_what_the_script_by_hand_finds(tmp_path: Path) -> None:
