@@ -53,9 +53,9 @@ def main() -> None:
     steps: list[Measured] = []
 
     def step(name: str, function: Any, *parts: Any) -> Measured:
-        console.print(f"[dim]{name} ...[/dim]")
+        console.print(f"{name} ...", style="dim", markup=False)
         done = measured(name, function, *parts)
-        console.print(f"{name}: {done.wall:.1f} s, {done.cpu:.1f} CPU s, {done.peak_mb:,} MB")
+        console.print(f"{name}: {done.wall:.1f} s, {done.cpu:.1f} CPU s, {done.peak_mb:,} MB", markup=False)
         steps.append(done)
         return done
 

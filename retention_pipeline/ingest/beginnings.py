@@ -13,11 +13,12 @@ import duckdb
 
 from retention_pipeline import formatting
 from retention_pipeline.ingest.archive import ArchivedFile, Format, take
-from retention_pipeline.ingest.door import Door, take_through
+from retention_pipeline.ingest.door import Door
 from retention_pipeline.ingest.joined import MissingInput, Parts, format_of_part, written
 from retention_pipeline.ingest.json_arrays import HEAD, begins_array, elements
 from retention_pipeline.ingest.landing import DeliveredFile, at_hand, delivered_files
 from retention_pipeline.ingest.schema import literal
+from retention_pipeline.ingest.through_the_door import take_through
 from retention_pipeline.settings import FileSource, Home
 
 LINES, BYTES = 2_000, 4_000_000

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 from retention_pipeline.ingest.archive import ArchivedFile, StillBeingWrittenError, checksum, take
 from retention_pipeline.ingest.cloud import CloudError
-from retention_pipeline.ingest.door import take_through
 from retention_pipeline.ingest.joined import MissingInput, delivered_parts, written
 from retention_pipeline.ingest.kept_copies import known_as_lost
 from retention_pipeline.ingest.landing import (
@@ -27,6 +26,7 @@ from retention_pipeline.ingest.result import DatabaseBrokenError
 from retention_pipeline.ingest.schema import BROKEN, first_line, quoted
 from retention_pipeline.ingest.small_files import SmallFiles, stage_small_files
 from retention_pipeline.ingest.source_loader import BROUGHT_IN, SourceLoader
+from retention_pipeline.ingest.through_the_door import take_through
 from retention_pipeline.ingest.versions import remove_missing
 from retention_pipeline.settings import FileSource
 

@@ -11,9 +11,10 @@ import os
 from pathlib import Path
 
 from retention_pipeline.ingest.archive import ArchivedFile, Format, StillBeingWrittenError, UnusableFileError, take
-from retention_pipeline.ingest.door import Door, take_through
+from retention_pipeline.ingest.door import Door
 from retention_pipeline.ingest.landing import NO_FORMAT, DeliveredFile, at_hand, delivered_files, format_of
 from retention_pipeline.ingest.ledger import SourceLedger
+from retention_pipeline.ingest.through_the_door import take_through
 from retention_pipeline.settings import FileSource, Home
 
 ENDING = ".inputs"

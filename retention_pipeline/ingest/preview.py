@@ -22,7 +22,7 @@ from retention_pipeline.ingest.archive import ArchivedFile, Keeper, StillBeingWr
 from retention_pipeline.ingest.beginnings import LINES, beginning_of, joined_beginnings
 from retention_pipeline.ingest.cloud import CloudError
 from retention_pipeline.ingest.databases import open_pull
-from retention_pipeline.ingest.door import door_of, pulled_through, take_through
+from retention_pipeline.ingest.door import door_of
 from retention_pipeline.ingest.hints import hints_before_loading, hints_of_rows
 from retention_pipeline.ingest.joined import MissingInput
 from retention_pipeline.ingest.landing import NO_FORMAT, DeliveredFile, at_hand, format_of
@@ -33,6 +33,7 @@ from retention_pipeline.ingest.pulls import SourceError
 from retention_pipeline.ingest.readers import read_header, read_json_lines, read_parquet
 from retention_pipeline.ingest.schema import BROKEN, first_line, quoted
 from retention_pipeline.ingest.staging import create_stage, stage_file
+from retention_pipeline.ingest.through_the_door import pulled_through, take_through
 from retention_pipeline.ingest.versions import refuse_conflicts
 from retention_pipeline.settings import (
     Constant,

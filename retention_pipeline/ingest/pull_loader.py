@@ -10,7 +10,6 @@ from pathlib import Path
 from retention_pipeline.contracts import Column
 from retention_pipeline.ingest.archive import ArchivedFile, Keeper, UnusableFileError
 from retention_pipeline.ingest.databases import open_pull
-from retention_pipeline.ingest.door import pulled_through
 from retention_pipeline.ingest.ledger import KnownFile
 from retention_pipeline.ingest.mapping import has_other_keys
 from retention_pipeline.ingest.outcomes import note_outcome
@@ -21,6 +20,7 @@ from retention_pipeline.ingest.result import DatabaseBrokenError, LoadResult
 from retention_pipeline.ingest.schema import BROKEN, first_line, quoted
 from retention_pipeline.ingest.source_loader import SourceLoader
 from retention_pipeline.ingest.staging import create_stage, stage_file
+from retention_pipeline.ingest.through_the_door import pulled_through
 from retention_pipeline.ingest.versions import remove_missing
 from retention_pipeline.settings import DatabaseSource, SettingsError
 

@@ -17,11 +17,9 @@ from pathlib import Path
 
 import duckdb
 
-from retention_pipeline.ingest.door import (
-    EMAIL,
-    Names,
+from retention_pipeline.ingest.door import EMAIL, Names, clean
+from retention_pipeline.ingest.forgotten import (
     check_key,
-    clean,
     forgotten_file,
     keyed_hash,
     privacy_key,

@@ -12,12 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from retention_pipeline.ingest.archive import checksum
-from retention_pipeline.ingest.door import (
-    Door,
-    Names,
-    door_of,
-    is_telling,
-)
+from retention_pipeline.ingest.door import Door, Names, door_of, is_telling
 from retention_pipeline.ingest.joined import ENDING, parts_of, written
 from retention_pipeline.ingest.landing import delivered_files, format_of
 from retention_pipeline.ingest.packed import (
@@ -30,6 +25,7 @@ from retention_pipeline.ingest.packed import (
     pack,
 )
 from retention_pipeline.ingest.rebuild import archived_files
+from retention_pipeline.ingest.through_the_door import through
 from retention_pipeline.settings import FileSource, Home, Settings, Source
 from retention_pipeline.warehouse import opened, opened_raw, sql_name, sql_text
 
@@ -124,7 +120,7 @@ def _through(path: Path, door: Door, source: Source, home: Home) -> Path | None:
         path.suffix in (".csv", ".txt", ".jsonl", ".json", ".ndjson") and not _names(path, door)
     ):
         return None
-    made = door.through(path, file_format, source, home.warehouse / "forget.scratch")
+    made = through(door, path, file_format, source, home.warehouse / "forget.scratch")
     return made if made != path else None
 
 

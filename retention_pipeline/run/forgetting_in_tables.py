@@ -13,9 +13,7 @@ import duckdb
 
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.history.archive import rewrite
-from retention_pipeline.ingest.door import (
-    Names,
-)
+from retention_pipeline.ingest.door import Names
 from retention_pipeline.ingest.ids import CUSTOMER_IDS
 from retention_pipeline.ingest.schema import open_raw
 from retention_pipeline.publish import generations

@@ -20,7 +20,7 @@ from support.lake_home import Lakeside, differences, into_the_lake, spark_for_te
 from support.spark_home import REMOTE, build_on_spark, differing_rows
 
 from retention_pipeline.ingest import ingest
-from retention_pipeline.ingest.door import keyed_hash, privacy_key, write_forgotten
+from retention_pipeline.ingest.forgotten import keyed_hash, privacy_key, write_forgotten
 from retention_pipeline.ingest.result import IngestError
 from retention_pipeline.settings import Home, load_settings
 from retention_pipeline.transform.engine import loaders

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from retention_pipeline.contracts import CONTRACTS, FACT_COLUMNS, Contract
 from retention_pipeline.ingest.archive import UnusableFileError
 from retention_pipeline.ingest.bad_rows import BadRow
-from retention_pipeline.ingest.door import check_key, keyed_hash, privacy_key, read_forgotten
+from retention_pipeline.ingest.forgotten import check_key, keyed_hash, privacy_key, read_forgotten
 from retention_pipeline.ingest.hints import hints_of_ids, known_keys
 from retention_pipeline.ingest.identity import begin_epoch
 from retention_pipeline.ingest.lake_tables import LakeTable, lake_tables, write_lake_table

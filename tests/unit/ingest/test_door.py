@@ -15,7 +15,8 @@ from support.delivering import NOW, ORDER_HEADER, Company, order, orders_csv
 
 from retention_pipeline.cli.check import check_sources
 from retention_pipeline.ingest import ingest
-from retention_pipeline.ingest.door import Door, check_key, clean, keyed_hash, write_forgotten
+from retention_pipeline.ingest.door import Door, clean
+from retention_pipeline.ingest.forgotten import check_key, keyed_hash, write_forgotten
 from retention_pipeline.ingest.preview import Preview
 from retention_pipeline.settings import Home, Ids, Settings, SettingsError, parse_settings
 
@@ -171,7 +172,7 @@ def test_settings_name_sources_that_are_there_and_need_a_key(company: Company) -
 
 
 def test_the_home_is_named_where_the_list_is_damaged(tmp_path: Path) -> None:
-    from retention_pipeline.ingest.door import forgotten_file, read_forgotten
+    from retention_pipeline.ingest.forgotten import forgotten_file, read_forgotten
 
     home = Home(tmp_path)
     home.archive.mkdir()
