@@ -10,7 +10,7 @@ from rich.text import Text
 
 from retention_pipeline import formatting
 from retention_pipeline.alerts import Incident, acknowledge, as_row, load, test_channel
-from retention_pipeline.cli.figures import print_json
+from retention_pipeline.cli.json_output import print_json
 from retention_pipeline.cli.terminal import terminal
 from retention_pipeline.settings import load_settings, resolve_home
 

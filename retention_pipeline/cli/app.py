@@ -212,11 +212,11 @@ def query(
     json: JsonOption = False,
 ) -> None:
     """Ask the published generation in SQL, read-only."""
-    from retention_pipeline.cli import figures
+    from retention_pipeline.cli import tables
 
     if engine not in ("duckdb", "spark"):
         raise typer.BadParameter(f"{engine!r}: it is duckdb or spark", param_hint="--engine")
-    ask = figures.query_lake if engine == "spark" else figures.query
+    ask = tables.query_lake if engine == "spark" else tables.query
     ask(home, sys.stdin.read() if sql == "-" else sql, form="json" if json else format, limit=limit, seconds=timeout)
 
 
@@ -230,9 +230,9 @@ def quarantine(
     json: JsonOption = False,
 ) -> None:
     """The refused rows that still miss: file, line, reason, and what was delivered."""
-    from retention_pipeline.cli import figures
+    from retention_pipeline.cli import tables
 
-    figures.quarantine(home, dataset=dataset, by_reason=by_reason, to=to, limit=limit, as_json=json)
+    tables.quarantine(home, dataset=dataset, by_reason=by_reason, to=to, limit=limit, as_json=json)
 
 
 @app.command(rich_help_panel=READING)
@@ -246,9 +246,9 @@ def export(
     json: JsonOption = False,
 ) -> None:
     """Copy published tables into files."""
-    from retention_pipeline.cli import figures
+    from retention_pipeline.cli import tables
 
-    figures.export(home, folder, form=format, tables=table or [], as_json=json)
+    tables.export(home, folder, form=format, tables=table or [], as_json=json)
 
 
 @app.command(rich_help_panel=KEEPING)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from retention_pipeline import formatting
-from retention_pipeline.cli.figures import print_json
+from retention_pipeline.cli.json_output import print_json
 from retention_pipeline.cli.terminal import terminal
 from retention_pipeline.read.published import open_published
 from retention_pipeline.settings import (

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.text import Text
 
 from retention_pipeline import formatting
-from retention_pipeline.cli.figures import print_json
+from retention_pipeline.cli.json_output import print_json
 from retention_pipeline.cli.terminal import terminal
 from retention_pipeline.run.doctor import SHOWN_AT_MOST, examine
 from retention_pipeline.run.mending import mend

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from retention_pipeline import formatting
-from retention_pipeline.cli.figures import exports_customers, guards_csv, print_json, print_json_with_lines
+from retention_pipeline.cli.json_output import print_json, print_json_with_lines
 from retention_pipeline.cli.print_explain import (
     LAID_OUT_AT_MOST,
     print_explanation,
@@ -20,6 +20,7 @@ from retention_pipeline.cli.print_explain import (
     table_of,
 )
 from retention_pipeline.cli.printing import print_rows
+from retention_pipeline.cli.tables import exports_customers, guards_csv
 from retention_pipeline.cli.terminal import terminal
 from retention_pipeline.history.known import moment_of
 from retention_pipeline.history.since import since

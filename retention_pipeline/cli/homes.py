@@ -13,7 +13,7 @@ from rich.text import Text
 from retention_pipeline import formatting, templates
 from retention_pipeline.alerts import as_row
 from retention_pipeline.alerts import load as load_alerts
-from retention_pipeline.cli.figures import print_json
+from retention_pipeline.cli.json_output import print_json
 from retention_pipeline.cli.print_status import print_status
 from retention_pipeline.cli.terminal import terminal
 from retention_pipeline.freshness.marks import published_reasons

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.text import Text
 
 from retention_pipeline import formatting
-from retention_pipeline.cli.figures import print_json
+from retention_pipeline.cli.json_output import print_json
 from retention_pipeline.cli.terminal import terminal
 from retention_pipeline.run import forgetting
 from retention_pipeline.settings import load_settings, resolve_home

@@ -18,7 +18,7 @@ from rich.status import Status
 from rich.text import Text
 
 from retention_pipeline import formatting
-from retention_pipeline.cli.figures import print_json
+from retention_pipeline.cli.json_output import print_json
 from retention_pipeline.cli.print_headline import print_headline
 from retention_pipeline.cli.printing import print_excluded, print_late, print_left_out, print_places
 from retention_pipeline.cli.terminal import terminal

@@ -8,7 +8,6 @@ the same question (`compared`): here this period and the one before; another gen
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -37,7 +36,7 @@ from retention_pipeline.read.members import (
     with_ids,
 )
 from retention_pipeline.read.named_periods import named_period
-from retention_pipeline.read.published import PENDING, Row, UnknownName, marked_figures, rows_of
+from retention_pipeline.read.published import PENDING, Row, UnknownName, did_you_mean, marked_figures, rows_of
 from retention_pipeline.warehouse import tables_in
 
 LARGEST = 5  # customers shown of each part
@@ -182,9 +181,7 @@ def asked_figure(
 ) -> tuple[Kpi, Row, Row]:
     """(KPI, the period's row, the figure's row). Without a basis: `any` where the KPI has it, else its only one."""
     if name not in BY_ID:
-        near = difflib.get_close_matches(name, BY_ID, n=3, cutoff=0.5)
-        hint = f"; did you mean {' or '.join(near)}?" if near else "."
-        raise UnknownName(f"There is no KPI {name!r}{hint} All of them: retention kpis --list")
+        raise UnknownName(f"There is no KPI {name!r}{did_you_mean(name, BY_ID)} All of them: retention kpis --list")
     kpi = BY_ID[name]
     named = named_period(connection, period, grain)
     dimension, _, value = (segment or f"{ALL}={ALL}").partition("=")

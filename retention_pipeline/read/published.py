@@ -5,7 +5,8 @@ One function per question; rows come back as dictionaries. How answers look is t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
@@ -25,6 +26,13 @@ class NothingPublished(Exception):
 
 class UnknownName(Exception):
     """A KPI, table, segment or basis that the published generation does not have; the text offers what it has."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence that says that a name is unknown: what else it may have been."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or [one for one in known if name in one][:3]
+    return f"; did you mean {' or '.join(near)}?" if near else "."
 
 
 @contextmanager

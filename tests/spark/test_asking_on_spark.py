@@ -10,7 +10,7 @@ import yaml
 from support.lake_home import spark_for_tests
 from support.spark_home import ON_SPARK, REMOTE
 
-from retention_pipeline.cli.figures import QueryError, query_lake
+from retention_pipeline.cli.tables import QueryError, query_lake
 from retention_pipeline.settings import Home, load_settings
 from retention_pipeline.transform.spark.lake import Lake
 from retention_pipeline.transform.spark.local_server import why_not

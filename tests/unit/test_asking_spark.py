@@ -8,7 +8,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from retention_pipeline.cli.figures import QueryError, query_lake
+from retention_pipeline.cli.tables import QueryError, query_lake
 from retention_pipeline.transform.spark.asking import AskError, as_query
 
 

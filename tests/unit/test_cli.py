@@ -246,7 +246,7 @@ def test_a_reader_who_has_seen_enough_is_told_nothing(home: Home, arguments: str
 def test_a_stopped_command_says_so(home: Home) -> None:
     program = (
         "import os, signal, sys, threading, duckdb\n"
-        "from retention_pipeline.cli import app, figures\n"
+        "from retention_pipeline.cli import app, tables\n"
         "from retention_pipeline.cli.app import main\n"
         "threading.Timer(4.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"  # the query runs by then
         "main(['query', 'select count(*) from range(100000000000) a, range(1000) b', '--home', sys.argv[1]])\n"

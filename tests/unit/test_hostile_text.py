@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from retention_pipeline import formatting
-from retention_pipeline.cli.figures import as_json_text
+from retention_pipeline.cli.json_output import as_json_text
 from retention_pipeline.cli.printing import print_message
 from retention_pipeline.orchestration.assets.previews import markdown_table
 from retention_pipeline.publish.csv_files import guarded

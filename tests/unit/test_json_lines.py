@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from retention_pipeline.cli.figures import print_json, print_json_with_lines
+from retention_pipeline.cli.json_output import print_json, print_json_with_lines
 
 HOSTILE = ['\n "members": []', "\x1b[31m\u2028\u202e\x00", '"', "\\", "é"]
 ANSWER: dict[str, Any] = {

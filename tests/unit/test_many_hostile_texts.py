@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from retention_pipeline import formatting
-from retention_pipeline.cli.figures import as_json_text
+from retention_pipeline.cli.json_output import as_json_text
 from retention_pipeline.orchestration.assets.previews import markdown_table
 from retention_pipeline.publish.csv_files import guarded
 
