@@ -6,7 +6,8 @@ generations. What is left of a figure's change is of everybody: settings, defini
 
 run_customers    one row per such customer: datasets and causes of their rows (`signature`), and whether one of the rows
                  counts before the last restated period ends
-profile_numbers  profiles of both generations that have the same segment values: one number
+profile_numbers  profiles of both generations that have the same segment values: one number; those of the generation
+                 before by their key as `before_key`
 diffs_<family>   one row per grain, basis, period, customer and profile whose part of a measure differs: by how much
 
 Figures that are not sums over customers (medians, percentiles, figures of figures) have no parts.
@@ -19,21 +20,26 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
 from retention_pipeline.history.causes import DEFINITION, FX, SETTINGS
 from retention_pipeline.history.reported import count
 from retention_pipeline.kpis.declaration import Family, Kpi, settings_named
+from retention_pipeline.kpis.inputs import MONTHS_BEHIND
 from retention_pipeline.kpis.registry import BY_ID
-from retention_pipeline.kpis.rules import text_literal
+from retention_pipeline.kpis.rules import date_literal, text_literal
 from retention_pipeline.read.ctes import union_of
 from retention_pipeline.read.members import (
+    PROFILES,
     QUERIES,
     Cells,
     NoMembers,
+    Source,
     columns_in,
+    in_cells,
+    pairs_behind,
     parts_of,
     published_settings,
     sources_of,
@@ -47,6 +53,12 @@ WITH_MONEY_AT_MOST = 20_000
 AS_OF = re.compile(r"cast\('[\d-]+' /\* as_of \*/ as date\)")
 AS_OF_OF_FACT = re.compile(rf"((?:\b\w+\.)?)\b(\w+) (<=?) ({AS_OF.pattern})")
 SIDES = {"before": "published", "now": None}
+# Facts each row of which has parts of its own, whatever the other rows are (members_of_parts, order_members), and the
+# day that a row of a customer is known by: one that is in both generations adds nothing to what differs.
+OF_ROWS_ALONE = {"int_purchase_days": "purchase_date"}
+# Facts of which each row has parts of its own, whatever the others are, and what makes a row one of its customer
+# (member_families, macros/members.sql): a row that is the same in both generations adds nothing to what differs.
+OF_ROWS_ALONE = {"int_purchase_days": "purchase_date"}
 
 
 @dataclass(frozen=True)
@@ -58,14 +70,16 @@ class Diffs:
     parts: dict[str, dict[str, str]]
 
 
-def find_diffs(connection: duckdb.DuckDBPyConnection) -> list[Diffs]:
-    """The tables of the figures of `restated` that have parts; `published` is the generation before."""
+def find_diffs(connection: duckdb.DuckDBPyConnection, settled: date) -> list[Diffs]:
+    """The tables of the figures of `restated` that have parts; `published` is the generation before. settled: the
+    earlier `as_of` of both.
+    """
     _find_customers(connection)
     if QUERIES not in tables_in(connection) & tables_in(connection, database="published"):
         return []
     settings = published_settings(connection)
     _find_profiles(connection)
-    facts = _Facts(connection)
+    facts = _Facts(connection, settled)
     found = []
     for has_horizon, kpis in _families(connection):
         parts = {kpi.id: _rendered(parts_of(kpi), settings) for kpi in kpis}
@@ -153,24 +167,22 @@ def _add_those_with_money(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _find_profiles(connection: duckdb.DuckDBPyConnection) -> None:
     """profile_numbers and profile_segments (profile, segment_dimension, segment_value)."""
-    sides = " union all ".join(
-        f"select '{side}' as side, * from {database + '.main.' if database else 'main.'}int_profile_values"
-        for side, database in SIDES.items()
-    )
+    sides = f"""
+        select * replace ({before_key("profile_key")} as profile_key) from published.main.int_profile_values
+        union all select * from main.int_profile_values"""
     connection.execute(f"""
         create or replace temp table profile_numbers as
-        select side, profile_key, dense_rank() over (order by said) as profile, said
+        select profile_key, dense_rank() over (order by said) as profile
         from (
-            select side, profile_key,
-                list(segment_dimension || '=' || segment_value order by segment_dimension) as said
+            select profile_key, list(segment_dimension || '=' || segment_value order by segment_dimension) as said
             from ({sides}) where segment_dimension in (select segment_dimension from restated)
-            group by side, profile_key
+            group by profile_key
         )""")
     connection.execute(f"""
         create or replace temp table profile_segments as
         select distinct numbers.profile, segments.segment_dimension, segments.segment_value
         from profile_numbers as numbers
-        inner join ({sides}) as segments using (side, profile_key)
+        inner join ({sides}) as segments using (profile_key)
         where segments.segment_dimension in (select segment_dimension from restated)""")
 
 
@@ -194,8 +206,8 @@ class _Facts:
     answered for both.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self.connection = connection
+    def __init__(self, connection: duckdb.DuckDBPyConnection, settled: date) -> None:
+        self.connection, self.settled = connection, settled
         # Schemas of a night, with the rows of all customers whom it touched.
         self.touched = {
             side: tables_in(connection, schema=schema)
@@ -204,6 +216,7 @@ class _Facts:
         self.names = {side: self._of_customers(database) for side, database in SIDES.items()}
         self.copied: set[str] = set()
         self.answers: dict[str, list[Any]] = {}
+        self.sums: dict[str, str] = {}
         causes = {one for (one,) in connection.execute("select distinct cause from kpi_causes").fetchall()}
         # Tables of no customer that say the same of a complete period in both generations.
         self.alike = set()
@@ -238,6 +251,62 @@ class _Facts:
             self.copied.add(table)
         return table
 
+    def changed(self, name: str, *, is_early: bool) -> str:
+        """The name of such a table for a query that asks the same of both generations: of OF_ROWS_ALONE without rows
+        that are in both, of customers who have the same profiles in both (of all customers they cost more than they
+        save).
+        """
+        copied = self.copy(name, is_early=is_early)
+        in_both = self.names["before"] & self.names["now"]
+        if not is_early or name not in OF_ROWS_ALONE or not {name, PROFILES} <= in_both:
+            return copied
+        table, day = f"changed_{copied}", OF_ROWS_ALONE[name]
+        if table in self.copied:
+            return table
+        described = self.connection.execute(f"describe {copied}").fetchall()
+        said = [column for column, *_ in described if column not in ("customer_key", day)]
+        days = " or ".join(
+            f"{column} >= {date_literal(self.settled)}" for column, kind, *_ in described if kind == "DATE"
+        )
+        self.connection.execute(f"""
+            create or replace temp table {table} as
+            with alike as (
+                select now.customer_key, now.{day} from {copied} as now
+                inner join {copied} as before
+                    on now.customer_key = {before_key("before.customer_key")} and now.{day} = before.{day}
+                where now.customer_key >= 0
+                    and {" and ".join(f"now.{column} is not distinct from before.{column}" for column in said)}
+                    and now.customer_key not in ({self._moved(is_early)})
+            )
+            from {copied} as rows
+            where {days}
+                or ({true_key("customer_key")}, {day}) not in (select (customer_key, {day}) from alike)""")
+        self.copied.add(table)
+        return table
+
+    def _moved(self, is_early: bool) -> str:
+        """SQL: the customers whose profiles of periods differ between the generations."""
+        spans = self.copy(PROFILES, is_early=is_early)
+        sign = "case when spans.customer_key < 0 then -1 else 1 end"
+        key = f"case when spans.customer_key < 0 then {before_key('spans.profile_key')} else spans.profile_key end"
+        return f"""
+            select {true_key("spans.customer_key")} as customer_key
+            from {spans} as spans left join profile_numbers as numbers on {key} = numbers.profile_key
+            where rule in ('any', 'period')
+            group by {true_key("spans.customer_key")}, rule, grain, from_period, to_period, numbers.profile
+            having sum({sign}) <> 0"""
+
+    def added_up(self, rows: str, measures: tuple[str, ...]) -> str:
+        """The name of the table with what differs of rows (SQL) by period, customer and profiles; it is asked once."""
+        if rows not in self.sums:
+            self.sums[rows] = f"added_up_{len(self.sums)}"
+            cell = "period_start, customer_key, profile, other_profile"
+            self.connection.execute(f"""
+                create or replace temp table {self.sums[rows]} as
+                select {cell}, {", ".join(f"sum({name}) as {name}" for name in measures)} from ({rows})
+                group by {cell} having {" or ".join(f"sum({name}) <> 0" for name in measures)}""")
+        return self.sums[rows]
+
     def _relation(self, side: str, name: str) -> str:
         if name in self.touched[side]:
             return f"{'touched_before' if side == 'before' else 'touched'}.{name}"
@@ -248,6 +317,11 @@ class _Facts:
 def before_key(key: str) -> str:
     """SQL: the key of a customer of the generation before, from the true one and back."""
     return f"-1 - {key}"
+
+
+def true_key(key: str) -> str:
+    """SQL: the key of a customer of either generation, where both are in one table."""
+    return f"case when {key} < 0 then {before_key(key)} else {key} end"
 
 
 @dataclass(frozen=True)
@@ -261,9 +335,9 @@ class _Relations(Mapping[str, str]):
     def __getitem__(self, name: str) -> str:
         if name not in self:
             raise KeyError(name)
-        table = self.facts.copy(name, is_early=self.is_early)
         if self.side is None:
-            return table
+            return self.facts.changed(name, is_early=self.is_early)
+        table = self.facts.copy(name, is_early=self.is_early)
         if self.side == "now":
             return f"(select * from {table} where customer_key >= 0)"
         own = before_key("customer_key")
@@ -299,24 +373,34 @@ def _fill(
         f"create or replace temp table {table} (grain varchar, basis varchar, period_start date, "
         f"customer_key bigint, profile bigint, other_profile bigint, {typed})"
     )
-    for (grain, basis), starts in asked.items():
-        cells = Cells(grain, basis, tuple(starts), answers=facts.answers)
-        rows = _parts_by_side(connection, kpis[0].family, columns, facts, cells, is_early=is_early)
-        if not rows:
+    cells_of = {
+        (grain, basis): Cells(grain, basis, tuple(starts), answers=facts.answers)
+        for (grain, basis), starts in asked.items()
+    }
+    behind = {month for cells in cells_of.values() for _, month in pairs_behind(connection, cells, MONTHS_BEHIND, None)}
+    sums = ", ".join(f"coalesce(sum({name}), 0)" for name in columns)
+    some = " or ".join(f"sum({name}) <> 0" for name in columns)
+    for (grain, basis), cells in cells_of.items():
+        of_grain = replace(cells, months=tuple(sorted(behind)))
+        asked_of = _asked(connection, kpis[0].family, columns, facts, of_grain, is_early=is_early)
+        if not asked_of:
             continue
-        sums = ", ".join(f"coalesce(sum({name}), 0)" for name in columns)
-        some = " or ".join(f"sum({name}) <> 0" for name in columns)
         connection.execute(f"""
             insert into {table}
-            select '{grain}', '{basis}', rows.period_start, rows.customer_key, own.profile, other.profile, {sums}
-            from ({rows}) as rows
-            inner join profile_numbers as own on rows.side = own.side and rows.profile_key = own.profile_key
-            left join profile_numbers as other on rows.side = other.side and rows.other_profile_key = other.profile_key
-            group by rows.period_start, rows.customer_key, own.profile, other.profile
+            select '{grain}', '{basis}', period_start, customer_key, profile, other_profile, {sums}
+            from ({_rows(asked_of, columns, facts)}) as rows
+            group by period_start, customer_key, profile, other_profile
             having {some}""")
 
 
-def _parts_by_side(
+class _Asked(NamedTuple):
+    """What is asked for parts of customers: a source, and the side of its facts; None: it is of both."""
+
+    source: Source
+    side: str | None
+
+
+def _asked(
     connection: duckdb.DuckDBPyConnection,
     family: Family,
     columns: tuple[str, ...],
@@ -324,39 +408,75 @@ def _parts_by_side(
     cells: Cells,
     *,
     is_early: bool,
-) -> str:
-    """SQL: side, period, customer, profiles and columns, those of before with the opposite sign; asked once for both
-    generations where they ask the same of tables that are alike. Empty where nothing is to be asked.
+) -> list[_Asked]:
+    """What gives the columns on both sides, asked once for both generations where they ask the same of tables that are
+    alike. Empty where nothing is to be asked.
     """
 
-    def sources(side: str, *, of_both: bool) -> list[tuple[str, dict[str, str]]]:
+    def sources(side: str, *, of_both: bool) -> list[Source]:
         relations = _Relations(facts, None if of_both else side, is_early)
         return sources_of(connection, family, set(columns), replace(cells, relations=relations), SIDES[side])
 
     asked = {side: sources(side, of_both=True) for side in SIDES}
-    shared = dict[int, str]()
+    shared = dict[int, _Asked]()
     if len(asked["now"]) == len(asked["before"]):
-        for number, ((now, _), (before, _)) in enumerate(zip(asked["now"], asked["before"], strict=True)):
-            of_both = _as_of_each(now, before)
-            if of_both is not None and set(re.findall(r"published\.main\.\"?(\w+)", before)) <= facts.alike:
-                shared[number] = of_both
-    parts = list[tuple[str, Callable[[str], str]]]()
-    for number, of_both in shared.items():
-        taken = asked["now"][number][1]
-        is_before, own_key = "customer_key < 0", before_key("customer_key")
-        said = {name: f"case when {is_before} then -{column} else {column} end" for name, column in taken.items()}
-        key = f"case when {is_before} then {own_key} else customer_key end as customer_key"
-        side = f"case when {is_before} then 'before' else 'now' end"
-        parts.append((_of_nobody_in_both(of_both), partial(_select, columns, said, side, key)))
-    if len(shared) == len(asked["now"]):
-        return union_of(parts)
-    for side in SIDES:
-        sign = "-" if side == "before" else ""
-        for number, (query, taken) in enumerate(sources(side, of_both=False)):
-            if number not in shared:
-                said = {name: f"{sign}{column}" for name, column in taken.items()}
-                parts.append((query, partial(_select, columns, said, f"'{side}'", "customer_key")))
-    return union_of(parts)
+        for number, (now, before) in enumerate(zip(asked["now"], asked["before"], strict=True)):
+            of_both = _as_of_each(now.query, before.query)
+            read_before = set(re.findall(r"published\.main\.\"?(\w+)", before.query))
+            if of_both is not None and now.behind == before.behind and read_before <= facts.alike:
+                shared[number] = _Asked(now._replace(query=_of_nobody_in_both(of_both)), None)
+    found = list(shared.values())
+    if len(shared) < len(asked["now"]):
+        for side in SIDES:
+            of_side = enumerate(sources(side, of_both=False))
+            found += [_Asked(source, side) for number, source in of_side if number not in shared]
+    return found
+
+
+def _rows(asked: list[_Asked], columns: tuple[str, ...], facts: _Facts) -> str:
+    """SQL: period_start, customer_key, profile, other_profile and columns, those of before with the opposite sign. What
+    is of months is added up once for the cells of all grains.
+    """
+    own = list[tuple[str, Callable[[str], str]]]()
+    selects = list[str]()
+    for source, side in asked:
+        if source.behind:
+            measures = {name: name for name in sorted(set(source.taken.values()))}
+            months = facts.added_up(_numbered(_signed(measures, side, source.query)), tuple(measures))
+            taken = ", ".join(f"{source.taken.get(name, 'null')} as {name}" for name in columns)
+            of_cells = in_cells(f"from {months}", source.behind)
+            selects.append(f"select period_start, customer_key, profile, other_profile, {taken} from ({of_cells})")
+        else:
+            taken_of = {name: source.taken.get(name, "null") for name in columns}
+            own.append((source.query, partial(_signed, taken_of, side)))
+    return " union all by name ".join([_numbered(union_of(own))] * bool(own) + selects)
+
+
+def _signed(columns: dict[str, str], side: str | None, query: str) -> str:
+    """SQL: rows of a query with columns (name → SQL), those of before with the opposite sign and profiles' keys as
+    profile_numbers has them.
+    """
+    both = {None: "customer_key < 0", "before": "true", "now": "false"}[side]
+
+    def of_before(there: str, here: str) -> str:
+        return f"case when {both} then {there} else {here} end"
+
+    profiles = ", ".join(
+        f"{of_before(before_key(name), name)} as {name}" for name in ("profile_key", "other_profile_key")
+    )
+    listed = ", ".join(
+        f"{text if text == 'null' else of_before(f'-{text}', text)} as {name}" for name, text in columns.items()
+    )
+    return f"select period_start, {true_key('customer_key')} as customer_key, {profiles}, {listed} from ({query})"
+
+
+def _numbered(rows: str) -> str:
+    """SQL: such rows with the numbers of their profiles, and without their keys."""
+    return f"""
+        select rows.* exclude (profile_key, other_profile_key), own.profile, other.profile as other_profile
+        from ({rows}) as rows
+        inner join profile_numbers as own on rows.profile_key = own.profile_key
+        left join profile_numbers as other on rows.other_profile_key = other.profile_key"""
 
 
 def _as_of_each(now: str, before: str) -> str | None:
@@ -368,11 +488,6 @@ def _as_of_each(now: str, before: str) -> str | None:
         return None
     query = AS_OF_OF_FACT.sub(rf"\1\2 \3 case when \1customer_key < 0 then {as_of} else \4 end", now)
     return query if len(AS_OF.findall(now)) == len(AS_OF_OF_FACT.findall(now)) else None
-
-
-def _select(columns: tuple[str, ...], said: dict[str, str], side: str, key: str, query: str) -> str:
-    listed = ", ".join(f"{said.get(name, 'null')} as {name}" for name in columns)
-    return f"select {side} as side, period_start, {key}, profile_key, other_profile_key, {listed} from ({query})"
 
 
 def _of_nobody_in_both(query: str) -> str:

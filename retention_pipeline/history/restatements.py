@@ -116,7 +116,7 @@ def restate(
     add_moved(connection)
     find_cell_causes(connection)
     note_causes(connection)
-    write_restatements(connection, recorded.publication, rows_at_most=rows_at_most)
+    write_restatements(connection, before, now, rows_at_most=rows_at_most)
     return restated
 
 
@@ -145,12 +145,14 @@ def find_cell_causes(connection: duckdb.DuckDBPyConnection) -> None:
         )""")
 
 
-def write_restatements(connection: duckdb.DuckDBPyConnection, now: Publication, *, rows_at_most: int) -> None:
+def write_restatements(
+    connection: duckdb.DuckDBPyConnection, before: Publication, now: Publication, *, rows_at_most: int
+) -> None:
     """Write both tables from `restated`, `kpi_causes` and `run_rows`."""
     connection.execute(f"delete from {RESTATEMENTS} where published_at = {instant(now.published_at)}")
     connection.execute(f"delete from {ROWS} where generation = {now.generation}")
     key = ", ".join(f"restated.{name}" for name in ROW_KEY)
-    diffs = find_diffs(connection)
+    diffs = find_diffs(connection, min(before.as_of, now.as_of))
     split(connection, diffs)
     find_rows_behind(connection, diffs, at_most=rows_at_most)
     let_in_causes(connection)

@@ -22,7 +22,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -61,7 +61,8 @@ class Cell:
 class Cells:
     """Rows of a period table in some periods of one grain and basis, of all segment values. `relations`: what stands
     for tables that are not to be read where they are (name → SQL), say those of some customers only. `answers`: what
-    the generations said before, for those who ask about many cells.
+    the generations said before, for those who ask about many cells. `months`: what is asked wherever months behind the
+    cells are needed, so that cells of several grains ask the same; empty: those that are.
     """
 
     grain: str
@@ -69,6 +70,7 @@ class Cells:
     periods: tuple[date, ...]
     relations: Mapping[str, str] = field(default_factory=dict)
     answers: dict[str, list[Any]] = field(default_factory=dict)
+    months: tuple[date, ...] = ()
 
     def answer(self, connection: duckdb.DuckDBPyConnection, question: str) -> list[Any]:
         """The rows of a query, which is asked once."""
@@ -77,7 +79,15 @@ class Cells:
         return self.answers[question]
 
 
-Source = tuple[str, dict[str, str]]
+class Source(NamedTuple):
+    """A query of customer_key, period_start, profile_key, other_profile_key and measures. `taken`: the columns of a
+    family's cells that it gives (name → measure). `behind`: its periods are months, which count for the cells of these
+    pairs of a cell's period and a month; empty: its periods are those of the cells.
+    """
+
+    query: str
+    taken: dict[str, str]
+    behind: tuple[tuple[date, date], ...] = ()
 
 
 class NoMembers(Exception):
@@ -181,7 +191,7 @@ def measures_query(
         # Who had which segment value when does not matter, and is as many rows as there are customers.
         cells = replace(cells, relations={PROFILES: f"(select * from {of_main(database)}{PROFILES} where false)"})
     of_customers = sources_of(connection, family, set(columns), cells, database, must_have=True)
-    sources = [(in_segment(query, cell, database), taken) for query, taken in of_customers]
+    sources = [(in_segment(in_cells(one.query, one.behind), cell, database), one.taken) for one in of_customers]
     if family.name == "acquisition" and (costs := set(columns) & {*COSTS}):
         # Costs are a line of nobody, as the period table has them.
         query = f"select 0 as customer_key, * from {of_main(database)}period_acquisition where {is_cell(cell)}"
@@ -222,9 +232,8 @@ def sources_of(
     *,
     must_have: bool = False,
 ) -> list[Source]:
-    """Queries of customer_key, period_start, profile_key and other_profile_key, each with the columns of the family's
-    cells that it gives and their expressions; without costs, which no customer has. must_have: raise NoMembers where
-    the generation has none of the family.
+    """What gives the columns of the family's cells; without costs, which no customer has. must_have: raise NoMembers
+    where the generation has none of the family.
     """
     found: list[Source] = []
     own = columns & {*additive(family)}
@@ -235,15 +244,15 @@ def sources_of(
             if JOINED[name]:
                 found += months_behind(connection, "customers", of_any, wanted, MONTHS_BEHIND, database)
             else:
-                found += cell_queries(connection, "customers", wanted, of_any, database)
+                found += _own(cell_queries(connection, "customers", wanted, of_any, database))
     elif own:
         wanted = {name: name for name in own}
-        found += cell_queries(connection, family.name, wanted, cells, database, must_have=must_have)
+        found += _own(cell_queries(connection, family.name, wanted, cells, database, must_have=must_have))
     for borrowed in family.borrowed:
         if taken := columns & {*borrowed.measures}:
             of_lender = replace(cells, basis=borrowed.basis)
             wanted = {name: name for name in taken}
-            found += cell_queries(connection, borrowed.family.name, wanted, of_lender, database)
+            found += _own(cell_queries(connection, borrowed.family.name, wanted, of_lender, database))
     for trailing in family.trailing:
         given = {f"{trailing.name}_{name}": name for name in trailing.measures}
         of_first = {f"{trailing.name}_first_{name}": name for name in trailing.of_first}
@@ -256,6 +265,10 @@ def sources_of(
     return found
 
 
+def _own(queries: list[tuple[str, dict[str, str]]]) -> list[Source]:
+    return [Source(query, taken) for query, taken in queries]
+
+
 def months_behind(
     connection: duckdb.DuckDBPyConnection,
     family: str,
@@ -265,29 +278,42 @@ def months_behind(
     database: str | None,
 ) -> list[Source]:
     """The cells of the first `months` of the last six calendar months that ended by each cell's close."""
-    pairs = cells.answer(
-        connection,
-        f"""select own.period_start, months.period_start
+    behind = pairs_behind(connection, cells, months, database)
+    if not behind:
+        return []
+    of_months = replace(cells, grain="month", periods=cells.months or tuple(sorted({month for _, month in behind})))
+    queries = cell_queries(connection, family, taken, of_months, database)
+    return [Source(query, of_part, behind) for query, of_part in queries]
+
+
+def pairs_behind(
+    connection: duckdb.DuckDBPyConnection, cells: Cells, months: int, database: str | None
+) -> tuple[tuple[date, date], ...]:
+    """The period of each cell with each of those months."""
+    return tuple(
+        cells.answer(
+            connection,
+            f"""select own.period_start, months.period_start
         from {of_main(database)}int_periods as months
         inner join {of_main(database)}int_periods as own on months.grain = 'month'
             and own.grain = {text_literal(cells.grain)} and own.period_start in ({date_literals(cells.periods)})
             and months.period_start >= date_trunc('month', own.close_date) - to_months({MONTHS_BEHIND})
             and months.period_start < date_trunc('month', own.close_date) - to_months({MONTHS_BEHIND - months})
         order by all""",
-    )
-    if not pairs:
-        return []
-    of_months = replace(cells, grain="month", periods=tuple(sorted({month for _, month in pairs})))
-    behind = ", ".join(f"({date_literal(own)}, {date_literal(month)})" for own, month in pairs)
-    return [
-        (
-            f"select of_month.* exclude (period_start), behind.period_start from ({query}) as of_month "
-            f"inner join (values {behind}) as behind (period_start, month_start) "
-            "on of_month.period_start = behind.month_start",
-            of_part,
         )
-        for query, of_part in cell_queries(connection, family, taken, of_months, database)
-    ]
+    )
+
+
+def in_cells(query: str, behind: Collection[tuple[date, date]]) -> str:
+    """SQL: what the query of a source says of months, by the periods of the cells that they are behind."""
+    if not behind:
+        return query
+    pairs = ", ".join(f"({date_literal(own)}, {date_literal(month)})" for own, month in behind)
+    return (
+        f"select of_month.* exclude (period_start), behind.period_start from ({query}) as of_month "
+        f"inner join (values {pairs}) as behind (period_start, month_start) "
+        "on of_month.period_start = behind.month_start"
+    )
 
 
 def cell_queries(
@@ -298,7 +324,7 @@ def cell_queries(
     database: str | None = None,
     *,
     must_have: bool = False,
-) -> list[Source]:
+) -> list[tuple[str, dict[str, str]]]:
     """The queries of a family's parts for some cells, as far as they add to the measures that are taken (name →
     measure). Raises NoMembers where the generation is too old to have them; must_have: also where it has none.
     """
