@@ -148,12 +148,14 @@ def _shape(
 
 
 def _comment(warehouse: duckdb.DuckDBPyConnection, database: psycopg.Connection, schema: str, table: str) -> None:
-    """The comments of a table and its columns, as the warehouse has them."""
-    where = "schema_name = 'main' and database_name = current_database() and table_name = ? and comment is not null"
-    for (words,) in warehouse.execute(f"select comment from duckdb_tables() where {where}", [table]).fetchall():
+    """The comments of a table and its columns, as the warehouse has them of the table or view."""
+    there = "schema_name = 'main' and database_name = current_database() and comment is not null"
+    relations = f"""select comment from duckdb_tables() where table_name = $name and {there}
+        union all select comment from duckdb_views() where view_name = $name and {there}"""
+    columns = f"select column_name, comment from duckdb_columns() where table_name = $name and {there}"
+    for (words,) in warehouse.execute(relations, {"name": table}).fetchall():
         database.execute(sql.SQL("comment on table {} is {}").format(sql.Identifier(schema, table), sql.Literal(words)))
-    found = warehouse.execute(f"select column_name, comment from duckdb_columns() where {where}", [table]).fetchall()
-    for column, words in found:
+    for column, words in warehouse.execute(columns, {"name": table}).fetchall():
         database.execute(
             sql.SQL("comment on column {} is {}").format(sql.Identifier(schema, table, column), sql.Literal(words))
         )

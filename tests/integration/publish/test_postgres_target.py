@@ -50,6 +50,8 @@ def warehouse() -> duckdb.DuckDBPyConnection:
         from (values ('plain'), ('with "quotes", commas'), ('\\N'), (''), (e'two\nlines'), ('Zoë <b>'))
             as names (name)""")
     connection.execute("create table period_orders as select 1 as orders, cast(170141183460469231 as hugeint) as big")
+    connection.execute("create view mrr_by_currency as select 12 as mrr_end")
+    connection.execute("comment on view mrr_by_currency is 'MRR in native currency'")
     connection.execute("comment on table retention_kpis is 'One row per figure'")
     connection.execute("comment on column retention_kpis.value is 'The figure'")
     return connection
@@ -60,13 +62,16 @@ def rows(database: psycopg.Connection, table: str) -> list[tuple[Any, ...]]:
 
 
 def test_every_value_arrives_as_it_is(warehouse: duckdb.DuckDBPyConnection, database: psycopg.Connection) -> None:
-    assert publish_tables(warehouse, database, TARGET) == 2
+    assert publish_tables(warehouse, database, TARGET) == 3
     there = {row[5]: row for row in rows(database, "retention_kpis")}
     here = {row[5]: row for row in warehouse.execute("from retention_kpis").fetchall()}
     assert there == here
     assert database.execute("select orders, big from retention.period_orders").fetchone() == (1, 170141183460469231)
-    comment = database.execute("select obj_description('retention.retention_kpis'::regclass)").fetchone()
-    assert comment == ("One row per figure",)
+    comments = database.execute(
+        "select obj_description('retention.retention_kpis'::regclass),"
+        " obj_description('retention.mrr_by_currency'::regclass)"
+    ).fetchone()
+    assert comments == ("One row per figure", "MRR in native currency")
 
 
 def test_a_second_publication_writes_only_what_differs_and_keeps_what_users_added(
