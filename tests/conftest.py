@@ -2,6 +2,11 @@
 what holds for all tests.
 """
 
+import shutil
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
 from support.sizes import SEED, SIZES, size
 
@@ -12,6 +17,29 @@ def _open_lines_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     from retention_pipeline.ingest import landing
 
     monkeypatch.setattr(landing, "OPEN_LINE_SECONDS", 0.0)
+
+
+@cache
+def _made_raw() -> TemporaryDirectory[str]:
+    """A folder with a raw.duckdb that holds every table, all of them empty."""
+    from retention_pipeline.ingest import open_raw
+
+    folder = TemporaryDirectory(prefix="raw-")
+    with open_raw(Path(folder.name) / "made.duckdb") as connection:
+        connection.execute("delete from raw.epochs")  # each copy gets an identity of its own
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _raw_is_copied(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home's raw.duckdb is a copy of one that is made once: its tables take longer than what most tests load. Tests
+    of how the file is made get none.
+    """
+    from retention_pipeline.ingest import schema
+
+    if "kills" not in request.path.parts:
+        made = Path(_made_raw().name) / "made.duckdb"
+        monkeypatch.setattr(schema, "_create_file", lambda _, raw_file: shutil.copyfile(made, raw_file))
 
 
 def pytest_report_header() -> str:

@@ -103,22 +103,31 @@ def first_line(error: Exception) -> str:
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create what does not exist yet."""
+    """Create what does not exist yet, in one transaction. What exists is asked once, of all tables."""
+    connection.execute("begin")
     connection.execute("create schema if not exists raw")
     connection.execute(_BOOKKEEPING)
     create_identity(connection)
+    exist: dict[str, set[str]] = {}
+    for table, column in connection.execute(
+        "select table_name, column_name from duckdb_columns()"
+        " where database_name = current_database() and schema_name = 'raw'"
+    ).fetchall():
+        exist.setdefault(table, set()).add(column)
     for contract in CONTRACTS.values():
         ids = {name for name in (*contract.key, *contract.customer_columns) if contract.column(name).kind == "text"}
         for table, columns in (
             (contract.dataset, contract.raw_columns),
             (f"{contract.dataset}_history", contract.history_columns),
         ):
-            listed = ", ".join(
-                f"{quoted(name)} {kind}{' using compression uncompressed' if name in ids else ''}"
-                for name, kind in columns
-            )
-            connection.execute(f"create table if not exists raw.{table} ({listed})")
-            there = {name for name, *_ in connection.execute(f"describe raw.{table}").fetchall()}
+            if table not in exist:
+                listed = ", ".join(
+                    f"{quoted(name)} {kind}{' using compression uncompressed' if name in ids else ''}"
+                    for name, kind in columns
+                )
+                connection.execute(f"create table raw.{table} ({listed})")
+                continue
             for name, kind in columns:
-                if name not in there:  # a column that the contract did not have when the table was made
+                if name not in exist[table]:  # a column that the contract did not have when the table was made
                     connection.execute(f"alter table raw.{table} add column {quoted(name)} {kind}")
+    connection.execute("commit")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import cache
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
@@ -19,8 +20,14 @@ class SettingsError(Exception):
     """The settings cannot be used; the text lists every problem with its key path, one per line."""
 
 
+@cache
+def _timezones() -> frozenset[str]:
+    """Every name that the system or tzdata knows: asked once, since hundreds of files are looked through for them."""
+    return frozenset(available_timezones())
+
+
 def _known_timezone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in _timezones():
         raise ValueError(f"{name!r} is not an IANA time zone, such as Europe/Amsterdam")
     return name
 

@@ -1,6 +1,9 @@
 """Validation finds what is broken, each rule by one damage, and nothing in sound rows."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
+from functools import cache
 
 import pytest
 from support.hand_made import MONTHS, Warehouse, settings
@@ -9,8 +12,9 @@ from retention_pipeline.kpis import validate_kpis
 from retention_pipeline.kpis.registry import IDENTITIES
 
 
+@cache
 def company() -> Warehouse:
-    """Two months of a sound company."""
+    """Two months of a sound company; who damages it takes the damage back."""
     warehouse = Warehouse()
     warehouse.months(*MONTHS[:2], as_of=date(2024, 7, 1))
     for month in MONTHS[:2]:
@@ -46,11 +50,22 @@ def company() -> Warehouse:
     return warehouse
 
 
+@contextmanager
+def damaged(damage: str) -> Iterator[Warehouse]:
+    """The company with a damage, as long as the block lasts."""
+    warehouse = company()
+    warehouse.connection.execute("begin")
+    try:
+        warehouse.connection.execute(damage)
+        yield warehouse
+    finally:
+        warehouse.connection.execute("rollback")
+
+
 def broken_by(damage: str) -> dict[str, int]:
     """The broken rules of a sound company after a damage, each with its number of cells."""
-    warehouse = company()
-    warehouse.connection.execute(damage)
-    found = validate_kpis(warehouse.connection, settings())
+    with damaged(damage) as warehouse:
+        found = validate_kpis(warehouse.connection, settings())
     assert all(violation.examples for violation in found)
     return {violation.rule: violation.cells for violation in found}
 
@@ -190,7 +205,6 @@ def test_missing_doubled_and_foreign_rows_are_found(damage: str) -> None:
     ],
 )
 def test_the_contract_of_changed_rows_names_the_column(damage: str, part: str) -> None:
-    warehouse = company()
-    warehouse.connection.execute(damage)
-    rules = [violation.rule for violation in validate_kpis(warehouse.connection, settings())]
+    with damaged(damage) as warehouse:
+        rules = [violation.rule for violation in validate_kpis(warehouse.connection, settings())]
     assert any(rule.startswith("contract") and part in rule for rule in rules), rules

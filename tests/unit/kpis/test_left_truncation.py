@@ -1,6 +1,7 @@
 """What `data_start` withholds, KPI by KPI, at the boundary and one day later."""
 
 from datetime import date, timedelta
+from functools import cache
 
 import pytest
 from support.hand_made import Warehouse
@@ -10,8 +11,12 @@ WINDOW = 90
 DAY = timedelta(days=1)
 
 
+@cache
 def company(data_start: date | None, datasets: str = "orders subscriptions") -> Warehouse:
-    """One month with customers in every basis, orders and MRR; `data_start` as given, a window of 90 days."""
+    """One month with customers in every basis, orders and MRR; `data_start` as given, a window of 90 days.
+
+    Only to be read, as tests share it.
+    """
     warehouse = Warehouse()
     warehouse.months(JUNE, as_of=date(2024, 7, 1))
     for basis in ("order", "subscription", "any"):
