@@ -50,3 +50,14 @@ def test_no_import_runs_upward() -> None:
         if IN_ORDER.index(name) > IN_ORDER.index(path.relative_to(PACKAGE).with_suffix("").parts[0])
     ]
     assert upward == []
+
+
+def test_the_map_in_the_readme_names_every_folder() -> None:
+    readme = (PACKAGE.parent / "README.md").read_text(encoding="utf-8").partition("## Map of the repository")[2]
+    folders = [
+        path.name
+        for parent in (PACKAGE, PACKAGE.parent / "tests")
+        for path in parent.iterdir()
+        if path.is_dir() and any(path.glob("**/*.py"))
+    ]
+    assert [name for name in sorted(folders) if f"`{name}/`" not in readme] == []
