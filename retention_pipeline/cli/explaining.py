@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gc
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -90,6 +91,7 @@ def figure(
                 segment=segment,
                 basis=basis,
                 everybody=customers or file is not None,
+                as_json=as_json and file is None,
             )
         except NoMembers as error:
             raise UnknownName(str(error)) from error
@@ -101,10 +103,11 @@ def figure(
         write_csv(file, table_of(explained), is_guarded=guards_csv(place))
     if as_json:
         answer = as_data(explained) | ({"since": asdict(later)} if later else {})
-        if len(explained.members or []) > LAID_OUT_AT_MOST:
-            print_json_with_lines(answer, "members")
+        lines = answer.pop("members_as_json")
+        if lines is not None and len(lines) > LAID_OUT_AT_MOST:
+            print_json_with_lines(answer, "members", lines)
         else:
-            print_json(answer)
+            print_json(answer if lines is None else answer | {"members": [json.loads(line) for line in lines]})
         return
     console = terminal()
     shown = explained if customers else type(explained)(**(vars(explained) | {"members": None}))

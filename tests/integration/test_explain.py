@@ -18,6 +18,7 @@ from support.member_sums import assert_members_add_up
 
 from retention_pipeline.cli.app import main
 from retention_pipeline.publish.customers_in_period import write_customers_in_period
+from retention_pipeline.read.explain import as_data, explain
 from retention_pipeline.read.facts import FACTS
 from retention_pipeline.read.members import Cell, members
 from retention_pipeline.settings import Home
@@ -96,6 +97,16 @@ def test_an_explanation_is_read_in_80_columns_and_lists_whom_it_counts(
         assert sum(int(row[part]) for row in rows) == explained["row"][part]
         assert sum(member["parts"][part] for member in explained["members"]) == explained["row"][part]
     assert all(re.search("active (again )?from", row["facts"]) for row in rows)
+
+
+@pytest.mark.parametrize("kpi", ["mrr_end", "repeat_customer_rate", "time_between_purchases_median", "clv"])
+def test_customers_as_json_are_those_listed(home: Path, kpi: str) -> None:
+    with duckdb.connect(str(Home(home).current), read_only=True) as connection:
+        month = busy_month(home, kpi)
+        listed = explain(connection, kpi, month, everybody=True)
+        written = explain(connection, kpi, month, everybody=True, as_json=True)
+    assert listed.members and written.members is None
+    assert [json.loads(line) for line in written.members_as_json or []] == as_data(listed.members)
 
 
 def test_forms_of_a_figure_are_reconciled(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ ANSWER: dict[str, Any] = {
 def test_it_says_what_indented_json_says(capsys: pytest.CaptureFixture[str]) -> None:
     print_json(ANSWER)
     indented = capsys.readouterr().out
-    print_json_with_lines(ANSWER, "members")
+    print_json_with_lines(ANSWER, "members", map(json.dumps, ANSWER["members"]))
     in_lines = capsys.readouterr().out
     assert json.loads(in_lines) == json.loads(indented) == ANSWER
     assert "\x1b" not in in_lines and "\u2028" not in in_lines and "\u202e" not in in_lines
@@ -31,5 +31,5 @@ def test_it_says_what_indented_json_says(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_what_json_does_not_know_is_text(capsys: pytest.CaptureFixture[str]) -> None:
-    print_json_with_lines({"members": [{"value": Decimal("1.50")}], "value": float("nan")}, "members")
-    assert json.loads(capsys.readouterr().out)["value"] is None
+    print_json_with_lines({"value": float("nan"), "sum": Decimal("1.50")}, "members", ['{"value": 1}'])
+    assert json.loads(capsys.readouterr().out) == {"value": None, "sum": "1.50", "members": [{"value": 1}]}
