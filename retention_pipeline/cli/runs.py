@@ -124,7 +124,8 @@ def backfill(home: Path | None, first: str, last: str, *, as_json: bool) -> None
 
 
 def restate(home: Path | None, start: date | None, *, grain: str, as_json: bool) -> None:
-    """Let in what is held back of a period (None: of all), and what that changed."""
+    """Let in what is held back of a period (None: of all), and what that changed, which is the answer."""
+    from retention_pipeline.history.sentences import Line
     from retention_pipeline.orchestration.launch import launch
 
     place = resolve_home(home)
@@ -135,7 +136,7 @@ def restate(home: Path | None, start: date | None, *, grain: str, as_json: bool)
             settings,
             restate=[] if start is None else [(grain, start)],
             command="restate",
-            say=teller.say,
+            say=lambda text: None if isinstance(text, Line) else teller.say(text),
             moment=teller.moment,
         )
         teller.say(_where_time_went(launched.seconds))

@@ -8,9 +8,11 @@ from typing import Any
 import duckdb
 
 from retention_pipeline import formatting
+from retention_pipeline.freshness.figures import datasets_of, datasets_of_kpi
 from retention_pipeline.history.causes import changed_settings, flat_settings, is_moved
 from retention_pipeline.history.publications import publications
-from retention_pipeline.kpis.registry import KPIS
+from retention_pipeline.kpis.declaration import Kpi
+from retention_pipeline.kpis.registry import FAMILIES, KPIS
 from retention_pipeline.transform.arguments import OWN_MODELS
 
 NAMED_AT_MOST = 8
@@ -27,7 +29,8 @@ def announced(connection: duckdb.DuckDBPyConnection, moving: str, kept: Collecti
     before, now = flat_settings(known[-1].settings), flat_settings(moving)
     return [
         f"{name} was {shown(before.get(name))} and is {shown(now.get(name))}: the next run "
-        f"{'is a full refresh, and ' if _is_full_refresh(name, before, now, kept) else ''}{moved_by(name)}"
+        f"{'is a full refresh, and ' if _is_full_refresh(name, before, now, kept) else ''}"
+        f"{_moved_by_datasets(before, now) if name == 'datasets' else moved_by(name)}"
         for name in sorted(changed_settings(known[-1].settings, moving))
     ]
 
@@ -50,10 +53,32 @@ def moved_by(name: str) -> str:
         return "moves no KPI"
     if not of_all:
         return "may restate the figures of segments"
-    if len(of_all) == len(KPIS):
-        return "may restate every figure"
-    families = sorted({kpi.family.label for kpi in of_all})
-    names = [kpi.id for kpi in of_all]
+    return "may restate every figure" if len(of_all) == len(KPIS) else _restated(of_all)
+
+
+def _moved_by_datasets(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """Which figures come, and which may be others, since other datasets are connected, in words: those that need them
+    and that datasets of before gave already.
+    """
+    was, are = (frozenset(settings.get("datasets") or ()) for settings in (before, now))
+    known = [
+        (kpi, basis)
+        for kpi in KPIS
+        for basis in kpi.bases or kpi.family.bases
+        if was & datasets_of(kpi.family, basis) and are & datasets_of(kpi.family, basis)
+    ]
+    moved = list(dict.fromkeys(kpi for kpi, basis in known if datasets_of_kpi(kpi, basis) & (was ^ are)))
+    come = [family.label for family in FAMILIES if are & {*family.datasets} and not was & {*family.datasets}]
+    said = [f"brings the figures of {', '.join(come)}"] if come else []
+    if moved:
+        is_each = {*moved} == {kpi for kpi, _ in known}
+        said.append("may restate every figure that there is" if is_each else _restated(moved))
+    return " and ".join(said) or "moves no KPI"
+
+
+def _restated(kpis: list[Kpi]) -> str:
+    families = sorted({kpi.family.label for kpi in kpis})
+    names = [kpi.id for kpi in kpis]
     more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
     named = f"{', '.join(names[:NAMED_AT_MOST])}{more}"
     return f"may restate {formatting.counted(len(names), 'KPI')} of {', '.join(families)}:\n    {named}"

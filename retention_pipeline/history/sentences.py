@@ -30,6 +30,10 @@ WORDS = {
 NAMED_AT_MOST = 3
 
 
+class Line(str):
+    """A line about what a publication restated, for who hears it among a run's progress and has it in the answer."""
+
+
 @dataclass(frozen=True)
 class Restated:
     """How many figures of complete periods a publication changed, in all and by cause, how many of them in closed
@@ -75,7 +79,7 @@ def restated_by(connection: duckdb.DuckDBPyConnection, publication: Publication)
             f"WARNING: {number} of closed periods held back ({held}{more}):"
             f' retention query "from {PENDING}"; let in with retention restate'
         )
-    return Restated(figures, ordered, closed, sum(pending.values()), lines)
+    return Restated(figures, ordered, closed, sum(pending.values()), [Line(line) for line in lines])
 
 
 def _not_listed(connection: duckdb.DuckDBPyConnection, publication: Publication) -> str:

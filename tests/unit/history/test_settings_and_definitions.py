@@ -56,9 +56,21 @@ def test_a_setting_that_only_kpis_read_makes_no_full_refresh() -> None:
 
 def test_a_dataset_that_comes_alone_is_an_ordinary_night() -> None:
     (line,) = lines(datasets=("orders", "surveys"))
-    assert line == "datasets was orders and is orders, surveys: the next run may restate every figure"
+    assert line == "datasets was orders and is orders, surveys: the next run brings the figures of Surveys"
     (line,) = lines(datasets=("orders", "subscriptions"))
-    assert "the next run is a full refresh, and may" in line
+    assert "the next run is a full refresh, and brings the figures of Subscriptions and may restate" in line
+    assert "Customers" in line.splitlines()[0] and "Orders" not in line.splitlines()[0].split("may restate")[1]
+
+
+def test_a_dataset_moves_the_figures_that_need_it() -> None:
+    (line,) = lines(datasets=("orders", "acquisition_costs"))
+    assert "is a full refresh" not in line and "restate" not in line
+    (line,) = lines(datasets=("orders", "fx_rates"))
+    assert "order_revenue" in line and "customers_lost" not in line and "brings" not in line
+    (line,) = lines(datasets=("customer_aliases", "orders"))
+    assert line.endswith("and may restate every figure that there is")
+    (line,) = lines(datasets=("kpi_targets", "orders"))
+    assert line.endswith("the next run moves no KPI")
 
 
 def test_the_calendar_moves_everything_and_the_longest_cohort_no_kpi() -> None:
