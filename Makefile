@@ -1,10 +1,10 @@
 # make run    fresh clone to figures: environment, a made-up company, its whole history, last month's KPIs
 # make run ENGINE=spark   the same with a local Spark as the engine, in demo-spark (Java 17; an environment of its own; slowly)
-# make check  lint, types and the unit tests
-# make test   everything deterministic
+# make check  lint, types and the unit tests (SQL is linted where it changed since it last passed, in a new clone all of it)
+# make test   the same, and everything else that is deterministic
 # make coverage   the same tests, and how much of the package they run: it has a floor (pyproject.toml)
-# make proof-short   the random tests in their short edition, before a change of sums or nights lands
-# make proof  the random tests at length, from a seed that is printed (RETENTION_SEED sets it; hours)
+# make proof-short   the random tests in their short edition (minutes), before a change of sums or nights lands
+# make proof  the random tests at length, from a seed that is printed (RETENTION_SEED sets it), and those marked long (hours)
 # make kills  SIGKILL at every step and at 50 random moments of nights on a million orders, at 300 of small nights (hours)
 # make spark  golden stories and made-up companies on a local Spark, against DuckDB (Java 17; hours, in an environment of its own)
 # make spark-short   one story, one company, kills and errors of it (minutes); what CI runs
@@ -25,9 +25,14 @@ DEMO_OPTIONS ?=
 SIZE ?= 1m
 PYTEST_WORKERS ?= 2
 SPARK_VENV := .venv-spark
+# A file's tests stay in one process (they share what is expensive to make); files begin in the order of tests/conftest.py.
+PYTEST := $(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
+# What stands in the text of every model, and the models.
+SQL_OF_ALL := .sqlfluff .sqlfluffignore constraints.txt dbt_project/dbt_project.yml $(wildcard dbt_project/macros/*.sql)
+SQL_OF_ONE := $(wildcard dbt_project/models/*/*.sql dbt_project/models/*/*/*.sql)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-duckdb run-spark check test coverage proof proof-short lint types kills spark spark-short bench bench-activity bench-history bench-ingest \
+.PHONY: help install run run-duckdb run-spark check test lint-and-types coverage proof proof-short lint types kills spark spark-short bench bench-activity bench-history bench-ingest \
 	bench-shopify bench-spark clean distclean
 
 help:
@@ -68,36 +73,42 @@ run-spark: $(SPARK_VENV)/.installed
 	@$(SPARK_VENV)/bin/python -m retention_pipeline.transform.spark.local_server \
 	    $(SPARK_VENV)/bin/retention demo --home $(HOME_FOLDER) --engine spark $(DEMO_OPTIONS)
 
-# A file's tests stay in one process (they share a home that is expensive to make); files start in the order of their
-# names, since those with the most tests are not the longest.
-test: lint types $(INSTALLED)
-	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
+check: lint-and-types
+	$(PYTEST) tests/unit
+
+test: lint-and-types
+	$(PYTEST)
 
 # Tracing costs these tests two fifths more, so it is asked for apart.
 coverage: $(INSTALLED)
-	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered
-
-check: lint types $(INSTALLED)
-	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile tests/unit
+	$(PYTEST) --cov --cov-report=term:skip-covered
 
 proof-short: $(INSTALLED)
-	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder -m proof
+	$(PYTEST) -m 'proof and not long' --ignore tests/spark
 
 proof: $(INSTALLED)
 	@seed=$${RETENTION_SEED:-$$(date +%s)}; echo "RETENTION_SEED=$$seed"; \
 	RETENTION_SEED=$$seed RETENTION_KILLS_SEED=$$seed RETENTION_RANDOM_COMPANIES=200 RETENTION_RANDOM_NIGHTS=30 \
-	RETENTION_RANDOM_HISTORIES=200 RETENTION_LARGE_COMPANIES=3 RETENTION_RANDOM_RUNS=5 RETENTION_MUTATED_FILES_AT_LENGTH=10000 \
-	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder -m proof -v
+	RETENTION_RANDOM_HISTORIES=200 RETENTION_LARGE_COMPANIES=3 RETENTION_RANDOM_RUNS=5 RETENTION_MUTATED_FILES=10000 RETENTION_MIXED_KILLS=12 RETENTION_SIGNALS=12 \
+	$(PYTEST) -m 'proof or long' -v
+
+# Side by side: types are checked in one process.
+lint-and-types: $(INSTALLED)
+	@$(MAKE) --no-print-directory -j 2 lint types
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory build/lint/passed
+
+build/lint/passed: $(SQL_OF_ALL) $(SQL_OF_ONE) | $(INSTALLED)
 	@mkdir -p build/lint && $(BIN)/python -c "import duckdb; \
 	    [duckdb.connect(f'build/lint/{name}.duckdb').close() for name in ('raw', 'previous')]"
 	RETENTION_WAREHOUSE_FILE=:memory: RETENTION_RAW_FILE=$(CURDIR)/build/lint/raw.duckdb \
 	RETENTION_PREVIOUS_FILE=$(CURDIR)/build/lint/previous.duckdb \
 	DBT_TARGET_PATH=$(CURDIR)/build/lint/target DBT_LOG_PATH=$(CURDIR)/build/lint/logs \
-	$(BIN)/sqlfluff lint --disable-progress-bar dbt_project
+	$(BIN)/sqlfluff lint --disable-progress-bar --processes 2 $(if $(filter $(SQL_OF_ALL),$?),dbt_project,$?)
+	@touch $@
 
 types: $(INSTALLED)
 	$(BIN)/mypy

@@ -1,5 +1,5 @@
-"""Companies with the further datasets, whose figures and tables were computed elsewhere, run through their settings as
-they stand: every row of every KPI in the registry and of every table in TABLES, none missing, none more.
+"""Companies with the further datasets, whose figures and tables were computed elsewhere: each is computed with its
+settings as they stand, every row of every KPI in the registry and of every table in TABLES, none missing, none more.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import duckdb
 import pytest
 from oracle.comparison import differences
 from oracle.folders import COMPANIES, KPI_COLUMNS, KPI_KEY, cells, plain
+from support.computed_home import compute_home
 from support.explained import assert_explanations_add_up
 from support.member_sums import assert_members_add_up
 from support.oracle_members import assert_members_of_every_kpi
-from support.published_cells import run_home
 
 from retention_pipeline.kpis.registry import BY_ID, KPIS
 from retention_pipeline.read.members import parts_of
@@ -54,7 +54,7 @@ BEHAVIOUR = ("engagement_group", "nps_class")
 def test_a_company_gives_every_expected_figure_and_row_of_its_tables_and_no_other(folder: Path, tmp_path: Path) -> None:
     root = tmp_path / "home"
     shutil.copytree(folder, root, ignore=shutil.ignore_patterns("expected_*"))
-    run_home(root, date.fromisoformat((folder / "as_of").read_text().strip()))
+    compute_home(root, date.fromisoformat((folder / "as_of").read_text().strip()))
     with duckdb.connect(str(Home(root).current), read_only=True) as connection:
         problems = [differences(*of_kpis(connection, folder))]
         problems += [differences(*of_table(connection, folder, name)) for name in TABLES]

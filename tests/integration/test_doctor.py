@@ -207,7 +207,7 @@ def test_a_night_runs_though_dagsters_storage_is_damaged_or_no_folder(
     assert broken(home) == []
 
 
-@pytest.mark.proof
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["flip", "cut", "delete"])
 def test_every_file_of_a_home_one_at_a_time(sound: Path, tmp_path: Path, how: str) -> None:
     """Where doctor sees nothing wrong the next night must run; where it does, its cures lead to a home that is fine."""

@@ -17,6 +17,7 @@ from unit.test_many_hostile_texts import ACTS, PIECES
 from retention_pipeline.cli.app import main
 from retention_pipeline.settings import Home
 
+pytestmark = pytest.mark.proof
 AS_OF = "2024-05-10"
 SETTINGS = {
     "business": {"timezone": "UTC", "reporting_currency": "EUR", "min_n": 1},
@@ -48,7 +49,7 @@ def hostile_text(dice: random.Random) -> str:
     )
 
 
-@pytest.fixture(scope="module", params=[60, pytest.param(10_000, marks=pytest.mark.proof)])
+@pytest.fixture(scope="module", params=[60, pytest.param(10_000, marks=pytest.mark.long)])
 def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """As published by the command: hostile customers, channels, reasons, plans, names of files and refused lines."""
     dice = random.Random(18)

@@ -26,7 +26,7 @@ from kills.test_kills_of_mixed_sources import _is_in
 from kills.warm import Warm, kill_group
 from retention_pipeline.settings import Home
 
-pytestmark = pytest.mark.proof
+pytestmark = pytest.mark.long
 SEED = int(os.environ.get("RETENTION_KILLS_SEED", "20250102"))
 POINTS = int(os.environ.get("RETENTION_FULL_DISKS", "20"))
 DISK = 160 << 20

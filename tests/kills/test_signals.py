@@ -29,7 +29,7 @@ from retention_pipeline.settings import Home
 
 pytestmark = pytest.mark.proof
 SEED = int(os.environ.get("RETENTION_KILLS_SEED", "20250102"))
-SIGNALS = int(os.environ.get("RETENTION_SIGNALS", "12"))
+SIGNALS = int(os.environ.get("RETENTION_SIGNALS", "6"))
 SECONDS = float(os.environ.get("RETENTION_SIGNAL_SECONDS", "36000"))
 STOPPED = 130
 IN_A_ROW = 6  # signals in one home before a run may go through

@@ -1,8 +1,8 @@
 """Random companies of thousands of customers, full of twins, on compiled models against the oracle: every KPI, grain,
 basis, segment and cohort.
 
-RETENTION_LARGE_COMPANIES says how many the long run tries, RETENTION_SEED which. A company is reproduced from the seed
-that is printed.
+RETENTION_LARGE_COMPANIES says how many of the largest are tried, RETENTION_SEED which. A company is reproduced from the
+seed that is printed.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from retention_pipeline.settings import Home, Settings
 
 LARGE = int(os.environ.get("RETENTION_LARGE_COMPANIES", "1"))
 SEED = os.environ.get("RETENTION_SEED", "0")
+
+pytestmark = pytest.mark.proof
 
 
 def with_twins(company: MadeCompany, random: Random) -> MadeCompany:
@@ -81,7 +83,7 @@ def test_half_a_year_of_thousands_of_customers_gives_the_cells_of_the_oracle(tmp
     assert not problems, "\n".join(problems)
 
 
-@pytest.mark.proof
+@pytest.mark.long
 @pytest.mark.parametrize("number", range(LARGE))
 def test_companies_of_thousands_of_customers_give_the_cells_of_the_oracle(number: int, tmp_path: Path) -> None:
     seed, customers = Random(f"{SEED} {number}").randrange(2**32), (3_000, 5_000, 10_000)[number % 3]

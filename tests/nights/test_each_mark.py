@@ -131,7 +131,7 @@ def stories(tmp_path_factory: pytest.TempPathFactory) -> list[Story]:
     return found
 
 
-@pytest.mark.proof
+@pytest.mark.long
 def test_each_mark_is_needed_on_a_day_of_a_story(stories: list[Story]) -> None:
     marks = sorted({mark for story in stories for mark in story.marks})
     assert len(marks) > 30

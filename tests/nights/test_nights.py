@@ -183,6 +183,7 @@ def tells_the_present_alone(company: MadeCompany) -> bool:
     return bool(rows) and "valid_from" not in rows[0]
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     "without", [("subscriptions",), ("orders",), ("orders", "subscriptions")], ids=lambda names: "_".join(names)
 )

@@ -106,7 +106,7 @@ def test_another_order_of_lines_and_of_work_gives_the_same_tables(
         assert differing(twins, other, tmp_path) == []
 
 
-@pytest.mark.proof
+@pytest.mark.long
 def test_20000_customers_full_of_twins_give_the_same_tables_however_they_are_worked_on(
     models: CompiledModels, tmp_path: Path
 ) -> None:

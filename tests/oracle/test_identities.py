@@ -11,6 +11,7 @@ import pytest
 from oracle.answers import Key, expected_kpis, read_company
 from oracle.companies import made_company
 
+pytestmark = pytest.mark.proof
 ADDITIVE = {
     "customers_start",
     "customers_end",

@@ -13,16 +13,16 @@ from oracle.folders import COHORT_COLUMNS, COHORT_KEY, COMPANIES, KPI_COLUMNS, K
 
 FOLDERS = sorted(path for path in COMPANIES.glob("*") if path.is_dir())
 FURTHER_FOLDERS = sorted(path for path in (COMPANIES.parent / "companies2").glob("*") if path.is_dir())
-# Minutes of Python for 2,500 customers; what the product makes of them is compared in integration/test_companies.py.
-LARGE = pytest.mark.proof
+# Python takes minutes for 2,500 customers, and a tenth of that for two others; what the product makes of all companies
+# is compared in integration/test_companies.py and test_companies2.py.
+MARKS = {"nutmeg": pytest.mark.long, "hazel": pytest.mark.proof, "juniper": pytest.mark.proof}
 BEHAVIOUR = ("engagement_group", "nps_class")  # dimensions for which only some KPIs have expected rows
 
 
 @pytest.mark.skipif(not FOLDERS, reason="the companies are not laid out beside the repository")
 @pytest.mark.parametrize(
     "folder",
-    [pytest.param(one, marks=LARGE if one.name == "nutmeg" else ()) for one in FOLDERS],
-    ids=lambda one: one.name,
+    [pytest.param(one, marks=MARKS.get(one.name, ()), id=one.name) for one in FOLDERS],
 )
 def test_the_oracle_gives_every_expected_cell_of_a_company_and_no_other(folder: Path) -> None:
     company = read_company(*read_folder(folder))
@@ -37,7 +37,9 @@ def test_the_oracle_gives_every_expected_cell_of_a_company_and_no_other(folder: 
 
 
 @pytest.mark.skipif(not FURTHER_FOLDERS, reason="the companies are not laid out beside the repository")
-@pytest.mark.parametrize("folder", FURTHER_FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize(
+    "folder", [pytest.param(one, marks=MARKS.get(one.name, ()), id=one.name) for one in FURTHER_FOLDERS]
+)
 def test_the_oracle_gives_every_expected_cell_of_a_company_with_further_datasets_and_no_other(folder: Path) -> None:
     given = kpi_cells(expected_kpis(read_company(*read_folder(folder))))
     expected = cells(duckdb.read_parquet(str(folder / "expected_kpis.parquet")), KPI_KEY, KPI_COLUMNS)

@@ -9,7 +9,7 @@ SIZES = {
     "RETENTION_RANDOM_NIGHTS": 1,
     "RETENTION_RANDOM_HISTORIES": 1,
     "RETENTION_RANDOM_RUNS": 1,
-    "RETENTION_MUTATED_FILES_AT_LENGTH": 0,
+    "RETENTION_MUTATED_FILES": 300,
 }
 # 0: the same examples in every run.
 SEED = int(os.environ.get("RETENTION_SEED", "0"))

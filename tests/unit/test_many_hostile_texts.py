@@ -1,4 +1,4 @@
-"""Texts made to act, through every way in which data leave: a few hundred always, ten thousand as a proof."""
+"""Texts made to act, through every way in which data leave: a few hundred always, ten thousand in the random tests."""
 
 from __future__ import annotations
 
