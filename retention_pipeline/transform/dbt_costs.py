@@ -9,8 +9,8 @@ dbt is made for warehouses that answer in seconds. Each patch replaces one funct
 - the empty result of a statement is one object, and so are the arguments of the invocation;
 - that a graph has no cycle is found by sorting it.
 
-dbt's version is pinned (pyproject.toml, constraints.txt); `tests/unit/test_transform_dbt_costs.py` compares each with
-dbt's own.
+dbt's version is pinned (pyproject.toml, constraints.txt); `tests/integration/test_transform_dbt_costs.py` compares each
+with dbt's own.
 """
 
 from __future__ import annotations

@@ -1,22 +1,31 @@
-"""Small homes in which a night once ended elsewhere than a full refresh, or a run did not end at all."""
+"""Small homes in which a night once ended elsewhere than a full refresh, or a run did not end at all: on compiled
+models, and through the product where its mode is asked, or what it finds in raw.
+"""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 import yaml
+from nights.compiled_models import compile_models
+from nights.test_nights import differences as differences_on_compiled_models
 from nights.test_nights_through_the_pipeline import differences
+from nights.warehouse_in_memory import Warehouse
 from support.plain_run import backfill
 from support.published_cells import run_home
 
+from retention_pipeline.ingest import ingest
+from retention_pipeline.kpis import compute_kpis
 from retention_pipeline.run.steps import begin_run, ingest_step
-from retention_pipeline.settings import Home, load_settings
+from retention_pipeline.settings import Home, Settings, load_settings
+from retention_pipeline.transform.delivered_segments import with_delivered_segments
+from retention_pipeline.warehouse import attach
 
 ORDERS = "order_id,customer_id,ordered_at,amount,currency,status"
 PHASES = "subscription_id,customer_id,plan,amount,currency,interval,status,started_at,ended_at,cancel_requested_at"
@@ -52,10 +61,11 @@ def assert_as_a_full_refresh(root: Path, as_of: date) -> None:
 
 
 @pytest.fixture(scope="module")
-def after_a_night(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def after_a_night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
     """Subscriptions of two customers, one of whom is merged; a term that another customer renews in a currency whose
     rate is corrected; ids that no touched row carries; segment values called like our own; the first accepted instant.
     """
+    first, second = date(2024, 4, 10), date(2024, 4, 12)
     root = make_home(
         tmp_path_factory.mktemp("small") / "home",
         *("orders", "subscriptions", "customers", "customer_aliases", "fx_rates", "tickets"),
@@ -88,28 +98,58 @@ def after_a_night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     deliver(root, "customers/1", "customer_id,country", "ada,(unknown)", "bob,NL", "cy,(other)", "zed2,DE", "dan,NL")
     deliver(root, "tickets/1", "ticket_id,customer_id,opened_at", "t1,ada,2024-01-11T12:00:00")
-    assert run_home(root, date(2024, 4, 10)).mode.name == "full refresh"
+    applied, settings = loaded(root, first)
+    connection = duckdb.connect()
+    connection.execute("set TimeZone = 'UTC'; set threads = 1")
+    attach(connection, Home(root).raw_file, "raw_store")
+    warehouse = Warehouse(connection, compile_models(settings, root / "compiled"))
+    warehouse.full_refresh(first)
+    connection.execute("detach raw_store")
     deliver(root, "customer_aliases/2", "alias_id,customer_id", "ada,zed2")
     deliver(root, "fx_rates/2", RATES, "2023-12-31,USD,0.8")
     deliver(root, "tickets/2", "ticket_id,customer_id,opened_at", "t2,only in tickets,2024-01-12T12:00:00")
     deliver(root, "orders/2", ORDERS, "o5,replaced at once,2024-01-12T12:00:00,5.00,EUR,paid")
     deliver(root, "orders/3", ORDERS, "o5,fay,2024-01-12T12:00:00,5.00,EUR,paid")
-    assert run_home(root, date(2024, 4, 12)).mode.name == "night"
-    return root
+    loaded(root, second)
+    attach(connection, Home(root).raw_file, "raw_store")
+    warehouse.night(second, first, applied)
+    compute_kpis(
+        connection,
+        settings,
+        as_of=second,
+        run_id="night",
+        computed_at=datetime(2024, 4, 12, 2),
+        connected_datasets=settings.connected_datasets,
+    )
+    yield warehouse
+    connection.close()
 
 
-def test_such_a_night_ends_where_a_full_refresh_does(after_a_night: Path) -> None:
-    assert_as_a_full_refresh(after_a_night, date(2024, 4, 12))
+def loaded(root: Path, as_of: date) -> tuple[int, Settings]:
+    """The last load, and the settings with the segments that were delivered, after ingest in the night of a day."""
+    home = Home(root)
+    settings = load_settings(home)
+    result = ingest(home, settings, now=datetime.combine(as_of, time(2)))
+    assert not result.refused and sum(load.bad for load in result.loads) == 0
+    return result.max_load_id, with_delivered_segments(home, settings)
 
 
-def test_a_cancel_request_of_two_customers_survives_the_merge_of_one(after_a_night: Path) -> None:
-    assert asked(after_a_night, "select subscription_id, request_date from int_cancel_requests") == [
+def rows_of(warehouse: Warehouse, question: str) -> list[tuple[Any, ...]]:
+    return warehouse.connection.execute(question).fetchall()
+
+
+def test_such_a_night_ends_where_a_full_refresh_does(after_a_night: Warehouse) -> None:
+    assert differences_on_compiled_models(after_a_night, date(2024, 4, 12)) == []
+
+
+def test_a_cancel_request_of_two_customers_survives_the_merge_of_one(after_a_night: Warehouse) -> None:
+    assert rows_of(after_a_night, "select subscription_id, request_date from int_cancel_requests") == [
         ("s1", date(2024, 3, 5))
     ]
 
 
-def test_a_renewal_by_another_customer_is_valued_at_the_corrected_rate(after_a_night: Path) -> None:
-    found = asked(
+def test_a_renewal_by_another_customer_is_valued_at_the_corrected_rate(after_a_night: Warehouse) -> None:
+    found = rows_of(
         after_a_night,
         "select numerator, denominator, value from retention_kpis where kpi = 'renewal_rate_value' and grain = 'year'"
         " and segment_dimension = 'all' and period_start = date '2024-01-01'",
@@ -117,19 +157,19 @@ def test_a_renewal_by_another_customer_is_valued_at_the_corrected_rate(after_a_n
     assert found == [(8, 10, 0.8)]  # 120 USD a year at 0.8 are 8 EUR a month, of 10
 
 
-def test_every_id_is_a_customer(after_a_night: Path) -> None:
-    known = {name for (name,) in asked(after_a_night, "select customer_id from int_customers")}
+def test_every_id_is_a_customer(after_a_night: Warehouse) -> None:
+    known = {name for (name,) in rows_of(after_a_night, "select customer_id from int_customers")}
     assert {"only in tickets", "replaced at once", "fay"} <= known
 
 
-def test_values_called_like_our_own_are_those(after_a_night: Path) -> None:
+def test_values_called_like_our_own_are_those(after_a_night: Warehouse) -> None:
     question = "select distinct segment_value from retention_kpis where segment_dimension = 'country'"
-    found = asked(after_a_night, question)
+    found = rows_of(after_a_night, question)
     assert sorted(found) == [("(other)",), ("(unknown)",), ("NL",)]
 
 
-def test_what_began_at_the_first_accepted_instant_counts(after_a_night: Path) -> None:
-    (found,) = asked(
+def test_what_began_at_the_first_accepted_instant_counts(after_a_night: Warehouse) -> None:
+    (found,) = rows_of(
         after_a_night,
         "select customers_end from period_customers where grain = 'year' and basis = 'subscription'"
         " and segment_dimension = 'all' and period_start = date '2023-01-01'",

@@ -15,7 +15,7 @@ from support.hand_made import Warehouse, settings
 
 from retention_pipeline.kpis import validate_kpis
 
-COMPANIES = Path(__file__).parents[4] / "shared" / "data" / "companies"
+COMPANIES = Path(__file__).parents[3] / "shared" / "data" / "companies"
 NAMES = sorted(folder.name for folder in COMPANIES.glob("*")) if COMPANIES.exists() else []
 KEY = "grain, period_start, basis, segment_dimension, segment_value"
 PARTS = {

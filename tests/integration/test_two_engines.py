@@ -29,7 +29,7 @@ MODELS = sorted(
 )
 DIALECTS = {"duckdb": "duckdb", "spark": "spark"}
 # `show functions` of Spark 4.3.0.
-SPARK_FUNCTIONS = frozenset((Path(__file__).parent / "spark_functions.txt").read_text().split())
+SPARK_FUNCTIONS = frozenset((Path(__file__).parents[1] / "unit" / "spark_functions.txt").read_text().split())
 # Words that may stand before a bracket and are not functions.
 # fmt: off
 NO_FUNCTIONS = {
