@@ -126,9 +126,7 @@ def forget_in_generation(home: Home, names: Names, checksums: dict[str, str]) ->
         connection.execute("begin transaction")
         _pairs_table(connection, names, checksums)
         connection.execute("update pipeline_loads set sha256 = new_sha from forgotten_files where sha256 = old_sha")
-        database = connection.execute("select current_database()").fetchone()
-        assert database is not None
-        forget_in_tables(connection, database[0], names)
+        forget_in_tables(connection, names)
         connection.execute("update pipeline_state set generation = $1", [number])
         connection.execute("commit")
         connection.execute("checkpoint")
@@ -146,10 +144,11 @@ def forget_in_generation(home: Home, names: Names, checksums: dict[str, str]) ->
     return number
 
 
-def forget_in_tables(connection: duckdb.DuckDBPyConnection, database: str, names: Names) -> None:
-    """Other ids in the published tables of a database, in columns of ids, in keys of rows and, where they can mean
-    nothing else, in all texts.
+def forget_in_tables(connection: duckdb.DuckDBPyConnection, names: Names) -> None:
+    """Other ids in the published tables of the open database, in columns of ids, in keys of rows and, where they can
+    mean nothing else, in all texts.
     """
+    ((database,),) = connection.execute("select current_database()").fetchall()
     _pairs_table(connection, names, {})
     columns = connection.execute(
         """
@@ -184,4 +183,4 @@ def _exchange_in_keys(connection: duckdb.DuckDBPyConnection, table: str) -> None
 
 def forget_in_history(home: Home, names: Names) -> int:
     """The archived history, which names the customers behind restated figures; how many files were rewritten."""
-    return rewrite(home, lambda connection, table: forget_in_tables(connection, "memory", names))
+    return rewrite(home, lambda connection, table: forget_in_tables(connection, names))

@@ -1,0 +1,90 @@
+"""Files are opened in databases that are used again; nothing of one use is seen in the next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from retention_pipeline import warehouse
+from retention_pipeline.warehouse import opened, tables_in
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "g1.duckdb"
+    with opened(path) as connection:
+        connection.execute("create table figures as select 1 as value")
+    return path
+
+
+def instances(monkeypatch: pytest.MonkeyPatch) -> list[duckdb.DuckDBPyConnection]:
+    """Those that are made from now on."""
+    made: list[duckdb.DuckDBPyConnection] = []
+    monkeypatch.setattr(warehouse, "_idle", [])
+    real = warehouse.connect
+
+    def connect(*arguments: Any, **named: Any) -> duckdb.DuckDBPyConnection:
+        made.append(real(*arguments, **named))
+        return made[-1]
+
+    monkeypatch.setattr(warehouse, "connect", connect)
+    return made
+
+
+def test_a_file_is_let_go_and_its_database_used_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = instances(monkeypatch)
+    for _ in range(3):
+        with opened(file, read_only=True) as connection:
+            assert connection.execute("select current_database(), value from figures").fetchall() == [("g1", 1)]
+            connection.execute("create temp table mine as select 1")
+            connection.execute("set variable seen = 1")
+        with opened(Path(":memory:")) as connection:
+            assert tables_in(connection) == set()
+            connection.execute("create table scratch as select 1")
+    assert len(made) == 1
+    with duckdb.connect(str(file)) as connection:  # nobody holds it
+        connection.execute("insert into figures values (2)")
+    assert not list(file.parent.glob("*.wal"))
+
+
+def test_one_within_another_is_apart(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = instances(monkeypatch)
+    with opened(tmp_path / "next.duckdb") as outer:
+        outer.execute("create temp table mine as select 1")
+        with opened(file, read_only=True) as inner:
+            assert "mine" not in {
+                name for (name,) in inner.execute("select table_name from duckdb_tables()").fetchall()
+            }
+            inner.execute("create temp table mine as select 2")
+        assert outer.execute("from mine").fetchall() == [(1,)]
+    assert len(made) == 2
+
+
+@pytest.mark.parametrize("how", ["an error", "a lock", "a spill"])
+def test_after_what_may_stay_the_database_is_not_used_again(
+    file: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    made = instances(monkeypatch)
+    try:
+        with opened(file, read_only=True) as connection:
+            if how == "an error":
+                connection.execute("from nowhere")
+            elif how == "a lock":
+                connection.execute("set lock_configuration = true")
+            else:
+                Path(f"{file}.tmp").mkdir()
+    except duckdb.Error:
+        assert how == "an error"
+    with opened(file, read_only=True) as connection:
+        assert connection.execute("select value from figures").fetchall() == [(1,)]
+    assert len(made) == 2
+
+
+def test_a_file_whose_name_duckdb_has_for_itself_is_opened(tmp_path: Path) -> None:
+    for name in ("memory", "temp", "select", "a b"):
+        with opened(tmp_path / f"{name}.duckdb") as connection:
+            connection.execute("create table figures as select 1 as value")
+            assert tables_in(connection) == {"figures"}
