@@ -33,7 +33,7 @@ class Size:
 SIZES = {
     size.name: size
     for size in (
-        Size("20k", 20_000),  # for the tests
+        Size("10k", 10_000),  # for the tests
         Size("1m", 1_000_000),
         Size("10m", 10_000_000),
         Size("100m", 100_000_000),

@@ -1,14 +1,12 @@
 """Alerts through the whole product: a rule of settings.yaml becomes a message, a file, a row and an asset check."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import duckdb
 import pytest
+from support.command import retention as answered
 from support.small_shop import deliver, open_shop
 
 from retention_pipeline.alerts import load
@@ -37,17 +35,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 def retention(home: Home, *arguments: str, fails: bool = False) -> str:
-    command = [
-        sys.executable,
-        "-c",
-        "from retention_pipeline.cli.app import main; main()",
-        *arguments,
-        "--home",
-        str(home.root),
-    ]
     # Nothing listens at port 9: what goes to the team waits.
-    environment = os.environ | {"TEAM_ADDRESS": "json://127.0.0.1:9/token-of-the-team"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = answered(home, *arguments, TEAM_ADDRESS="json://127.0.0.1:9/token-of-the-team")
     assert (done.returncode != 0) == fails, done.stdout + done.stderr
     assert "token-of-the-team" not in done.stdout + done.stderr
     return done.stdout + done.stderr

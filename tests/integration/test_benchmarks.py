@@ -15,7 +15,7 @@ TABLES = {"bridge": ["month"], "orders_by_month": ["month"], "cohorts": ["cohort
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("history")
-    work.make_data(root, "20k")
+    work.make_data(root, "10k")
     work.baseline_sql(root)
     work.baseline_in_pandas(root)
     return root
@@ -45,9 +45,9 @@ def test_the_two_baselines_agree(history: Path) -> None:
 def test_the_pipeline_publishes_what_the_baselines_found_and_a_night_keeps_to_it(history: Path) -> None:
     work.pipeline_run(history, 0, True)
     assert work.differences(history, "baseline_sql") == dict.fromkeys(TABLES, 0)
-    delivered = work.deliver_night(history, "20k")["rows"]
+    delivered = work.deliver_night(history, "10k")["rows"]
     night = work.pipeline_run(history, 1, False)
-    assert delivered == 2000
+    assert delivered == 1000
     assert night["kpi_rows_changed"] > 0
     # Late orders change months before the night; the comparison sees it.
     assert work.differences(history, "baseline_sql")["orders_by_month"] > 0
@@ -65,7 +65,7 @@ def test_a_variant_has_the_same_raw_rows_under_other_settings(history: Path, mon
 
 
 def test_engagement_is_what_the_script_by_hand_finds(tmp_path: Path) -> None:
-    activity.make_activity(tmp_path / "home", "20k")
+    activity.make_activity(tmp_path / "home", "10k")
     activity.engagement_by_hand(tmp_path / "home")
     work.pipeline_run(tmp_path / "home", 0, True)
     assert activity.unlike_by_hand(tmp_path / "home") == {"months": 0, "bars": 0}

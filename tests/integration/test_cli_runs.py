@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import dagster as dg
 import pytest
+from support.command import retention
 from support.small_shop import AS_OF, LATE_ORDER, deliver, open_shop
 
 from retention_pipeline.run.lock import writer_lock
@@ -19,8 +20,8 @@ from retention_pipeline.testing import VARIABLE
 DAY = ("--as-of", AS_OF.isoformat())
 
 
-def retention(home: Home, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`retention <arguments> --home <home>`."""
+def process(home: Home, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`retention <arguments> --home <home>` as cron starts it; what is asked of the home between needs no process."""
     return subprocess.run(
         [sys.executable, "-m", "retention_pipeline.cli", *arguments, "--home", str(home.root)],
         capture_output=True,
@@ -34,7 +35,7 @@ def retention(home: Home, *arguments: str, **environment: str) -> subprocess.Com
 def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, subprocess.CompletedProcess[str]]:
     """A shop after its first run."""
     home = open_shop(tmp_path_factory.mktemp("shop") / "home")
-    return home, retention(home, "run", *DAY)
+    return home, process(home, "run", *DAY)
 
 
 def test_a_run_tells_its_progress_on_standard_error_and_the_figures_on_standard_out(
@@ -62,7 +63,7 @@ def test_a_killed_run_leaves_the_figures_and_the_next_one_goes_through(
     home, _ = shop
     before = home.current.resolve()
     deliver(home, "orders", "late.csv", LATE_ORDER)
-    killed = retention(home, "run", *DAY, **{VARIABLE: "build"})
+    killed = process(home, "run", *DAY, **{VARIABLE: "build"})
     assert killed.returncode == -signal.SIGKILL
     assert home.current.resolve() == before
     assert json.loads(retention(home, "status", "--json").stdout)["runs"][0]["status"] == "killed"
@@ -107,7 +108,7 @@ def test_a_second_run_at_the_same_time_ends_at_once_and_names_the_first(
 ) -> None:
     home, _ = shop
     with writer_lock(home):
-        refused = retention(home, "run", *DAY)
+        refused = process(home, "run", *DAY)
         reading = retention(home, "kpis", "mrr_end", "--json")
     assert refused.returncode == 1
     assert f"process {os.getpid()}" in refused.stderr and "Traceback" not in refused.stderr

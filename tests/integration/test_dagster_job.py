@@ -1,7 +1,7 @@
 """The job `nightly` on a small shop, in this process on the home's own storage, as `retention run` does it."""
 
 from collections import Counter
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import dagster as dg
 import duckdb
 import pytest
 from dagster import DagsterEventType
+from support.plain_run import run as plain_run
 from support.small_shop import AS_OF, LATE_ORDER, MONTHS, deliver, open_shop
 
 from retention_pipeline.ingest import IngestError
@@ -20,6 +21,7 @@ from retention_pipeline.orchestration.instance import open_instance
 from retention_pipeline.orchestration.launch import Launched, NoSuchMonths, RunFailed, launch
 from retention_pipeline.run.frame import Assembly
 from retention_pipeline.run.operations import NothingPending
+from retention_pipeline.run.records import all_records
 from retention_pipeline.settings import Home, load_settings
 from retention_pipeline.transform.manifest import manifest_json
 from retention_pipeline.transform.selection import absent_models, excluded_nodes
@@ -189,8 +191,8 @@ def test_held_figures_are_let_in_by_a_run_that_loads_nothing(first_run: tuple[Ho
     home.settings_file.write_text(home.settings_file.read_text() + "close_after_days: 0\nclosed_periods: hold\n")
     deliver(home, "orders", "held.csv", LATE_ORDER.replace("9,buys_once", "11,buys_once"))
     before = figures(home)
-    held = run(home, full_refresh=True)
-    assert held.record["pending"] > 0
+    plain_run(home, load_settings(home), AS_OF, now=datetime.now(UTC).replace(tzinfo=None), full_refresh=True)
+    assert all_records(home)[-1]["pending"] > 0
     deliver(home, "orders", "waits.csv", LATE_ORDER.replace("9,buys_once", "12,buys_once"))
     let_in = run(home, as_of=None, restate=[], command="restate")
     assert (let_in.record["command"], let_in.record["as_of"]) == ("restate", AS_OF.isoformat())
@@ -198,17 +200,6 @@ def test_held_figures_are_let_in_by_a_run_that_loads_nothing(first_run: tuple[Ho
     assert let_in.record["restated"] > 0 and figures(home) != before
     with pytest.raises(NothingPending, match="held back are figures of: no period"):
         run(home, as_of=None, restate=[("month", date(2024, 2, 1))], command="restate")
-
-
-def test_an_order_in_a_currency_without_a_rate_stops_the_run_with_one_message(
-    first_run: tuple[Home, Launched, list[str]],
-) -> None:
-    home, _, _ = first_run
-    deliver(home, "orders", "strange.csv", LATE_ORDER.replace("9,buys_once", "10,buys_once").replace("EUR", "XTS"))
-    with pytest.raises(RunFailed, match="XTS") as failed:
-        run(home)
-    assert failed.value.kind in {"BuildError", "InputError"}
-    assert "Traceback" not in str(failed.value)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +218,7 @@ def test_what_can_pass_is_tried_three_times_and_bad_data_once(
 
     with pytest.raises(RunFailed, match=str(error)) as failed:
         run(open_shop(tmp_path / "home"), assembly=Assembly(ingest=ingest))
-    assert failed.value.kind == type(error).__name__
+    assert failed.value.kind == type(error).__name__ and "Traceback" not in str(failed.value)
     assert asked.count("orders") == tries
 
 

@@ -74,13 +74,6 @@ def test_dimensions_without_any_value_are_left_out_until_one_comes(door: Door) -
     assert door.query(dimensions) == [("all",), ("country",), ("first_order_channel",)]
 
 
-def test_an_alias_to_itself_is_ignored(door: Door) -> None:
-    door.deliver("orders", ORDERS, "a1,c1,2025-01-05,10.00,EUR,paid")
-    door.deliver("customer_aliases", "alias_id,customer_id", "c1,c1")
-    door.run()
-    assert door.figure("customers_new", "2025-01") == 1
-
-
 def test_a_first_run_whose_only_source_loads_nothing_publishes_nothing(door: Door) -> None:
     door.deliver("orders", "Order;Customer;Date;Total", "1;c1;2025-01-05;10,00")
     with pytest.raises(IngestError, match=r"no source has brought a row(.|\n)*1\.csv: required columns are missing"):

@@ -1,23 +1,21 @@
-"""Sources that are late, through the whole product and through the command: told, marked, blocked, and mended.
+"""Sources that are late, from the run's steps to what the commands say: told, marked, blocked, and mended.
 
-The clock is the runs' own: nights are played by launching the job with another time.
+The clock is the runs' own: nights are played with another time.
 """
 
 import json
-import os
-import subprocess
-import sys
-from datetime import UTC, date, datetime
+import shutil
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from support.command import retention
 from support.plain_run import RunResult, run
 from support.small_shop import AS_OF, LATE_ORDER, deliver, open_shop
 
 from retention_pipeline.freshness.sources import NotFresh
-from retention_pipeline.orchestration.launch import Launched, launch
 from retention_pipeline.read.headline import as_markdown, read_headline
 from retention_pipeline.read.published import open_published, rows_of
 from retention_pipeline.run.records import all_records
@@ -35,20 +33,10 @@ def settings_of(home: Home, **orders: str) -> None:
     home.settings_file.write_text("\n".join(kept) + "\n")
 
 
-def night(home: Home, day: date, said: list[str] | None = None) -> Launched:
+def night(home: Home, day: date, said: list[str] | None = None) -> RunResult:
     """The night before `day`, at one o'clock (UTC)."""
-    return launch(
-        home,
-        load_settings(home),
-        as_of=day,
-        say=(said if said is not None else []).append,
-        clock=lambda: datetime(day.year, day.month, day.day, 1, tzinfo=UTC),
-    )
-
-
-def quick_night(home: Home, day: date) -> RunResult:
-    """The same without Dagster."""
-    return run(home, load_settings(home), day, now=datetime(day.year, day.month, day.day, 1))
+    now = datetime(day.year, day.month, day.day, 1)
+    return run(home, load_settings(home), day, now=now, progress=(said if said is not None else []).append)
 
 
 def asked(home: Home, sql: str) -> list[dict[str, Any]]:
@@ -60,39 +48,50 @@ def figures(home: Home) -> list[dict[str, Any]]:
     return asked(home, "select * exclude (as_of, computed_at, run_id) from retention_kpis order by all")
 
 
-def retention(home: Home, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "retention_pipeline.cli", *arguments, "--home", str(home.root)],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"COLUMNS": "250"} | environment,
-        timeout=300,
-    )
+def shop_of_may(root: Path) -> Home:
+    """A shop after its night of 10 May; a limit of 36 hours for its orders, which have come."""
+    home = open_shop(root / "home")
+    settings_of(home, max_age="36h")
+    night(home, AS_OF)
+    return home
 
 
 @pytest.fixture(scope="module")
-def late(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Launched, list[str]]:
-    """A shop whose orders came on 10 May and not since; the last night is that of 3 June."""
-    home = open_shop(tmp_path_factory.mktemp("late") / "home")
-    settings_of(home, max_age="36h")
-    night(home, AS_OF)
+def late(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, dict[str, Any], list[str]]:
+    """The shop after the night of 3 June, and nothing has come; with that run's record and what it said."""
+    home = shop_of_may(tmp_path_factory.mktemp("june"))
     said: list[str] = []
-    return home, night(home, JUNE, said), said
+    night(home, JUNE, said)
+    return home, all_records(home)[-1], said
 
 
-def test_a_late_source_is_told_in_the_run_and_kept_in_its_record(late: tuple[Home, Launched, list[str]]) -> None:
-    home, launched, said = late
+@pytest.fixture(scope="module")
+def delivered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shop_of_may(tmp_path_factory.mktemp("may")).root
+
+
+@pytest.fixture
+def shop(delivered: Path, tmp_path: Path) -> Home:
+    """A copy of the shop as in May: its files look written anew, so a night counts them as delivered."""
+    shutil.copytree(delivered, tmp_path / "home", symlinks=True)
+    return Home(tmp_path / "home")
+
+
+def test_a_late_source_is_told_in_the_run_and_kept_in_its_record(late: tuple[Home, dict[str, Any], list[str]]) -> None:
+    home, record, said = late
     warning = "orders stale: last delivery 10 May 2024 01:00 UTC, 24 days ago (max_age 36 h)"
     assert f"warning: {warning}" in said
-    assert (launched.record["status"], launched.record["warnings"]) == ("succeeded", [warning])
-    states = {state["source"]: state for state in launched.record["sources"]}
+    assert (record["status"], record["warnings"]) == ("succeeded", [warning])
+    states = {state["source"]: state for state in record["sources"]}
     assert (states["orders"]["state"], states["orders"]["fresh_until"]) == ("stale", "2024-05-10")
     assert (states["subscriptions"]["state"], states["subscriptions"]["max_age_hours"]) == ("fresh", None)
     told = asked(home, "select warnings from pipeline_runs order by started_at")
     assert [row["warnings"] for row in told] == [None, warning]
 
 
-def test_data_quality_has_a_row_per_source_and_one_for_what_is_late(late: tuple[Home, Launched, list[str]]) -> None:
+def test_data_quality_has_a_row_per_source_and_one_for_what_is_late(
+    late: tuple[Home, dict[str, Any], list[str]],
+) -> None:
     home, _, _ = late
     rows = asked(
         home,
@@ -107,7 +106,9 @@ def test_data_quality_has_a_row_per_source_and_one_for_what_is_late(late: tuple[
     ]
 
 
-def test_a_period_that_the_data_do_not_reach_is_complete_but_not_fresh(late: tuple[Home, Launched, list[str]]) -> None:
+def test_a_period_that_the_data_do_not_reach_is_complete_but_not_fresh(
+    late: tuple[Home, dict[str, Any], list[str]],
+) -> None:
     home, _, _ = late
     rows = asked(
         home,
@@ -123,7 +124,7 @@ def test_a_period_that_the_data_do_not_reach_is_complete_but_not_fresh(late: tup
     assert fresh["mrr_end", 5] == (True, True)
 
 
-def test_the_last_month_is_shown_with_marks_and_the_reason(late: tuple[Home, Launched, list[str]]) -> None:
+def test_the_last_month_is_shown_with_marks_and_the_reason(late: tuple[Home, dict[str, Any], list[str]]) -> None:
     home, _, _ = late
     with open_published(home) as connection:
         headline = read_headline(connection, as_of=JUNE)
@@ -142,10 +143,8 @@ def test_the_last_month_is_shown_with_marks_and_the_reason(late: tuple[Home, Lau
     assert [row["is_fresh"] for row in rows] == [True, False, False]
 
 
-def test_status_says_it_also_when_no_run_happened_since(tmp_path: Path) -> None:
-    home = open_shop(tmp_path / "home")
-    settings_of(home, max_age="36h")
-    quick_night(home, AS_OF)
+def test_status_says_it_also_when_no_run_happened_since(shop: Home) -> None:
+    home = shop
     assert asked(home, "from figure_marks") == []
     status = retention(home, "status")
     assert status.returncode == 0, status.stderr
@@ -154,67 +153,48 @@ def test_status_says_it_also_when_no_run_happened_since(tmp_path: Path) -> None:
     assert [(state["source"], state["state"]) for state in states] == [("orders", "stale"), ("subscriptions", "fresh")]
 
 
-def test_lateness_is_in_no_row_of_the_figures_and_a_delivery_ends_it(tmp_path: Path) -> None:
+def test_lateness_is_in_no_row_of_the_figures_and_a_delivery_ends_it(
+    late: tuple[Home, dict[str, Any], list[str]], tmp_path: Path
+) -> None:
     """Nights with a late source end where a full refresh without any limit of lateness does."""
-    home = open_shop(tmp_path / "home")
-    settings_of(home, max_age="36h")
-    quick_night(home, AS_OF)
-    quick_night(home, JUNE)
+    home = Home(tmp_path / "home")
+    shutil.copytree(late[0].root, home.root, symlinks=True)
     marked = figures(home)
     assert asked(home, "select count(*) > 0 as some from retention_kpis_marked where not is_fresh") == [{"some": True}]
     other = open_shop(tmp_path / "other")
-    quick_night(other, JUNE)
+    night(other, JUNE)
     assert figures(other) == marked
     deliver(home, "orders", "late.csv", LATE_ORDER)
-    quick_night(home, JUNE)
+    night(home, JUNE)
     assert asked(home, "from figure_marks") == []
     assert asked(home, "select count(*) as n from retention_kpis_marked where not is_fresh") == [{"n": 0}]
     assert figures(home) != marked
 
 
-def test_a_source_that_blocks_fails_the_run_in_one_line_and_leaves_the_figures(tmp_path: Path) -> None:
-    home = open_shop(tmp_path / "home")
-    settings_of(home, max_age="36h", on_stale="block")
-    quick_night(home, AS_OF)
-    before, bytes_before = home.current.resolve(), home.current.read_bytes()
-    blocked = retention(home, "run", "--as-of", JUNE.isoformat(), "--json")
-    assert blocked.returncode == 1 and "Traceback" not in blocked.stderr
-    told = json.loads(blocked.stdout)
-    assert told["error"] == "NotFresh" and "\n" not in told["message"]
-    assert told["message"].startswith("orders stale: last delivery 10 May 2024 01:00 UTC")
-    assert (home.current.resolve(), home.current.read_bytes()) == (before, bytes_before)
-    assert not home.next_file.exists()
-    status = json.loads(retention(home, "status", "--json").stdout)
-    assert (status["runs"][0]["status"], status["runs"][0]["failed_step"]) == ("failed", "sources")
-    assert status["sources"][0]["blocks"]
-    deliver(home, "orders", "late.csv", LATE_ORDER)
-    assert quick_night(home, JUNE).generation == 2
-
-
-def test_a_replaced_file_that_fell_is_told_and_blocks_until_it_is_whole_again(tmp_path: Path) -> None:
-    home = open_shop(tmp_path / "home")
+def test_a_replaced_file_that_fell_is_told_and_blocks_until_it_is_whole_again(shop: Home) -> None:
+    home = shop
     settings_of(home, max_shrink="0.2", on_stale="block")
-    quick_night(home, AS_OF)
     whole = (home.root / "landing/orders/orders.csv").read_text()
     deliver(home, "orders", "orders.csv", "".join(whole.splitlines(keepends=True)[:4]))
     with pytest.raises(NotFresh, match=r"orders shrunken: .* has 3 rows, 62% fewer than the usual 8"):
-        quick_night(home, date(2024, 5, 11))
+        night(home, date(2024, 5, 11))
     deliver(home, "orders", "orders.csv", whole + "10,stays,2024-05-10 10:00:00,20.00,EUR,paid\n")
-    quick_night(home, date(2024, 5, 12))
+    night(home, date(2024, 5, 12))
     assert asked(home, "select warnings from pipeline_runs where status = 'succeeded' and warnings <> ''") == []
 
 
 def test_a_database_that_does_not_answer_marks_its_figures_and_the_other_sources_load(tmp_path: Path) -> None:
+    """The command is asked of today, long after the orders' last day; it says which day to try."""
     home = open_shop(tmp_path / "home")
     line = "  subscriptions: {type: files, path: landing/subscriptions/*.csv, timezone: Europe/Amsterdam}\n"
     pulled = "  subscriptions: {type: postgres, dsn: {env: SHOP_DATABASE}, table: public.subscriptions}\n"
     text = home.settings_file.read_text()
     assert line in text
-    home.settings_file.write_text(text.replace(line, pulled))
-    dsn = "postgresql://shop:hunter2@127.0.0.1:1/shop"
-    done = retention(home, "run", "--as-of", AS_OF.isoformat(), SHOP_DATABASE=dsn)
+    home.settings_file.write_text(text.replace(line, pulled) + "grains: [month]\n")
+    done = retention(home, "run", SHOP_DATABASE="postgresql://shop:hunter2@127.0.0.1:1/shop")
     assert done.returncode == 0, done.stderr
     assert "Late sources" in done.stdout and "figures that need it are marked *" in done.stdout
+    assert "The newest row of orders is of 2024-04-30" in done.stdout and "--as-of 2024-05-01\n" in done.stdout
     (record,) = all_records(home)
     assert (record["rows_new"], record["files_refused"]) == (8, 1)
     (warning,) = record["warnings"]
@@ -225,16 +205,7 @@ def test_a_database_that_does_not_answer_marks_its_figures_and_the_other_sources
     assert ("orders", "order") not in marks
 
 
-def test_a_run_on_old_data_says_which_day_to_try(tmp_path: Path) -> None:
-    home = open_shop(tmp_path / "home")
-    text = home.settings_file.read_text()
-    home.settings_file.write_text("\n".join(line for line in text.splitlines() if "subscriptions" not in line) + "\n")
-    done = retention(home, "run")
-    assert "The newest row of orders is of 2024-04-30" in done.stdout
-    assert "--as-of 2024-05-01\n" in done.stdout
-
-
-def test_generations_of_before_there_were_marks_are_read_without(late: tuple[Home, Launched, list[str]]) -> None:
+def test_generations_of_before_there_were_marks_are_read_without(late: tuple[Home, dict[str, Any], list[str]]) -> None:
     home, _, _ = late
     copy = home.root / "older"
     (copy / "published").mkdir(parents=True)
@@ -248,3 +219,24 @@ def test_generations_of_before_there_were_marks_are_read_without(late: tuple[Hom
     assert headline is not None and headline.footnotes == []
     rows = json.loads(retention(older, "kpis", "orders", "--json").stdout)
     assert {row["is_fresh"] for row in rows} == {True}
+
+
+def test_a_source_that_blocks_fails_the_run_in_one_line_and_leaves_the_figures(
+    late: tuple[Home, dict[str, Any], list[str]],
+) -> None:
+    """The last word on the home of `late`: a copy's files would count as delivered."""
+    home, _, _ = late
+    settings_of(home, max_age="36h", on_stale="block")
+    before, bytes_before = home.current.resolve(), home.current.read_bytes()
+    blocked = retention(home, "run", "--as-of", JUNE.isoformat(), "--json")
+    assert blocked.returncode == 1 and "Traceback" not in blocked.stderr
+    told = json.loads(blocked.stdout)
+    assert told["error"] == "NotFresh" and "\n" not in told["message"]
+    assert told["message"].startswith("orders stale: last delivery 10 May 2024 01:00 UTC")
+    assert (home.current.resolve(), home.current.read_bytes()) == (before, bytes_before)
+    assert not home.next_file.exists()
+    status = json.loads(retention(home, "status", "--json").stdout)
+    assert (status["runs"][0]["status"], status["runs"][0]["failed_step"]) == ("failed", "sources")
+    assert status["sources"][0]["blocks"]
+    deliver(home, "orders", "late.csv", LATE_ORDER)
+    assert night(home, JUNE).generation == 3

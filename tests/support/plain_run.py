@@ -4,8 +4,7 @@ tests of what a run leaves behind. Dagster's part has tests of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -33,7 +32,7 @@ from retention_pipeline.run.steps import (
     publish_step,
 )
 from retention_pipeline.settings import Home, Settings
-from retention_pipeline.transform import BuildResult
+from retention_pipeline.transform import BuildResult, build
 from retention_pipeline.warehouse import opened, tables_in
 from support.quick_build import build_quickly
 
@@ -90,10 +89,11 @@ def run(
     months: tuple[date, date] | None = None,
     released: tuple[tuple[str, date], ...] = (),
     assembly: Assembly = PRODUCTION,
+    builder: Callable[..., BuildResult] = build_quickly,
     by_dbt: bool = False,
 ) -> RunResult:
-    """One run from sources to published generation under the writer lock; `now` in naive UTC. A full refresh of the
-    project's own models goes without dbt's runner unless `by_dbt` (support.quick_build).
+    """One run from sources to published generation under the writer lock; `now` in naive UTC. Unless `by_dbt`, the
+    models are made by `builder`: a full refresh of the project's own ones without dbt's runner (support.quick_build).
 
     Raises HomeIsBusy, IngestError, NotFresh, InputError, BuildError, AuditError, NotEnoughSpace: each a message for
     users.
@@ -114,7 +114,7 @@ def run(
         ingested = None
         if with_ingest:
             ingested = ingest_step(home, settings, this, reload=reload, progress=progress, assembly=assembly)
-        with nullcontext() if by_dbt else patch("retention_pipeline.run.steps.build", build_quickly):
+        with patch("retention_pipeline.run.steps.build", build if by_dbt else builder):
             built = build_step(home, settings, this, progress=progress, assembly=assembly)
         figures = figures_step(home, settings, this, progress=progress, assembly=assembly)
         audited = audit_step(home, settings, this, progress=progress, assembly=assembly)
@@ -151,6 +151,7 @@ def backfill(
     now: datetime,
     progress: Progress | None = None,
     assembly: Assembly = PRODUCTION,
+    builder: Callable[..., BuildResult] = build_quickly,
 ) -> BackfillResult:
     """Add up the periods that overlap the months `first` to `last` anew from the facts of all customers, publish once,
     and say what differs.
@@ -172,6 +173,7 @@ def backfill(
                 with_ingest=False,
                 command="backfill",
                 assembly=assembly,
+                builder=builder,
             )
             differences = compare_generations(comparison, result.path, first, last)
     return BackfillResult(first, last, result, differences)

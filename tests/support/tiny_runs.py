@@ -19,7 +19,8 @@ def night(home: Home, project: Path, as_of: date = APRIL, **changes: Any) -> Run
     swapped = ("ingest", "compute_kpis", "validate_kpis")
     parts = {name: changes.pop(name) for name in swapped if name in changes}
     settings = changes.pop("settings", None) or tiny.settings()
-    return run(home, settings, as_of, now=later(), assembly=tiny.assembly(project, **parts), **changes)
+    assembly = tiny.assembly(project, **parts)
+    return run(home, settings, as_of, now=later(), assembly=assembly, builder=tiny.build, **changes)
 
 
 def later(clock: Iterator[int] = count(1)) -> datetime:  # noqa: B008 - one clock for all runs

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from nights.compiled_models import CompiledModels, Model, compiled
-from nights.warehouse_in_memory import Warehouse
+from nights.compiled_models import Model, compiled
 
 from retention_pipeline.history.archive import write_missing
 from retention_pipeline.history.causes import CAUSES_OF_ROWS
@@ -37,6 +36,7 @@ from retention_pipeline.transform import settings_fingerprint
 from retention_pipeline.transform.delivered_segments import with_delivered_segments
 from retention_pipeline.transform.fingerprints import moving_settings
 from retention_pipeline.warehouse import attach, opened
+from support.quick_build import make_tables
 
 
 class ToldHome:
@@ -136,20 +136,7 @@ class ToldHome:
         if compiled_for not in self.models:
             folder = self.compiled_in / compiled_for
             self.models[compiled_for] = compiled(settings, folder, night=False)
-        connection = duckdb.connect()
-        try:
-            connection.execute("set TimeZone = 'UTC'")
-            connection.execute("set threads = 1")
-            attach(connection, self.home.raw_file, "raw_store")
-            Warehouse(connection, CompiledModels(self.models[compiled_for], [])).full_refresh(as_of)
-            connection.execute(f"attach '{self.home.next_file}' as made")
-            tables = connection.execute(
-                "select table_name from duckdb_tables() where database_name = 'next' and schema_name = 'main'"
-            ).fetchall()
-            for (table,) in tables:
-                connection.execute(f"create or replace table made.{table} as from next.main.{table}")
-        finally:
-            connection.close()
+        make_tables(self.home, self.models[compiled_for], as_of)
 
     def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Of the published generation."""

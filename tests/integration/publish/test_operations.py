@@ -66,7 +66,13 @@ def test_a_check_finds_what_is_missing_in_raw(home: Home, project: Path) -> None
 def test_a_backfill_without_a_cause_changes_nothing(home: Home, project: Path) -> None:
     night(home, project)
     result = backfill(
-        home, tiny.settings(), date(2024, 1, 1), date(2024, 3, 1), now=later(), assembly=tiny.assembly(project)
+        home,
+        tiny.settings(),
+        date(2024, 1, 1),
+        date(2024, 3, 1),
+        now=later(),
+        assembly=tiny.assembly(project),
+        builder=tiny.build,
     )
     assert result.differences == []
     assert result.run.generation == 2
@@ -80,7 +86,13 @@ def test_a_backfill_repairs_a_damaged_table_and_says_so(home: Home, project: Pat
         connection.execute("update period_customers set customers_end = 99 where period_start = '2024-02-01'")
         connection.execute("update retention_kpis set value = 99 where period_start = '2024-02-01'")
     result = backfill(
-        home, tiny.settings(), date(2024, 2, 1), date(2024, 2, 1), now=later(), assembly=tiny.assembly(project)
+        home,
+        tiny.settings(),
+        date(2024, 2, 1),
+        date(2024, 2, 1),
+        now=later(),
+        assembly=tiny.assembly(project),
+        builder=tiny.build,
     )
     assert [(found.table, found.in_range, found.outside) for found in result.differences] == [
         ("period_customers", 1, 0),
@@ -94,7 +106,7 @@ def test_the_status_names_the_run_that_failed(home: Home, project: Path, tmp_pat
     night(home, project)
     broken = broken_copy(project, tmp_path / "broken", "models/periods.sql", "select * from nowhere")
     with pytest.raises(BuildError):
-        night(home, broken)
+        night(home, broken, by_dbt=True)
     status = operations.status(home)
     assert status.state is not None and status.state.generation == 1
     assert status.last_failure is not None and "nowhere" in status.last_failure["error"]

@@ -103,10 +103,10 @@ def test_a_night_tells_the_models_what_it_adds_to(home: Home, project: Path, tmp
         "select {% if var('night', false) %} generation from previous.main.pipeline_state"
         "{% else %} 0 as generation {% endif %}"
     )
-    first = night(home, reading)
+    first = night(home, reading, by_dbt=True)
     assert first.build.variables["night"] is False
     tiny.deliver(home, "2.csv", LATE)
-    second = night(home, reading, as_of=date(2024, 4, 11))
+    second = night(home, reading, as_of=date(2024, 4, 11), by_dbt=True)
     told = second.build.variables
     assert (told["night"], told["previous_as_of"], told["applied_load_id"]) == (True, "2024-04-10", 1)
     assert second.mode.reason == "on top of generation 1 as of 2024-04-10"
@@ -115,7 +115,7 @@ def test_a_night_tells_the_models_what_it_adds_to(home: Home, project: Path, tmp
 
 
 def test_of_a_good_build_only_log_and_timings_are_kept(home: Home, project: Path) -> None:
-    result = night(home, project)
+    result = night(home, project, by_dbt=True)
     kept = sorted(path.name for path in (home.runs / result.run_id / "dbt").iterdir())
     assert kept == ["dbt.log", "run_results.json"]
 
@@ -128,7 +128,7 @@ def test_a_broken_model_leaves_the_last_good_generation_and_names_the_model(
     broken = broken_copy(project, tmp_path / "broken", "models/period_customers.sql", "select nonsense from nowhere")
     tiny.deliver(home, "2.csv", LATE)
     with pytest.raises(BuildError, match=r"model period_customers: .*(?s:.)*nowhere") as caught:
-        night(home, broken)
+        night(home, broken, by_dbt=True)
     assert "Traceback" not in str(caught.value)
     assert generations.current_number(home) == 1
     assert tiny.figures(home.current) == before
@@ -144,7 +144,7 @@ def test_a_broken_model_leaves_the_last_good_generation_and_names_the_model(
 def test_a_broken_data_test_names_the_rows(home: Home, project: Path) -> None:
     tiny.deliver(home, "2.csv", [("bad one", "dan", "2024-02-20", -7)])
     with pytest.raises(BuildError, match=r"test assert_amounts_are_positive(?s:.)*order_id=bad one, amount=-7"):
-        night(home, project)
+        night(home, project, by_dbt=True)
     assert not home.current.exists()
 
 

@@ -345,7 +345,7 @@ def test_every_figure_on_the_page_is_the_published_one(shown: Any, state: dict[s
     page.page.close()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("shown", "theme"), [("en", "light"), ("nl", "dark")], indirect=["shown"])
 def test_no_view_has_an_accessibility_violation(shown: Any, theme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     context, file, _, _ = shown
