@@ -3,8 +3,9 @@
 Temporary tables of the open `next.duckdb`, with the generation before it attached as `published` and the raw tables as
 `raw_store`:
 
-run_rows         one row per row of raw that came, was replaced or was deleted since the published generation, and
-                 customer it belonged or belongs to: customer_key (0: nobody), dataset, row_key, load_id, cause,
+run_rows         one row per row of raw that came, was replaced or was deleted since the published generation and may be
+                 behind what changed (if none may: of all rows), and customer it belonged or belongs to: customer_key
+                 (0: nobody), dataset, row_key, load_id, cause,
                  first_day (the earliest business day on which the row counts in one of its versions; null:
                  always)
 kpi_causes       one row per KPI, basis, segment dimension, cause that may move it and dataset of its rows (empty: it
@@ -16,7 +17,7 @@ A cause that may move a cell is not yet one that did: restatements.py.
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import duckdb
@@ -28,6 +29,7 @@ from retention_pipeline.history.publications import Publication
 from retention_pipeline.ingest.checks import business_day
 from retention_pipeline.kpis.declaration import Kpi
 from retention_pipeline.kpis.registry import FAMILIES, KPIS
+from retention_pipeline.kpis.rules import date_literal
 from retention_pipeline.read.members import JOINED, columns_in
 from retention_pipeline.settings import Settings
 from retention_pipeline.transform.arguments import DIMENSION_DATASETS, resolved_segments
@@ -56,9 +58,11 @@ def find_rows(
     *,
     by_content: bool,
     applied: int,
+    until: date | None = None,
 ) -> None:
     """run_rows. `applied`: the last load that the published generation contains; by_content: load numbers of raw and of
-    the generation are not comparable, so loads are told by what was in them.
+    the generation are not comparable, so loads are told by what was in them. until: rows that count from this day on
+    are not behind anything that changed, as most rows of a night.
     """
     datasets, timezone = settings.connected_datasets, settings.business.timezone
     known = tables_in(connection, database="published")
@@ -87,9 +91,22 @@ def find_rows(
         )
         if is_there
     ] or ["select null as alias_key, null as customer_key where false"]
+    identities = " union ".join(owners)
+    _tell_causes(connection, identities, until)
+    if until and not connection.execute("select 1 from run_rows limit 1").fetchall():
+        _tell_causes(connection, identities, None)
+
+
+def _tell_causes(connection: duckdb.DuckDBPyConnection, identities: str, until: date | None) -> None:
+    """run_rows from run_versions; identities: SQL of the keys of customers, by the keys in raw."""
+    reaching = f"first_day is null or first_day < {date_literal(until)}" if until else "true"
+    key = "(dataset, row_key)"
     connection.execute(f"""
         create or replace temp table run_rows as
-        with causes as (
+        with versions as (
+            from run_versions where {reaching} or {key} in (select {key} from run_versions where {reaching})
+        ),
+        causes as (
             select dataset, row_key, max(load_id) as load_id, min(first_day) as first_day,
                 case
                     when dataset = 'customer_aliases' then '{MERGE}'
@@ -99,14 +116,14 @@ def find_rows(
                     when bool_or(is_current) then '{CORRECTED}'
                     else '{DELETED}'
                 end as cause
-            from run_versions group by dataset, row_key
+            from versions group by dataset, row_key
         ),
-        identities as ({" union ".join(owners)}),
+        identities as ({identities}),
         keys as (
-            select dataset, row_key, raw_key as customer_key from run_versions
+            select dataset, row_key, raw_key as customer_key from versions
             union
             select versions.dataset, versions.row_key, identities.customer_key
-            from run_versions as versions inner join identities on versions.raw_key = identities.alias_key
+            from versions inner join identities on versions.raw_key = identities.alias_key
         )
         select keys.customer_key, causes.* from keys
         inner join causes on keys.dataset = causes.dataset and keys.row_key = causes.row_key""")

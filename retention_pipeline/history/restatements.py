@@ -9,8 +9,11 @@ Where only one cause may move a figure, it is the cause; where several may, the 
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 import duckdb
 
+from retention_pipeline.freshness.figures import horizon_days
 from retention_pipeline.history.causes import (
     BACKFILL,
     DEFINITION,
@@ -37,6 +40,7 @@ from retention_pipeline.history.restatement_tables import COLUMNS, RESTATEMENTS,
 from retention_pipeline.history.rows import ROWS_AT_MOST, find_rows_behind
 from retention_pipeline.history.split import find_deltas, split
 from retention_pipeline.kpis.keys import same_key
+from retention_pipeline.kpis.registry import BY_ID
 from retention_pipeline.kpis.store import TABLE as FIGURES
 from retention_pipeline.settings import Settings
 
@@ -111,13 +115,27 @@ def restate(
     if recorded.before is None or not restated + held:
         return 0
     before, now = recorded.before, recorded.publication
-    find_rows(connection, settings, before, now, by_content=by_content, applied=applied)
+    until = _reached(connection, settings)
+    find_rows(connection, settings, before, now, by_content=by_content, applied=applied, until=until)
     find_causes(connection, settings, before, now, fx=rates_differ(connection))
     add_moved(connection)
     find_cell_causes(connection)
     note_causes(connection)
     write_restatements(connection, before, now, rows_at_most=rows_at_most)
     return restated
+
+
+def _reached(connection: duckdb.DuckDBPyConnection, settings: Settings) -> date:
+    """The day from which on no row counts for what changed or is held back: behind the periods and the days after them
+    that a KPI looks at.
+    """
+    rows = connection.execute("""
+        select kpi, max(period_end) from (
+            select kpi, period_end from restated union all select kpi, period_end from newly_held
+        ) group by kpi""").fetchall()
+    horizons = {kpi: horizon_days(BY_ID[kpi], settings) if kpi in BY_ID else 0 for kpi, _ in rows}
+    until: date = max(end + timedelta(days=horizons[kpi]) for kpi, end in rows)
+    return until
 
 
 def find_cell_causes(connection: duckdb.DuckDBPyConnection) -> None:
