@@ -45,7 +45,10 @@ def _work(connection: Any, module: str, function: str, arguments: tuple[Any, ...
 
 
 def measured(step: str, function: Callable[..., dict[str, Any]], *arguments: Any) -> Measured:
-    """Run function(*arguments) in a fresh process; its result must be a small picklable dict. Raises what it raised."""
+    """Run function(*arguments) in a fresh process; its result must be a small picklable dict. Raises what it raised.
+
+    The process ends with the wait for it (Ctrl-C, SIGTERM where that raises).
+    """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(sender, function.__module__, function.__name__, arguments))
@@ -58,6 +61,10 @@ def measured(step: str, function: Callable[..., dict[str, Any]], *arguments: Any
         raise MemoryError(
             f"{step}: the process ended with code {process.exitcode} (killed for want of memory?)"
         ) from None
+    except BaseException:
+        process.terminate()
+        process.join()
+        raise
     process.join()
     if isinstance(answer, Exception):
         raise answer

@@ -29,7 +29,7 @@ from benchmarks.generate import generate
 from benchmarks.measure import machine, measured
 from benchmarks.sizes import Size
 from retention_pipeline.settings import Home
-from retention_pipeline.transform.spark.local_server import local_server, why_not
+from retention_pipeline.transform.spark.local_server import end_with_sigterm, local_server, why_not
 
 REMOTE = "SPARK_REMOTE"
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -58,6 +58,7 @@ def main() -> None:
     missing = why_not()
     if missing:
         raise SystemExit(missing)
+    end_with_sigterm()
     orders = _orders(arguments.size)
     folder = Path(arguments.folder).resolve() / f"spark-{arguments.size}"
     shutil.rmtree(folder, ignore_errors=True)

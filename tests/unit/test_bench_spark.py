@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+import pytest
 
 from benchmarks.spark import by_model, compared
 
@@ -37,3 +46,56 @@ def test_what_grows_faster_than_its_rows_is_marked() -> None:
     assert first.split() == ["b", "1.0", "13.0", "1.30", "0.0", "0.0", "!"]
     assert second.split() == ["a", "1.0", "10.0", "1.00", "30.0", "8.0"]
     assert total.startswith("growth of all tasks / 10: 1.15 ")
+
+
+ENDS_WITH_ITS_SERVER = """
+import sys
+import time
+from pathlib import Path
+from retention_pipeline.transform.spark.local_server import _started, end_with_sigterm
+from benchmarks.measure import measured
+
+folder = Path(sys.argv[1])
+if __name__ == "__main__":
+    end_with_sigterm()
+    with _started(folder, folder, "server", ["server"]):
+        measured("waits", time.sleep, 60)
+"""
+
+
+def children_of(process: int) -> list[int]:
+    """Ids of what a process has started and is still there."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if path.read_text().rpartition(")")[2].split()[1] == str(process):
+                found.append(int(path.parent.name))
+    return found
+
+
+def is_so_within(seconds: float, is_so: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return is_so()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked for in /proc")
+def test_a_signal_ends_the_server_and_the_work_with_the_benchmark(tmp_path: Path) -> None:
+    """Spark's processes are in a session of their own: nobody else would end them."""
+    server = tmp_path / "bin" / "server"
+    server.parent.mkdir()
+    server.write_text("#!/bin/sh\nexec sleep 60\n")
+    server.chmod(0o700)
+    script = tmp_path / "script.py"
+    script.write_text(ENDS_WITH_ITS_SERVER)
+    paths = os.pathsep.join(path for path in sys.path if path)
+    process = subprocess.Popen([sys.executable, str(script), str(tmp_path)], env=os.environ | {"PYTHONPATH": paths})
+    try:
+        assert is_so_within(60, lambda: len(children_of(process.pid)) == 3)  # the third is multiprocessing's
+        begun = children_of(process.pid)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 128 + signal.SIGTERM
+        assert is_so_within(10, lambda: not any(Path(f"/proc/{one}").exists() for one in begun))
+    finally:
+        process.kill()

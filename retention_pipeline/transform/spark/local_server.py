@@ -34,6 +34,7 @@ SETTINGS = {
     "spark.driver.extraJavaOptions": JAVA_OPTIONS,
     "spark.executor.extraJavaOptions": JAVA_OPTIONS,
     "spark.ui.enabled": "false",
+    "spark.log.level": "WARN",  # else some hundred thousand lines of a small build
     "spark.connect.grpc.binding.address": "127.0.0.1",
 }
 
@@ -168,12 +169,17 @@ def _free_port() -> int:
         return int(listening.getsockname()[1])
 
 
+def end_with_sigterm() -> None:
+    """From now on SIGTERM ends this process as an error does: blocks are left, so the servers of theirs end, too."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+
 def main(arguments: list[str]) -> int:
     """Run a command with SPARK_REMOTE set to a server that ends with it; its exit code."""
     if not arguments:
         print("usage: python -m retention_pipeline.transform.spark.local_server COMMAND …", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # else the server would stay
+    end_with_sigterm()
     with tempfile.TemporaryDirectory(prefix="spark-") as folder:
         try:
             print("Starting Spark: a master, two workers and a Connect server (up to a minute)", file=sys.stderr)
