@@ -14,6 +14,7 @@ import pytest
 from oracle.companies import made_company, write_home
 from oracle.folders import COMPANIES
 from support.computed_home import compute_home
+from support.golden_stories import STORIES, copy_story
 from support.sizes import SEED, size
 from support.spark_home import build_on_spark, differing_rows
 
@@ -21,17 +22,21 @@ from retention_pipeline.transform.spark.local_server import why_not
 
 pytestmark = [pytest.mark.proof, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
 
-GOLDEN = Path(__file__).parent.parent / "golden"
 HOMES = sorted(
     folder
-    for place in (GOLDEN, COMPANIES, COMPANIES.with_name("companies2"))
+    for place in (COMPANIES, COMPANIES.with_name("companies2"))
     for folder in place.glob("*")
-    if (folder / "as_of").is_file() and (folder / "landing").is_dir()
+    if (folder / "as_of").is_file()
 )
 
 
+@pytest.mark.parametrize("story", STORIES)
+def test_spark_makes_the_tables_that_duckdb_makes(story: str, spark: str, tmp_path: Path) -> None:
+    assert_equal_on_both(tmp_path / "home", copy_story(story, tmp_path / "home"))
+
+
 @pytest.mark.parametrize("folder", HOMES, ids=lambda folder: folder.name)
-def test_spark_makes_the_tables_that_duckdb_makes(folder: Path, spark: str, tmp_path: Path) -> None:
+def test_spark_makes_the_tables_that_duckdb_makes_of_a_company(folder: Path, spark: str, tmp_path: Path) -> None:
     root = tmp_path / "home"
     shutil.copytree(folder, root, ignore=shutil.ignore_patterns("expected*"))
     assert_equal_on_both(root, date.fromisoformat((folder / "as_of").read_text().strip()))

@@ -24,7 +24,7 @@ from retention_pipeline.ingest.result import IngestResult
 from retention_pipeline.settings import Home, Settings, load_settings
 from retention_pipeline.transform.engine import loaders
 from retention_pipeline.transform.spark.lake import Lake
-from retention_pipeline.transform.spark.lake_loader import tables_of
+from retention_pipeline.transform.spark.load_tables import tables_of
 from retention_pipeline.transform.spark.local_server import local_server
 from retention_pipeline.warehouse import opened_raw
 from support.spark_home import ON_SPARK, REMOTE

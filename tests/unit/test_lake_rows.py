@@ -56,10 +56,11 @@ def test_versions_and_history_parse_in_sparks_dialect(dataset: str) -> None:
     before = lake_rows.Before("s.now", "s.history")
     now = datetime(2024, 1, 1)
     for known, gone in ((None, None), (before, "s.gone")):
+        rows = lake_rows.Judged(contract, "s.judged", "s.keys", gone, known, 2, now)
         texts = [
             lake_rows.judged(contract, "s.stage", known),
-            lake_rows.current_rows(contract, "s.judged", "s.keys", gone, known, load_id=2, now=now),
-            lake_rows.history_rows(contract, "s.judged", "s.keys", gone, known, load_id=2, now=now),
+            rows.current(),
+            rows.history(),
             lake_rows.conflicts(contract, "s.stage"),
             lake_rows.refused_rows(contract, "s.stage"),
             lake_rows.reasons("s.refused"),

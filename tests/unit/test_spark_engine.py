@@ -170,14 +170,12 @@ def test_no_token_is_in_what_is_said_of_an_address(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_smaller_a_home_the_less_spark_prepares_for_it() -> None:
-    small, tiny = settings_for(100_000_000), settings_for(500_000)
-    assert settings_for(1_000_000_000) == {}
-    assert small == {"spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "2"}
-    assert tiny == small | {
-        "spark.sql.shuffle.partitions": "1",
-        "spark.sql.codegen.wholeStage": "false",
-        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    }
+    large, small, tiny = (settings_for(size) for size in (1_000_000_000, 100_000_000, 500_000))
+    assert large == {}
+    assert (small["spark.sql.adaptive.enabled"], small["spark.sql.shuffle.partitions"]) == ("false", "2")
+    assert not any(name.startswith("spark.sql.codegen") for name in small)
+    assert small.keys() < tiny.keys()
+    assert (tiny["spark.sql.codegen.wholeStage"], tiny["spark.sql.shuffle.partitions"]) == ("false", "1")
 
 
 def test_spark_is_quoted_without_query_and_stack() -> None:
@@ -305,21 +303,33 @@ def test_raw_is_handed_over_with_its_types(tmp_path: Path) -> None:
         connection.execute("create schema raw")
         connection.execute(
             "create table raw.orders as select 'a' as order_id, 1.50::decimal(18, 2) as amount, "
-            "timestamp '2024-01-01 10:00:00' as ordered_at, json('{}') as _extra, uuid() as other"
+            "timestamp '2024-01-01 10:00:00' as ordered_at, json('{}') as _extra, 7::hugeint as points, uuid() as other"
         )
     folder, session = tmp_path / "lake", Session()
     folder.mkdir()
     assert hand_raw_over(session, home, "shop_g1_raw", folder) == (folder / "orders" / "rows.parquet").stat().st_size
-    (view,) = session.asked
-    assert view == (
-        "create view shop_g1_raw.`orders` as select cast(`order_id` as string) as `order_id`, "
-        "cast(`amount` as decimal(18,2)) as `amount`, cast(`ordered_at` as timestamp) as `ordered_at`, "
-        "cast(`_extra` as string) as `_extra`, cast(`other` as string) as `other` "
-        f"from parquet.`{(folder / 'orders').as_uri()}`"
-    )
+    assert session.asked == [
+        "create table if not exists shop_g1_raw.`orders` (`order_id` string, `amount` decimal(18,2), "
+        "`ordered_at` timestamp, `_extra` string, `points` decimal(38, 0), `other` string) using parquet "
+        f"location '{(folder / 'orders').as_uri()}'"
+    ]
     with duckdb.connect() as connection:
-        rows = connection.execute(f"select order_id, amount, _extra from '{folder}/orders/*.parquet'").fetchall()
-    assert [(order, str(amount), extra) for order, amount, extra in rows] == [("a", "1.50", "{}")]
+        connection.execute("set TimeZone = 'America/New_York'")
+        shown = connection.execute(
+            "select order_id, amount::varchar, timezone('UTC', ordered_at)::varchar, _extra, points::varchar "
+            f"from '{folder}/orders/*.parquet'"
+        ).fetchall()
+        types = connection.execute(f"select * from '{folder}/orders/*.parquet'").description
+    assert shown == [("a", "1.50", "2024-01-01 10:00:00", "{}", "7")]
+    # An instant, as Spark's timestamp is; a number of 38 digits, and not one in floating point.
+    assert [str(one[1]) for one in types or ()] == [
+        "VARCHAR",
+        "DECIMAL(18,2)",
+        "TIMESTAMP WITH TIME ZONE",
+        "VARCHAR",
+        "DECIMAL(38,0)",
+        "VARCHAR",
+    ]
 
 
 def test_rows_come_back_with_the_types_of_the_table(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def asked(
         try:
             if not session.sql(f"show schemas like '{schema}'").collect():
                 raise AskError(f"Spark knows no schema {schema}: nothing was published there (engine: spark)")
-            session.sql(f"use {schema}").collect()
+            session.sql(f"use {schema}")
             answer = session.sql(query)
             names = list(answer.columns)
             rows = _without_zones(answer).toLocalIterator()

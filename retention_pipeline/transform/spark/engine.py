@@ -15,7 +15,7 @@ from retention_pipeline.transform.build import BuildError, NodeResult
 from retention_pipeline.transform.engine import TEXTS
 from retention_pipeline.transform.spark.hand_over import HandOverError, bring_back, columns_of, hand_raw_over
 from retention_pipeline.transform.spark.lake import Lake
-from retention_pipeline.transform.spark.lake_loader import tables_in_lake
+from retention_pipeline.transform.spark.load_tables import tables_in_lake
 from retention_pipeline.transform.spark.models import models_for_spark
 from retention_pipeline.transform.spark.running import run_models
 from retention_pipeline.transform.spark.session import (

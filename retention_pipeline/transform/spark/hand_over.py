@@ -7,12 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from retention_pipeline.settings import Home
-from retention_pipeline.transform.spark.lake_loader import Table
+from retention_pipeline.transform.spark.tables import Table, quoted, register, spark_type
 from retention_pipeline.warehouse import opened, opened_raw, sql_name, sql_text
-
-# What Spark calls the types of raw; others come as text.
-TYPES = {"VARCHAR": "string", "JSON": "string", "BIGINT": "bigint", "INTEGER": "int", "DOUBLE": "double"}
-TYPES |= {"BOOLEAN": "boolean", "TIMESTAMP": "timestamp", "DATE": "date", "HUGEINT": "decimal(38, 0)"}
 
 
 class HandOverError(Exception):
@@ -22,8 +18,11 @@ class HandOverError(Exception):
 def hand_raw_over(
     session: Any, home: Home, schema: str, folder: Path, in_lake: Mapping[str, Table] | None = None
 ) -> int:
-    """Write the tables of raw to a folder, and make views of them, with their types, in a schema; of those `in_lake`,
-    by name, only views. Returns the bytes.
+    """Write the tables of raw to a folder, and tell Spark of them in a schema, with their types; of those `in_lake`, by
+    name, it gets views. Returns the bytes.
+
+    Columns are written as Spark reads them, so its tables need no casts; of a view on files it would read their types
+    anew for each query that names it.
     """
     written = 0
     with opened_raw(home) as connection:
@@ -37,21 +36,18 @@ def hand_raw_over(
             if in_lake and table in in_lake:
                 here = in_lake[table]
                 written += sum(file.stat().st_size for file in here.path.glob("*.parquet"))
-                session.sql(f"create view {schema}.`{table}` as select * from {here.name}").collect()
+                session.sql(f"create view {schema}.{quoted(table)} as select * from {here.name}")
                 continue
             path = folder / table
             path.mkdir()
-            given = [
-                sql_name(column) if _type(kind) else f"cast({sql_name(column)} as varchar) as {sql_name(column)}"
-                for column, kind in kinds
-            ]
+            given = [f"{_as_spark_reads(sql_name(column), kind)} as {sql_name(column)}" for column, kind in kinds]
             file = path / "rows.parquet"
             connection.execute(
                 f"copy (select {', '.join(given)} from raw.{sql_name(table)}) to {sql_text(str(file))} (format parquet)"
             )
             written += file.stat().st_size
-            typed = ", ".join(f"cast(`{column}` as {_type(kind) or 'string'}) as `{column}`" for column, kind in kinds)
-            session.sql(f"create view {schema}.`{table}` as select {typed} from parquet.`{path.as_uri()}`").collect()
+            typed = [(column, spark_type(kind)) for column, kind in kinds]
+            register(session, Table(f"{schema}.{quoted(table)}", path, typed))
     return written
 
 
@@ -88,5 +84,9 @@ def columns_of(warehouse_file: Path) -> dict[str, list[str]]:
         return found
 
 
-def _type(kind: str) -> str | None:
-    return kind.lower() if kind.startswith("DECIMAL") else TYPES.get(kind)
+def _as_spark_reads(name: str, kind: str) -> str:
+    """A column of raw in the form of its type on Spark: times are instants there, in UTC."""
+    if kind == "TIMESTAMP":
+        return f"timezone('UTC', {name})"
+    known = spark_type(kind)
+    return f"cast({name} as {'varchar' if known == 'string' else known})"

@@ -48,18 +48,18 @@ class Lake:
         path = self.folder / schema
         self.drop(session, schema)
         path.mkdir(parents=True)
-        session.sql(f"create schema {schema} location '{path.as_uri()}'").collect()
+        session.sql(f"create schema {schema} location '{path.as_uri()}'")
         return path
 
     def create_sources(self, session: Any) -> None:
         """The schema of the rows of sources, unless Spark knows it."""
         path = self.folder / self.sources_schema
         path.mkdir(parents=True, exist_ok=True)
-        session.sql(f"create schema if not exists {self.sources_schema} location '{path.as_uri()}'").collect()
+        session.sql(f"create schema if not exists {self.sources_schema} location '{path.as_uri()}'")
 
     def drop(self, session: Any, schema: str) -> None:
         """Drop a schema; also the files of one that Spark knows nothing of, since it forgets what it never finished."""
-        session.sql(f"drop schema if exists {schema} cascade").collect()
+        session.sql(f"drop schema if exists {schema} cascade")
         shutil.rmtree(self.folder / schema, ignore_errors=True)
 
     def sweep(self, session: Any, kept: Collection[int]) -> list[str]:
@@ -78,22 +78,22 @@ class Lake:
         """Tell Spark of the tables of a schema that it has forgotten: a catalog in memory ends with its server."""
         if schema in [row[0] for row in session.sql("show schemas").collect()] or not (self.folder / schema).is_dir():
             return
-        session.sql(f"create schema {schema} location '{(self.folder / schema).as_uri()}'").collect()
+        session.sql(f"create schema {schema} location '{(self.folder / schema).as_uri()}'")
         for path in sorted(self.folder.joinpath(schema).iterdir()):
             if list(path.glob("*.parquet")):
-                session.sql(f"create table {schema}.{path.name} using parquet location '{path.as_uri()}'").collect()
+                session.sql(f"create table {schema}.{path.name} using parquet location '{path.as_uri()}'")
 
     def publish(self, session: Any, generation: int) -> int:
         """Let the views show a generation; how many there are."""
         self.know(session, self.schema(generation))
         tables = _names(session, f"show tables in {self.schema(generation)}")
-        session.sql(f"create schema if not exists {self.name}").collect()
+        session.sql(f"create schema if not exists {self.name}")
         for table in tables:
             view = f"create or replace view {self.name}.{table} as select * from {self.schema(generation)}.{table}"
-            session.sql(view).collect()
+            session.sql(view)
             stop_for_test("spark_view")
         for gone in sorted(set(_names(session, f"show views in {self.name}")) - set(tables)):
-            session.sql(f"drop view {self.name}.{gone}").collect()
+            session.sql(f"drop view {self.name}.{gone}")
         return len(tables)
 
 

@@ -2,20 +2,17 @@
 them, as of any other load. Rows come by here where they are refused, the first thousand of them, and the ids of
 customers, which get their numbers from the one registry of raw.
 
-    <schema>_sources.orders_l12, orders_l12_history, orders_l12_refused    what load 12 made of the source of orders
-
-A load writes tables of its own. They are the source's when the ledger knows the load; what a killed one left goes with
-the next load, and so do the tables of the load before.
+A load writes tables of its own (load_tables.py). They are the source's when the ledger knows the load; what a killed
+one left goes with the next load, and so do the tables of the load before.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,26 +20,27 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from retention_pipeline.contracts import CONTRACTS, FACT_COLUMNS, Contract
+from retention_pipeline.contracts import FACT_COLUMNS
 from retention_pipeline.ingest.archive import UnusableFileError
 from retention_pipeline.ingest.bad_rows import BadRow
 from retention_pipeline.ingest.forgotten import check_key, keyed_hash, privacy_key, read_forgotten
 from retention_pipeline.ingest.hints import hints_of_ids, known_keys
 from retention_pipeline.ingest.identity import begin_epoch
 from retention_pipeline.ingest.lake_tables import LakeTable, lake_tables, write_lake_table
-from retention_pipeline.ingest.ledger import LoadRecord, SourceLedger, next_load_id, write_loads
+from retention_pipeline.ingest.ledger import KnownFile, LoadRecord, SourceLedger, next_load_id, write_loads
 from retention_pipeline.ingest.mapping import Mapping, has_other_keys, map_columns, mapping_fingerprint
 from retention_pipeline.ingest.result import LoadResult
 from retention_pipeline.ingest.schema import literal
 from retention_pipeline.ingest.source_loader import MassDeletion, SourceLoader
 from retention_pipeline.ingest.verdicts import conflict_in_words
 from retention_pipeline.ingest.versions import OUTCOMES, register_customers
-from retention_pipeline.settings import Home, LakeSource, Settings, SettingsError
+from retention_pipeline.settings import LakeSource, SettingsError
 from retention_pipeline.testing import stop_for_test
 from retention_pipeline.transform.spark import lake_rows
 from retention_pipeline.transform.spark.dialect import NotOnSpark
 from retention_pipeline.transform.spark.lake import Lake
-from retention_pipeline.transform.spark.lake_rows import Before, quoted, spark_type, text
+from retention_pipeline.transform.spark.lake_rows import Before
+from retention_pipeline.transform.spark.load_tables import sweep_tables, tables_of
 from retention_pipeline.transform.spark.session import (
     SESSION_FILE,
     SparkError,
@@ -52,7 +50,7 @@ from retention_pipeline.transform.spark.session import (
     settings_for,
     spark_session,
 )
-from retention_pipeline.warehouse import opened_raw
+from retention_pipeline.transform.spark.tables import Table, quoted, register, text
 
 SAMPLE = 1_000  # refused rows that come by here
 KINDS_OF_REASONS = 1_000
@@ -62,15 +60,6 @@ OF_LOADS = {"spark.sql.decimalOperations.allowPrecisionLoss": "false"}
 
 class _LoadFailed(Exception):
     """Nothing of the load stays; str() says why."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of a load: its name in Spark, where its files are, its columns with Spark's types."""
-
-    name: str
-    path: Path
-    columns: list[tuple[str, str]]
 
 
 @dataclass
@@ -134,41 +123,57 @@ class LakeLoader(SourceLoader):
             self.session.conf.set(name, value)
         self.say(f"{self.name}: Spark reads {self.source.place}")
         self.lake.create_sources(self.session)
-        before = None
-        if there:
-            tables = self._tables(there.load_id)
-            same = last is not None and last.mapping == self.mapping
-            before = Before(tables["current"].name, tables["history"].name, same)
-            for what in ("current", "history"):
-                self._register(tables[what])
-        load_id = record.result.load_id or 0
-        ours = self._tables(load_id)
+        before = self._before(there.load_id, last) if there else None
+        has_ghosts = last is not None and has_other_keys(self.mapping, last.mapping)
+        ours = self._tables(record.result.load_id or 0)
         mapping, columns = self._mapped(relation)
         self._note(record, mapping)
-        self._stage(ours["stage"], relation, mapping, columns, load_id)
-        stage = ours["stage"].name
-        self._write(ours["refused"], lake_rows.refused_rows(self.contract, stage))
-        self._account(record, stage, ours["refused"].name)
-        self._write(ours["judged"], lake_rows.judged(self.contract, stage, before))
-        outcomes = {row["_outcome"]: row["rows"] for row in self._rows(lake_rows.counts(ours["judged"].name))}
-        for outcome, number in outcomes.items():
+        self._stage(ours["stage"], relation, mapping, columns, record.result.load_id or 0)
+        self._write(ours["refused"], lake_rows.refused_rows(self.contract, ours["stage"].name))
+        self._account(record, ours["stage"].name, ours["refused"].name)
+        self._write(ours["judged"], lake_rows.judged(self.contract, ours["stage"].name, before))
+        self._count(record, ours["judged"].name)
+        gone = self._leaving(ours, before, has_ghosts, record)
+        self._keep(record, ours, mapping, gone, before, stamp is not None)
+        sweep_tables(self.session, self.lake, self.contract, record.result.load_id or 0)
+
+    def _before(self, load_id: int, last: KnownFile | None) -> Before:
+        """The rows that an earlier load left, of which Spark is told."""
+        tables = self._tables(load_id)
+        for what in ("current", "history"):
+            register(self.session, tables[what])
+        has_same_mapping = last is not None and last.mapping == self.mapping
+        return Before(tables["current"].name, tables["history"].name, has_same_mapping)
+
+    def _count(self, record: LoadRecord, judged: str) -> None:
+        """How many rows are new, changed and so on."""
+        for outcome, number in self._rows(lake_rows.counts(judged)):
             name = OUTCOMES[outcome]
             setattr(record.result, name, getattr(record.result, name) + number)
-        gone = self._leaving(ours, before, last is not None and has_other_keys(self.mapping, last.mapping), record)
+
+    def _keep(
+        self,
+        record: LoadRecord,
+        ours: dict[str, Table],
+        mapping: Mapping,
+        gone: str | None,
+        before: Before | None,
+        has_stamp: bool,
+    ) -> None:
+        """Write the rows of raw, and down that this load made them: both, or it never was."""
+        load_id = record.result.load_id or 0
         self.connection.execute("begin transaction")
         try:
             keys_before = known_keys(self.connection)
             keys = self._keys(ours)
-            for table, query in (("current", lake_rows.current_rows), ("history", lake_rows.history_rows)):
-                self._write(
-                    ours[table],
-                    query(self.contract, ours["judged"].name, keys, gone, before, load_id=load_id, now=self.now),
-                )
+            rows = lake_rows.Judged(self.contract, ours["judged"].name, keys, gone, before, load_id, self.now)
+            self._write(ours["current"], rows.current())
+            self._write(ours["history"], rows.history())
             if self.contract.customer_columns:
                 record.result.hints += hints_of_ids(self.connection, self.source, known_keys=keys_before)
             write_loads(self.connection, [record], self.now)
             self._settle(load_id)
-            write_lake_table(self.connection, self._told(ours, mapping, record.sha256 if stamp else None, load_id))
+            write_lake_table(self.connection, self._told(ours, mapping, record.sha256 if has_stamp else None, load_id))
             begin_epoch(self.connection, self.now)
             stop_for_test("staged")
             self.connection.execute("commit")
@@ -176,7 +181,6 @@ class LakeLoader(SourceLoader):
             self.connection.execute("rollback")
             raise
         stop_for_test("committed")
-        self._sweep(load_id)
 
     def _state(self, relation: str) -> tuple[str | None, int | None]:
         """(what tells the state of the table, the bytes of its files); None where nothing does: a view, a query."""
@@ -281,7 +285,7 @@ class LakeLoader(SourceLoader):
                 f" (select customer_id from {read})) to {literal(str(ours['keys'].path / 'keys.parquet'))}"
                 " (format parquet)"
             )
-        self._register(ours["keys"])
+        register(self.session, ours["keys"])
         return ours["keys"].name
 
     def _without_forgotten(self) -> Callable[[str], str]:
@@ -350,31 +354,14 @@ class LakeLoader(SourceLoader):
 
     def _write(self, table: Table, query: str) -> None:
         """Make a table of the rows of a query, in the place of what a killed load left under its name."""
-        self._run(f"drop table if exists {table.name}")
+        self.session.sql(f"drop table if exists {table.name}")
         shutil.rmtree(table.path, ignore_errors=True)
-        self._register(table)
-        self._run(f"insert into {table.name} select * from (\n{query}\n)")
-
-    def _register(self, table: Table) -> None:
-        """Tell Spark of a table whose files are there, or will be; it may have forgotten all of them."""
         register(self.session, table)
-
-    def _run(self, statement: str) -> None:
-        self.session.sql(statement).collect()
+        self.session.sql(f"insert into {table.name} select * from (\n{query}\n)")
 
     def _rows(self, query: str) -> list[Any]:
         found: list[Any] = self.session.sql(query).collect()
         return found
-
-    def _sweep(self, load_id: int) -> None:
-        """Drop the tables of other loads of the dataset, and what this one needed on the way."""
-        kept = {self._tables(load_id)[name].path.name for name in ("current", "history", "refused")}
-        folder = self.lake.folder / self.lake.sources_schema
-        for path in folder.iterdir():
-            if re.fullmatch(rf"{self.contract.dataset}_l\d+(_[a-z]+)?", path.name) and path.name not in kept:
-                with suppress(Exception):  # the next load tries again
-                    self._run(f"drop table if exists {self.lake.sources_schema}.{path.name}")
-                    shutil.rmtree(path, ignore_errors=True)
 
 
 def relation_of(source: LakeSource) -> str:
@@ -393,33 +380,6 @@ def columns_of(session: Any, relation: str) -> list[Any]:
     return [lake_rows.column(one.name, one.dataType.simpleString()) for one in schema.fields]
 
 
-def tables_of(lake: Lake, contract: Contract, load_id: int) -> dict[str, Table]:
-    """The tables of a load, by what they hold."""
-    columns = {
-        "current": [(name, spark_type(kind)) for name, kind in contract.raw_columns],
-        "history": [(name, spark_type(kind)) for name, kind in contract.history_columns],
-        "refused": [("reason", "string"), ("key", "string"), ("row", "string")],
-        "stage": lake_rows.stage_columns(contract),
-        "judged": lake_rows.judged_columns(contract),
-        "gone": [(name, spark_type(kind)) for name, kind in contract.raw_columns],
-        "ids": [("customer_id", "string")],
-        "keys": [("customer_id", "string"), ("customer_key", "bigint")],
-    }
-    tables = {}
-    for what, listed in columns.items():
-        name = f"{contract.dataset}_l{load_id}" + ("" if what == "current" else f"_{what}")
-        tables[what] = Table(f"{lake.sources_schema}.{name}", lake.folder / lake.sources_schema / name, listed)
-    return tables
-
-
-def register(session: Any, table: Table) -> None:
-    """Tell Spark of a table and of where its files are."""
-    columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in table.columns)
-    session.sql(
-        f"create table if not exists {table.name} ({columns}) using parquet location {text(table.path.as_uri())}"
-    ).collect()
-
-
 @contextmanager
 def _ended(session: Any, limit: timedelta) -> Iterator[None]:
     """Stops what Spark does for a session when its time is over."""
@@ -431,26 +391,3 @@ def _ended(session: Any, limit: timedelta) -> Iterator[None]:
                 minutes = limit.total_seconds() / 60
                 raise _LoadFailed(f"it was not loaded after {minutes:g} minutes (max_read_time)") from error
             raise
-
-
-def tables_in_lake(session: Any, home: Home, settings: Settings, lake: Lake) -> dict[str, Table]:
-    """The tables of raw whose rows are in the lake, by their names in raw. Raises SparkError where they are not."""
-    sources = [name for name, source in settings.sources.items() if isinstance(source, LakeSource)]
-    if not sources:
-        return {}
-    with opened_raw(home) as raw:
-        known = lake_tables(raw, settings)
-    lake.create_sources(session)
-    found: dict[str, Table] = {}
-    for name in sources:
-        dataset = settings.dataset_of(name)
-        last = known.get(dataset)
-        if last is None or last.source != name:
-            raise SparkError(f"{name}: no load of it has succeeded, so there are no rows of {dataset}")
-        tables = tables_of(lake, CONTRACTS[dataset], last.load_id)
-        if not tables["current"].path.is_dir():
-            raise SparkError(f"{name}: the rows of its load {last.load_id} are no longer in {lake.folder}")
-        for what, table in (("current", dataset), ("history", f"{dataset}_history")):
-            register(session, tables[what])
-            found[table] = tables[what]
-    return found

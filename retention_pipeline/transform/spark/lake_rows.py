@@ -8,7 +8,6 @@ the history. A table is read whole, so what it says now is the truth, also of a 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,45 +19,15 @@ from retention_pipeline.ingest.mapping import Mapping
 from retention_pipeline.ingest.verdicts import CHANGED, NEW, REMOVED, STALE, UNCHANGED, by_weight
 from retention_pipeline.settings import Source
 from retention_pipeline.transform.spark.dialect import in_spark
+from retention_pipeline.transform.spark.tables import duckdb_type, listed, quoted, spark_type, text
 
-TYPES = {
-    **{"string": "VARCHAR", "boolean": "BOOLEAN", "tinyint": "TINYINT", "smallint": "SMALLINT", "int": "INTEGER"},
-    **{"bigint": "BIGINT", "float": "FLOAT", "double": "DOUBLE", "date": "DATE", "timestamp_ntz": "TIMESTAMP"},
-    **{"timestamp": "TIMESTAMP WITH TIME ZONE", "binary": "BLOB"},
-}
 DELIVERED = "delivered"  # the relation that the loader's query reads
 ROW = "_delivered"  # a refused row as it stands in the lake, as JSON
 
 
-def quoted(name: str) -> str:
-    """A name as Spark has it."""
-    return "`" + name.replace("`", "``") + "`"
-
-
-def text(value: str) -> str:
-    """A text as Spark has it."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def listed(names: Sequence[str], alias: str = "") -> str:
-    """Columns one after the other."""
-    return ", ".join(f"{alias}.{quoted(name)}" if alias else quoted(name) for name in names)
-
-
 def column(name: str, kind: str) -> FileColumn:
     """A column of a table of the lake for the loader's queries. `kind`: Spark's type."""
-    found = re.fullmatch(r"decimal\((\d+),(\d+)\)", kind)
-    if found:
-        known = f"DECIMAL({found[1]},{found[2]})"
-    elif kind.startswith("array"):
-        known = "VARCHAR[]"
-    elif kind.startswith(("struct", "variant")):
-        known = "STRUCT"
-    elif kind.startswith("map"):
-        known = "MAP"
-    else:
-        known = TYPES.get(re.sub(r"\(\d+\)$", "", kind).replace("varchar", "string"), "VARCHAR")
-    return FileColumn(name, f'"{_within(name)}"', known)
+    return FileColumn(name, f'"{_within(name)}"', duckdb_type(kind))
 
 
 def _within(name: str) -> str:
@@ -110,11 +79,6 @@ def stage_columns(contract: Contract) -> list[tuple[str, str]]:
     """(name, Spark's type) of the rows that are checked."""
     typed = [(name, spark_type(kind)) for name, kind in contract.typed_columns]
     return [*typed, ("_extra", "string"), ("_error", "string"), ("_deleted", "boolean"), (ROW, "string")]
-
-
-def spark_type(kind: str) -> str:
-    """Spark's name of a type of raw."""
-    return "string" if kind == "varchar" else kind
 
 
 def content(contract: Contract, alias: str) -> str:
@@ -291,80 +255,82 @@ def customers_of(contract: Contract, judgement: str) -> str | None:
     return f"select distinct customer_id from ({' union all '.join(parts)})"
 
 
-def current_rows(
-    contract: Contract,
-    judgement: str,
-    keys: str,
-    gone: str | None,
-    before: Before | None,
-    *,
-    load_id: int,
-    now: datetime,
-) -> str:
-    """The rows of raw.<dataset>: those that stay, and those that came. `gone`: the table of `leaving`."""
-    came = _as_raw(contract, judgement, keys, f"_outcome in ({NEW}, {CHANGED})", load_id, now)
-    if before is None:
-        return came
-    names = listed([name for name, _ in contract.raw_columns], "here")
-    stay = f"select {names} from {before.current} as here"
-    if gone is not None:
-        stay += f" where not exists (select 1 from {gone} as gone where {_same_key(contract, 'gone', 'here')})"
-    return f"{stay} union all {came}"
+@dataclass(frozen=True)
+class Judged:
+    """The good rows of a load, and what its rows of raw are made of: names of Spark's tables.
 
-
-def history_rows(
-    contract: Contract,
-    judgement: str,
-    keys: str,
-    gone: str | None,
-    before: Before | None,
-    *,
-    load_id: int,
-    now: datetime,
-) -> str:
-    """The rows of raw.<dataset>_history: those of before, what left, and what came too late, each content once."""
-    raw = [name for name, _ in contract.raw_columns]
-    at = f"timestamp '{now:%Y-%m-%d %H:%M:%S.%f}'"
-    by_load = f"coalesce(_by_load, {load_id})"
-    late = _as_raw(contract, judgement, keys, f"_outcome = {STALE}", load_id, now, also=f"{by_load} as _superseded_by")
-    weighed = listed(by_weight(contract))
-    late = f"""
-        select {listed(raw)}, _superseded_by, {at} as _superseded_at from (
-            select *, row_number() over (partition by {weighed} order by _superseded_by) as place from ({late})
-        ) as late where place = 1
+    rows: of `judged`. keys: the customers' numbers. gone: of `leaving`; None where there is nothing `before`.
     """
-    if before is not None:
-        same = " and ".join(f"known.{quoted(name)} <=> late.{quoted(name)}" for name in by_weight(contract))
-        late += f" and not exists (select 1 from {before.history} as known where {same})"
-        if gone is not None:
-            late += f" and not exists (select 1 from {gone} as known where {same})"
-    parts = [late]
-    if gone is not None:
-        left = f"cast({load_id} as bigint) as _superseded_by, {at} as _superseded_at"
-        parts.insert(0, f"select {listed(raw)}, {left} from {gone}")
-    if before is not None:
-        names = [name for name, _ in contract.history_columns]
-        parts.insert(0, f"select {listed(names)} from {before.history}")
-    return " union all ".join(parts)
 
+    contract: Contract
+    rows: str
+    keys: str
+    gone: str | None
+    before: Before | None
+    load_id: int
+    now: datetime
 
-def _as_raw(
-    contract: Contract, judgement: str, keys: str, condition: str, load_id: int, now: datetime, also: str = ""
-) -> str:
-    """Rows of tonight with the columns of raw; `keys` has the number of each customer."""
-    typed = [name for name, _ in contract.typed_columns]
-    joins, numbers = "", []
-    for place, (name, key) in enumerate(contract.customer_columns.items()):
-        joins += f" left join {keys} as keys_{place} on keys_{place}.customer_id = judged.{quoted(name)}"
-        numbers.append(f"keys_{place}.customer_key as {quoted(key)}")
-    shown = [
-        listed([*typed, "_extra"], "judged"),
-        f"cast({load_id} as bigint) as _load_id",
-        f"timestamp '{now:%Y-%m-%d %H:%M:%S.%f}' as _loaded_at",
-        *numbers,
-        *([also] if also else []),
-    ]
-    return f"select {', '.join(shown)} from {judgement} as judged{joins} where {condition}"
+    def current(self) -> str:
+        """The rows of raw.<dataset>: those that stay, and those that came."""
+        came = self._as_raw(f"_outcome in ({NEW}, {CHANGED})")
+        if self.before is None:
+            return came
+        names = listed([name for name, _ in self.contract.raw_columns], "here")
+        stay = f"select {names} from {self.before.current} as here"
+        if self.gone is not None:
+            left = f"select 1 from {self.gone} as gone where {_same_key(self.contract, 'gone', 'here')}"
+            stay += f" where not exists ({left})"
+        return f"{stay} union all {came}"
+
+    def history(self) -> str:
+        """The rows of raw.<dataset>_history: those of before, what left, and what came too late, each content once."""
+        parts = []
+        if self.before is not None:
+            names = [name for name, _ in self.contract.history_columns]
+            parts.append(f"select {listed(names)} from {self.before.history}")
+        if self.gone is not None:
+            names = [name for name, _ in self.contract.raw_columns]
+            left = f"cast({self.load_id} as bigint) as _superseded_by, {self._now} as _superseded_at"
+            parts.append(f"select {listed(names)}, {left} from {self.gone}")
+        return " union all ".join([*parts, self._late()])
+
+    def _late(self) -> str:
+        """What came after a newer version of its key, unless its content is in the history or goes there now."""
+        by_load = f"coalesce(_by_load, {self.load_id}) as _superseded_by"
+        came = self._as_raw(f"_outcome = {STALE}", also=by_load)
+        names = [name for name, _ in self.contract.raw_columns]
+        weighed = by_weight(self.contract)
+        rows = f"""
+            select {listed(names)}, _superseded_by, {self._now} as _superseded_at from (
+                select *, row_number() over (partition by {listed(weighed)} order by _superseded_by) as place
+                from ({came})
+            ) as late where place = 1
+        """
+        same = " and ".join(f"known.{quoted(name)} <=> late.{quoted(name)}" for name in weighed)
+        for known in (self.before.history if self.before else None, self.gone):
+            if known is not None:
+                rows += f" and not exists (select 1 from {known} as known where {same})"
+        return rows
+
+    def _as_raw(self, condition: str, also: str | None = None) -> str:
+        """Rows of tonight with the columns of raw."""
+        typed = [name for name, _ in self.contract.typed_columns]
+        joins, numbers = "", []
+        for place, (name, key) in enumerate(self.contract.customer_columns.items()):
+            joins += f" left join {self.keys} as keys_{place} on keys_{place}.customer_id = judged.{quoted(name)}"
+            numbers.append(f"keys_{place}.customer_key as {quoted(key)}")
+        shown = [
+            listed([*typed, "_extra"], "judged"),
+            f"cast({self.load_id} as bigint) as _load_id",
+            f"{self._now} as _loaded_at",
+            *numbers,
+            *([also] if also else []),
+        ]
+        return f"select {', '.join(shown)} from {self.rows} as judged{joins} where {condition}"
+
+    @property
+    def _now(self) -> str:
+        return f"timestamp '{self.now:%Y-%m-%d %H:%M:%S.%f}'"
 
 
 def counts(judgement: str) -> str:

@@ -66,13 +66,13 @@ def _made(session: Any, model: Model, statements: Callable[[Model], Statements])
     session.addTag(model.name)  # of this thread; Spark's own pages and logs then say whose a stage is
     try:
         for statement in parts.making:
-            session.sql(statement).collect()
+            session.sql(statement)
     except Exception as error:
         return _result(model, "error", time.perf_counter() - started, said(error))
     finally:
         with suppress(Exception):  # the next run removes what is left
             for statement in parts.dropping:
-                session.sql(statement).collect()
+                session.sql(statement)
         session.removeTag(model.name)
     return _result(model, "success", time.perf_counter() - started)
 

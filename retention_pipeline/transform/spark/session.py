@@ -30,14 +30,26 @@ ALWAYS = {
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
 }
 MIB = 1024 * 1024
-# By bytes of raw, as Parquet. Large plans of small tables would be made again after each of their stages, and run in
-# parts that have nothing to do. Where rows are few, it takes longer to make code for them than to do without.
+# By bytes of raw, as Parquet. Large plans of small tables would be made again after each of their stages, written out
+# for pages that nobody opens, and run in parts that have nothing to do. Where rows are few, making code for them,
+# looking for what their filters imply, and reading a file in two tasks take longer than they save.
 OF_SMALL_HOMES = (
-    (256 * MIB, {"spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "2"}),
+    (
+        256 * MIB,
+        {
+            "spark.sql.adaptive.enabled": "false",
+            "spark.sql.shuffle.partitions": "2",
+            "spark.sql.maxPlanStringLength": "1000",
+        },
+    ),
     (
         MIB,
         {
             "spark.sql.shuffle.partitions": "1",
+            "spark.sql.leafNodeDefaultParallelism": "1",
+            "spark.sql.files.minPartitionNum": "1",
+            "spark.sql.files.openCostInBytes": "0",
+            "spark.sql.constraintPropagation.enabled": "false",
             "spark.sql.codegen.wholeStage": "false",
             "spark.sql.codegen.factoryMode": "NO_CODEGEN",
         },
@@ -84,6 +96,8 @@ def settings_for(bytes_of_raw: int) -> dict[str, str]:
 @contextmanager
 def spark_session(settings: Settings, *, note: Path | None = None) -> Iterator[Any]:
     """A session of its own, a pyspark.sql.SparkSession. Raises SparkError where there is none to be had.
+
+    Its `sql` carries a statement out at once; only what a query answers is collected.
 
     `note`: a file that has the session's id until it is over. The id that a killed run left there is that of a session
     whose statements go on without it, and would write into what the next run makes: they are ended first.

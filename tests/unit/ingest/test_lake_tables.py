@@ -22,7 +22,7 @@ from retention_pipeline.settings import Home, Settings, parse_settings
 from retention_pipeline.transform.arguments import kept_settings
 from retention_pipeline.transform.delivered_segments import empty_segments
 from retention_pipeline.transform.spark.hand_over import hand_raw_over
-from retention_pipeline.transform.spark.lake_loader import Table
+from retention_pipeline.transform.spark.tables import Table
 
 NOW = datetime(2024, 6, 1, 2)
 TABLE = LakeTable(
