@@ -115,7 +115,7 @@ types: $(INSTALLED)
 
 kills: $(INSTALLED)
 	RETENTION_KILLS_ORDERS=1000000 RETENTION_KILLS_PER_STEP=3 RETENTION_RANDOM_KILLS=50 RETENTION_FIRST_RUN_KILLS=5 \
-	RETENTION_SECONDS_BETWEEN_LOOKS=0.25 RETENTION_MIXED_KILLS=300 $(BIN)/pytest -s -m "" tests/kills
+	RETENTION_SECONDS_BETWEEN_LOOKS=0.25 RETENTION_MIXED_KILLS=300 RETENTION_SIGNALS=12 $(BIN)/pytest -s -m "" tests/kills
 
 # pyspark is half a gigabyte and no dependency: it gets an environment beside the project's.
 $(SPARK_VENV)/.installed: pyproject.toml constraints.txt

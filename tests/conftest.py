@@ -59,6 +59,7 @@ LONGEST = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {Path(__file__).parent / name: number for number, name in enumerate(LONGEST)}
+    assert all(path.exists() for path in place), [str(path) for path in place if not path.exists()]
     items.sort(key=lambda item: place.get(item.path, len(place)))
 
 

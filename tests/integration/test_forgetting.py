@@ -251,7 +251,7 @@ POINTS = (
 @pytest.mark.parametrize(
     "point", [pytest.param(one, marks=() if one == "rewrite_landing" else pytest.mark.proof) for one in POINTS]
 )
-@pytest.mark.parametrize("when", ["before", pytest.param("after", marks=pytest.mark.proof)])
+@pytest.mark.parametrize("when", ["before", pytest.param("after", marks=pytest.mark.long)])
 def test_a_command_that_was_ended_is_finished_by_the_same_again(
     home: Home, monkeypatch: pytest.MonkeyPatch, point: str, when: str
 ) -> None:
