@@ -5,12 +5,17 @@ Their rows take the types of the tables that they stand for, so the models are f
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nights.compiled_models import compiled
+from support.quick_build import make_tables
 
+from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.ingest.schema import open_raw
+from retention_pipeline.settings import Home, parse_settings
 from retention_pipeline.transform.build import close_connections, environment
 from retention_pipeline.transform.manifest import FILES, PROJECT, manifest_json, manifest_object
 from retention_pipeline.warehouse import create_database
@@ -37,12 +42,15 @@ def _invoke(folder: Path, *arguments: str) -> Any:
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str]]:
     """Status and message of every unit test, by model and name; all models are built and all tests run once."""
-    folder = tmp_path_factory.mktemp("dbt_unit_tests")
-    open_raw(folder / FILES["RETENTION_RAW_FILE"]).close()
-    create_database(folder / FILES["RETENTION_WAREHOUSE_FILE"])
+    home = Home(tmp_path_factory.mktemp("dbt_unit_tests"))
+    folder = home.warehouse
+    folder.mkdir()
+    open_raw(home.raw_file).close()
+    create_database(home.next_file)
     create_database(folder / FILES["RETENTION_PREVIOUS_FILE"])
-    built = _invoke(folder, "run")
-    assert built.success, built.exception or [one.message for one in built.result.results if one.message]
+    sources = {name: {"type": "files", "path": f"landing/{name}/*.csv"} for name in CONTRACTS}
+    settings = parse_settings({"business": {"timezone": "UTC", "reporting_currency": "EUR"}, "sources": sources})
+    make_tables(home, compiled(settings, home.root / "compiled", night=False), date(2024, 1, 1))
     tested = _invoke(folder, "test", "--resource-type", "unit_test")
     assert tested.result is not None, tested.exception
     return {

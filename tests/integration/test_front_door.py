@@ -1,6 +1,6 @@
 """Exports that look right and are not: each home goes in by its settings alone, or says why not.
 
-Each test is one small home, run from its files to published figures.
+Each test is one small home, loaded or run from its files to published figures.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import pytest
 import yaml
 from support.plain_run import run
 
-from retention_pipeline.ingest import landing
+from retention_pipeline.ingest import ingest, landing
 from retention_pipeline.ingest.result import IngestError
-from retention_pipeline.settings import Home, load_settings
+from retention_pipeline.settings import Home, Settings, load_settings
 from retention_pipeline.warehouse import opened
 
 ORDERS = "order_id,customer_id,ordered_at,amount,currency,status"
@@ -39,12 +39,16 @@ class Door:
         path.write_text("\n".join([*lines, ""]))
 
     def run(self, **arguments: Any) -> Any:
+        return run(self.home, self.settings(), date(2025, 4, 1), now=NOW, **arguments)
+
+    def load(self) -> list[Any]:
+        """The loads of a run that ends there."""
+        return list(ingest(self.home, self.settings(), now=NOW).loads)
+
+    def settings(self) -> Settings:
         content = {"business": self.business, "sources": self.sources}
         self.home.settings_file.write_text(yaml.safe_dump(content))
-        self.said: list[str] = []
-        return run(
-            self.home, load_settings(self.home), date(2025, 4, 1), now=NOW, progress=self.said.append, **arguments
-        )
+        return load_settings(self.home)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         with opened(self.home.current.resolve(), read_only=True) as connection:
@@ -106,7 +110,7 @@ def test_a_snapshot_of_subscriptions_is_told_and_read_rightly(door: Door) -> Non
     ]
     names = {"status": {"cancelled": ["canceled"]}}
     door.deliver("subscriptions", header, *rows, values=names)
-    [load] = door.run().loads
+    [load] = door.load()
     assert "2 of 3 phases never count: status cancelled with an end" in load.hints[0]
     door.deliver("subscriptions", header, *rows, values=names, shape="snapshot")
     [load, _] = door.run().loads
@@ -131,7 +135,7 @@ def test_amounts_in_cents_are_told_and_read_by_currency(door: Door) -> None:
     header = "subscription_id,customer_id,plan,amount,currency,interval,status,started_at"
     rows = ["s1,a,pro,2990,EUR,month,active,2025-01-03", "s2,b,pro,49900,EUR,year,active,2025-01-10"]
     door.deliver("subscriptions", header, *rows)
-    [load] = door.run().loads
+    [load] = door.load()
     assert load.hints == ["all 2 amounts are whole and at least 2,990: are they in cents? (minor_units: true)"]
     door.deliver("subscriptions", header, *rows, minor_units=True)
     door.run()
@@ -163,7 +167,7 @@ def test_placeholder_dates_are_refused_unless_the_settings_say_otherwise(door: D
     ]
     assert door.query("select min(period_start) from retention_kpis where grain = 'month'")[0][0] == date(2025, 1, 1)
     door.deliver("orders", ORDERS, *rows, placeholder_dates="accept")
-    assert door.run().loads[0].good == 4
+    assert door.load()[0].good == 4
 
 
 REFUNDS = [
@@ -195,7 +199,7 @@ def test_a_renamed_customer_column_refuses_its_file(door: Door) -> None:
     header = ORDERS.replace("customer_id", "Klantnummer")
     door.deliver("orders", header, "r1,k1,2025-01-05,10.00,EUR,paid", columns=mapped)
     door.deliver("orders", ORDERS, "r2,k1,2025-02-05,10.00,EUR,paid", name="2.csv")
-    loads = {load.file_name[-5:]: load for load in door.run().loads}
+    loads = {load.file_name[-5:]: load for load in door.load()}
     assert loads["1.csv"].status == "loaded"
     assert loads["2.csv"].status == "refused"
     assert "columns that the settings name are missing: Klantnummer (for customer_id)" in (loads["2.csv"].error or "")

@@ -72,11 +72,18 @@ class Session:
         self.asked.append("interrupt")
 
 
+def copy_story(root: Path) -> None:
+    """The story's home, with months alone."""
+    shutil.copytree(STORY, root, ignore=shutil.ignore_patterns("expected*"))
+    with (root / "settings.yaml").open("a") as settings:
+        settings.write("\ngrains: [month]\n")
+
+
 @pytest.fixture(scope="module")
 def on_duckdb(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """The story, published by a run on DuckDB."""
     root = tmp_path_factory.mktemp("on_duckdb") / "home"
-    shutil.copytree(STORY, root, ignore=shutil.ignore_patterns("expected*"))
+    copy_story(root)
     run(Home(root), load_settings(Home(root)), as_of=AS_OF, now=NOW)
     return Home(root)
 
@@ -85,9 +92,9 @@ def on_duckdb(tmp_path_factory: pytest.TempPathFactory) -> Home:
 def on_spark(on_duckdb: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Home, Session]]:
     """The same story in a home on Spark, and the session that the run gets."""
     root = tmp_path / "home"
-    shutil.copytree(STORY, root, ignore=shutil.ignore_patterns("expected*"))
+    copy_story(root)
     with (root / "settings.yaml").open("a") as settings:
-        settings.write("\nengine: spark\nspark: {remote: {env: NOBODY_IS_ASKED}}\n")
+        settings.write("engine: spark\nspark: {remote: {env: NOBODY_IS_ASKED}}\n")
     session = Session(on_duckdb.current.resolve())
 
     @contextmanager

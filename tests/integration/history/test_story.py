@@ -23,6 +23,7 @@ SETTINGS: dict[str, Any] = {
     "business": {"timezone": "UTC", "reporting_currency": "EUR", "activity_window_days": 30, "min_n": 1},
     "history_start": "2026-01-01",
     "segments": ["country"],
+    "grains": ["week", "month"],
     "exchange_from_rows": 0,
     "sources": {
         name: {"type": "files", "path": f"landing/{name}/*.csv", "timezone": "UTC"}
