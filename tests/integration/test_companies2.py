@@ -90,12 +90,11 @@ def of_kpis(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[Cells,
 
 def of_table(connection: duckdb.DuckDBPyConnection, folder: Path, table: str) -> tuple[Cells, Cells]:
     """(expected, published) rows of a table, by the table's name and the columns that name a row."""
-    with (folder / "expected_tables" / f"{table}.csv").open(newline="") as file:
-        reader = csv.DictReader(file)
-        columns = list(reader.fieldnames or ())
-        expected: list[Any] = [[line[column] or None for column in columns] for line in reader]
+    path = folder / "expected_tables" / f"{table}.csv"
+    with path.open(newline="") as file:
+        columns = next(csv.reader(file))
     exists = connection.execute("select count(*) from duckdb_columns() where table_name = ?", [table]).fetchall()[0][0]
-    published = []
+    as_typed, published = ", ".join(columns), []
     if exists:
         kinds = dict(
             connection.execute(
@@ -103,8 +102,11 @@ def of_table(connection: duckdb.DuckDBPyConnection, folder: Path, table: str) ->
             ).fetchall()
         )
         published = connection.execute(f"select {', '.join(columns)} from {table}").fetchall()
-        as_typed = ", ".join(f"cast(? as {kinds[column]})" for column in columns)
-        expected = [connection.execute(f"select {as_typed}", line).fetchall()[0] for line in expected]
+        as_typed = ", ".join(f"cast(nullif({column}, '') as {kinds[column]})" for column in columns)
+    expected = connection.execute(
+        f"select {as_typed} from read_csv($1, all_varchar = true, header = true, delim = ',', quote = '\"')",
+        [str(path)],
+    ).fetchall()
     return by_key(table, columns, expected), by_key(table, columns, published)
 
 

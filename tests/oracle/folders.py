@@ -45,11 +45,13 @@ def cells(
     """The rows of a table of figures by key; decimals as doubles, NaN as null."""
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     words = ("is_complete", "null_reason")
-    numbers = [name if name in words else f"cast({name} as double) as {name}" for name in columns]
+    numbers = [
+        name if name in words else f"nullif(cast({name} as double), 'nan'::double) as {name}" for name in columns
+    ]
     for row in relation.project(", ".join((*key, *numbers))).fetchall():
         name = row[: len(key)]
         assert name not in found, f"two rows of {name}"
-        found[name] = dict(zip(columns, map(plain, row[len(key) :]), strict=True))
+        found[name] = dict(zip(columns, row[len(key) :], strict=True))
     return found
 
 
