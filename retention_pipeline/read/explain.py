@@ -40,6 +40,7 @@ from retention_pipeline.read.published import PENDING, Row, UnknownName, did_you
 from retention_pipeline.warehouse import tables_in
 
 LARGEST = 5  # customers shown of each part
+FEW_ROWS = 1_000  # as DuckDB estimates those of cells, by their days
 NOW, BEFORE = "explained_now", "explained_before"
 Amount = int | Decimal
 
@@ -275,7 +276,12 @@ def keep_members(
         return
     query = parts_query(connection, kpi, texts, cell)
     query = with_ids(query, list(texts)) if ids else query
-    connection.execute(f"create or replace temp table {table} as {query}")
+    # A cell is one row, and its months are six; DuckDB would sort all days or spans to join them with so few.
+    connection.execute(f"set nested_loop_join_threshold = {FEW_ROWS}")
+    try:
+        connection.execute(f"create or replace temp table {table} as {query}")
+    finally:
+        connection.execute("reset nested_loop_join_threshold")
 
 
 def part_of(
