@@ -111,7 +111,8 @@ def rebuild_raw(
     if not usable:
         raise CannotRebuild(
             f"No ledger and no generation names a load whose copy is in {home.archive}. To begin with what lies in the"
-            f" landing folders: move {home.raw_file} away, then retention run"
+            f" landing folders: {f'move {home.raw_file} away, then ' if home.raw_file.exists() else ''}"
+            f"retention run --home {home.root}"
         )
     made = home.warehouse / "raw.rebuilt.duckdb"
     broken: dict[str, str] = {}
