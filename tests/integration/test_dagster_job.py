@@ -1,14 +1,21 @@
-"""The job `nightly` on a small shop, in this process on the home's own storage, as `retention run` does it."""
+"""The job `nightly` on a small shop, in this process on the home's own storage, as `retention run` does it; and, as the
+last test, by the schedule of a real daemon, which is started first since it waits for its minute.
+"""
 
+import json
+import sys
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import duckdb
 import pytest
 from dagster import DagsterEventType
+from support.daemon_night import DaemonNight
 from support.plain_run import run as plain_run
 from support.small_shop import AS_OF, LATE_ORDER, MONTHS, deliver, open_shop
 
@@ -35,7 +42,16 @@ def run(home: Home, said: list[str] | None = None, **changes: object) -> Launche
 
 
 @pytest.fixture(scope="module")
-def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Launched, list[str]]:
+def by_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonNight]:
+    night = DaemonNight(tmp_path_factory.mktemp("daemon"))
+    night.start()
+    yield night
+    night.give_up()
+    night.join()
+
+
+@pytest.fixture(scope="module")
+def first_run(by_daemon: DaemonNight, tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Launched, list[str]]:
     home = open_shop(tmp_path_factory.mktemp("shop") / "home")
     said: list[str] = []
     return home, run(home, said), said
@@ -274,3 +290,24 @@ def test_a_published_day_before_the_first_partition_still_has_one(tmp_path: Path
     definitions = build_definitions(home, no_month_after=date(1999, 3, 1))
     partitions = definitions.resolve_job_def("nightly").partitions_def
     assert partitions is not None and partitions.get_first_partition_key() == "1999-03"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups")
+def test_the_daemon_starts_the_nightly_job_by_itself_and_it_publishes(by_daemon: DaemonNight) -> None:
+    by_daemon.join()
+    home, log, record = by_daemon.home, by_daemon.log, by_daemon.record
+    assert by_daemon.error is None and record is not None, by_daemon.error
+    assert by_daemon.states == ["on", "no daemon"]
+    ran = record.dagster_run
+    assert ran.status == dg.DagsterRunStatus.SUCCESS, log.read_text()[-5000:]
+    assert ran.job_name == "nightly"
+    assert ran.tags["dagster/schedule_name"] == "every_night"
+    started = datetime.fromtimestamp(record.create_timestamp.timestamp(), ZoneInfo("Europe/Amsterdam")).date()
+    as_of = date.fromisoformat(ran.tags["retention/as_of"])
+    assert 0 <= (started - as_of).days <= 1, "the tick's day, which may have ended before the run began"
+    assert ran.tags["dagster/partition"] == f"{as_of:%Y-%m}"
+    assert home.current.resolve().name == "g1.duckdb"
+    records = [json.loads(path.read_text()) for path in home.runs.glob("*.json")]
+    assert {(one["status"], one["command"], one["as_of"]) for one in records if one["status"] != "running"} == {
+        ("succeeded", "schedule", as_of.isoformat())
+    }
