@@ -77,17 +77,16 @@ def tables(file: Path) -> dict[str, list[tuple[Any, ...]]]:
 
 def named(home: Home) -> list[str]:
     """The files whose bytes hold an id or the address of the person, unpacked where they are packed."""
-    import duckdb
-
     signs = [one.encode() for one in (WHO, EMAIL, GUEST)]
     hits = []
-    for path in sorted(home.root.rglob("*")):
-        if path.is_symlink() or not path.is_file():
-            continue
-        content = path.read_bytes()
-        if path.suffix == ".parquet":
-            content += str(duckdb.connect().execute(f"from read_parquet('{path}')").fetchall()).encode()
-        hits += [str(path.relative_to(home.root)) for one in signs if one in content]
+    with opened(Path(":memory:")) as connection:
+        for path in sorted(home.root.rglob("*")):
+            if path.is_symlink() or not path.is_file():
+                continue
+            content = path.read_bytes()
+            if path.suffix == ".parquet":
+                content += str(connection.execute(f"from read_parquet('{path}')").fetchall()).encode()
+            hits += [str(path.relative_to(home.root)) for one in signs if one in content]
     return hits
 
 
