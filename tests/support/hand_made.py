@@ -38,6 +38,7 @@ class Warehouse:
 
     def __init__(self) -> None:
         self.connection = duckdb.connect()
+        self.columns: dict[str, list[str]] = {}
         for family in FAMILIES:
             extra = ", currency varchar" if family.rows else ""
             measures = ", ".join(f"{name} {self.measure_type(name)}" for name in family.measure_names)
@@ -76,7 +77,9 @@ class Warehouse:
         self, table: str, period_start: date, segment: str = "all=all", basis: str | None = None, **measures: Any
     ) -> None:
         """One row of a period table; measures that are not named are 0."""
-        names = [row[0] for row in self.connection.execute(f"describe {table}").fetchall()]
+        if table not in self.columns:
+            self.columns[table] = [row[0] for row in self.connection.execute(f"describe {table}").fetchall()]
+        names = self.columns[table]
         dimension, _, value = segment.partition("=")
         row: dict[str, Any] = dict.fromkeys(names, 0)
         row |= {"grain": "month", "period_start": period_start, "basis": basis or BASIS[table]}
