@@ -133,7 +133,7 @@ def explain(
     as_json: bool = False,
 ) -> Explanation:
     """Explain one figure of an open generation; everybody: with all its customers, as_json: these as `members_as_json`,
-    which takes a third of the time. Raises UnknownName for what it does not have, with what it has.
+    of which no objects are made. Raises UnknownName for what it does not have, with what it has.
     """
     kpi, named, row = asked_figure(connection, name, period, grain=grain, segment=segment, basis=basis)
     cell = cell_of(row)
