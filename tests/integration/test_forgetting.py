@@ -2,11 +2,12 @@
 
 import os
 import shutil
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.plain_run import run
 from support.small_shop import AS_OF, ORDERS, deliver, open_shop
 
 from retention_pipeline.cli.app import main
@@ -129,7 +130,8 @@ def test_nothing_names_a_forgotten_person_and_no_figure_changes(home: Home, tmp_
         assert "friend of forgotten-" in note
         assert raw.execute("select raw from raw.quarantine").fetchall() == [(b"",)]
     shutil.copytree(original, home.root / "landing", dirs_exist_ok=True)  # everything is delivered again
-    retention(home, "run", "--as-of", AS_OF.isoformat(), "--full-refresh")
+    now = datetime.now(UTC).replace(tzinfo=None)
+    run(home, load_settings(home), AS_OF, now=now, full_refresh=True, by_dbt=True)
     shutil.rmtree(home.root / "landing")
     assert named(home) == []
     after = tables(home.current.resolve())
