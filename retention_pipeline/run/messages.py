@@ -24,7 +24,8 @@ class ForPeople(logging.Handler):
         self.addFilter(lambda record: record.levelno < logging.ERROR)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.say(record.getMessage())
+        # getMessage makes an ordinary text of a kind of text that who listens may know.
+        self.say(record.msg if isinstance(record.msg, str) and not record.args else record.getMessage())
 
 
 class ForFiles(logging.FileHandler):

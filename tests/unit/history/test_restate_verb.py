@@ -9,6 +9,7 @@ import pytest
 from retention_pipeline.cli import runs
 from retention_pipeline.history.sentences import Line
 from retention_pipeline.orchestration import launch
+from retention_pipeline.run.messages import MESSAGES, heard
 
 
 def test_what_was_let_in_is_said_once(
@@ -17,9 +18,10 @@ def test_what_was_let_in_is_said_once(
     lines = ["2 figures of complete periods changed: 2 because of rows that came late"]
 
     def launched(*_: Any, say: Any, **__: Any) -> Any:
-        say("figures: 12 rows, 2 changed")
-        for line in map(Line, lines):
-            say(line)
+        with heard(tmp_path / "runs", say):
+            MESSAGES.info("figures: 12 rows, 2 changed")
+            for line in map(Line, lines):
+                MESSAGES.info(line)
         return SimpleNamespace(record={"restatements": lines}, seconds={})
 
     monkeypatch.setattr(launch, "launch", launched)
