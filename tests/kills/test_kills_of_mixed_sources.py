@@ -35,7 +35,7 @@ from retention_pipeline.run.state import read_state
 from retention_pipeline.settings import Home
 
 pytestmark = pytest.mark.proof
-KILLS = int(os.environ.get("RETENTION_MIXED_KILLS", "6"))
+KILLS = int(os.environ.get("RETENTION_MIXED_KILLS", "4"))
 SECONDS = float(os.environ.get("RETENTION_MIXED_SECONDS", "36000"))
 SEED = int(os.environ.get("RETENTION_KILLS_SEED", "20250102"))
 NIGHTS = 3  # after the first run

@@ -94,7 +94,8 @@ def compiled(settings: Settings, folder: Path, *, night: bool) -> list[Model]:
         connected_datasets=settings.connected_datasets,
         absent_models=absent,
     )
-    given = json.dumps([project_fingerprint(), Path(__file__).read_text(), variables], sort_keys=True)
+    # As they stand: the order of a setting's entries is that of the terms in the text.
+    given = json.dumps([project_fingerprint(), Path(__file__).read_text(), variables])
     kept = KEPT / f"{hashlib.sha256(given.encode()).hexdigest()[:24]}.pickle"
     if kept.exists():
         models: list[Model] = pickle.loads(kept.read_bytes())

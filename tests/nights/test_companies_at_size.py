@@ -78,6 +78,7 @@ def test_a_company_of_hundreds_of_customers_gives_the_cells_of_the_oracle(tmp_pa
     assert not problems, "\n".join(problems)
 
 
+@pytest.mark.long
 def test_half_a_year_of_thousands_of_customers_gives_the_cells_of_the_oracle(tmp_path: Path) -> None:
     problems = problems_of(20261129, 3_000, tmp_path, days=200)
     assert not problems, "\n".join(problems)

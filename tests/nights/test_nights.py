@@ -218,7 +218,7 @@ def test_columns_that_a_yml_lists_are_those_that_are_built(tmp_path: Path) -> No
     assert "int_purchase_days" in listed and "int_purchase_days" in built
 
 
-@pytest.mark.proof
+@pytest.mark.long
 def test_without_the_customers_who_are_due_nights_go_wrong(tmp_path: Path) -> None:
     assert any(
         play(Random(seed), tmp_path / str(seed), nights=4, without_due=True, compared_every=2) for seed in range(3)

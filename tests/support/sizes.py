@@ -4,7 +4,7 @@ import os
 
 # What `make proof` sets; the second is the short edition's.
 SIZES = {
-    "RETENTION_RANDOM_COMPANIES": 6,
+    "RETENTION_RANDOM_COMPANIES": 4,
     "RETENTION_RANDOM_COMPANIES_ON_SPARK": 1,
     "RETENTION_RANDOM_NIGHTS": 1,
     "RETENTION_RANDOM_HISTORIES": 1,
