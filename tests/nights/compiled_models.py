@@ -94,8 +94,7 @@ def compiled(settings: Settings, folder: Path, *, night: bool) -> list[Model]:
         connected_datasets=settings.connected_datasets,
         absent_models=absent,
     )
-    # As they stand: the order of a setting's entries is that of the terms in the text.
-    given = json.dumps([project_fingerprint(), Path(__file__).read_text(), variables])
+    given = json.dumps([project_fingerprint(), Path(__file__).read_text(), variables], sort_keys=True)
     kept = KEPT / f"{hashlib.sha256(given.encode()).hexdigest()[:24]}.pickle"
     if kept.exists():
         models: list[Model] = pickle.loads(kept.read_bytes())
@@ -122,7 +121,7 @@ def _compiled(project: dict[str, Any], variables: dict[str, Any], absent: list[s
         "--profiles-dir",
         str(PROJECT),
         "--vars",
-        json.dumps(variables),
+        json.dumps(variables, sort_keys=True),  # as a run gives them: their order is that of terms in the text
     ]
     arguments += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs"), "--log-level", "none"]
     arguments += ["--select", "path:models", "--no-version-check", "--no-write-json"]
