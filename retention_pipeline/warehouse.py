@@ -59,6 +59,15 @@ _idle: list[duckdb.DuckDBPyConnection] = []
 IDLE_AT_MOST = 3
 
 
+def _close_idle() -> None:
+    while _idle:
+        _idle.pop().close()
+
+
+# A child would have the database without its threads.
+os.register_at_fork(before=_close_idle)
+
+
 @contextmanager
 def opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection in UTC that is closed in every case, and the file with it; `path` must exist unless it may be

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +90,22 @@ def test_a_file_whose_name_duckdb_has_for_itself_is_opened(tmp_path: Path) -> No
         with opened(tmp_path / f"{name}.duckdb") as connection:
             connection.execute("create table figures as select 1 as value")
             assert tables_in(connection) == {"figures"}
+
+
+def test_none_is_left_to_a_forked_process(file: Path) -> None:
+    program = f"""
+import os
+from pathlib import Path
+from retention_pipeline import warehouse
+with warehouse.opened(Path({str(file)!r}), read_only=True) as connection:
+    connection.execute("select count(*) from range(1000000)").fetchall()
+assert warehouse._idle
+child = os.fork()
+assert not warehouse._idle
+with warehouse.opened(Path({str(file)!r}), read_only=True) as connection:
+    found = connection.execute("select sum(range) from range(10000000)").fetchall()
+if child == 0:
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True, timeout=60)
