@@ -244,13 +244,13 @@ def test_a_first_run_that_is_killed_leaves_nothing_or_the_whole(trial: Trial) ->
 def test_the_comparison_sees_one_lost_row(trial: Trial) -> None:
     home = trial.copy_of(trial.after)
     assert not differences(home, trial.after)
-    damaged = ("int_mrr_movements", "raw.orders_history")
-    for file, table in zip((home.current.resolve(), home.raw_file), ("main." + damaged[0], damaged[1]), strict=True):
+    for file, table in ((home.current.resolve(), "main.int_mrr_movements"), (home.raw_file, "raw.orders_history")):
         file.chmod(0o644)
         with duckdb.connect() as connection:
             connection.execute(f"attach '{file}' as damaged")
             connection.execute(f"delete from damaged.{table} where rowid = (select max(rowid) from damaged.{table})")
-    assert [line.split(":")[0] for line in differences(home, trial.after)] == list(damaged)
+    found = [line.split(":")[0] for line in differences(home, trial.after)]
+    assert found == ["int_mrr_movements", "mrr_movements", "raw.orders_history"]  # the second is a view of the first
 
 
 @pytest.mark.parametrize(
