@@ -49,7 +49,9 @@ def main() -> None:
         sys.exit(
             f"{size.name} needs about {BYTES_PER_ORDER * size.orders / 1e9:.1f} GB of disk, {free / 1e9:.1f} are free"
         )
-    shutil.rmtree(root, ignore_errors=True)
+    moving = root.with_name(f"{root.name}-moving")
+    for folder in (root, moving):
+        shutil.rmtree(folder, ignore_errors=True)
     steps: list[Measured] = []
 
     def step(name: str, function: Any, *parts: Any) -> Measured:
@@ -77,8 +79,6 @@ def main() -> None:
             work.deliver_night(root, size.name)
             with_orders = f"night, {size.night_orders:,} orders"
             step(with_orders, work.pipeline_run, root, 2, False)
-            moving = root.with_name(f"{root.name}-moving")
-            shutil.rmtree(moving, ignore_errors=True)
             work.make_data(moving, size.name, True)
             step(MOVING + "full refresh", work.pipeline_run, moving, 0, True)
             step(MOVING + "night, nothing new", work.pipeline_run, moving, 1, False)
@@ -88,7 +88,7 @@ def main() -> None:
         kept = _report(size.name, steps, found, root.parent)
         console.print(f"[dim]kept in {kept}[/dim]")
         if not arguments.keep:
-            for folder in (root, root.with_name(f"{root.name}-moving")):
+            for folder in (root, moving):
                 shutil.rmtree(folder, ignore_errors=True)
 
 

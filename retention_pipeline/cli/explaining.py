@@ -7,7 +7,7 @@ import gc
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +102,9 @@ def figure(
         check_export(place)
         write_csv(file, table_of(explained), is_guarded=guards_csv(place))
     if as_json:
-        answer = as_data(explained) | ({"since": asdict(later)} if later else {})
-        lines = answer.pop("members_as_json")
+        lines = explained.members_as_json
+        answer = as_data(replace(explained, members_as_json=None)) | ({"since": asdict(later)} if later else {})
+        del answer["members_as_json"]
         if lines is not None and len(lines) > LAID_OUT_AT_MOST:
             print_json_with_lines(answer, "members", lines)
         else:

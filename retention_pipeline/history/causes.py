@@ -5,9 +5,8 @@ Temporary tables of the open `next.duckdb`, with the generation before it attach
 
 run_rows         one row per row of raw that came, was replaced or was deleted since the published generation and may be
                  behind what changed (if none may: of all rows), and customer it belonged or belongs to: customer_key
-                 (0: nobody), dataset, row_key, load_id, cause,
-                 first_day (the earliest business day on which the row counts in one of its versions; null:
-                 always)
+                 (0: nobody), dataset, row_key, load_id, cause, first_day (the earliest business day on which the row
+                 counts in one of its versions; null: always)
 kpi_causes       one row per KPI, basis, segment dimension, cause that may move it and dataset of its rows (empty: it
                  has none); first_day: periods that end before it (horizon_days on) are not moved; null: any may be
 

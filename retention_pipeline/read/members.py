@@ -244,15 +244,15 @@ def sources_of(
             if JOINED[name]:
                 found += months_behind(connection, "customers", of_any, wanted, MONTHS_BEHIND, database)
             else:
-                found += _own(cell_queries(connection, "customers", wanted, of_any, database))
+                found += cell_queries(connection, "customers", wanted, of_any, database)
     elif own:
         wanted = {name: name for name in own}
-        found += _own(cell_queries(connection, family.name, wanted, cells, database, must_have=must_have))
+        found += cell_queries(connection, family.name, wanted, cells, database, must_have=must_have)
     for borrowed in family.borrowed:
         if taken := columns & {*borrowed.measures}:
             of_lender = replace(cells, basis=borrowed.basis)
             wanted = {name: name for name in taken}
-            found += _own(cell_queries(connection, borrowed.family.name, wanted, of_lender, database))
+            found += cell_queries(connection, borrowed.family.name, wanted, of_lender, database)
     for trailing in family.trailing:
         given = {f"{trailing.name}_{name}": name for name in trailing.measures}
         of_first = {f"{trailing.name}_first_{name}": name for name in trailing.of_first}
@@ -263,10 +263,6 @@ def sources_of(
                 wanted = {name: names[name] for name in taken}
                 found += months_behind(connection, source, replace(cells, basis=basis), wanted, months, database)
     return found
-
-
-def _own(queries: list[tuple[str, dict[str, str]]]) -> list[Source]:
-    return [Source(query, taken) for query, taken in queries]
 
 
 def months_behind(
@@ -282,8 +278,7 @@ def months_behind(
     if not behind:
         return []
     of_months = replace(cells, grain="month", periods=cells.months or tuple(sorted({month for _, month in behind})))
-    queries = cell_queries(connection, family, taken, of_months, database)
-    return [Source(query, of_part, behind) for query, of_part in queries]
+    return [one._replace(behind=behind) for one in cell_queries(connection, family, taken, of_months, database)]
 
 
 def pairs_behind(
@@ -324,7 +319,7 @@ def cell_queries(
     database: str | None = None,
     *,
     must_have: bool = False,
-) -> list[tuple[str, dict[str, str]]]:
+) -> list[Source]:
     """The queries of a family's parts for some cells, as far as they add to the measures that are taken (name →
     measure). Raises NoMembers where the generation is too old to have them; must_have: also where it has none.
     """
@@ -343,7 +338,7 @@ def cell_queries(
     for _, measures, query in parts:
         of_part = {name: measure for name, measure in taken.items() if measure in measures.split()}
         if of_part:
-            found.append((with_cells(without_unused(query), cells, database), of_part))
+            found.append(Source(with_cells(without_unused(query), cells, database), of_part))
     return found
 
 

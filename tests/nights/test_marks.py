@@ -38,6 +38,7 @@ import pytest
 from nights.compiled_models import compile_models
 from nights.test_nights import differences
 from nights.warehouse_in_memory import Warehouse
+from retention_pipeline.contracts.grains import GRAINS
 from retention_pipeline.ingest import ingest
 from retention_pipeline.kpis import compute_kpis
 from retention_pipeline.settings import Home, Settings
@@ -153,7 +154,7 @@ class Told:
     def grains(self) -> list[str]:
         """Those of the figures, the finest first; a night takes as long as it has grains."""
         named = {grain for expected in self.figures.values() for _, grain, *_ in expected}
-        return [grain for grain in ("week", "month", "quarter", "year") if grain in named]
+        return [grain for grain in GRAINS if grain in named]
 
     def deliver_and_load(self, root: Path) -> Home:
         """A home with all rows loaded."""

@@ -11,7 +11,7 @@ import pytest
 from retention_pipeline.kpis.declaration import Family, ratio
 from retention_pipeline.kpis.measures import flows
 from retention_pipeline.kpis.registry import KPIS
-from retention_pipeline.read.members import Cell, Cells, NoMembers, cell_queries, in_segment, members, parts_of
+from retention_pipeline.read.members import Cell, Cells, NoMembers, Source, cell_queries, in_segment, members, parts_of
 
 WITHOUT = {
     # percentiles and points of curves
@@ -61,11 +61,11 @@ def test_cells_are_put_into_the_texts(generation: duckdb.DuckDBPyConnection) -> 
     cells = Cells("month", "all", (date(2026, 3, 1), date(2026, 4, 1)))
     days = "cast('2026-03-01' as date), cast('2026-04-01' as date)"
     query = f"select period_start from int_customers where period_start in ({days}) and 'month' <> 'all'"
-    assert cell_queries(generation, "surveys", {"x": "a", "y": "c"}, cells) == [(query, {"x": "a"})]
-    ((of_other, _),) = cell_queries(generation, "surveys", {"a": "a"}, cells, "memory")
+    assert cell_queries(generation, "surveys", {"x": "a", "y": "c"}, cells) == [Source(query, {"x": "a"})]
+    ((of_other, *_),) = cell_queries(generation, "surveys", {"a": "a"}, cells, "memory")
     assert "from memory.main.int_customers where" in of_other
     of_some = replace(cells, relations={"int_customers": "(select 1)"})
-    ((of_few, _),) = cell_queries(generation, "surveys", {"a": "a"}, of_some, "memory")
+    ((of_few, *_),) = cell_queries(generation, "surveys", {"a": "a"}, of_some, "memory")
     assert "from (select 1) where" in of_few
     assert cell_queries(generation, "surveys", {"c": "c"}, cells) == []
 

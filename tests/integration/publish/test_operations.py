@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from support import tiny_warehouse as tiny
-from support.plain_run import backfill
+from support.plain_run import BackfillResult, backfill
 from support.tiny_runs import LATE, broken_copy, later, night
 
 from retention_pipeline.publish import generations
@@ -63,17 +63,14 @@ def test_a_check_finds_what_is_missing_in_raw(home: Home, project: Path) -> None
     assert {example["order_id"] for example in violation.examples} == {"2", "3"}
 
 
+def backfilled(home: Home, project: Path, first: date, last: date) -> BackfillResult:
+    assembly = tiny.assembly(project)
+    return backfill(home, tiny.settings(), first, last, now=later(), assembly=assembly, builder=tiny.build)
+
+
 def test_a_backfill_without_a_cause_changes_nothing(home: Home, project: Path) -> None:
     night(home, project)
-    result = backfill(
-        home,
-        tiny.settings(),
-        date(2024, 1, 1),
-        date(2024, 3, 1),
-        now=later(),
-        assembly=tiny.assembly(project),
-        builder=tiny.build,
-    )
+    result = backfilled(home, project, date(2024, 1, 1), date(2024, 3, 1))
     assert result.differences == []
     assert result.run.generation == 2
     assert all_records(home)[-1]["command"] == "backfill"
@@ -85,15 +82,7 @@ def test_a_backfill_repairs_a_damaged_table_and_says_so(home: Home, project: Pat
     with duckdb.connect(str(path)) as connection:
         connection.execute("update period_customers set customers_end = 99 where period_start = '2024-02-01'")
         connection.execute("update retention_kpis set value = 99 where period_start = '2024-02-01'")
-    result = backfill(
-        home,
-        tiny.settings(),
-        date(2024, 2, 1),
-        date(2024, 2, 1),
-        now=later(),
-        assembly=tiny.assembly(project),
-        builder=tiny.build,
-    )
+    result = backfilled(home, project, date(2024, 2, 1), date(2024, 2, 1))
     assert [(found.table, found.in_range, found.outside) for found in result.differences] == [
         ("period_customers", 1, 0),
         ("retention_kpis", 1, 0),
