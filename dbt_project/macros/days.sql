@@ -89,10 +89,10 @@
   {%- if var('data_start') -%} {{ day }} >= {{ data_start() }} {%- else -%} true {%- endif -%}
 {%- endmacro %}
 
-{# dbt's own macros for Spark go through seconds and texts, and check each argument twice. #}
+{# dbt's own macros go through timestamps on DuckDB, and on Spark through seconds and texts. #}
 {% macro add_days(day, count) -%} {{ return(adapter.dispatch('add_days', 'retention')(day, count)) }} {%- endmacro %}
 
-{% macro duckdb__add_days(day, count) -%} cast({{ dbt.dateadd('day', count, day) }} as date) {%- endmacro %}
+{% macro duckdb__add_days(day, count) -%} (cast({{ day }} as date) + cast({{ count }} as integer)) {%- endmacro %}
 
 {% macro spark__add_days(day, count) -%} date_add({{ day }}, cast({{ count }} as integer)) {%- endmacro %}
 
@@ -110,7 +110,7 @@
 
 {% macro days_between(earlier, later) -%} {{ return(adapter.dispatch('days_between', 'retention')(earlier, later)) }} {%- endmacro %}
 
-{% macro duckdb__days_between(earlier, later) -%} ({{ dbt.datediff(earlier, later, 'day') }}) {%- endmacro %}
+{% macro duckdb__days_between(earlier, later) -%} (cast({{ later }} as date) - cast({{ earlier }} as date)) {%- endmacro %}
 
 {% macro spark__days_between(earlier, later) -%} datediff({{ later }}, {{ earlier }}) {%- endmacro %}
 

@@ -200,10 +200,7 @@
 {%- for column, aggregate in measures.items() %}
           {{ aggregate }} as {{ column }}{{ ',' if not loop.last }}
 {%- endfor %}
-      from (
-          select * from {{ facts }}
-          where customer_key in (select customer_key from changing_profiles)
-      ) as {{ facts }}
+      from {{ of_changing_customers(facts) }} as {{ facts }}
       inner join calendar
           on {{ facts }}.{{ day }} = calendar.calendar_date
       left join changing_profiles
@@ -220,6 +217,17 @@
 {%- endfor %}
           coalesce(changing_profiles.profile_key, 0)
   )
+{%- endmacro %}
+
+{# The rows of customers whose profile changes, so that what is dear is done for them alone. Expects the CTE lasting_profiles. #}
+{% macro of_changing_customers(facts) -%}
+  (
+          select {{ facts }}.*
+          from {{ facts }}
+          inner join lasting_profiles
+              on {{ facts }}.customer_key = lasting_profiles.customer_key
+              and lasting_profiles.profile_key = -1
+      )
 {%- endmacro %}
 
 {# What is said of a day's period in calendar, said of its period of one grain in calendar_of_days. #}

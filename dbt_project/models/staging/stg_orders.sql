@@ -5,16 +5,17 @@ with orders as (
 )
 
 select
-    order_id,
-    _customer_key as customer_key,
-    {{ business_day('ordered_at') }} as ordered_date,
-    {{ instant('ordered_at') }} as ordered_at,
-    amount,
-    currency,
-    status,
-    refunded_amount,
-    {{ business_day('refunded_at') }} as refunded_date,
-    coalesce(is_test, false) as is_test,
-    channel,
-    _load_id as load_id
+    orders.order_id,
+    orders._customer_key as customer_key,
+    {{ business_day_of_many('orders', 'ordered_at') }} as ordered_date,
+    {{ instant('orders.ordered_at') }} as ordered_at,
+    orders.amount,
+    orders.currency,
+    orders.status,
+    orders.refunded_amount,
+    {{ business_day('orders.refunded_at') }} as refunded_date,
+    coalesce(orders.is_test, false) as is_test,
+    orders.channel,
+    orders._load_id as load_id
 from orders
+{{ join_utc_days('orders', 'ordered_at') }}

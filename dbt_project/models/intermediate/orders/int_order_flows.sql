@@ -49,6 +49,10 @@ profile_changes as (
     from ({{ profile_changes(all_grains=true) }}) as changes
 ),
 
+days_of_movers as (
+    select * from {{ of_changing_customers('purchase_days') }} as days_of_movers
+),
+
 {# What a buyer takes along stands in the last purchase day before the opening, and in the last one before the look-back of 365 days. #}
 moves_of_buyers as (
     select
@@ -60,8 +64,8 @@ moves_of_buyers as (
         {{ expression }} as {{ column }}{{ ',' if not loop.last }}
 {%- endfor %}
     from profile_changes
-    {{ join_last_before('profile_changes', 'period_start', 'purchase_days', 'purchase_date', 'next_date') }}
-    {{ join_last_before('profile_changes', 'start_365d', 'purchase_days', 'purchase_date', 'next_date', alias='days_before', side='left') }}
+    {{ join_last_before('profile_changes', 'period_start', 'days_of_movers', 'purchase_date', 'next_date', alias='purchase_days') }}
+    {{ join_last_before('profile_changes', 'start_365d', 'days_of_movers', 'purchase_date', 'next_date', alias='days_before', side='left') }}
 ),
 
 moves as (

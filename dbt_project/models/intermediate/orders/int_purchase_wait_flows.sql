@@ -1,186 +1,202 @@
 {{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'segment_dimension', 'segment_value', 'gap_days', 'purchase_date']) }}
 {#- A purchase day d is waited for from d until the next one n, at most 365 days: it is an open wait at the closes B with d < B <= n, and one of n - d days, a gap, at those
-    with n < B <= d + 365. So each day makes two steps, one up and one down, of each. An open wait is named by its day, as its length differs from close to close. -#}
+    with n < B <= d + 365. An open wait is named by its day, as its length differs from close to close.
+    Grouping by one number is cheaper than by several columns: a wait is its gap in days or, from `first_open_wait` on, its day; a cell is a wait, a period (by its first
+    day) and a grain in one. -#}
+{%- set first_date = "cast('1890-01-01' as date)" %}
 {%- set no_date = first_day() %}
-{%- set steps = {
-    'purchase_date': ['0', 'purchase_date', 'waits'],
-    'coalesce(next_date, expiry_date)': ['0', 'purchase_date', '-waits'],
-    'next_date': [days_between('purchase_date', 'next_date'), no_date, 'waits'],
-    'expiry_date': [days_between('purchase_date', 'next_date'), no_date, '-waits']
+{%- set places = 1048576 %}
+{%- set first_open_wait = 512 %}
+{%- set never = places - 1 %}
+{%- set grains_of_waits = grains() | reject('equalto', 'week') | list %}
+{#- Purchase days are read where they are used: what several parts of a query share is kept in memory, and they are too many for that. -#}
+{%- set purchase_days = fact('int_purchase_days') %}
+{%- set is_followed = 'purchase_days.next_date < ' ~ add_days('purchase_days.purchase_date', 365) %}
+{%- set waits = {
+    'open': {
+        'wait': first_open_wait ~ ' + ' ~ days_between(first_date, 'purchase_days.purchase_date'),
+        'from': 'purchase_days.purchase_date',
+        'to': 'case when ' ~ is_followed ~ ' then purchase_days.next_date else ' ~ add_days('purchase_days.purchase_date', 365) ~ ' end',
+        'condition': 'true'
+    },
+    'over': {
+        'wait': days_between('purchase_days.purchase_date', 'purchase_days.next_date'),
+        'from': 'purchase_days.next_date',
+        'to': add_days('purchase_days.purchase_date', 365),
+        'condition': is_followed
+    }
 } %}
-with purchase_days as (
+with calendar as (
     select
-        customer_key,
-        purchase_date,
-        {{ add_days('purchase_date', 365) }} as expiry_date,
-        case when next_date < {{ add_days('purchase_date', 365) }} then next_date end as next_date
-    from {{ fact('int_purchase_days') }}
-),
-
-calendar as (
-    select * from {{ ref('int_calendar') }}
+        calendar_date
+{%- for grain in grains_of_waits %},
+        cast(max(case when grain = '{{ grain }}' then {{ days_between(first_date, 'period_start') }} end) as bigint) as {{ grain }}_number
+{%- endfor %}
+    from {{ ref('int_calendar') }}
     where grain <> 'week'
+    group by calendar_date
 ),
 
 lasting_profiles as (
     {{ lasting_profiles() }}
 ),
 
-changing_profiles as (
-    {{ changing_profiles() }}
-),
-
-{# Of customers with one profile for life, days that are followed on the same day are counted together. #}
+{# Of customers with one profile for life quarters and years are made of months. #}
 lasting_waits as (
+{%- for name, wait in waits.items() %}
     select
-        purchase_days.purchase_date,
-        purchase_days.next_date,
-        purchase_days.expiry_date,
+        (began.month_number * {{ places }} + coalesce(ended.month_number, {{ never }})) * {{ places }} + {{ wait.wait }} as cell,
         coalesce(lasting_profiles.profile_key, 0) as profile_key,
-        count(*) as waits
-    from purchase_days
+        1 as waits
+    from {{ purchase_days }} as purchase_days
+    inner join calendar as began
+        on {{ wait.from }} = began.calendar_date
+    left join calendar as ended
+        on {{ wait.to }} = ended.calendar_date
     left join lasting_profiles
         on purchase_days.customer_key = lasting_profiles.customer_key
     where coalesce(lasting_profiles.profile_key, 0) >= 0
-    group by
-        purchase_days.purchase_date,
-        purchase_days.next_date,
-        purchase_days.expiry_date,
-        coalesce(lasting_profiles.profile_key, 0)
-),
-
-lasting_steps as (
-{%- for day, step in steps.items() %}
-    select
-        {{ day }} as step_date,
-        {{ step[0] }} as gap_days,
-        {{ step[1] }} as purchase_date,
-        profile_key,
-        {{ step[2] }} as waits
-    from lasting_waits
-    {% if loop.index > 2 %}where next_date is not null{% endif %}
+        and {{ wait.condition }}
     {% if not loop.last %}union all{% endif %}
 {%- endfor %}
 ),
 
-{# Quarters and years are made of months. #}
-steps_by_month as (
-    select
-        calendar.period_start as month_start,
-        lasting_steps.gap_days,
-        lasting_steps.purchase_date,
-        lasting_steps.profile_key,
-        sum(lasting_steps.waits) as waits
-    from lasting_steps
-    inner join calendar
-        on lasting_steps.step_date = calendar.calendar_date
-        and calendar.grain = 'month'
-    group by
-        calendar.period_start,
-        lasting_steps.gap_days,
-        lasting_steps.purchase_date,
-        lasting_steps.profile_key
-),
-
-sums_by_month as (
-    {{ sums_by_segment('steps_by_month', ['month_start', 'gap_days', 'purchase_date'], {'waits': 'bigint'}) }}
-),
-
-periods_of_months as (
-    select distinct
-        months.period_start as month_start,
-        calendar.grain,
-        calendar.period_start
-    from calendar
-    inner join calendar as months
-        on calendar.calendar_date = months.calendar_date
-        and months.grain = 'month'
+sums_of_lasting as (
+    {{ sums_by_segment('lasting_waits', ['cell'], {'waits': 'bigint'}) }}
 ),
 
 changing_waits as (
+{%- for name, wait in waits.items() %}
     select
-        purchase_days.*,
-        1 as waits
-    from purchase_days
+        purchase_days.customer_key,
+        {{ wait.wait }} as wait,
+{%- for grain in grains_of_waits %}
+        began.{{ grain }}_number as from_{{ grain }},
+        coalesce(ended.{{ grain }}_number, {{ never }}) as to_{{ grain }}{{ ',' if not loop.last }}
+{%- endfor %}
+    from {{ purchase_days }} as purchase_days
     inner join lasting_profiles
         on purchase_days.customer_key = lasting_profiles.customer_key
         and lasting_profiles.profile_key = -1
-),
-
-changing_steps as (
-{%- for day, step in steps.items() %}
-    select
-        customer_key,
-        {{ day }} as step_date,
-        {{ step[0] }} as gap_days,
-        {{ step[1] }} as purchase_date,
-        {{ step[2] }} as waits
-    from changing_waits
-    {% if loop.index > 2 %}where next_date is not null{% endif %}
+    inner join calendar as began
+        on {{ wait.from }} = began.calendar_date
+    left join calendar as ended
+        on {{ wait.to }} = ended.calendar_date
+    where {{ wait.condition }}
     {% if not loop.last %}union all{% endif %}
 {%- endfor %}
 ),
 
-profile_changes as (
-    {{ profile_changes(all_grains=true) }}
-),
-
-{# The waits of customers who change profile at an opening. #}
-moves as (
+profile_spans as (
     select
-        profile_changes.grain,
-        profile_changes.period_start,
-        profile_changes.profile_before,
-        profile_changes.profile_key,
-        case when changing_waits.next_date < profile_changes.period_start then {{ days_between('changing_waits.purchase_date', 'changing_waits.next_date') }} else 0 end as gap_days,
-        case when changing_waits.next_date < profile_changes.period_start then {{ no_date }} else changing_waits.purchase_date end as purchase_date
-    from profile_changes
-    inner join changing_waits
-        on profile_changes.customer_key = changing_waits.customer_key
-        and changing_waits.purchase_date < profile_changes.period_start
-        and profile_changes.period_start <= changing_waits.expiry_date
-    where profile_changes.grain <> 'week'
+        grain,
+        customer_key,
+        {{ days_between(first_date, 'greatest(from_period, ' ~ first_date ~ ')') }} as from_number,
+        least({{ days_between(first_date, 'to_period') }}, {{ never }}) as to_number,
+        profile_key
+    from {{ fact('int_profile_spans') }}
+    where rule = 'period'
+        and grain <> 'week'
 ),
 
-steps_by_grain as (
+{# With the time before a customer's first profile in a grain, when all is unknown. #}
+whole_profile_spans as (
+    select * from profile_spans
+{%- for grain in grains_of_waits %}
+    union all
     select
-        calendar.grain,
-        calendar.period_start,
-        changing_steps.gap_days,
-        changing_steps.purchase_date,
-        coalesce(changing_profiles.profile_key, 0) as profile_key,
-        changing_steps.waits
-    from changing_steps
-    inner join calendar
-        on changing_steps.step_date = calendar.calendar_date
-    left join changing_profiles
-        on changing_steps.customer_key = changing_profiles.customer_key
-        and calendar.grain = changing_profiles.grain
-        and changing_profiles.from_period <= calendar.period_start
-        and calendar.period_start < changing_profiles.to_period
-    union all
-    select grain, period_start, gap_days, purchase_date, profile_key, 1 as waits from moves
-    union all
-    select grain, period_start, gap_days, purchase_date, profile_before as profile_key, -1 as waits from moves
+        '{{ grain }}' as grain,
+        lasting_profiles.customer_key,
+        0 as from_number,
+        coalesce(min(profile_spans.from_number), {{ never }}) as to_number,
+        0 as profile_key
+    from lasting_profiles
+    left join profile_spans
+        on lasting_profiles.customer_key = profile_spans.customer_key
+        and profile_spans.grain = '{{ grain }}'
+    where lasting_profiles.profile_key = -1
+    group by lasting_profiles.customer_key
+{%- endfor %}
 ),
 
-sums_by_grain as (
-    {{ sums_by_segment('steps_by_grain', ['grain', 'period_start', 'gap_days', 'purchase_date'], {'waits': 'bigint'}) }}
+{# A wait of the others is one of each profile that its customer has meanwhile. #}
+waits_by_profile as (
+{%- for grain in grains_of_waits %}
+    select
+        ({{ loop.index0 }} * {{ places }} + greatest(changing_waits.from_{{ grain }}, whole_profile_spans.from_number)) * {{ places }} as from_cell,
+        ({{ loop.index0 }} * {{ places }} + least(changing_waits.to_{{ grain }}, whole_profile_spans.to_number)) * {{ places }} as to_cell,
+        changing_waits.wait,
+        whole_profile_spans.profile_key
+    from changing_waits
+    inner join whole_profile_spans
+        on changing_waits.customer_key = whole_profile_spans.customer_key
+        and whole_profile_spans.grain = '{{ grain }}'
+        and changing_waits.from_{{ grain }} < whole_profile_spans.to_number
+        and whole_profile_spans.from_number < changing_waits.to_{{ grain }}
+    where changing_waits.from_{{ grain }} < changing_waits.to_{{ grain }}
+    {% if not loop.last %}union all{% endif %}
+{%- endfor %}
+),
+
+changing_steps as (
+    select from_cell + wait as cell, profile_key, 1 as waits from waits_by_profile
+    union all
+    select to_cell + wait as cell, profile_key, -1 as waits from waits_by_profile
+),
+
+sums_of_changing as (
+    {{ sums_by_segment('changing_steps', ['cell'], {'waits': 'bigint'}) }}
+),
+
+months as (
+    select distinct
+{%- for grain in grains_of_waits %}
+        {{ grain }}_number{{ ',' if not loop.last }}
+{%- endfor %}
+    from calendar
+),
+
+{# What begins in a month, and ends. #}
+lasting_steps as (
+    select
+        {{ int_div('cell', places * places) }} as month_number,
+        cell % {{ places }} as wait,
+        segment_number,
+        waits
+    from sums_of_lasting
+    union all
+    select
+        {{ int_div('cell', places) }} % {{ places }} as month_number,
+        cell % {{ places }} as wait,
+        segment_number,
+        -waits as waits
+    from sums_of_lasting
 ),
 
 sums as (
-    select * from sums_by_grain
+    select cell, segment_number, waits from sums_of_changing
+{%- for grain in grains_of_waits %}
     union all
     select
-        periods_of_months.grain,
-        periods_of_months.period_start,
-        sums_by_month.gap_days,
-        sums_by_month.purchase_date,
-        sums_by_month.segment_number,
-        sums_by_month.waits
-    from sums_by_month
-    inner join periods_of_months
-        on sums_by_month.month_start = periods_of_months.month_start
+        ({{ loop.index0 }} * {{ places }} + months.{{ grain }}_number) * {{ places }} + lasting_steps.wait as cell,
+        lasting_steps.segment_number,
+        lasting_steps.waits
+    from lasting_steps
+    inner join months
+        on lasting_steps.month_number = months.month_number
+{%- endfor %}
+),
+
+flows as (
+    select
+        cell,
+        segment_number,
+        cast(sum(waits) as bigint) as waits
+    from sums
+    group by
+        cell,
+        segment_number
+    having sum(waits) <> 0
 ),
 
 segments as (
@@ -188,21 +204,17 @@ segments as (
 )
 
 select
-    sums.grain,
-    sums.period_start,
+    case {{ int_div('flows.cell', places * places) }}{% for grain in grains_of_waits %} when {{ loop.index0 }} then '{{ grain }}'{% endfor %} end as grain,
+    {{ add_days(first_date, int_div('flows.cell', places) ~ ' % ' ~ places) }} as period_start,
     segments.segment_dimension,
     segments.segment_value,
-    cast(sums.gap_days as integer) as gap_days,
-    sums.purchase_date,
-    cast(sum(sums.waits) as bigint) as waits
-from sums
+    cast(case when flows.cell % {{ places }} < {{ first_open_wait }} then flows.cell % {{ places }} else 0 end as integer) as gap_days,
+    case
+        when flows.cell % {{ places }} < {{ first_open_wait }} then {{ no_date }}
+        else {{ add_days(first_date, 'flows.cell % ' ~ places ~ ' - ' ~ first_open_wait) }}
+    end as purchase_date,
+    flows.waits
+from flows
 inner join segments
-    on sums.segment_number = segments.segment_number
-group by
-    sums.grain,
-    sums.period_start,
-    segments.segment_dimension,
-    segments.segment_value,
-    sums.gap_days,
-    sums.purchase_date
-having sum(sums.waits) <> 0
+    on flows.segment_number = segments.segment_number
+where {{ int_div('flows.cell', places) }} % {{ places }} < {{ never }}
