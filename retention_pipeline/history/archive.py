@@ -33,7 +33,6 @@ from retention_pipeline.history.reported import (
 from retention_pipeline.history.reported import create_table as create_history
 from retention_pipeline.history.restatement_tables import COLUMNS as RESTATEMENT_COLUMNS
 from retention_pipeline.history.restatement_tables import RESTATEMENTS, ROW_COLUMNS, ROWS, create_tables
-from retention_pipeline.history.rows import FOUND_COLUMNS
 from retention_pipeline.kpis.keys import same_key
 from retention_pipeline.settings import Home
 from retention_pipeline.testing import stop_for_test
@@ -42,7 +41,7 @@ from retention_pipeline.warehouse import attach, opened, sql_text, tables_in
 MARK = "publication"
 RECORDS = {RESTATEMENTS: RESTATEMENT_COLUMNS, ROWS: ROW_COLUMNS}
 # What is held back: the whole of it, as it stands with a publication.
-HELD = {closing.TABLE: closing.COLUMNS, pending.TABLE: FOUND_COLUMNS}
+HELD = {closing.TABLE: closing.COLUMNS, pending.TABLE: pending.COLUMNS}
 # Of definitions, whose value is a text where a figure's is a number.
 OF_DEFINITIONS = {name: f"definition_{name}" for name in definitions.SAID}
 WRITTEN_AS = "format parquet, compression zstd, compression_level 1"

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 import duckdb
 
 from retention_pipeline.history.causes import DEFINITION, FX, SETTINGS
-from retention_pipeline.kpis.rules import date_literal
 from retention_pipeline.read.members import PROFILES
 from retention_pipeline.warehouse import tables_in
 
 SIDES = {"before": "published", "now": None}
-# Facts each row of which has parts of its own, whatever the other rows are (members_of_parts, order_members), and the
-# day that a row of a customer is known by: one that is in both generations adds nothing to what differs.
-OF_ROWS_ALONE = {"int_purchase_days": "purchase_date"}
 
 
 class Facts:
     """The facts of the customers of run_customers, those of both generations in one table each, copied when they are
-    first asked for. Of the generation before, the customers have other keys (`before_key`), so that one query is
-    answered for both.
+    first asked for. Of the generation before, the customers have other keys (`before_key`); profiles have the numbers
+    of profile_numbers, which both generations share.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, settled: date) -> None:
-        self.connection, self.settled = connection, settled
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
         # Schemas of a night, with the rows of all customers whom it touched.
         self.touched = {
             side: tables_in(connection, schema=schema)
@@ -55,83 +50,33 @@ class Facts:
         """The name of the table with the rows of both generations; is_early: of customers with rows that are."""
         table = f"of_{'early_' if is_early else ''}customers_{name}"
         if table not in self.copied:
-            chosen = f"select customer_key from run_customers{' where is_early' if is_early else ''}"
-            sides = {
-                side: f"select * from {self._relation(side, name)} where customer_key in ({chosen})"
-                for side in SIDES
-                if name in self.names[side]
-            }
-            if "before" in sides:
-                sides["before"] = (
-                    f"select * replace ({before_key('customer_key')} as customer_key) from ({sides['before']})"
-                )
-            self.connection.execute(
-                f"create or replace temp table {table} as {' union all by name '.join(sides.values())}"
-            )
+            sides = [self._rows(side, name, is_early) for side in SIDES if name in self.names[side]]
+            self.connection.execute(f"create or replace temp table {table} as {' union all by name '.join(sides)}")
             self.copied.add(table)
         return table
 
-    def changed(self, name: str, *, is_early: bool) -> str:
-        """The name of such a table for a query that asks the same of both generations: of OF_ROWS_ALONE without rows
-        that are in both, of customers who have the same profiles in both (of all customers they cost more than they
-        save).
-        """
-        copied = self.copy(name, is_early=is_early)
-        in_both = self.names["before"] & self.names["now"]
-        if not is_early or name not in OF_ROWS_ALONE or not {name, PROFILES} <= in_both:
-            return copied
-        table, day = f"changed_{copied}", OF_ROWS_ALONE[name]
-        if table in self.copied:
-            return table
-        described = self.connection.execute(f"describe {copied}").fetchall()
-        said = [column for column, *_ in described if column not in ("customer_key", day)]
-        days = " or ".join(
-            f"{column} >= {date_literal(self.settled)}" for column, kind, *_ in described if kind == "DATE"
-        )
-        self.connection.execute(f"""
-            create or replace temp table {table} as
-            with alike as (
-                select now.customer_key, now.{day} from {copied} as now
-                inner join {copied} as before
-                    on now.customer_key = {before_key("before.customer_key")} and now.{day} = before.{day}
-                where now.customer_key >= 0
-                    and {" and ".join(f"now.{column} is not distinct from before.{column}" for column in said)}
-                    and now.customer_key not in ({self._moved(is_early)})
-            )
-            from {copied} as rows
-            where {days}
-                or ({true_key("customer_key")}, {day}) not in (select (customer_key, {day}) from alike)""")
-        self.copied.add(table)
-        return table
-
-    def _moved(self, is_early: bool) -> str:
-        """SQL: the customers whose profiles of periods differ between the generations."""
-        spans = self.copy(PROFILES, is_early=is_early)
-        sign = "case when spans.customer_key < 0 then -1 else 1 end"
-        key = f"case when spans.customer_key < 0 then {before_key('spans.profile_key')} else spans.profile_key end"
-        return f"""
-            select {true_key("spans.customer_key")} as customer_key
-            from {spans} as spans left join profile_numbers as numbers on {key} = numbers.profile_key
-            where rule in ('any', 'period')
-            group by {true_key("spans.customer_key")}, rule, grain, from_period, to_period, numbers.profile
-            having sum({sign}) <> 0"""
-
-    def added_up(self, rows: str, measures: tuple[str, ...]) -> str:
-        """The name of the table with what differs of rows (SQL) by period, customer and profiles; it is asked once."""
-        if rows not in self.sums:
-            self.sums[rows] = f"added_up_{len(self.sums)}"
-            cell = "period_start, customer_key, profile, other_profile"
-            self.connection.execute(f"""
-                create or replace temp table {self.sums[rows]} as
-                select {cell}, {", ".join(f"sum({name}) as {name}" for name in measures)} from ({rows})
-                group by {cell} having {" or ".join(f"sum({name}) <> 0" for name in measures)}""")
-        return self.sums[rows]
-
-    def _relation(self, side: str, name: str) -> str:
+    def _rows(self, side: str, name: str, is_early: bool) -> str:
+        """SQL: a fact's rows of one generation, as they stand in the table of both."""
+        source = f"{SIDES[side]}.main.{name}" if SIDES[side] else f"main.{name}"
         if name in self.touched[side]:
-            return f"{'touched_before' if side == 'before' else 'touched'}.{name}"
-        database = SIDES[side]
-        return f"{database}.main.{name}" if database else f"main.{name}"
+            source = f"{'touched_before' if side == 'before' else 'touched'}.{name}"
+        replaced = [f"{before_key('facts.customer_key')} as customer_key"] if side == "before" else []
+        if name == PROFILES:
+            source += f" as facts inner join profile_numbers as numbers on numbers.side = '{side}' "
+            source += "and facts.profile_key = numbers.profile_key"
+            replaced.append("numbers.profile as profile_key")
+        else:
+            source += " as facts"
+        columns = f"facts.* replace ({', '.join(replaced)})" if replaced else "facts.*"
+        chosen = f"select customer_key from run_customers{' where is_early' if is_early else ''}"
+        return f"select {columns} from {source} where facts.customer_key in ({chosen})"
+
+    def asked_once(self, rows: str) -> str:
+        """The name of the table with rows (SQL); it is made once."""
+        if rows not in self.sums:
+            self.sums[rows] = f"asked_once_{len(self.sums)}"
+            self.connection.execute(f"create or replace temp table {self.sums[rows]} as {rows}")
+        return self.sums[rows]
 
 
 def before_key(key: str) -> str:
@@ -155,9 +100,9 @@ class Relations(Mapping[str, str]):
     def __getitem__(self, name: str) -> str:
         if name not in self:
             raise KeyError(name)
-        if self.side is None:
-            return self.facts.changed(name, is_early=self.is_early)
         table = self.facts.copy(name, is_early=self.is_early)
+        if self.side is None:
+            return table
         if self.side == "now":
             return f"(select * from {table} where customer_key >= 0)"
         own = before_key("customer_key")

@@ -7,9 +7,10 @@ everybody: settings, definitions, a backfill.
 
 run_customers    one row per such customer: datasets and causes of their rows (`signature`), and whether one of the rows
                  counts before the last restated period ends
-profile_numbers  profiles of both generations that have the same segment values: one number; those of the generation
-                 before by their key as `before_key`
-diffs_<family>   one row per grain, basis, period, customer and profile whose part of a measure differs: by how much
+profile_numbers  profiles of both generations (side, profile_key); those with the same segment values have one number
+profile_segments the restated segment values (figures.py) of each number
+diffs_<family>   rows of period (figures.py), customer and profile with by how much their part of some measures differs;
+                 one from each source of measures, so their sum is what differs
 
 Figures that are not sums over customers (medians, percentiles, figures of figures) have no parts.
 """
@@ -47,7 +48,6 @@ from retention_pipeline.read.members import (
 )
 from retention_pipeline.warehouse import tables_in
 
-CELL = ("grain", "period_start", "basis", "segment_dimension", "segment_value")
 # Of a home in which more customers have money in a currency, a new rate has no parts by customer.
 WITH_MONEY_AT_MOST = 20_000
 # As macros/days.sql writes it, and where a column of a fact stands before it.
@@ -64,16 +64,14 @@ class Diffs:
     parts: dict[str, dict[str, str]]
 
 
-def find_diffs(connection: duckdb.DuckDBPyConnection, settled: date) -> list[Diffs]:
-    """The tables of the figures of `restated` that have parts; `published` is the generation before. settled: the
-    earlier `as_of` of both.
-    """
+def find_diffs(connection: duckdb.DuckDBPyConnection) -> list[Diffs]:
+    """The tables of the figures of `restated` that have parts; `published` is the generation before."""
     _find_customers(connection)
     if QUERIES not in tables_in(connection) & tables_in(connection, database="published"):
         return []
     settings = published_settings(connection)
     _find_profiles(connection)
-    facts = Facts(connection, settled)
+    facts = Facts(connection)
     found = []
     for has_horizon, kpis in _families(connection):
         parts = {kpi.id: _rendered(parts_of(kpi), settings) for kpi in kpis}
@@ -103,15 +101,20 @@ def added(column: str) -> str:
     return f"cast(sum(cast({column} as decimal(38, 12))) as double)"
 
 
-def by_segment(diffs: str) -> str:
-    """SQL: rows of diffs with each segment dimension and value for which they count, of the dimensions restated."""
+def by_segment(rows: str) -> str:
+    """SQL: rows with profile and other_profile, each with the restated segments (figures.py) for which it counts."""
     return f"""
-        select diffs.*, own.segment_dimension, own.segment_value
-        from {diffs} as diffs
-        inner join profile_segments as own on diffs.profile = own.profile
+        select rows.* exclude (profile, other_profile), own.segment
+        from {rows} as rows
+        inner join profile_segments as own on rows.profile = own.profile
         left join profile_segments as other
-            on diffs.other_profile = other.profile and own.segment_dimension = other.segment_dimension
-        where own.segment_value is distinct from other.segment_value"""
+            on rows.other_profile = other.profile and own.segment_dimension = other.segment_dimension
+        where own.segment is distinct from other.segment"""
+
+
+def sums(columns: tuple[str, ...]) -> str:
+    """SQL: the sums of columns of diffs."""
+    return ", ".join(f"coalesce(sum({name}), 0) as {name}" for name in columns)
 
 
 def _rendered(parts: dict[str, str], settings: dict[str, str | None]) -> dict[str, str]:
@@ -160,24 +163,26 @@ def _add_those_with_money(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _find_profiles(connection: duckdb.DuckDBPyConnection) -> None:
-    """profile_numbers and profile_segments (profile, segment_dimension, segment_value)."""
-    sides = f"""
-        select * replace ({before_key("profile_key")} as profile_key) from published.main.int_profile_values
-        union all select * from main.int_profile_values"""
+    """profile_numbers and profile_segments. Profile 0 is that of customers without one, in both generations."""
+    sides = """
+        select 'before' as side, * from published.main.int_profile_values
+        union all select 'now', * from main.int_profile_values"""
     connection.execute(f"""
         create or replace temp table profile_numbers as
-        select profile_key, dense_rank() over (order by said) as profile
+        select side, profile_key,
+            case when said = first(said) over (order by profile_key) then 0 else dense_rank() over (order by said) end
+                as profile
         from (
-            select profile_key, list(segment_dimension || '=' || segment_value order by segment_dimension) as said
+            select side, profile_key, list(segment_dimension || '=' || segment_value order by segment_dimension) as said
             from ({sides}) where segment_dimension in (select segment_dimension from restated)
-            group by profile_key
+            group by side, profile_key
         )""")
     connection.execute(f"""
         create or replace temp table profile_segments as
-        select distinct numbers.profile, segments.segment_dimension, segments.segment_value
+        select distinct numbers.profile, segments.segment_dimension, segments.segment
         from profile_numbers as numbers
-        inner join ({sides}) as segments using (profile_key)
-        where segments.segment_dimension in (select segment_dimension from restated)""")
+        inner join ({sides}) as said using (side, profile_key)
+        inner join restated_segments as segments using (segment_dimension, segment_value)""")
 
 
 def _families(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[bool, list[Kpi]]]:
@@ -211,27 +216,23 @@ def _fill(
         asked.setdefault((grain, basis), []).append(start)
     typed = ", ".join(f"{name} decimal(38, 6)" for name in columns)
     connection.execute(
-        f"create or replace temp table {table} (grain varchar, basis varchar, period_start date, "
-        f"customer_key bigint, profile bigint, other_profile bigint, {typed})"
+        f"create or replace temp table {table} "
+        f"(period integer, customer_key bigint, profile bigint, other_profile bigint, {typed})"
     )
     cells_of = {
         (grain, basis): Cells(grain, basis, tuple(starts), answers=facts.answers)
         for (grain, basis), starts in asked.items()
     }
     behind = {month for cells in cells_of.values() for _, month in pairs_behind(connection, cells, MONTHS_BEHIND, None)}
-    sums = ", ".join(f"coalesce(sum({name}), 0)" for name in columns)
-    some = " or ".join(f"sum({name}) <> 0" for name in columns)
     for (grain, basis), cells in cells_of.items():
         of_grain = replace(cells, months=tuple(sorted(behind)))
         asked_of = _asked(connection, kpis[0].family, columns, facts, of_grain, is_early=is_early)
-        if not asked_of:
-            continue
-        connection.execute(f"""
-            insert into {table}
-            select '{grain}', '{basis}', period_start, customer_key, profile, other_profile, {sums}
-            from ({_rows(asked_of, columns, facts)}) as rows
-            group by period_start, customer_key, profile, other_profile
-            having {some}""")
+        if asked_of:
+            connection.execute(f"""
+                insert into {table} by name
+                select periods.period, rows.* exclude (period_start) from ({_rows(asked_of, facts)}) as rows
+                inner join restated_periods as periods on rows.period_start = periods.period_start
+                    and periods.grain = '{grain}' and periods.basis = '{basis}'""")
 
 
 class _Asked(NamedTuple):
@@ -274,50 +275,36 @@ def _asked(
     return found
 
 
-def _rows(asked: list[_Asked], columns: tuple[str, ...], facts: Facts) -> str:
-    """SQL: period_start, customer_key, profile, other_profile and columns, those of before with the opposite sign. What
-    is of months is added up once for the cells of all grains.
+def _rows(asked: list[_Asked], facts: Facts) -> str:
+    """SQL: period_start, customer_key, profile, other_profile and by how much columns differ, from each source of any.
+    What is of months is asked once for the cells of all grains.
     """
     own = list[tuple[str, Callable[[str], str]]]()
     selects = list[str]()
     for source, side in asked:
         if source.behind:
-            measures = {name: name for name in sorted(set(source.taken.values()))}
-            months = facts.added_up(_numbered(_signed(measures, side, source.query)), tuple(measures))
-            taken = ", ".join(f"{source.taken.get(name, 'null')} as {name}" for name in columns)
+            months = facts.asked_once(_differing(source.query, {name: name for name in source.taken.values()}, side))
+            taken = {name: f"sum({measure})" for name, measure in source.taken.items()}
             of_cells = in_cells(f"from {months}", source.behind)
-            selects.append(f"select period_start, customer_key, profile, other_profile, {taken} from ({of_cells})")
+            selects.append(_added_up(of_cells, taken, "period_start, customer_key, profile, other_profile"))
         else:
-            taken_of = {name: source.taken.get(name, "null") for name in columns}
-            own.append((source.query, partial(_signed, taken_of, side)))
-    return " union all by name ".join([_numbered(union_of(own))] * bool(own) + selects)
+            own.append((source.query, partial(_differing, columns=source.taken, side=side)))
+    return " union all by name ".join([union_of(own)] * bool(own) + selects)
 
 
-def _signed(columns: dict[str, str], side: str | None, query: str) -> str:
-    """SQL: rows of a query with columns (name → SQL), those of before with the opposite sign and profiles' keys as
-    profile_numbers has them.
-    """
-    both = {None: "customer_key < 0", "before": "true", "now": "false"}[side]
-
-    def of_before(there: str, here: str) -> str:
-        return f"case when {both} then {there} else {here} end"
-
-    profiles = ", ".join(
-        f"{of_before(before_key(name), name)} as {name}" for name in ("profile_key", "other_profile_key")
-    )
-    listed = ", ".join(
-        f"{text if text == 'null' else of_before(f'-{text}', text)} as {name}" for name, text in columns.items()
-    )
-    return f"select period_start, {true_key('customer_key')} as customer_key, {profiles}, {listed} from ({query})"
+def _differing(query: str, columns: dict[str, str], side: str | None) -> str:
+    """SQL: by how much the columns (name → measure) of a source differ."""
+    is_before = {None: "customer_key < 0", "before": "true", "now": "false"}[side]
+    differences = {name: f"sum(case when {is_before} then -{text} else {text} end)" for name, text in columns.items()}
+    cell = f"period_start, {true_key('customer_key')} as customer_key, profile_key as profile, "
+    return _added_up(query, differences, f"{cell}other_profile_key as other_profile")
 
 
-def _numbered(rows: str) -> str:
-    """SQL: such rows with the numbers of their profiles, and without their keys."""
+def _added_up(rows: str, columns: dict[str, str], key: str) -> str:
+    """SQL: sums of rows (name → SQL) by a key, where one is not zero."""
     return f"""
-        select rows.* exclude (profile_key, other_profile_key), own.profile, other.profile as other_profile
-        from ({rows}) as rows
-        inner join profile_numbers as own on rows.profile_key = own.profile_key
-        left join profile_numbers as other on rows.other_profile_key = other.profile_key"""
+        select {key}, {", ".join(f"{text} as {name}" for name, text in columns.items())}
+        from ({rows}) group by all having {" or ".join(f"{text} <> 0" for text in columns.values())}"""
 
 
 def _as_of_each(now: str, before: str) -> str | None:

@@ -14,8 +14,8 @@ from retention_pipeline.history.closing import TABLE as PENDING
 from retention_pipeline.history.closing import keep_as_it_was
 from retention_pipeline.history.parts import added
 from retention_pipeline.history.publications import Publication
-from retention_pipeline.history.reported import MEASURES, ROW_KEY, SAID, differs, instant
-from retention_pipeline.history.restatement_tables import NOT_LISTED, RESTATEMENTS
+from retention_pipeline.history.reported import MEASURES, ROW_KEY, SAID, differs
+from retention_pipeline.history.restatement_tables import NOT_LISTED, ROW_COLUMNS
 from retention_pipeline.history.restatement_tables import ROWS as RESTATED_ROWS
 from retention_pipeline.history.rows import FOUND, FOUND_COLUMNS
 from retention_pipeline.history.split import TOLERANCE, whole_parts
@@ -28,6 +28,7 @@ DESCRIPTION = (
     "One row per pending figure (pending_restatements), night that moved it and row of raw that may be behind that: "
     "what restatement_rows will have once it is let in. A line without a customer is what no customer's rows explain."
 )
+COLUMNS = {name: kind for name, kind in ROW_COLUMNS.items() if name != "generation"}
 KEYS = ", ".join(ROW_KEY)
 PARTS = ("numerator_delta", "denominator_delta")
 SIDE = tuple(name for name in SAID if name not in ("settings_fingerprint", "period_end"))
@@ -38,30 +39,16 @@ def keep_rows(connection: duckdb.DuckDBPyConnection) -> None:
     all of before.
     """
     if TABLE not in tables_in(connection):
-        connection.execute(
-            f"create table {TABLE} ({', '.join(f'{name} {kind}' for name, kind in FOUND_COLUMNS.items())})"
-        )
+        connection.execute(f"create table {TABLE} ({', '.join(f'{name} {kind}' for name, kind in COLUMNS.items())})")
         connection.execute(f"comment on table {TABLE} is {sql_text(DESCRIPTION)}")
     keep_as_it_was(connection, TABLE, "was_rows")
     connection.execute(f"delete from {TABLE}")
     connection.execute(f"insert into {TABLE} select * from was_rows where ({KEYS}) in (select ({KEYS}) from {PENDING})")
 
 
-def add_moved(connection: duckdb.DuckDBPyConnection) -> None:
-    """Let `restated` say by how much tonight moved what is computed: figures that are let in start from what was
-    pending (published_then keeps what was published), and figures that are held back join them (is_held).
-    """
+def add_held(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let figures that are held back since tonight join `restated` (is_held), from what was computed to what is."""
     connection.execute("alter table restated add column is_held boolean default false")
-    old = ", ".join(f"old_{name}" for name in SIDE)
-    connection.execute(f"""
-        create or replace temp table published_then as
-        select {KEYS}, was_there, {old} from restated
-        semi join let_in on {same_key("restated", "let_in", ROW_KEY)}""")
-    said = ", ".join(f"old_{name} = let_in.{name}" for name in SIDE)
-    connection.execute(
-        f"update restated set {said}, was_there = not let_in.is_gone from let_in "
-        f"where {same_key('restated', 'let_in', ROW_KEY)}"
-    )
     if FIGURES not in tables_in(connection, database="published"):
         return
     before = ", ".join(
@@ -78,6 +65,27 @@ def add_moved(connection: duckdb.DuckDBPyConnection) -> None:
         left join published.main.{FIGURES} as published on {same_key("held", "published", ROW_KEY)}""")
 
 
+def start_from_pending(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let `restated` say by how much tonight moved what is computed: figures that are let in start from what was
+    pending; published_then keeps what was published, and let_in_rows the causes and rows of the nights before.
+    """
+    old = ", ".join(f"old_{name}" for name in SIDE)
+    connection.execute(f"""
+        create or replace temp table published_then as
+        select figure, was_there, {old}, coalesce(let_in.causes, '{BACKFILL}') as causes
+        from restated inner join let_in on {same_key("restated", "let_in", ROW_KEY)}""")
+    said = ", ".join(f"old_{name} = let_in.{name}" for name in SIDE)
+    connection.execute(
+        f"update restated set {said}, was_there = not let_in.is_gone from let_in "
+        f"where {same_key('restated', 'let_in', ROW_KEY)}"
+    )
+    connection.execute(f"""
+        create or replace temp table let_in_rows as
+        select figure, {", ".join(f"was_rows.{name}" for name in FOUND_COLUMNS)}
+        from was_rows inner join restated on {same_key("was_rows", "restated", ROW_KEY)}
+        where figure in (select figure from published_then)""")
+
+
 def note_causes(connection: duckdb.DuckDBPyConnection) -> None:
     """Add tonight's causes to those for which figures are held back."""
     connection.execute(f"""
@@ -85,7 +93,7 @@ def note_causes(connection: duckdb.DuckDBPyConnection) -> None:
         from (
             select {KEYS}, string_agg(cause, ', ' order by case cause {ORDER} end) as causes
             from (
-                select {KEYS}, cause from cell_causes
+                select {KEYS}, cause from cell_causes inner join restated using (figure) where is_held
                 union
                 select {KEYS}, unnest(string_split(causes, ', ')) from was_pending where causes is not null
             )
@@ -102,80 +110,78 @@ def let_in_causes(connection: duckdb.DuckDBPyConnection) -> None:
     """
     connection.execute(f"""
         create or replace temp table all_causes as
-        select *, row_number() over (partition by {KEYS} order by case cause {ORDER} end) as place
+        select *, row_number() over (partition by figure order by case cause {ORDER} end) as place
         from (
-            select {KEYS}, cause from cell_causes
+            select figure, cause from cell_causes
             union
-            select {", ".join(f"step.{name}" for name in ROW_KEY)},
-                unnest(string_split(coalesce(let_in.causes, '{BACKFILL}'), ', '))
-            from published_then as step inner join let_in on {same_key("step", "let_in", ROW_KEY)}
+            select figure, unnest(string_split(causes, ', ')) from published_then
         )""")
     said = ", ".join(f"old_{name} = step.old_{name}" for name in SIDE)
     connection.execute(
         f"update restated set {said}, was_there = step.was_there from published_then as step "
-        f"where {same_key('restated', 'step', ROW_KEY)}"
+        "where restated.figure = step.figure"
     )
     connection.execute(f"""
         insert into cause_parts
-        select {KEYS}, cause, {", ".join(f"coalesce({added(name)}, 0)" for name in PARTS)}, false
-        from was_rows where ({KEYS}) in (select ({KEYS}) from published_then)
-            and (numerator_delta is not null or denominator_delta is not null)
-        group by {KEYS}, cause""")
+        select figure, cause, {", ".join(f"coalesce({added(name)}, 0)" for name in PARTS)}, false
+        from let_in_rows where numerator_delta is not null or denominator_delta is not null
+        group by figure, cause""")
     connection.execute(f"""
         create or replace temp table whole_let_in as
-        select {", ".join(f"steps.{name}" for name in ROW_KEY)}
-        from ({whole_parts("published_then")}) as steps
+        select figure
+        from (from ({whole_parts()}) semi join published_then using (figure)) as steps
         left join (
-            select {KEYS}, {added("numerator_delta")} as numerator, {added("denominator_delta")} as denominator
-            from cause_parts group by {KEYS}
-        ) as parts on {same_key("steps", "parts", ROW_KEY)}
+            select figure, {added("numerator_delta")} as numerator, {added("denominator_delta")} as denominator
+            from cause_parts group by figure
+        ) as parts using (figure)
         where not steps.is_sum
             or abs(steps.numerator_delta - coalesce(parts.numerator, 0)) > {TOLERANCE} + near
             or abs(steps.denominator_delta - coalesce(parts.denominator, 0)) > {TOLERANCE} + near_by""")
-    connection.execute(f"delete from cause_parts where ({KEYS}) in (select ({KEYS}) from whole_let_in)")
+    connection.execute("delete from cause_parts where figure in (from whole_let_in)")
 
 
 def write_found_rows(connection: duckdb.DuckDBPyConnection, now: Publication) -> None:
     """Tonight's rows, of what is published into `restatement_rows`, of what is held back into this table; with what is
-    let in go the rows of the nights before. Call once `restatements` is written.
+    let in go the rows of the nights before.
     """
-    held = f"({KEYS}) in (select ({KEYS}) from restated where is_held)"
     listed = ", ".join(FOUND_COLUMNS)
     without_parts = ", ".join(f"null as {name}" if name in PARTS else name for name in FOUND_COLUMNS)
-    is_whole = f"({KEYS}) in (select ({KEYS}) from whole_let_in)"
-    before = f"(select {listed} from was_rows where ({KEYS}) in (select ({KEYS}) from published_then) "
-    before += f"and cause in ({CAUSES_OF_ROWS}) and customer_id is distinct from {sql_text(NOT_LISTED)})"
+    held, whole = "figure in (select figure from restated where is_held)", "figure in (from whole_let_in)"
+    before = f"""
+        (select figure, {listed} from let_in_rows
+        where cause in ({CAUSES_OF_ROWS}) and customer_id is distinct from {sql_text(NOT_LISTED)})"""
     connection.execute(f"""
         create or replace temp table published_rows as
-        select {listed} from {FOUND} where not ({held}) and not ({is_whole})
-        union all select {listed} from {before} where not ({is_whole})
-        union all (select distinct {without_parts} from (
-            select {listed} from {FOUND} union all select {listed} from {before}) where {is_whole}
-            and dataset is not null)""")
+        select figure, {listed} from (from {FOUND} union all from {before}) where not ({held}) and not ({whole})
+        union all
+        select distinct figure, {without_parts} from (from {FOUND} union all from {before})
+        where {whole} and dataset is not null""")
     published = f"""
-        select {KEYS}, cause, numerator_delta, denominator_delta from {RESTATEMENTS}
-        where published_at = {instant(now.published_at)} and cause in ({CAUSES_OF_ROWS})"""
-    connection.execute(f"""
-        insert into {RESTATED_ROWS}
-        select {now.generation}, * from (
-            from published_rows union all {_not_listed(published, "published_rows")}
-        ) order by all""")
+        select figure, cause, numerator_delta, denominator_delta from cell_deltas
+        where not ({held}) and cause in ({CAUSES_OF_ROWS})"""
+    _insert(connection, f"{RESTATED_ROWS} select {now.generation}, ", published, "published_rows")
     connection.execute(f"""
         create or replace temp table held_rows as
-        select {listed} from {FOUND} where {held}
+        select figure, {listed} from {FOUND} where {held}
         union all
-        select {KEYS}, cause, null, null, null, null, {", ".join(added(name) for name in PARTS)}
-        from cause_parts where {held} and cause not in ({CAUSES_OF_ROWS}) group by {KEYS}, cause""")
+        select figure, cause, null, null, null, null, {", ".join(added(name) for name in PARTS)}
+        from cause_parts where {held} and cause not in ({CAUSES_OF_ROWS}) group by figure, cause""")
     moved = f"""
-        select {KEYS}, cause, {", ".join(f"{added(name)} as {name}" for name in PARTS)} from cause_parts
-        where {held} and cause in ({CAUSES_OF_ROWS}) group by {KEYS}, cause
+        select figure, cause, {", ".join(f"{added(name)} as {name}" for name in PARTS)} from cause_parts
+        where {held} and cause in ({CAUSES_OF_ROWS}) group by figure, cause
         union all
-        select {KEYS}, cause, null, null from cell_causes
-        where {held} and place = 1 and cause in ({CAUSES_OF_ROWS})
-            and ({KEYS}) not in (select ({KEYS}) from cause_parts)"""
-    connection.execute(
-        f"insert into {TABLE} select * from (from held_rows union all {_not_listed(moved, 'held_rows')}) order by all"
-    )
+        select figure, cause, null, null from cell_causes
+        where {held} and place = 1 and cause in ({CAUSES_OF_ROWS}) and figure not in (select figure from cause_parts)"""
+    _insert(connection, f"{TABLE} select ", moved, "held_rows")
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, into: str, moved: str, rows: str) -> None:
+    """Write rows with the keys of their figures, and what they leave out of `moved` (_not_listed)."""
+    listed = ", ".join(f"rows.{name}" for name in FOUND_COLUMNS)
+    connection.execute(f"""
+        insert into {into} {", ".join(f"restated.{name}" for name in ROW_KEY)}, {listed}
+        from (from {rows} union all {_not_listed(moved, rows)}) as rows inner join restated using (figure)
+        order by figure, {listed}""")
 
 
 def _not_listed(moved: str, rows: str) -> str:
@@ -191,15 +197,14 @@ def _not_listed(moved: str, rows: str) -> str:
         f"case when {one} is null or {some} then {one} else 0 end" for one, some in zip(missing, is_some, strict=True)
     ]
     return f"""
-        select {", ".join(f"moved.{name}" for name in ROW_KEY)}, moved.cause, {sql_text(NOT_LISTED)}, null, null, null,
-            {", ".join(said)}
+        select figure, cause, {sql_text(NOT_LISTED)}, null, null, null, {", ".join(said)}
         from ({moved}) as moved
         left join (
-            select {KEYS}, cause, {", ".join(f"{added(name)} as {name}" for name in PARTS)},
-                greatest(max(abs(numerator_delta)), max(abs(denominator_delta))) as most
-            from {rows} group by {KEYS}, cause
-        ) as listed on {same_key("moved", "listed", (*ROW_KEY, "cause"))}
-        where listed.kpi is null or {" or ".join(is_some)}"""
+            select figure, cause, {", ".join(f"{added(name)} as {name}" for name in PARTS)},
+                greatest(max(abs(numerator_delta)), max(abs(denominator_delta))) as most, true as is_some
+            from {rows} group by figure, cause
+        ) as listed using (figure, cause)
+        where listed.is_some is null or {" or ".join(is_some)}"""
 
 
 def is_moved() -> str:

@@ -23,14 +23,16 @@ from retention_pipeline.history.causes import (
     rates_differ,
 )
 from retention_pipeline.history.closing import newly_held
+from retention_pipeline.history.figures import NUMBERED, number_figures
 from retention_pipeline.history.maturing import is_maturing
 from retention_pipeline.history.parts import find_diffs
 from retention_pipeline.history.pending import (
-    add_moved,
+    add_held,
     is_moved,
     keep_rows,
     let_in_causes,
     note_causes,
+    start_from_pending,
     write_found_rows,
 )
 from retention_pipeline.history.publications import Publication
@@ -118,10 +120,12 @@ def restate(
     until = _reached(connection, settings)
     find_rows(connection, settings, before, now, by_content=by_content, applied=applied, until=until)
     find_causes(connection, settings, before, now, fx=rates_differ(connection))
-    add_moved(connection)
+    add_held(connection)
+    number_figures(connection)
+    start_from_pending(connection)
     find_cell_causes(connection)
     note_causes(connection)
-    write_restatements(connection, before, now, rows_at_most=rows_at_most)
+    write_restatements(connection, now, rows_at_most=rows_at_most)
     return restated
 
 
@@ -140,37 +144,32 @@ def _reached(connection: duckdb.DuckDBPyConnection, settings: Settings) -> date:
 
 def find_cell_causes(connection: duckdb.DuckDBPyConnection) -> None:
     """cell_causes: one row per figure of `restated` that tonight moved and cause that may have moved it, with its place
-    in their order and their number. A figure without a cause of its own (a customer from a late order is the first of a
-    segment value, which now has figures of every family) has the run's first cause.
+    in their order. A figure without a cause of its own (a customer from a late order is the first of a segment value,
+    which now has figures of every family) has the run's first cause.
     """
-    key = ", ".join(f"figures.{name}" for name in ROW_KEY)
     of_the_run = f"coalesce((select arg_min(cause, case cause {ORDER} end) from run_rows), '{BACKFILL}')"
     connection.execute(f"""
         create or replace temp table cell_causes as
-        select *, row_number() over (partition by {", ".join(ROW_KEY)} order by case cause {ORDER} end) as place,
-            count(*) over (partition by {", ".join(ROW_KEY)}) as causes
+        select *, row_number() over (partition by figure order by case cause {ORDER} end) as place
         from (
-            select distinct {key}, coalesce(causes.cause, {of_the_run}) as cause
-            from (select * from restated where {is_moved()}) as figures
+            select distinct figures.figure, coalesce(causes.cause, {of_the_run}) as cause
+            from (from restated where {is_moved()}) as figures
             left join (
-                select kpi, basis, segment_dimension, cause, first_day, horizon_days from kpi_causes
+                select series, cause, first_day, horizon_days from kpi_causes
+                inner join restated_series using ({", ".join(NUMBERED["series"])})
                 union all
-                select distinct kpi, basis, segment_dimension, '{DEFINITION}', cast(null as date), 0 from restated
+                select distinct series, '{DEFINITION}', cast(null as date), 0 from restated
                 where old_definition_version <> new_definition_version
-            ) as causes on figures.kpi = causes.kpi and figures.basis = causes.basis
-                and figures.segment_dimension = causes.segment_dimension
+            ) as causes on figures.series = causes.series
                 and (causes.first_day is null or causes.first_day < figures.period_end + causes.horizon_days)
         )""")
 
 
-def write_restatements(
-    connection: duckdb.DuckDBPyConnection, before: Publication, now: Publication, *, rows_at_most: int
-) -> None:
+def write_restatements(connection: duckdb.DuckDBPyConnection, now: Publication, *, rows_at_most: int) -> None:
     """Write both tables from `restated`, `kpi_causes` and `run_rows`."""
     connection.execute(f"delete from {RESTATEMENTS} where published_at = {instant(now.published_at)}")
     connection.execute(f"delete from {ROWS} where generation = {now.generation}")
-    key = ", ".join(f"restated.{name}" for name in ROW_KEY)
-    diffs = find_diffs(connection, min(before.as_of, now.as_of))
+    diffs = find_diffs(connection)
     split(connection, diffs)
     find_rows_behind(connection, diffs, at_most=rows_at_most)
     let_in_causes(connection)
@@ -189,7 +188,7 @@ def write_restatements(
     listed = ", ".join(f"{values.get(name, f'restated.{name}')} as {name}" for name in COLUMNS)
     connection.execute(f"""
         insert into {RESTATEMENTS} select {listed}
-        from restated inner join cell_deltas as deltas on {same_key("restated", "deltas", ROW_KEY)}
+        from restated inner join cell_deltas as deltas using (figure)
         where not is_held
-        order by {key}, deltas.place""")
+        order by {", ".join(f"restated.{name}" for name in ROW_KEY)}, deltas.place""")
     write_found_rows(connection, now)

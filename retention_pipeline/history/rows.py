@@ -11,31 +11,28 @@ from __future__ import annotations
 import duckdb
 
 from retention_pipeline.history.causes import CAUSES_OF_ROWS, FX
-from retention_pipeline.history.parts import CELL, Diffs, by_segment, listed_parts
+from retention_pipeline.history.figures import NUMBERED
+from retention_pipeline.history.parts import Diffs, by_segment, listed_parts, sums
 from retention_pipeline.history.reported import ROW_KEY
 from retention_pipeline.history.restatement_tables import ROW_COLUMNS
-from retention_pipeline.kpis.keys import same_key
 from retention_pipeline.kpis.rules import text_literal
 
 FOUND = "found_rows"
-FOUND_COLUMNS = {name: kind for name, kind in ROW_COLUMNS.items() if name != "generation"}
+FOUND_COLUMNS = {name: kind for name, kind in ROW_COLUMNS.items() if name not in ("generation", *ROW_KEY)}
 ROWS_AT_MOST = 100_000
 # Where there are more: of one figure a thousandth of them, found among so many times as many parts of customers.
 FIGURES_WITH_ROWS, LOOKED_AT = 1_000, 3
-FIRST = (
-    "not is_split, segment_dimension <> 'all', period_start desc, grain, kpi, basis, segment_dimension, segment_value"
-)
-KEYS = ", ".join(ROW_KEY)
+FIRST = "not is_split, figure"  # figures are numbered in the order in which their rows are listed
 
 
 def find_rows_behind(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs], *, at_most: int = ROWS_AT_MOST) -> None:
     """The temporary table found_rows: the rows behind `restated`, once it is split (split.py); so many at most."""
     columns = ", ".join(f"{name} {kind}" for name, kind in FOUND_COLUMNS.items())
-    connection.execute(f"create or replace temp table {FOUND} ({columns})")
+    connection.execute(f"create or replace temp table {FOUND} (figure integer, {columns})")
     _find_listable(connection, diffs, at_most)
     connection.execute(
         "create or replace temp table customer_parts "
-        "(figure bigint, customer_key bigint, numerator_delta double, denominator_delta double)"
+        "(figure integer, customer_key bigint, numerator_delta double, denominator_delta double)"
     )
     for one in diffs:
         _add_customers(connection, one, at_most)
@@ -52,20 +49,18 @@ def _of_one_figure(at_most: int) -> int:
 
 
 def _find_listable(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs], at_most: int) -> None:
-    """listable_figures: the split figures of which customers may be listed, numbered, as is their cell; is_cut: of
-    those with the largest parts.
-    """
+    """listable_figures: the split figures of which customers may be listed; is_cut: those with the largest parts."""
     kpis = ", ".join(f"({text_literal(kpi)}, '{one.table}')" for one in diffs for kpi in one.parts) or "('', '')"
     of_one, so_far = _of_one_figure(at_most), f"over (order by {FIRST} rows unbounded preceding)"
     connection.execute(f"""
         create or replace temp table listable_figures as
         with counted as (
-            select {", ".join(f"cells.{name}" for name in ROW_KEY)}, tables.diffs, general.cause, true as is_split,
+            select figure, kpi, period, segment, series, tables.diffs, general.cause, true as is_split,
                 coalesce(counts.customers, 0) as customers
-            from split_cells as cells
-            inner join (values {kpis}) as tables (kpi, diffs) on cells.kpi = tables.kpi
-            inner join general_causes as general on {same_key("cells", "general", ROW_KEY)}
-            left join cell_customers as counts on tables.diffs = counts.diffs and {same_key("cells", "counts", CELL)}
+            from split_figures as figures
+            inner join (values {kpis}) as tables (kpi, diffs) using (kpi)
+            inner join general_causes as general using (figure)
+            left join cell_customers as counts using (diffs, period, segment)
         ),
         cut as (
             select *, customers > {of_one} and sum(customers) over () > {at_most} as is_cut from counted
@@ -74,78 +69,72 @@ def _find_listable(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs], at
             from cut
             qualify not is_cut or sum(case when is_cut then customers end) {so_far} <= {LOOKED_AT * at_most}
         )
-        select row_number() over () as figure, dense_rank() over (order by diffs, {", ".join(CELL)}) as cell, *
-        from (
-            from looked_at qualify sum(case when is_cut then {of_one} else customers end) {so_far} <= {at_most}
-        )""")
+        from looked_at qualify sum(case when is_cut then {of_one} else customers end) {so_far} <= {at_most}""")
 
 
 def _add_customers(connection: duckdb.DuckDBPyConnection, one: Diffs, at_most: int) -> None:
     """customer_parts of the listable figures of a family."""
-    sums = ", ".join(f"sum({name}) as {name}" for name in one.columns)
     connection.execute(f"""
         create or replace temp table listable_diffs as
-        select cells.cell, customer_key, {sums}
+        select period, segment, customer_key, {sums(one.columns)}
         from ({by_segment(one.table)}) as diffs
-        inner join (select distinct cell, {", ".join(CELL)} from listable_figures where diffs = '{one.table}') as cells
-            on {same_key("diffs", "cells", CELL)}
-        group by cells.cell, customer_key""")
+        semi join (from listable_figures where diffs = '{one.table}') as figures using (period, segment)
+        group by all""")
     of_kpis = " union all ".join(
-        f"select {text_literal(kpi)} as kpi, cell, customer_key, {listed_parts(parts)} from listable_diffs"
+        f"select {text_literal(kpi)} as kpi, period, segment, customer_key, {listed_parts(parts)} from listable_diffs"
         for kpi, parts in one.parts.items()
     )
     connection.execute(f"""
         insert into customer_parts
-        select figures.figure, customer_key, numerator_delta, denominator_delta
+        select figure, customer_key, numerator_delta, denominator_delta
         from ({of_kpis}) as parts
-        inner join listable_figures as figures on parts.cell = figures.cell and parts.kpi = figures.kpi
+        inner join listable_figures using (kpi, period, segment)
         where numerator_delta <> 0 or denominator_delta <> 0
         qualify not is_cut or row_number() over (
-            partition by figures.figure
+            partition by figure
             order by abs(numerator_delta) desc nulls last, abs(denominator_delta) desc nulls last, customer_key
         ) <= {_of_one_figure(at_most)}""")
 
 
 def _find_caused(connection: duckdb.DuckDBPyConnection) -> None:
     """caused_parts: customer_parts of causes with rows, with the cause and how many rows of the customer may be behind
-    the part. rows_of_kpis: which rows may move a KPI, both numbered: `place` is its basis and dimension, too; `kind`
-    the dataset and cause of rows of listed customers, numbered_rows.
+    the part. rows_of_series: which rows may move a series; `kind`: the dataset and cause of rows of listed customers,
+    numbered_rows.
     """
-    connection.execute("""
-        create or replace temp table places as
-        select row_number() over () as place, * from (select distinct kpi, basis, segment_dimension from kpi_causes)""")
     connection.execute("""
         create or replace temp table kinds as
         select row_number() over () as kind, * from (select distinct dataset, cause from run_rows)""")
-    connection.execute("""
-        create or replace temp table rows_of_kpis as
-        select distinct place, kind from kpi_causes
-        inner join places using (kpi, basis, segment_dimension) inner join kinds using (dataset, cause)""")
+    connection.execute(f"""
+        create or replace temp table rows_of_series as
+        select distinct series, kind from kpi_causes
+        inner join restated_series using ({", ".join(NUMBERED["series"])})
+        inner join kinds using (dataset, cause)""")
     connection.execute("""
         create or replace temp table numbered_rows as
         select customer_key, kind, row_key, load_id from run_rows inner join kinds using (dataset, cause)
         where customer_key in (select customer_key from customer_parts)""")
     connection.execute(f"""
         create or replace temp table caused_parts as
-        with own_causes as (
-            select signature, place, cause from signature_causes inner join places using (kpi, basis, segment_dimension)
-        ),
-        placed as (
-            select figure, place, listable_figures.cause
-            from listable_figures left join places using (kpi, basis, segment_dimension)
+        with parts as (
+            select parts.*, figures.series, coalesce(own.cause, figures.cause) as cause
+            from customer_parts as parts
+            inner join listable_figures as figures using (figure)
+            inner join run_customers as customers using (customer_key)
+            left join signature_causes as own
+                on customers.signature = own.signature and figures.series = own.series
         ),
         numbers as (
-            select customer_key, place, sum(number) as number
-            from (select customer_key, kind, count(*) as number from numbered_rows group by all)
-            inner join rows_of_kpis using (kind) group by all
+            select figure, customer_key, sum(of_kind.number) as number
+            from parts
+            inner join rows_of_series using (series)
+            inner join (
+                select customer_key, kind, count(*) as number from numbered_rows group by all
+            ) as of_kind using (customer_key, kind)
+            group by all
         )
-        select parts.*, placed.place, coalesce(own.cause, placed.cause) as cause, coalesce(numbers.number, 1) as number
-        from customer_parts as parts
-        inner join placed on parts.figure = placed.figure
-        inner join run_customers as customers on parts.customer_key = customers.customer_key
-        left join own_causes as own on customers.signature = own.signature and placed.place = own.place
-        left join numbers on parts.customer_key = numbers.customer_key and placed.place = numbers.place
-        where coalesce(own.cause, placed.cause) in ({CAUSES_OF_ROWS})""")
+        select parts.*, coalesce(number, 1) as number
+        from parts left join numbers using (figure, customer_key)
+        where cause in ({CAUSES_OF_ROWS})""")
 
 
 def _find_candidates(connection: duckdb.DuckDBPyConnection) -> None:
@@ -155,17 +144,19 @@ def _find_candidates(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"""
         create or replace temp table candidates as
         with reached as (
-            select {", ".join(f"restated.{name}" for name in ROW_KEY)}, causes.cause, causes.dataset,
-                restated.period_end + causes.horizon_days as before_day
+            select figure, causes.cause, causes.dataset, restated.period_end + causes.horizon_days as before_day
             from restated
-            inner join cell_causes on {same_key("restated", "cell_causes", ROW_KEY)}
-            inner join (select distinct * exclude (first_day) from kpi_causes where dataset <> '') as causes
-                on restated.kpi = causes.kpi and restated.basis = causes.basis
-                and restated.segment_dimension = causes.segment_dimension and cell_causes.cause = causes.cause
-            left join (select {KEYS}, bool_or(cause = '{FX}') as has_rates from cause_parts group by {KEYS}) as parts
-                on {same_key("restated", "parts", ROW_KEY)}
+            inner join cell_causes using (figure)
+            inner join (
+                select distinct series, cause, dataset, horizon_days from kpi_causes
+                inner join restated_series using ({", ".join(NUMBERED["series"])})
+                where dataset <> ''
+            ) as causes using (series, cause)
+            left join (
+                select figure, bool_or(cause = '{FX}') as has_rates from cause_parts group by figure
+            ) as parts using (figure)
             where causes.cause in ({CAUSES_OF_ROWS})
-                and (parts.kpi is null or (causes.cause = '{FX}' and parts.has_rates))
+                and (has_rates is null or (causes.cause = '{FX}' and has_rates))
         ),
         numbers as (
             select asked.dataset, asked.cause, asked.before_day, count(*) as number
@@ -178,24 +169,21 @@ def _find_candidates(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _choose(connection: duckdb.DuckDBPyConnection, at_most: int) -> None:
-    """chosen_figures: those whose rows are listed; figure: their number, if they are among listable_figures."""
+    """chosen_figures: those whose rows are listed."""
     connection.execute(f"""
         create or replace temp table chosen_figures as
         with numbers as (
-            select {KEYS}, true as is_split, number from listable_figures
-            inner join (select figure, sum(number) as number from caused_parts group by figure) using (figure)
+            select figure, true as is_split, sum(number) as number from caused_parts group by figure
             union all
-            select {KEYS}, true, 1 from cause_parts where is_rest and {_is_of_nobody()}
+            select figure, true, 1 from cause_parts where is_rest and {_is_of_nobody()}
             union all
-            select {KEYS}, false, number from candidates
+            select figure, false, number from candidates
         )
-        select figure, chosen.* from (
-            from (
-                select {KEYS}, bool_or(is_split) as is_split, sum(number) as number from numbers group by {KEYS}
-                having sum(number) <= {at_most}
-            )
-            qualify sum(number) over (order by {FIRST} rows unbounded preceding) <= {at_most}
-        ) as chosen left join listable_figures using ({KEYS})""")
+        select figure from (
+            select figure, bool_or(is_split) as is_split, sum(number) as number from numbers group by figure
+            having sum(number) <= {at_most}
+        )
+        qualify sum(number) over (order by {FIRST} rows unbounded preceding) <= {at_most}""")
 
 
 def _is_of_nobody() -> str:
@@ -209,8 +197,8 @@ def _write_of_customers(connection: duckdb.DuckDBPyConnection) -> None:
         insert into {FOUND}
         with matched as (
             select caused.figure, caused.customer_key, caused.cause, numerator_delta, denominator_delta,
-                case when of_kpi.kind is not null then row_key end as row_key,
-                case when of_kpi.kind is not null then load_id end as load_id,
+                case when of_series.kind is not null then row_key end as row_key,
+                case when of_series.kind is not null then load_id end as load_id,
                 kinds.dataset, kinds.cause as row_cause,
                 row_number() over (
                     partition by caused.figure, caused.customer_key
@@ -218,28 +206,25 @@ def _write_of_customers(connection: duckdb.DuckDBPyConnection) -> None:
                 ) as place
             from (from caused_parts semi join chosen_figures using (figure)) as caused
             left join numbered_rows as rows on caused.customer_key = rows.customer_key
-            left join rows_of_kpis as of_kpi on caused.place = of_kpi.place and rows.kind = of_kpi.kind
-            left join kinds on of_kpi.kind = kinds.kind
+            left join rows_of_series as of_series on caused.series = of_series.series and rows.kind = of_series.kind
+            left join kinds on of_series.kind = kinds.kind
         )
-        select {", ".join(f"figures.{name}" for name in ROW_KEY)}, coalesce(row_cause, matched.cause), ids.customer_id,
-            dataset, row_key, load_id,
+        select figure, coalesce(row_cause, matched.cause), ids.customer_id, dataset, row_key, load_id,
             case when place = 1 then numerator_delta end, case when place = 1 then denominator_delta end
         from matched
-        inner join chosen_figures as figures on matched.figure = figures.figure
         left join raw_store.raw.customer_keys as ids on matched.customer_key = ids.customer_key
         where row_cause is not null or place = 1
         union all
-        select {KEYS}, cause, null, null, null, null, numerator_delta, denominator_delta
-        from (from cause_parts semi join chosen_figures using ({KEYS})) where is_rest and {_is_of_nobody()}""")
+        select figure, cause, null, null, null, null, numerator_delta, denominator_delta
+        from (from cause_parts semi join chosen_figures using (figure)) where is_rest and {_is_of_nobody()}""")
 
 
 def _write_candidates(connection: duckdb.DuckDBPyConnection) -> None:
     """The rows that may be behind a figure, without parts."""
     connection.execute(f"""
         insert into {FOUND}
-        select {", ".join(f"chosen.{name}" for name in ROW_KEY)}, chosen.cause, ids.customer_id, rows.dataset,
-            rows.row_key, rows.load_id, null, null
-        from (from candidates semi join chosen_figures using ({KEYS})) as chosen
+        select figure, chosen.cause, ids.customer_id, rows.dataset, rows.row_key, rows.load_id, null, null
+        from (from candidates semi join chosen_figures using (figure)) as chosen
         inner join run_rows as rows on chosen.dataset = rows.dataset and chosen.cause = rows.cause
             and (rows.first_day is null or rows.first_day < chosen.before_day)
         left join raw_store.raw.customer_keys as ids on rows.customer_key = ids.customer_key""")

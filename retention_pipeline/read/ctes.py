@@ -40,11 +40,11 @@ def union_of(queries: Iterable[tuple[str, Callable[[str], str]]]) -> str:
                 break
         else:
             groups.append((ctes, [select_from(select)]))
-    return " union all ".join(_grouped(*group) for group in groups)
+    return " union all by name ".join(_grouped(*group) for group in groups)
 
 
 def _grouped(ctes: dict[str, str], selects: list[str]) -> str:
-    united = " union all ".join(selects)
+    united = " union all by name ".join(selects)
     if not ctes:
         return united
     listed = ", ".join(f"{name} as ({body})" for name, body in ctes.items())
