@@ -16,7 +16,7 @@ from oracle.folders import COMPANIES
 from support.computed_home import compute_home
 from support.golden_stories import STORIES, copy_story
 from support.sizes import SEED, size
-from support.spark_home import build_on_spark, differing_rows
+from support.spark_home import build_on_spark, differing_rows, views_as_tables
 
 from retention_pipeline.transform.spark.local_server import why_not
 
@@ -51,8 +51,10 @@ def test_spark_makes_the_tables_that_duckdb_makes_of_a_random_company(number: in
 
 
 def assert_equal_on_both(root: Path, as_of: date) -> None:
-    """Every cell of every table."""
+    """Every cell of every table and view."""
     file = compute_home(root, as_of, may_refuse_rows=True)
     on_spark, tables = build_on_spark(root, as_of)
     assert len(tables) > 40
-    assert differing_rows(file, on_spark, tables) == {}
+    views = views_as_tables(root, file)
+    assert "customer_profiles" in views
+    assert differing_rows(file, on_spark, [*tables, *views]) == {}

@@ -19,6 +19,8 @@ from retention_pipeline.settings import Home, load_settings
 from retention_pipeline.transform import build
 from retention_pipeline.transform.delivered_segments import with_delivered_segments
 from retention_pipeline.transform.engine import TEXTS
+from retention_pipeline.transform.spark.lake import Lake
+from retention_pipeline.transform.spark.session import spark_session
 
 RATES_AGREE_TO = 1e-9
 REMOTE = "RETENTION_TEST_SPARK"  # the variable that holds the address of the server
@@ -46,6 +48,31 @@ def stand_in_for_pyspark() -> Iterator[None]:
         yield
     finally:
         del sys.modules["pyspark"]
+
+
+def views_as_tables(root: Path, file: Path) -> list[str]:
+    """Put the rows of the views of a home's lake, as Spark gives them, into `next.duckdb` in the place of its own views;
+    their names. file: DuckDB's, which has the same views.
+    """
+    home = Home(root)
+    settings = load_settings(home)
+    assert settings.spark is not None
+    lake = Lake.of(home, settings.spark)
+    with duckdb.connect(str(file), read_only=True) as connection:
+        views = {
+            path.stem: connection.execute(f"describe {path.stem}").fetchall()
+            for path in lake.folder.joinpath(lake.schema(1)).glob("*.sql")
+        }
+    with spark_session(settings) as session, duckdb.connect(str(home.next_file)) as connection:
+        for view, columns in views.items():
+            rows = f"{lake.schema(1)}.{view}__rows"
+            session.sql(f"create table {rows} using parquet as select * from {lake.schema(1)}.{view}").collect()
+            typed = ", ".join(f"cast({name} as {kind}) as {name}" for name, kind, *_ in columns)
+            parquet = lake.folder / lake.schema(1) / f"{view}__rows" / "*.parquet"
+            connection.execute(f"drop view {view}")
+            connection.execute(f"create table {view} as select {typed} from read_parquet('{parquet}')")
+            session.sql(f"drop table {rows}").collect()
+    return sorted(views)
 
 
 def differing_rows(ours: Path, theirs: Path, tables: list[str]) -> dict[str, list[str]]:

@@ -252,19 +252,22 @@ def test_the_views_show_the_published_generation(tmp_path: Path) -> None:
     ]
 
 
-def test_tables_that_a_new_server_has_forgotten_are_made_known_to_it(tmp_path: Path) -> None:
+def test_tables_and_views_that_a_new_server_has_forgotten_are_made_known_to_it(tmp_path: Path) -> None:
     for table in ("periods", "half_made"):
         (tmp_path / "shop_g7" / table).mkdir(parents=True)
     (tmp_path / "shop_g7" / "periods" / "part-0.parquet").touch()
+    lake = Lake("shop", tmp_path)
+    lake.create_view(Session(), "shop_g7", "months", "select * from shop_g7.periods")
     session = Session()
-    Lake("shop", tmp_path).know(session, "shop_g7")
+    lake.know(session, "shop_g7")
     assert session.asked == [
         "show schemas",
         f"create schema shop_g7 location '{(tmp_path / 'shop_g7').as_uri()}'",
         f"create table shop_g7.periods using parquet location '{(tmp_path / 'shop_g7' / 'periods').as_uri()}'",
+        "create view shop_g7.months as\nselect * from shop_g7.periods",
     ]
     session = Session({"show schemas": [{"namespace": "shop_g7"}]})
-    Lake("shop", tmp_path).know(session, "shop_g7")
+    lake.know(session, "shop_g7")
     assert session.asked == ["show schemas"]
 
 

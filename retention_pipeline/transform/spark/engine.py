@@ -52,8 +52,9 @@ def build_on_spark(
     lake = Lake.of(home, settings.spark)
     schema, raw = lake.schema(generation), lake.raw_schema(generation)
     columns = columns_of(home.next_file)
-    models = models_for_spark(project_dir, variables, schema=schema, folder=folder, excluded=excluded)
-    models = [model for model in models if model.name not in TEXTS and model.materialized != "view"]
+    compiled = models_for_spark(project_dir, variables, schema=schema, folder=folder, excluded=excluded)
+    models = [model for model in compiled if model.name not in TEXTS and model.materialized != "view"]
+    views = [model for model in compiled if model.materialized == "view"]
     with spark_session(settings, note=home.warehouse / SESSION_FILE) as session:
         try:
             lake.sweep(session, set(kept) - {generation})
@@ -71,6 +72,8 @@ def build_on_spark(
             )
             _write_log(folder.with_name(LOG_FILE), results)
             _check(results)
+            for view in views:
+                lake.create_view(session, schema, view.name, view.sql)
             stop_for_test("spark_built")
             lake.drop(session, raw)
         except (BuildError, OSError):

@@ -1,9 +1,10 @@
 """What a home has on a Spark: a schema of Parquet tables per generation, and one of views that says which is published.
 
-    <schema>_g7        the tables of generation 7, as Parquet files in <warehouse>/<schema>_g7/<table>
+    <schema>_g7        the tables of generation 7, as Parquet files in <warehouse>/<schema>_g7/<table>, and its views,
+                       whose queries stand beside them in <view>.sql
     <schema>_g7_raw    the rows of raw while generation 7 is made
     <schema>_sources   the rows of sources that are in the lake, as their last loads made them (lake_loader.py)
-    <schema>           a view per table of the published generation
+    <schema>           a view per table and view of the published generation
 
 As with the files of generations, nothing is written to a schema that is published. Whoever reads on while the views
 change goes on with the tables of before, which stay as long as the file of their generation.
@@ -74,17 +75,24 @@ class Lake:
                 dropped.append(schema)
         return dropped
 
+    def create_view(self, session: Any, schema: str, name: str, query: str) -> None:
+        """A view in a schema, and its query in the schema's folder."""
+        session.sql(f"create view {schema}.{name} as\n{query}")
+        (self.folder / schema / f"{name}.sql").write_text(query, encoding="utf-8")
+
     def know(self, session: Any, schema: str) -> None:
-        """Tell Spark of the tables of a schema that it has forgotten: a catalog in memory ends with its server."""
+        """Tell Spark of the tables and views of a schema that it has forgotten: a catalog in memory ends with its server."""
         if schema in [row[0] for row in session.sql("show schemas").collect()] or not (self.folder / schema).is_dir():
             return
         session.sql(f"create schema {schema} location '{(self.folder / schema).as_uri()}'")
         for path in sorted(self.folder.joinpath(schema).iterdir()):
             if list(path.glob("*.parquet")):
                 session.sql(f"create table {schema}.{path.name} using parquet location '{path.as_uri()}'")
+        for query in sorted(self.folder.joinpath(schema).glob("*.sql")):
+            session.sql(f"create view {schema}.{query.stem} as\n{query.read_text(encoding='utf-8')}")
 
     def publish(self, session: Any, generation: int) -> int:
-        """Let the views show a generation; how many there are."""
+        """Let the views show a generation; how many of them there are."""
         self.know(session, self.schema(generation))
         tables = _names(session, f"show tables in {self.schema(generation)}")
         session.sql(f"create schema if not exists {self.name}")
