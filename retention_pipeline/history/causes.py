@@ -1,7 +1,7 @@
 """Why figures of complete periods may have changed in a run: rows that came or went, rates, settings, definitions.
 
-Temporary tables of the open `next.duckdb`, with the generation before it attached as `published` and the raw tables as
-`raw_store`:
+Temporary tables of the open `next.duckdb`, with the generation before it attached as `published`, raw as `raw_store`,
+and its rows named (raw_rows.py):
 
 run_rows         one row per row of raw that came, was replaced or was deleted since the published generation and may be
                  behind what changed (if none may: of all rows), and customer it belonged or belongs to: customer_key
@@ -140,11 +140,11 @@ def _versions(dataset: str, there: set[str], timezone: str) -> list[str]:
     for said in _owners(contract):
         found.append(
             f"select {said}, _load_id as load_id, {day} as first_day, true as is_current "
-            f"from raw_store.raw.{dataset} where _load_id in (select load_id from new_loads)"
+            f"from raw_{dataset} where _load_id in (select load_id from new_loads)"
         )
         if f"{dataset}_history" in there:
             found.append(
-                f"select {said}, _superseded_by, {day}, false from raw_store.raw.{dataset}_history "
+                f"select {said}, _superseded_by, {day}, false from raw_{dataset}_history "
                 "where _superseded_by in (select load_id from new_loads) "
                 "and _load_id not in (select load_id from new_loads)"
             )
@@ -155,7 +155,7 @@ def _merges_in_effect(timezone: str, before: Publication, now: Publication) -> s
     """SQL: the aliases that were there, and count since (or no longer) because of the day on which they begin to."""
     days = f"date '{min(before.as_of, now.as_of)}' and date '{max(before.as_of, now.as_of) - timedelta(days=1)}'"
     return " union all ".join(
-        f"select {said}, _load_id, cast(null as date), true from raw_store.raw.customer_aliases "
+        f"select {said}, _load_id, cast(null as date), true from raw_customer_aliases "
         f"where {business_day('valid_from', timezone)} between {days} "
         "and _load_id not in (select load_id from new_loads)"
         for said in _owners(CONTRACTS["customer_aliases"])

@@ -139,8 +139,7 @@ def _add_those_with_money(connection: duckdb.DuckDBPyConnection) -> None:
     """Customers with money in a currency of which a rate came, unless they are too many."""
     raw = tables_in(connection, database="raw_store", schema="raw")
     owners = " union all ".join(
-        f"select coalesce(_customer_key, 0) as customer_key from raw_store.raw.{dataset} "
-        "where currency in (from new_rates)"
+        f"select coalesce(_customer_key, 0) as customer_key from raw_{dataset} where currency in (from new_rates)"
         for dataset in ("orders", "subscriptions")
         if dataset in raw
     )

@@ -12,6 +12,7 @@ from retention_pipeline.history import closing
 from retention_pipeline.history.archive import held_back_by, take_up
 from retention_pipeline.history.known import figure_rows_at
 from retention_pipeline.history.publications import Publication, publications
+from retention_pipeline.history.raw_rows import raw_rows_named
 from retention_pipeline.history.record import record
 from retention_pipeline.history.reported import instant
 from retention_pipeline.history.restatements import restate
@@ -59,7 +60,7 @@ def write_history(
         attach(connection, home.current.resolve(), "published")
     attach(connection, home.raw_file, "raw_store")
     try:
-        with _all_or_nothing(connection):
+        with raw_rows_named(connection, home, settings), _all_or_nothing(connection):
             known = [one for one in publications(connection) if one.run_id != publication.run_id]
             last = known[-1] if known else before.published
             pending = closing.hold(connection, settings, last, publication, released)

@@ -12,11 +12,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 import yaml
 from support.computed_home import compute_home
 from support.lake_home import Lakeside, differences, into_the_lake, spark_for_tests
+from support.plain_run import run
 from support.spark_home import REMOTE, build_on_spark, differing_rows
 
 from retention_pipeline.ingest import ingest
@@ -241,3 +243,36 @@ def test_figures_of_tables_in_the_lake_are_those_of_files(story: str, tmp_path: 
     on_spark, tables = build_on_spark(root, as_of)
     assert len(tables) > 40
     assert differing_rows(file, on_spark, tables) == {}
+
+
+def test_what_changes_in_the_lake_is_restated_with_its_rows(tmp_path: Path) -> None:
+    sides = Lakeside(
+        tmp_path, {"orders": {"timezone": "UTC", "deletes": "compare_keys", "max_delete": 0.5}}, as_pulls=True
+    )
+    for kind in ("here", "lake"):
+        file = sides.home(kind).settings_file
+        file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"grains": ["month"]}))
+    columns = ("order_id", "customer_id", "ordered_at", "amount", "currency", "status")
+    known = [(f"o{day}", f"c{day % 3}", f"2024-04-{day:02} 12:00:00", "10.00", "EUR", "paid") for day in range(1, 9)]
+    corrected = [(*known[0][:3], "12.00", "EUR", "paid"), *known[1:7]]  # and the last is gone
+    late = [("late", "c9", "2024-04-30 21:59:59", "5.00", "EUR", "paid")]
+    for rows in (known, corrected + late):
+        sides.put({"orders": pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in rows])})
+        for kind in ("here", "lake"):
+            today = date(2024, 6, sides.nights)
+            run(
+                sides.home(kind),
+                sides.settings(kind),
+                today,
+                now=datetime.combine(today, time(2)),
+                by_dbt=kind == "lake",
+            )
+    found = {}
+    for kind in ("here", "lake"):
+        with duckdb.connect(str(sides.home(kind).current.resolve()), read_only=True) as published:
+            found[kind] = published.execute(
+                "select * exclude (generation) from restatement_rows order by all"
+            ).fetchall()
+            causes = published.execute("select distinct cause from restatements order by all").fetchall()
+        assert {cause for (cause,) in causes} >= {"late", "corrected", "deleted"}
+    assert found["lake"] == found["here"]

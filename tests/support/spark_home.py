@@ -51,8 +51,8 @@ def stand_in_for_pyspark() -> Iterator[None]:
 
 
 def views_as_tables(root: Path, file: Path) -> list[str]:
-    """Put the rows of the views of a home's lake, as Spark gives them, into `next.duckdb` in the place of its own views;
-    their names. file: DuckDB's, which has the same views.
+    """Put the rows of the views of a home's lake, as Spark gives them, into `next.duckdb` in the place of its own
+    views; their names. file: DuckDB's, which has the same views.
     """
     home = Home(root)
     settings = load_settings(home)

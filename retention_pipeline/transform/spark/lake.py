@@ -81,7 +81,7 @@ class Lake:
         (self.folder / schema / f"{name}.sql").write_text(query, encoding="utf-8")
 
     def know(self, session: Any, schema: str) -> None:
-        """Tell Spark of the tables and views of a schema that it has forgotten: a catalog in memory ends with its server."""
+        """Tell Spark of what a schema has where it has forgotten that: a catalog in memory ends with its server."""
         if schema in [row[0] for row in session.sql("show schemas").collect()] or not (self.folder / schema).is_dir():
             return
         session.sql(f"create schema {schema} location '{(self.folder / schema).as_uri()}'")

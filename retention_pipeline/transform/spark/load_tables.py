@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from retention_pipeline.contracts import CONTRACTS, Contract
@@ -22,6 +23,11 @@ from retention_pipeline.transform.spark.tables import Table, register, spark_typ
 from retention_pipeline.warehouse import opened_raw
 
 LASTING = ("current", "history", "refused")  # the others are needed while the load is made
+
+
+def _in_raw(dataset: str) -> dict[str, str]:
+    """What raw calls the tables of a load that are its rows."""
+    return {"current": dataset, "history": f"{dataset}_history"}
 
 
 def tables_of(lake: Lake, contract: Contract, load_id: int) -> dict[str, Table]:
@@ -71,7 +77,20 @@ def tables_in_lake(session: Any, home: Home, settings: Settings, lake: Lake) -> 
         tables = tables_of(lake, CONTRACTS[dataset], last.load_id)
         if not tables["current"].path.is_dir():
             raise SparkError(f"{name}: the rows of its load {last.load_id} are no longer in {lake.folder}")
-        for what, table in (("current", dataset), ("history", f"{dataset}_history")):
+        for what, table in _in_raw(dataset).items():
             register(session, tables[what])
             found[table] = tables[what]
+    return found
+
+
+def files_in_lake(home: Home, settings: Settings) -> dict[str, list[Path]]:
+    """The files of the tables of raw whose rows are in the lake, by their names in raw; Spark is not asked."""
+    assert settings.spark is not None
+    lake = Lake.of(home, settings.spark)
+    with opened_raw(home) as raw:
+        known = lake_tables(raw, settings)
+    found: dict[str, list[Path]] = {}
+    for dataset, last in known.items():
+        tables = tables_of(lake, CONTRACTS[dataset], last.load_id)
+        found |= {table: sorted(tables[what].path.glob("*.parquet")) for what, table in _in_raw(dataset).items()}
     return found

@@ -39,6 +39,8 @@ def raw() -> Iterator[duckdb.DuckDBPyConnection]:
                 ('today', 1, '2026-03-04', 2, false), ('other', 2, '2026-03-04', 2, false),
                 ('moved', 3, '2026-03-04', 2, false), ('known', 4, '2026-02-01', 1, false)""")
         connection.execute("insert into raw_store.raw.orders_history values ('moved', 3, '2026-02-20', 1, false, 2)")
+        for table in ("orders", "orders_history"):
+            connection.execute(f"create temp view raw_{table} as from raw_store.raw.{table}")
         yield connection
 
 
