@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -50,6 +51,7 @@ from retention_pipeline.warehouse import tables_in
 
 # Of a home in which more customers have money in a currency, a new rate has no parts by customer.
 WITH_MONEY_AT_MOST = 20_000
+FEW_CELLS = 40
 # As macros/days.sql writes it, and where a column of a fact stands before it.
 AS_OF = re.compile(r"cast\('[\d-]+' /\* as_of \*/ as date\)")
 AS_OF_OF_FACT = re.compile(rf"((?:\b\w+\.)?)\b(\w+) (<=?) ({AS_OF.pattern})")
@@ -227,11 +229,23 @@ def _fill(
         of_grain = replace(cells, months=tuple(sorted(behind)))
         asked_of = _asked(connection, kpis[0].family, columns, facts, of_grain, is_early=is_early)
         if asked_of:
-            connection.execute(f"""
-                insert into {table} by name
-                select periods.period, rows.* exclude (period_start) from ({_rows(asked_of, facts)}) as rows
-                inner join restated_periods as periods on rows.period_start = periods.period_start
-                    and periods.grain = '{grain}' and periods.basis = '{basis}'""")
+            with _few_cells(connection, max(len(of_grain.periods), len(of_grain.months))):
+                connection.execute(f"""
+                    insert into {table} by name
+                    select periods.period, rows.* exclude (period_start) from ({_rows(asked_of, facts)}) as rows
+                    inner join restated_periods as periods on rows.period_start = periods.period_start
+                        and periods.grain = '{grain}' and periods.basis = '{basis}'""")
+
+
+@contextmanager
+def _few_cells(connection: duckdb.DuckDBPyConnection, number: int) -> Iterator[None]:
+    """Facts are compared with each of so many cells, if these are few: that costs less than to sort the facts, as
+    DuckDB does, which cannot know that the cells are few.
+    """
+    if number <= FEW_CELLS:
+        connection.execute(f"set nested_loop_join_threshold = {2**62}")
+    yield
+    connection.execute("reset nested_loop_join_threshold")
 
 
 class _Asked(NamedTuple):
