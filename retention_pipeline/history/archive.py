@@ -1,10 +1,11 @@
 """`archive/history/`: the history outside the generations, one Parquet file per publication.
 
 A file holds what its publication changed (the rows that `events_of` gives; `record` says of which other table a row
-is): figures, definitions, what it restated and the rows behind it; and all that it held back. Its metadata say which
-publication it is. It is written after the publication, from the published generation; one that is missing is written
-by the next run. A home whose history is shorter than what the files hold (all generations were lost, an earlier one was
-made current) takes up the others.
+is): figures, definitions, what it restated and the rows behind it, and the loads that it was the first to contain, so
+that the archive alone tells in which order raw.duckdb is made again (ingest/rebuild.py); and all that it held back. Its
+metadata say which publication it is. It is written after the publication, from the published generation; one that is
+missing is written by the next run. A home whose history is shorter than what the files hold (all generations were lost,
+an earlier one was made current) takes up the others.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from retention_pipeline.settings import Home
 from retention_pipeline.testing import stop_for_test
 from retention_pipeline.warehouse import attach, opened, sql_text, tables_in
 
-MARK = "publication"
+MARK, LOADS = "publication", "pipeline_loads"
 RECORDS = {RESTATEMENTS: RESTATEMENT_COLUMNS, ROWS: ROW_COLUMNS}
 # What is held back: the whole of it, as it stands with a publication.
 HELD = {closing.TABLE: closing.COLUMNS, pending.TABLE: pending.COLUMNS}
@@ -64,6 +65,7 @@ def write_missing(home: Home) -> list[Path]:
                 one,
                 f"select * from ({events_of()}) where published_at = {_of(one)}"
                 f"{_definitions_of(connection, one)}{_restated_by(connection, one)}"
+                f"{_loads_of(connection, home, one, known)}"
                 f"{_held_back(connection) if one == known[-1] else ''}",
             )
             for one in missing
@@ -150,6 +152,29 @@ def _restated_by(connection: duckdb.DuckDBPyConnection, publication: Publication
         for table, condition in is_of_it.items()
         if table in there
     )
+
+
+def _loads_of(
+    connection: duckdb.DuckDBPyConnection, home: Home, publication: Publication, known: list[Publication]
+) -> str:
+    """SQL: the loads since the publication before, to be added to the events of a publication; all of them where the
+    file of the one before says nothing of loads.
+    """
+    if LOADS not in tables_in(connection):
+        return ""
+    before = [one for one in known if one.published_at < publication.published_at]
+    since = ""
+    if before and _tells_loads(connection, folder(home) / before[-1].file_name):
+        since = f" and loaded_at > {_of(before[-1])}"
+    return f" union all by name select '{LOADS}' as record, * from {LOADS} where loaded_at <= {_of(publication)}{since}"
+
+
+def _tells_loads(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    try:
+        columns = connection.cursor().execute(f"select name from parquet_schema({sql_text(str(path))})").fetchall()
+    except duckdb.Error:  # it is not there, or cannot be read
+        return False
+    return ("file_name",) in columns
 
 
 def _held_back(connection: duckdb.DuckDBPyConnection, database: str | None = None) -> str:

@@ -1,7 +1,8 @@
 """raw.duckdb made again from the archive: the bytes of every load, in the order in which they were loaded.
 
-The order stands in the ledger of raw.duckdb, where that can still be read, and in `pipeline_loads` of the published
-generations; both together, for neither may have all. A file whose bytes come twice is loaded where it came first, as in
+The order stands in the ledger of raw.duckdb, where that can still be read, in `pipeline_loads` of the published
+generations, and in `archive/history/`, whose files name the loads that each publication was the first to contain; all
+together, for none may have all. A file whose bytes come twice is loaded where it came first, as in
 a night, and again where somebody had asked for it; a pull is loaded each time. What archived pulls cannot tell is which
 rows the source had no longer (`deletes: compare_keys`): the next pull reads the whole table again and finds out.
 
@@ -34,7 +35,7 @@ from retention_pipeline.ingest.result import DatabaseBrokenError, LoadResult
 from retention_pipeline.ingest.schema import open_raw
 from retention_pipeline.ingest.source_loader import SourceLoader
 from retention_pipeline.settings import DatabaseSource, FileSource, Home, LakeSource, Settings
-from retention_pipeline.warehouse import opened, opened_raw, tables_in
+from retention_pipeline.warehouse import opened, opened_raw, sql_text, tables_in
 
 NAMED_AT_MOST = 5
 NOT_AS_A_WHOLE = (
@@ -110,9 +111,9 @@ def rebuild_raw(
     ]
     if not usable:
         raise CannotRebuild(
-            f"No ledger and no generation names a load whose copy is in {home.archive}. To begin with what lies in the"
-            f" landing folders: {f'move {home.raw_file} away, then ' if home.raw_file.exists() else ''}"
-            f"retention run --home {home.root}"
+            f"No ledger, no generation and no file of the history names a load whose copy is in {home.archive}."
+            " To begin with what lies in the landing folders:"
+            f" {f'move {home.raw_file} away, then ' if home.raw_file.exists() else ''}retention run --home {home.root}"
         )
     made = home.warehouse / "raw.rebuilt.duckdb"
     broken: dict[str, str] = {}
@@ -184,12 +185,16 @@ def _put_aside(home: Home) -> Path:
 
 
 def past_loads(home: Home) -> list[PastLoad]:
-    """The loads that the ledger and the published generations know, from the first on: files once, pulls each time."""
+    """The loads that the ledger, the published generations and the archive of the history know, from the first on:
+    files once, pulls each time.
+    """
     found: dict[tuple[str, str, str, datetime], PastLoad] = {}
     read_by: dict[tuple[str, str, str], str] = {}
     rows = _ledger_of_raw(home)
     for file in sorted(home.published.glob("g*.duckdb")) if home.published.exists() else ():
         rows += _loads_of_generation(file)
+    for file in sorted((home.archive / "history").glob("*.parquet")):
+        rows += _loads_of_history(file)
     for load_id, dataset, source, file_name, sha256, loaded_at, mapping in rows:
         if sha256 is not None and dataset in CONTRACTS:
             copy = copy_in(home.archive / dataset, sha256)
@@ -241,6 +246,17 @@ def _loads_of_generation(file: Path) -> list[tuple[Any, ...]]:
                 " from pipeline_loads order by load_id"
             ).fetchall()
     except duckdb.Error:
+        return []
+
+
+def _loads_of_history(file: Path) -> list[tuple[Any, ...]]:
+    try:
+        with opened(Path(":memory:")) as connection:
+            return connection.execute(
+                "select load_id, dataset, source, file_name, sha256, loaded_at, null"
+                f" from read_parquet({sql_text(str(file))}) where record = 'pipeline_loads' order by load_id"
+            ).fetchall()
+    except duckdb.Error:  # it is damaged, or was written before loads were in it
         return []
 
 

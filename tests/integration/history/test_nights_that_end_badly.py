@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
@@ -15,6 +16,7 @@ from retention_pipeline import formatting
 from retention_pipeline.history import rows
 from retention_pipeline.history.restatement_tables import NOT_LISTED
 from retention_pipeline.history.write import write_history
+from retention_pipeline.ingest.rebuild import rebuild_raw
 from retention_pipeline.warehouse import tables_in
 
 SETTINGS = {
@@ -36,16 +38,20 @@ class Killed(BaseException):
 
 
 class Counted:
-    """A connection that ends at its n-th statement (0: never)."""
+    """A connection that ends at its n-th statement (0: never); committed: how many came before the commit."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, last: int = 0) -> None:
-        self.connection, self.last, self.statements = connection, last, 0
+        self.connection, self.last, self.statements, self.committed = connection, last, 0, 0
 
     def execute(self, *arguments: Any) -> duckdb.DuckDBPyConnection:
         self.statements += 1
         if self.statements == self.last:
             raise Killed
         return self.connection.execute(*arguments)
+
+    def commit(self) -> None:
+        self.committed = self.statements
+        self.connection.commit()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.connection, name)
@@ -85,7 +91,7 @@ def test_killed_at_any_statement_of_the_history_the_step_done_again_writes_the_s
         assert expected["restatements"] and expected["restatement_rows"]
         for number in range(1, KILLED_AT + 1):
             with pytest.raises(Killed):
-                written(Counted(connection, 3 + number * (counted.statements - 4) // KILLED_AT), *said, **more)
+                written(Counted(connection, 3 + number * (counted.committed - 3) // KILLED_AT), *said, **more)
             assert contents(connection) in (before, expected), "half of it is there"
         result = written(connection, *said, **more)
         again = contents(connection)
@@ -146,3 +152,19 @@ def test_after_the_loss_of_all_generations_only_what_came_since_is_behind_change
         f"where generation = (select max(generation) from restatement_rows) and customer_id <> '{NOT_LISTED}'"
     )
     assert found == [("dora", "5")]
+
+
+def test_the_archive_alone_makes_raw_and_the_history_again(told: ToldHome) -> None:
+    def said() -> dict[str, list[tuple[Any, ...]]]:
+        loads = "select dataset, file_name, sha256, rows, loaded_at from pipeline_loads order by all"
+        return {name: told.rows(f"from {name} order by all") for name in TABLES if name != "publications"} | {
+            "loads": told.rows(loads)
+        }
+
+    before, published = said(), told.rows("from publications order by all")
+    for lost in (told.home.published, told.home.warehouse, told.home.root / "landing"):
+        shutil.rmtree(lost)
+    rebuild_raw(told.home, told.settings)
+    assert told.night(date(2026, 3, 8), datetime(2026, 3, 9)).figures == 0
+    assert said() == before
+    assert told.rows("from publications order by all")[:-1] == published

@@ -131,7 +131,7 @@ def test_a_copy_that_is_gone_is_refused_by_name_or_left_out(company: Company) ->
 def test_without_any_ledger_nothing_is_made(tmp_path: Path) -> None:
     company = Company(tmp_path)
     company.source("orders")
-    with pytest.raises(CannotRebuild, match=r"No ledger and no generation(?s:.)*landing folders: retention run --home"):
+    with pytest.raises(CannotRebuild, match=r"No ledger, no generation(?s:.)*landing folders: retention run --home"):
         rebuild(company)
     assert not company.home.raw_file.exists()
 
