@@ -137,13 +137,6 @@ def write_loads(connection: duckdb.DuckDBPyConnection, records: list[LoadRecord]
             """
         )
         connection.execute("insert into raw.ledger by name select * from written")
-        connection.execute(
-            """
-            update raw.quarantine set resolved_by = written.load_id from written
-            where written.status = 'loaded' and quarantine.dataset = written.dataset and resolved_by is null
-                and quarantine.sha256 = written.sha256 and quarantine.load_id <> written.load_id
-            """
-        )
     for record in records:
         if record.bad_rows:
             _write_bad_rows(connection, record, now)

@@ -31,8 +31,9 @@ def told_key(contract: Contract) -> str:
 def settle(
     connection: duckdb.DuckDBPyConnection, contract: Contract, source: str, loads: list[LoadResult], *, is_whole: bool
 ) -> None:
-    """Mark what earlier loads refused and these loads brought in, or told again. Call when they are written down, with
-    their rows still on the stage; `is_whole`: each of them has all rows of the source.
+    """Mark what earlier loads refused with the first of these loads that brought it in, or told it again, as if they
+    had come one by one. Call when they are written down, with their rows still on the stage; `is_whole`: each of them
+    has all rows of the source.
     """
     ids = [load.load_id for load in loads if load.load_id is not None]
     ours = [contract.dataset, ids]
@@ -41,39 +42,58 @@ def settle(
     if not ids or connection.execute(earlier, ours).fetchone() is None:
         return
     first_key = f"cast({quoted(contract.key_columns[0])} as varchar)"
+    line = "case when key is null and raw <> ''::blob then raw end"
+    pulls = [load.load_id for load in loads if load.is_pull]  # the next one was asked for other rows
     connection.execute(
         f"""
-        update raw.quarantine set resolved_by = good.load_id
-        from (
-            select {_key(contract)} as key, max(_load_id) as load_id from stage
+        with missing as (
+            select rowid as refused_row, load_id, sha256, key, {line} as line from raw.quarantine where {still}
+        ),
+        later as (
+            select
+                load_id, file_name, sha256,
+                case when list_contains(cast($5 as bigint[]), load_id) then -1
+                    else n_changed + n_unchanged + n_stale end as n_known
+            from raw.ledger where list_contains($2, load_id)
+        ),
+        told_keys as (
+            select {_key(contract)} as key, _load_id as load_id from stage
             where _error is null and list_contains($2, _load_id) and {first_key} in (
-                select json_extract_string(key, '$[0]') from raw.quarantine where {still} and key is not null
+                select json_extract_string(key, '$[0]') from missing where key is not null
             )
-            group by all
-        ) as good
-        where {still} and quarantine.key = good.key and quarantine.load_id < good.load_id
+            union
+            select key, load_id from raw.quarantine where dataset = $1 and list_contains($2, load_id)
+        ),
+        told_lines as (
+            select distinct {line} as line, load_id from raw.quarantine
+            where dataset = $1 and list_contains($2, load_id)
+        ),
+        replaced as (
+            select former.load_id, min(later.load_id) as by_load
+            from raw.ledger as former
+                join later on former.load_id < later.load_id and former.source = $3
+                    and ($4 or (former.file_name = later.file_name and former.n_good <= later.n_known))
+            where former.load_id in (select load_id from missing)
+            group by former.load_id
+        ),
+        told as (
+            select missing.refused_row, told_keys.load_id as by_load
+            from missing asof join told_keys on missing.key = told_keys.key and missing.load_id < told_keys.load_id
+            union all
+            select missing.refused_row, told_lines.load_id
+            from missing asof join told_lines on missing.line = told_lines.line and missing.load_id < told_lines.load_id
+            union all
+            select missing.refused_row, later.load_id
+            from missing join later on missing.sha256 = later.sha256 and missing.load_id < later.load_id
+            union all
+            select missing.refused_row, replaced.by_load
+            from missing join replaced on missing.load_id = replaced.load_id
+        ),
+        first_told as (
+            select refused_row, min(by_load) as by_load from told group by refused_row
+        )
+        update raw.quarantine set resolved_by = first_told.by_load
+        from first_told where quarantine.rowid = first_told.refused_row
         """,
-        ours,
+        [*ours, source, is_whole, pulls],
     )
-    for sign, condition in (("key", "key is not null"), ("raw", "key is null and raw <> ''::blob")):
-        connection.execute(
-            f"""
-            update raw.quarantine set resolved_by = again.load_id
-            from (
-                select {sign} as sign, max(load_id) as load_id from raw.quarantine
-                where {still} and list_contains($2, load_id) and {condition} group by all
-            ) as again
-            where {still} and {condition} and quarantine.{sign} = again.sign and quarantine.load_id < again.load_id
-            """,
-            ours,
-        )
-    for load in loads:
-        known = load.changed + load.unchanged + load.stale
-        connection.execute(
-            f"""
-            update raw.quarantine set resolved_by = $2 from raw.ledger as former
-            where {still} and former.load_id = quarantine.load_id and former.load_id < $2 and former.source = $3
-                and ($4 or (former.file_name = $5 and former.n_good <= $6))
-            """,
-            [contract.dataset, load.load_id, source, is_whole, load.file_name, -1 if load.is_pull else known],
-        )

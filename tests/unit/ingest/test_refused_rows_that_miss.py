@@ -9,6 +9,8 @@ import duckdb
 import pytest
 from support.delivering import Company, order, orders_csv
 
+from retention_pipeline.ingest import file_loader
+
 VERSIONED = "order_id,customer_id,ordered_at,amount,currency,status,updated_at"
 
 
@@ -81,6 +83,41 @@ def test_of_two_files_of_one_night_the_later_one_says_whether_a_row_misses(compa
     company.deliver("orders", "2.csv", orders_csv(order("a"), order("b", "more")))
     company.run()
     assert missing(company) == [order("b", "more")]
+
+
+@pytest.mark.parametrize("files_at_once", [1, 500])
+def test_the_first_load_that_tells_a_row_is_named_however_many_come_together(
+    company: Company, monkeypatch: pytest.MonkeyPatch, files_at_once: int
+) -> None:
+    monkeypatch.setattr(file_loader, "FILES_AT_ONCE", files_at_once)
+    company.load("orders", orders_csv(order("a", "much"), order("b", "more"), "c,anna", order("e")), "1.csv")
+    company.deliver("orders", "2.csv", orders_csv(order("a", "less"), "c,anna", order("d")))
+    company.deliver("orders", "3.csv", orders_csv(order("a"), order("b"), "c,anna"))
+    company.deliver("orders", "4.csv", orders_csv(order("a"), order("b", "most"), order("c")))
+    company.run()
+    told = company.query("select load_id, line, decode(raw), resolved_by from raw.quarantine order by load_id, line")
+    assert told == [
+        (1, 2, order("a", "much"), 2),
+        (1, 3, order("b", "more"), 3),
+        (1, 4, "c,anna", 2),
+        (2, 2, order("a", "less"), 3),
+        (2, 3, "c,anna", 3),
+        (3, 4, "c,anna", None),
+        (4, 3, order("b", "most"), None),
+    ]
+
+
+@pytest.mark.parametrize("files_at_once", [1, 500])
+def test_files_read_again_by_other_settings_name_the_first_that_tells_a_row(
+    company: Company, monkeypatch: pytest.MonkeyPatch, files_at_once: int
+) -> None:
+    monkeypatch.setattr(file_loader, "FILES_AT_ONCE", files_at_once)
+    refused = order("a").replace("paid", "complete")
+    company.load("orders", orders_csv(refused, order("b")), "1.csv")
+    company.load("orders", orders_csv(refused, order("d")), "2.csv")
+    company.source("orders", values={"status": {"paid": ["complete"]}})
+    company.run()
+    assert company.query("select load_id, resolved_by from raw.quarantine order by all") == [(1, 2), (2, 3)]
 
 
 def test_a_delivery_of_the_whole_says_all_that_misses(company: Company) -> None:
