@@ -310,15 +310,18 @@ def _reading(
 
 def make_functions_of_expressions(connection: duckdb.DuckDBPyConnection) -> None:
     """The functions of queries that an `expression` may use too: those of texts, which no zone bears on."""
-    for macro in macros("UTC"):
+    for macro in macros("UTC", not_a_number="cast(concat(x, ' is not a number') as decimal(28, 6))"):
         if macro.startswith(
             ("create macro number(", "create macro minor(", "create macro unquote(", "create macro email(")
         ):
             connection.execute(macro.replace("create macro", "create or replace temp macro", 1))
 
 
-def macros(timezone: str) -> list[str]:
-    """The functions that a query may use beside DuckDB's own. Times without a zone are those of `timezone`."""
+def macros(timezone: str, not_a_number: str = "error(concat('''', x, ''' is not a number'))") -> list[str]:
+    """The functions that a query may use beside DuckDB's own. Times without a zone are those of `timezone`.
+
+    `not_a_number`: what `number` fails with for a text x that is none; within `try` that cannot be error().
+    """
     zone = literal(timezone)
     has_zone = "regexp_matches(x, '(Z|UTC|[+-][0-9]{2}:?[0-9]{2})$')"
     with_offset = r"regexp_replace(replace(trim(x), ' UTC', 'Z'), '\s*([+-][0-9]{2}):?([0-9]{2})$', '\1:\2')"
@@ -332,15 +335,21 @@ def macros(timezone: str) -> list[str]:
         )
 
     known = f"[{', '.join(literal(one) for one in INSTANTS)}]"
-    bare = "regexp_replace(replace(replace(trim(x), '(', '-'), ')', ''), '[^0-9,.+-]', '', 'g')"
+    plain = r"regexp_full_match(trim(x), '[+-]?[0-9]+([.][0-9]+)?')"
+    # Between its digits stand signs that part them, and no others: 1e5, 1/2 and "2 x 5" are no amounts.
+    grouped = r"regexp_full_match(x, '[^0-9]*[0-9]([0-9.,\x{27}\x{2019}\s\x{a0}\x{2009}\x{202f}]*[0-9])?[^0-9]*')"
+    # A point behind a letter belongs to a word ("Rs. 500"); each kind of dash is a minus.
+    signed = r"regexp_replace(regexp_replace(x, '([\pL/])[.,]', '\1', 'g'), '[(\x{2212}\x{2013}\x{2014}]', '-', 'g')"
+    bare = f"regexp_replace({signed}, '[^0-9,.+-]', '', 'g')"
     decimal_comma = (
         "(position(',' in n) > 0 and (case when position('.' in n) > 0"
         " then strpos(reverse(n), ',') < strpos(reverse(n), '.')"
         " else not regexp_matches(n, '^[+-]?[0-9]{1,3}(,[0-9]{3})+$') end))"
     )
     amount = (
-        f"list_transform([{bare}], lambda n: cast(case when {decimal_comma}"
-        " then replace(replace(n, '.', ''), ',', '.') else replace(n, ',', '') end as decimal(28, 6)))[1]"
+        f"list_transform([case when {grouped} then {bare} end], lambda n: coalesce(try_cast(case when {decimal_comma}"
+        " then replace(replace(n, '.', ''), ',', '.') else replace(n, ',', '') end as decimal(28, 6)),"
+        f" {not_a_number}))[1]"
     )
     exponent = (
         f"case when upper(c) in {WITHOUT_DECIMALS} then cast(1 as decimal(10, 3))"
@@ -349,7 +358,9 @@ def macros(timezone: str) -> list[str]:
     )
     return [
         f"create macro instant(x) as {parsed(known)}, (x, f) as {parsed('[f]')}, (x, f, g) as {parsed('[f, g]')}",
-        f"create macro number(x) as case when coalesce(trim(x), '') in ('', '-', '–') then null else {amount} end",
+        "create macro number(x) as case"
+        f" when {plain} then cast(trim(x) as decimal(28, 6))"
+        f" when coalesce(trim(x), '') in ('', '-', '–', '—', '−') then null else {amount} end",
         f"create macro minor(x, c) as cast(cast(x as decimal(24, 0)) * {exponent} as decimal(28, 6))",
         "create macro epoch(x) as case when nullif(trim(cast(x as varchar)), '') is null then null"
         " else make_timestamptz(cast(cast(x as hugeint) * case when abs(cast(x as hugeint)) >= 100000000000000 then 1"

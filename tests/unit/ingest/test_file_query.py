@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pytest
 from support.delivering import Company
+
+from retention_pipeline.ingest.file_query import macros
 
 QUERY = """
     select "No" as order_id, email(max("Mail")) as customer_id, instant(max("Time"), '%d/%m/%Y %H:%M') as ordered_at,
@@ -76,3 +80,36 @@ def test_a_query_may_name_optional_columns_that_a_file_lacks(company: Company) -
         ("2", "ben@example.com", "paid"),
         ("3", None, "pending"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("-5.00", "-5.00"),
+        ("\u22125,00", "-5.00"),
+        ("\u20135.00 €", "-5.00"),
+        ("($1,200.50)", "-1200.50"),
+        ("1\u202f234,50", "1234.50"),
+        ("1'234.50", "1234.50"),
+        ("Rs. 1,200.00", "1200.00"),
+        ("Rs.500", "500.00"),
+        ("kr.1.200,00", "1200.00"),
+        ("\u2014", None),
+    ],
+)
+def test_amounts_are_read_as_people_write_them(text: str, amount: str | None) -> None:
+    assert number(text) == (None if amount is None else Decimal(amount))
+
+
+@pytest.mark.parametrize("text", ["1e5", "1.2E+05", "1/2", "2x 5.00", "0x1F", "5 (of 7)", "5.00-", "n/a"])
+def test_what_is_more_than_one_number_is_none(text: str) -> None:
+    with pytest.raises(duckdb.InvalidInputException, match="is not a number"):
+        number(text)
+
+
+def number(text: str) -> Decimal | None:
+    with duckdb.connect() as connection:
+        for macro in macros("UTC"):
+            connection.execute(macro)
+        [(read,)] = connection.execute("select number($1)", [text]).fetchall()
+    return read

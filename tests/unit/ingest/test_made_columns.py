@@ -195,6 +195,7 @@ def test_a_calculation_may_use_the_functions_of_queries(company: Company, name: 
     }
     names = ["order_id", "ordered_at", "Total (EUR)", "Mail", "Back"]
     lines = [["1", "2024-01-05", "1.234,50", " A@x.test", "150"], ["2", "2024-01-05", "-", "b@x.test", ""]]
+    lines.append(["3", "2024-01-05", "1e5", "b@x.test", ""])
     if name.endswith(".csv"):
         content = "\n".join([";".join(names), *(";".join(line) for line in lines), ""]).encode()
     else:
@@ -207,5 +208,5 @@ def test_a_calculation_may_use_the_functions_of_queries(company: Company, name: 
         ("1", "a@x.test", "1234.50", "1.50")
     ]
     assert [reason for _, reason in company.reasons()] == [
-        "amount: 'Total (EUR) -' is not a number with at most 2 decimals"
+        f"amount: 'Total (EUR) {text}' is not a number with at most 2 decimals" for text in ("-", "1e5")
     ]
