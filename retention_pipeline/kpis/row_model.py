@@ -65,7 +65,7 @@ class KpiRows(pa.DataFrameModel):
 
     @pa.dataframe_check(name="the whole has dimension all and value all")
     def _all_is_all(cls, rows: pd.DataFrame) -> pd.Series:
-        return (rows["segment_dimension"] == "all") == (rows["segment_value"] == "all")
+        return (rows["segment_dimension"] != "all") | (rows["segment_value"] == "all")
 
 
 def as_typed(rows: duckdb.DuckDBPyRelation) -> pd.DataFrame:

@@ -63,7 +63,7 @@ def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         orders.append(order | {"currency": "EUR", "status": "paid", "channel": hostile_text(dice)})
         if number % 3 == 0:
             orders.append(orders[-1] | {"order_id": f"bad{number}", "status": hostile_text(dice)})
-        customers.append({"customer_id": customer, "country": dice.choice(("NL", hostile_text(dice)))})
+        customers.append({"customer_id": customer, "country": dice.choice(("NL", "all", hostile_text(dice)))})
         phase = {"subscription_id": f"s{number}", "customer_id": customer, "plan": hostile_text(dice), "amount": 10}
         ended = "2024-04-20" if number % 2 else None
         phases.append(

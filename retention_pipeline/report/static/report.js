@@ -466,11 +466,12 @@ const KINDS = {
       ? row.segment_dimension === "all" : row.segment_dimension === dimension));
     if (!chosen.length) return null;
     const names = [...new Set(chosen.map((row) => row.segment_value))];
+    const named = (name) => state.segment === 0 ? w("everyone") : name;
     const kept = names.includes(value) ? [value, ...names.filter((name) => name !== value)].slice(0, 4) : names.slice(0, 4);
     const rows = chosen.filter((row) => kept.includes(row.segment_value) && row.at_risk >= Math.min(meta.min_n, 30))
-      .map((row) => ({ t: row.t, survival: row.survival, low: row.ci_low, high: row.ci_high, series: row.segment_value === "all" ? w("everyone") : row.segment_value, at_risk: row.at_risk }));
+      .map((row) => ({ t: row.t, survival: row.survival, low: row.ci_low, high: row.ci_high, series: named(row.segment_value), at_risk: row.at_risk }));
     if (!rows.length) return null;
-    const medians = kept.map((name) => { const row = chosen.find((one) => one.segment_value === name); return [name === "all" ? w("everyone") : name, row?.median === null ? w("not_reached") : `${number(row.median)} ${w("days")}`]; });
+    const medians = kept.map((name) => { const row = chosen.find((one) => one.segment_value === name); return [named(name), row?.median === null ? w("not_reached") : `${number(row.median)} ${w("days")}`]; });
     return section(view, csvButton("survival", () => [["t", "at_risk", "survival", "ci_low", "ci_high", "series"], ...rows.map((row) => [row.t, row.at_risk, row.survival, row.low, row.high, row.series])]),
       element("div", { class: "charts" }, await chart(`${w("days")} · ${w(basis)}`, DATA.charts.survival, rows, tableOf([w("segment"), w("median")], medians)),
         element("figure", {}, element("figcaption", {}, w("median")), tableOf([w("segment"), w("median")], medians))));

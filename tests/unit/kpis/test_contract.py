@@ -74,6 +74,12 @@ def test_sound_rows_break_no_rule() -> None:
     assert validate_kpis(company().connection, settings()) == []
 
 
+@pytest.mark.parametrize(("dimension", "value", "is_broken"), [("country", "all", False), ("all", "NL", True)])
+def test_a_value_may_be_called_all_and_the_whole_nothing_else(dimension: str, value: str, is_broken: bool) -> None:
+    broken = broken_by(f"update retention_kpis set segment_value = '{value}' where segment_dimension = '{dimension}'")
+    assert any("the whole has dimension all and value all" in rule for rule in broken) == is_broken
+
+
 ONE_ROW = "period_start = date '2023-01-01' and segment_value = 'all' and grain = 'month'"
 DAMAGES = {
     "net contraction and churn are what MRR churn counts": (
