@@ -7,6 +7,7 @@ text. Of `bars`: start, series, value. Of `survival`: t, survival, low, high, se
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,10 @@ from retention_pipeline.warehouse import tables_in
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 SERIES = ["#2563a8", "#c2571a", "#2e7d4f", "#7a4fa3", "#8a6d00", "#a8325a"]
 KINDS = {"total": "#5b6b7b", "gain": "#2e7d4f", "loss": "#b3372f"}
-TIME = {"field": "start", "type": "temporal", "title": None, "axis": {"grid": False, "labelOverlap": True}}
+# Days are those of the data, not of the zone in which somebody looks at them.
+TIME = {"field": "start", "type": "temporal", "title": None, "scale": {"type": "utc"},
+        "axis": {"grid": False, "labelOverlap": True}}  # fmt: skip
+FEW_STARTS = 14  # so many periods are named on the axis each; of more, Vega chooses some days
 
 
 def _base(**parts: Any) -> dict[str, Any]:
@@ -35,14 +39,28 @@ def _base(**parts: Any) -> dict[str, Any]:
     }
 
 
+def _axis(number_format: str) -> dict[str, Any]:
+    """An axis of numbers. Where it shows whole ones each stands on it once: Vega's least step is not kept for few."""
+    whole = {"tickMinStep": 1, "labelExpr": "datum.value === floor(datum.value) ? datum.label : ''"}
+    return {"format": number_format} | (whole if number_format.endswith(".0f") else {})
+
+
 def _color(title: str | None = None) -> dict[str, Any]:
-    legend = {"orient": "top", "title": title, "labelLimit": 260, "symbolType": "stroke", "symbolOpacity": 1}
-    return {"field": "series", "type": "nominal", "scale": {"range": SERIES}, "legend": legend}
+    """A colour per series, in the order of the rows, so that it is the same in every language."""
+    legend = {
+        "orient": "top",
+        "title": title,
+        "labelLimit": 260,
+        "symbolType": "stroke",
+        "symbolOpacity": 1,
+        "columns": 2,
+    }
+    return {"field": "series", "type": "nominal", "sort": None, "scale": {"range": SERIES}, "legend": legend}
 
 
 def lines(number_format: str, *, with_interval: bool) -> dict[str, Any]:
     """Lines over time, with their interval as a band; points of periods that are not complete are hollow."""
-    value = {"field": "value", "type": "quantitative", "title": None, "axis": {"format": number_format}}
+    value = {"field": "value", "type": "quantitative", "title": None, "axis": _axis(number_format)}
     tooltip = [
         {"field": "period", "title": "·"},
         {"field": "series", "title": " "},
@@ -73,7 +91,7 @@ def lines(number_format: str, *, with_interval: bool) -> dict[str, Any]:
                     "color": _color(),
                     "fill": {
                         "condition": {"test": "datum.complete", "field": "series", "type": "nominal",
-                                      "scale": {"range": SERIES}, "legend": None},
+                                      "sort": None, "scale": {"range": SERIES}, "legend": None},
                         "value": "transparent",
                     },
                     "tooltip": tooltip,
@@ -86,8 +104,8 @@ def lines(number_format: str, *, with_interval: bool) -> dict[str, Any]:
 def waterfall(number_format: str) -> dict[str, Any]:
     """What a balance was made of: start, gains, losses, end. The axis begins near the smallest bar's foot."""
     x = {"field": "label", "type": "nominal", "sort": {"field": "order"}, "title": None,
-         "axis": {"labelAngle": 0, "labelLimit": 90}}  # fmt: skip
-    y = {"field": "base", "type": "quantitative", "title": None, "axis": {"format": number_format},
+         "axis": {"labelAngle": 0, "labelLimit": 90, "labelExpr": "split(datum.label, ' ')"}}  # fmt: skip
+    y = {"field": "base", "type": "quantitative", "title": None, "axis": _axis(number_format),
          "scale": {"zero": False}}  # fmt: skip
     return _base(
         layer=[
@@ -108,7 +126,7 @@ def waterfall(number_format: str) -> dict[str, Any]:
             },
             {
                 "mark": {"type": "text", "dy": -7, "fontSize": 11},
-                "encoding": {"x": x, "y": {"field": "above", "type": "quantitative"}, "text": {"field": "text"}},
+                "encoding": {"x": x, "y": y | {"field": "above"}, "text": {"field": "text"}},
             },
         ]
     )
@@ -120,7 +138,7 @@ def bars(number_format: str) -> dict[str, Any]:
         mark={"type": "bar"},
         encoding={
             "x": TIME | {"timeUnit": None},
-            "y": {"field": "value", "type": "quantitative", "title": None, "axis": {"format": number_format}},
+            "y": {"field": "value", "type": "quantitative", "title": None, "axis": _axis(number_format)},
             "color": _color() | {"legend": {"orient": "top", "title": None, "labelLimit": 260}},
             "tooltip": [
                 {"field": "period", "title": "·"},
@@ -161,7 +179,7 @@ def histogram() -> dict[str, Any]:
         mark={"type": "bar", "color": SERIES[0]},
         encoding={
             "x": {"field": "x", "type": "ordinal", "title": None, "axis": {"labelAngle": 0, "labelOverlap": True}},
-            "y": {"field": "value", "type": "quantitative", "title": None},
+            "y": {"field": "value", "type": "quantitative", "title": None, "axis": _axis(",.0f")},
             "tooltip": [{"field": "x", "title": "·"}, {"field": "value", "title": " "}],
         },
     )
@@ -188,6 +206,24 @@ def specifications() -> dict[str, Any]:
     }
 
 
+def with_few_starts(spec: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The specification with a mark on the axis of time for each period, where they are few; the page does it, too."""
+    starts = sorted({row["start"] for row in rows if "start" in row})
+    if not 0 < len(starts) <= FEW_STARTS:
+        return spec
+    days = [int(datetime.fromisoformat(f"{start}T00:00:00Z").timestamp() * 1000) for start in starts]
+
+    def marked(part: dict[str, Any]) -> dict[str, Any]:
+        if "layer" in part:
+            return part | {"layer": [marked(one) for one in part["layer"]]}
+        time = part["encoding"]["x"]
+        return part | {
+            "encoding": part["encoding"] | {"x": time | {"axis": time["axis"] | {"values": {"expr": str(days)}}}}
+        }
+
+    return marked(spec)
+
+
 def write_charts(connection: duckdb.DuckDBPyConnection, settings: Settings, folder: Path, form: str) -> list[Path]:
     """Draw the lines of every view by month, for everyone, as `png` or `svg` files; a chart without values is left
     out. Survival curves too, where they are published.
@@ -197,7 +233,12 @@ def write_charts(connection: duckdb.DuckDBPyConnection, settings: Settings, fold
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     for name, spec, rows in _drawings(connection, settings.report.language):
-        whole = spec | {"width": 640, "height": 320, "background": "white", "data": {"name": "rows", "values": rows}}
+        whole = with_few_starts(spec, rows) | {
+            "width": 640,
+            "height": 320,
+            "background": "white",
+            "data": {"name": "rows", "values": rows},
+        }
         path = folder / f"{name}.{form}"
         if form == "svg":
             path.write_text(vl_convert.vegalite_to_svg(whole), encoding="utf-8")

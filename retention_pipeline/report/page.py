@@ -101,6 +101,7 @@ def page_data(connection: duckdb.DuckDBPyConnection, settings: Settings, title: 
             "built_at": state["built_at"],
             "statuses": payload.STATUS,
             "negative": NEGATIVE,
+            "few_starts": charts.FEW_STARTS,
         },
         "words": words(language),
         "views": [view.as_data() for view in VIEWS],

@@ -95,18 +95,18 @@ def _unbroken(figure: str) -> str:
 
 def _how_sure(one: Figure) -> str:
     if one.low is None or one.high is None or one.before is None:
-        return f"That churn rests on {formatting.number(one.n or 0)} customers."
+        return f"That churn rests on {formatting.counted(one.n or 0, 'customer')}."
     is_beyond = not one.low <= one.before <= one.high
     says = "more than chance would explain" if is_beyond else "within what chance alone would give"
     low, high, before = (formatting.figure(limit, "percent") for limit in (one.low, one.high, one.before))
     return (
-        f"With {formatting.number(one.n or 0)} customers at the start, churn lies between {low} and {high}, so the"
+        f"With {formatting.counted(one.n or 0, 'customer')} at the start, churn lies between {low} and {high}, so the"
         f" change from {before} is {says}."
     )
 
 
 def _where(connection: duckdb.DuckDBPyConnection, start: date, kpi: str, basis: str) -> list[str]:
-    """The segment whose lost customers grew most against the month before."""
+    """The segment whose lost customers moved most against the month before, in the direction of all."""
     found = connection.execute(
         """
         select now.segment_dimension, now.segment_value, now.value - coalesce(before.value, 0) as more, now.value
@@ -117,6 +117,14 @@ def _where(connection: duckdb.DuckDBPyConnection, start: date, kpi: str, basis: 
             and before.period_end = now.period_start
         where now.kpi = 'customers_lost' and now.basis = ? and now.grain = 'month' and now.period_start = ?
             and now.segment_dimension <> 'all' and now.segment_value not in ('(unknown)', '(other)')
+            and sign(more) = (
+                select sign(whole.value - before.value) from retention_kpis as whole
+                inner join retention_kpis as before
+                    on before.kpi = whole.kpi and before.grain = whole.grain and before.basis = whole.basis
+                    and before.segment_dimension = 'all' and before.period_end = whole.period_start
+                where whole.kpi = now.kpi and whole.basis = now.basis and whole.grain = now.grain
+                    and whole.period_start = now.period_start and whole.segment_dimension = 'all'
+            )
         order by abs(more) desc, now.segment_dimension, now.segment_value limit 1
         """,
         [basis, start],
@@ -125,8 +133,9 @@ def _where(connection: duckdb.DuckDBPyConnection, start: date, kpi: str, basis: 
         return []
     dimension, value, more, lost = found
     return [
-        f"The largest part of the change is {dimension.replace('_', ' ')} {value}: it lost {formatting.number(lost)}"
-        f" customers, {formatting.number(abs(more))} {'more' if more > 0 else 'fewer'} than the month before."
+        f"The largest part of the change is {dimension.replace('_', ' ')} {value}: it lost"
+        f" {formatting.counted(lost, 'customer')}, {formatting.number(abs(more))} {'more' if more > 0 else 'fewer'}"
+        " than the month before."
     ]
 
 
@@ -158,4 +167,5 @@ def _at_risk(connection: duckdb.DuckDBPyConnection) -> list[str]:
     if found is None or total is None:
         return []
     reason = str(found[1]).replace("_", " ")
-    return [f"Look at the {total[0]:,} customers at risk first; the most frequent reason is {reason} ({found[2]:,})."]
+    customers = formatting.counted(total[0], "customer")
+    return [f"Look at the {customers} at risk first; the most frequent reason is {reason} ({found[2]:,})."]

@@ -160,13 +160,25 @@ function csvOf(kpis, state) {
 
 const isDark = () => document.documentElement.dataset.theme === "dark";
 
+/** The specification with a mark on the axis of time for each period, where they are few (charts.py). */
+function withFewStarts(spec, rows) {
+  const days = [...new Set(rows.map((row) => row.start))].map((start) => Date.parse(`${start}T00:00:00Z`));
+  if (!days.length || days.length > meta.few_starts || days.some(Number.isNaN)) return spec;
+  const marked = (part) => {
+    if (part.layer) return { ...part, layer: part.layer.map(marked) };
+    const time = part.encoding.x;
+    return { ...part, encoding: { ...part.encoding, x: { ...time, axis: { ...time.axis, values: { expr: JSON.stringify(days) } } } } };
+  };
+  return marked(spec);
+}
+
 async function draw(place, spec, rows) {
   const ink = isDark() ? "#e8ebee" : "#1c2430", line = isDark() ? "#36404a" : "#d9dde2";
   const config = {
     axis: { labelColor: ink, titleColor: ink, gridColor: line, domainColor: line, tickColor: line, labelFontSize: 11 },
     legend: { labelColor: ink, titleColor: ink, labelFontSize: 11 }, text: { color: ink }, view: { stroke: null }, font: "system-ui, sans-serif",
   };
-  const filled = { ...spec, config, data: { name: "rows", values: rows } };
+  const filled = { ...withFewStarts(spec, rows), config, data: { name: "rows", values: rows } };
   const options = { renderer: "svg", ast: true, actions: false, formatLocale: DATA.formats.number, timeFormatLocale: DATA.formats.time };
   await window.vegaEmbed(place, filled, options);
   place.querySelector("svg")?.setAttribute("aria-hidden", "true"); // the table below the chart says the same
