@@ -185,7 +185,7 @@ def histogram() -> dict[str, Any]:
     )
 
 
-NUMBER_FORMATS = {"percent": ".1~%", "money": ",.0f", "count": ",.0f", "points": ",.1~f"}
+NUMBER_FORMATS = {"percent": ".1~%", "money": ",.2~f", "count": ",.0f", "points": ",.1~f"}
 
 
 def number_format(shown_as: str) -> str:

@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 import vl_convert
 
-from retention_pipeline.report.charts import FEW_STARTS, bars, lines, specifications, waterfall, with_few_starts
+from retention_pipeline.report.charts import (
+    FEW_STARTS,
+    bars,
+    lines,
+    number_format,
+    specifications,
+    waterfall,
+    with_few_starts,
+)
 
 MONTHS = [f"2024-{month:02}-01" for month in range(1, 7)]
 
@@ -48,6 +56,12 @@ def test_of_many_periods_some_are_named() -> None:
 def test_whole_numbers_stand_on_an_axis_once(base: float, top: float, said: list[str]) -> None:
     bar = {"label": "Came back", "order": 0, "base": base, "top": top, "above": top, "kind": "total", "text": "·"}
     assert [text for text in texts(waterfall(",.0f"), [bar]) if text.isdigit()] == said
+
+
+def test_small_amounts_have_an_axis_too() -> None:
+    rows = [{"start": start, "series": "a", "value": value} for start, value in zip(MONTHS, (9.42, 9.58), strict=False)]
+    axis = [text for text in texts(lines(number_format("money"), with_interval=False), rows) if text.startswith("9.")]
+    assert len(axis) > 2 and len(set(axis)) == len(axis)
 
 
 @pytest.mark.parametrize("names", [("New", "Lost"), ("Nieuw", "Verloren"), ("Verloren", "Nieuw")])

@@ -112,4 +112,4 @@ def number(text: str) -> Decimal | None:
         for macro in macros("UTC"):
             connection.execute(macro)
         [(read,)] = connection.execute("select number($1)", [text]).fetchall()
-    return read
+    return None if read is None else Decimal(read)
