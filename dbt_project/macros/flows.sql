@@ -93,18 +93,9 @@
       from_period as period_start,
       profile_before,
       profile_key
-  from (
-      select
-          grain,
-          customer_key,
-          from_period,
-          profile_key,
-          lag(profile_key, 1, cast(0 as bigint)) over (partition by grain, customer_key order by from_period nulls last) as profile_before
-      from {{ fact('int_profile_spans') }}
-      where rule = '{{ rule }}'
-          {% if not all_grains %}and grain = {{ this_grain() }}{% endif %}
-  ) as changes
-  where profile_before <> profile_key
+  from {{ fact('int_profile_spans') }}
+  where rule = '{{ rule }}'
+      {% if not all_grains %}and grain = {{ this_grain() }}{% endif %}
 {%- endmacro %}
 
 {# CTEs that sums_of_facts and by_segment read; `calendar` and `days` are queries, where a model reads another calendar than the whole. #}
@@ -241,6 +232,26 @@
   select basis, {{ columns | join(', ') }} from {{ sums }}
   union all
   select 'any' as basis, {{ columns | join(', ') }} from {{ sums }} where is_only_basis and basis <> 'any'
+{%- endmacro %}
+
+{# The same added up, a row per basis and `keys`. #}
+{% macro sums_and_any(sums, keys, measures) -%}
+  select
+      basis,
+{%- for key in keys %}
+      {{ key }},
+{%- endfor %}
+{%- for measure in measures %}
+      cast(sum({{ measure }}) as bigint) as {{ measure }}{{ ',' if not loop.last }}
+{%- endfor %}
+  from (
+      {{ and_any(sums, keys + measures) }}
+  ) as sums_with_any
+  group by
+      basis,
+{%- for key in keys %}
+      {{ key }}{{ ',' if not loop.last }}
+{%- endfor %}
 {%- endmacro %}
 
 {# CTE cells: every period of a (grain, keys, segment) from the first one in which it has a flow. Expects the CTEs flows and periods. #}

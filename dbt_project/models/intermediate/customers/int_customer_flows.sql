@@ -24,7 +24,7 @@ referrals as (
 
 {{ customer_contributions(counts) }},
 
-sums_of_basis as (
+sums as (
     select
         contributions.basis,
         contributions.is_only_basis,
@@ -42,46 +42,41 @@ sums_of_basis as (
         coalesce(profiles.profile_key, 0)
 ),
 
-sums as (
-    {{ and_any('sums_of_basis', ['period_start', 'profile_key'] + counts) }}
-),
-
 profile_changes as (
     {{ profile_changes() }}
 ),
 
-moves_of_basis as (
+{# What a customer takes along stands in the last span that began before the opening. #}
+moves as (
     select
         spans.basis,
         spans.is_only_basis,
         profile_changes.period_start,
         profile_changes.profile_before,
         profile_changes.profile_key,
-        max(case when profile_changes.period_start <= spans.end_date then 1 else 0 end) as customers_moved,
+        case when profile_changes.period_start <= spans.end_date then 1 else 0 end as customers_moved,
         1 as customers_known
     from profile_changes
     inner join spans
         on profile_changes.customer_key = spans.customer_key
         and spans.start_date < profile_changes.period_start
-    group by
-        spans.basis,
-        spans.is_only_basis,
-        spans.customer_key,
-        profile_changes.period_start,
-        profile_changes.profile_before,
-        profile_changes.profile_key
+        and (spans.next_start_date is null or profile_changes.period_start <= spans.next_start_date)
 ),
 
-moves as (
-    {{ and_any('moves_of_basis', ['period_start', 'profile_before', 'profile_key', 'customers_moved', 'customers_known']) }}
+flows_of_basis as (
+    {{ by_segment('sums', ['basis', 'is_only_basis', 'period_start'], counts) }}
 ),
 
 flows as (
-    {{ by_segment('sums', ['basis', 'period_start'], counts) }}
+    {{ sums_and_any('flows_of_basis', ['period_start', 'segment_dimension', 'segment_value'], counts) }}
+),
+
+moved_of_basis as (
+    {{ moves_by_segment('moves', ['basis', 'is_only_basis', 'period_start'], ['customers_moved', 'customers_known']) }}
 ),
 
 moved as (
-    {{ moves_by_segment('moves', ['basis', 'period_start'], ['customers_moved', 'customers_known']) }}
+    {{ sums_and_any('moved_of_basis', ['period_start', 'segment_dimension', 'segment_value'], ['customers_moved_in', 'customers_moved_out', 'customers_known_in', 'customers_known_out']) }}
 )
 
 select

@@ -116,7 +116,8 @@ moving_spans as (
         lead(from_period, 1, {{ last_day() }}) over (partition by grain, customer_key order by from_period nulls last) as to_period,
         cast(sum(step) over (
             partition by grain, customer_key order by from_period nulls last rows unbounded preceding
-        ) as bigint) as profile_key
+        ) as bigint) as profile_key,
+        step
     from period_steps
     where step <> 0
 )
@@ -127,7 +128,8 @@ select
     customer_key,
     {{ first_day() }} as from_period,
     {{ last_day() }} as to_period,
-    profile_key
+    profile_key,
+    cast(0 as bigint) as profile_before
 from summed
 where is_moving = 0
 union all
@@ -137,7 +139,8 @@ select
     customer_key,
     from_period,
     to_period,
-    profile_key
+    profile_key,
+    profile_key - step as profile_before
 from moving_spans
 {%- if behaviour_dimensions() %}
 union all
@@ -147,5 +150,6 @@ select
     cast(0 as bigint) as customer_key,
     {{ first_day() }} as from_period,
     {{ last_day() }} as to_period,
-    cast({{ profile_of_nobody() }} as bigint) as profile_key
+    cast({{ profile_of_nobody() }} as bigint) as profile_key,
+    cast(0 as bigint) as profile_before
 {%- endif %}
