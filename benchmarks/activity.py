@@ -170,7 +170,7 @@ def deliver_events(root: Path, size_name: str) -> dict[str, Any]:
 
 def engagement_by_hand(root: Path) -> dict[str, Any]:
     """baseline_events.sql into baseline_events.duckdb beside the home."""
-    with work.by_hand(root, "baseline_events.sql", "baseline_events"):
+    with work.by_hand(root, "baseline_events", "baseline_events.sql"):
         return {}
 
 

@@ -19,6 +19,8 @@ from retention_pipeline.settings import Home, load_settings
 from retention_pipeline.warehouse import opened_raw
 
 BASELINE_TABLES = ("bridge", "orders_by_month", "cohorts", "mrr")
+# What baseline_further.sql adds.
+FURTHER_TABLES = ("orders_further", "gaps", "median_waits", "order_ranks", "tenures", "exclusions", "survival")
 
 
 def make_data(root: Path, size: str, moving: bool = False) -> dict[str, Any]:
@@ -28,19 +30,26 @@ def make_data(root: Path, size: str, moving: bool = False) -> dict[str, Any]:
 
 def baseline_sql(root: Path) -> dict[str, Any]:
     """baseline.sql into baseline_sql.duckdb beside the home."""
-    with by_hand(root, "baseline.sql", "baseline_sql") as connection:
-        return {"rows": _counts(connection)}
+    with by_hand(root, "baseline_sql", "baseline.sql") as connection:
+        return {"rows": _counts(connection, BASELINE_TABLES)}
+
+
+def baseline_sql_further(root: Path) -> dict[str, Any]:
+    """baseline.sql and baseline_further.sql into baseline_sql_further.duckdb beside the home."""
+    with by_hand(root, "baseline_sql_further", "baseline.sql", "baseline_further.sql") as connection:
+        return {"rows": _counts(connection, BASELINE_TABLES + FURTHER_TABLES)}
 
 
 @contextmanager
-def by_hand(root: Path, script: str, name: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The database <name>.duckdb beside the home, made anew by a script of this folder from the home's raw tables."""
+def by_hand(root: Path, name: str, *scripts: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The database <name>.duckdb beside the home, made anew by scripts of this folder from the home's raw tables."""
     target = root / f"{name}.duckdb"
     target.unlink(missing_ok=True)
     with duckdb.connect(str(target)) as connection:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(f"attach '{Home(root).raw_file}' as raw_store (read_only)")
-        connection.execute(Path(__file__).with_name(script).read_text(encoding="utf-8"))
+        for script in scripts:
+            connection.execute(Path(__file__).with_name(script).read_text(encoding="utf-8"))
         yield connection
 
 
@@ -53,12 +62,12 @@ def baseline_in_pandas(root: Path) -> dict[str, Any]:
         for name, frame in tables.items():
             connection.register("frame", frame)
             connection.execute(f"create table {name} as select * from frame")
-        return {"rows": _counts(connection)}
+        return {"rows": _counts(connection, BASELINE_TABLES)}
 
 
-def _counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+def _counts(connection: duckdb.DuckDBPyConnection, tables: tuple[str, ...]) -> dict[str, int]:
     counts = {}
-    for name in BASELINE_TABLES:
+    for name in tables:
         row = connection.execute(f"select count(*) from {name}").fetchone()
         counts[name] = int(row[0]) if row else 0
     return counts
@@ -123,44 +132,97 @@ def deliver_night(root: Path, size: str) -> dict[str, Any]:
     return {"rows": write_night(Home(root), SIZES[size])}
 
 
+_MONTHS = "grain = 'month' and segment_dimension = 'all'"
+# Per table of the baselines: its key, the columns that are compared, and the pipeline's rows with the same columns.
+COMPARED = {
+    "bridge": (
+        "month",
+        "customers_start, customers_new, customers_reactivated, customers_lost",
+        f"select *, period_start as month from current.period_customers where {_MONTHS} and basis = 'order'",
+    ),
+    "orders_by_month": (
+        "month",
+        "orders, order_revenue, ordering_customers",
+        f"select *, period_start as month from current.period_orders where {_MONTHS}",
+    ),
+    "cohorts": (
+        "cohort_start, age",
+        "active",
+        f"select * from current.cohort_retention where {_MONTHS} and basis = 'order' and active > 0 and age <= 60",
+    ),
+    "mrr": (
+        "month",
+        "mrr_new, mrr_reactivation, mrr_expansion, mrr_contraction, mrr_churn",
+        f"select *, period_start as month from current.period_mrr where {_MONTHS} and currency = 'all'",
+    ),
+    "orders_further": (
+        "month",
+        "ordering_customers, repeat_customers, buyers_returning, returning_customers, first_time_buyers, "
+        "new_customer_orders, new_customer_revenue, repurchased_30d, repurchased_60d, repurchased_90d, "
+        "repurchased_180d, repurchased_365d, purchase_gaps, purchase_gap_days, ordering_customers_previous, "
+        "buyers_to_date, repeat_buyers_to_date, repeat_buyers_by_orders_to_date, revenue_to_date, "
+        "purchase_days_365d, order_revenue_365d, ordering_customers_365d, loyal_customers, refunds_by_refund_date",
+        f"select *, period_start as month from current.period_orders where {_MONTHS}",
+    ),
+    "gaps": (
+        "month, gap_days",
+        "purchase_gaps",
+        f"select *, period_start as month from current.period_purchase_gaps where {_MONTHS}",
+    ),
+    "median_waits": (
+        "month",
+        "next_purchase_median_days",
+        f"select *, period_start as month from current.period_orders where {_MONTHS}",
+    ),
+    "order_ranks": (
+        "month, rank",
+        "orders, order_revenue",
+        f"select *, period_start as month from current.order_value_by_rank where {_MONTHS}",
+    ),
+    "tenures": (
+        "month, tenure_half_years",
+        "orders, order_revenue, ordering_customers",
+        f"select *, period_start as month from current.revenue_by_tenure where {_MONTHS}",
+    ),
+    "exclusions": (
+        "month, reason",
+        "orders, amount",
+        "select *, period_start as month, exclusion_reason as reason from current.order_exclusions"
+        " where grain = 'month'",
+    ),
+    "survival": (
+        "t",
+        "at_risk, events, censored, survival",
+        "select * from current.survival_curves where basis = 'order' and segment_dimension = 'all'",
+    ),
+}
+
+
 def differences(root: Path, baseline: str) -> dict[str, int]:
-    """Rows per table in which the published warehouse and a baseline differ; money to a cent in a million."""
+    """Rows per table in which the published warehouse and a baseline differ; numbers to a hundred-millionth."""
     home = Home(root)
-    questions = {
-        "bridge": """
-            select period_start as key, customers_start, customers_new, customers_reactivated, customers_lost
-            from current.period_customers where grain = 'month' and basis = 'order' and segment_dimension = 'all'""",
-        "orders_by_month": """
-            select period_start as key, orders, order_revenue, ordering_customers
-            from current.period_orders where grain = 'month' and basis = 'order' and segment_dimension = 'all'""",
-        "cohorts": """
-            select (cohort_start, age) as key, active
-            from current.cohort_retention
-            where grain = 'month' and basis = 'order' and segment_dimension = 'all' and active > 0 and age <= 60""",
-        "mrr": """
-            select period_start as key, mrr_new, mrr_reactivation, mrr_expansion, mrr_contraction, mrr_churn
-            from current.period_mrr
-            where grain = 'month' and segment_dimension = 'all' and currency = 'all'""",
-    }
-    keys = {"cohorts": "(cast(cohort_start as date), age)"}
-    before_as_of = f"month < date '{AS_OF}'"
     found = {}
     with duckdb.connect() as connection:
         connection.execute(f"attach '{home.current.resolve()}' as current (read_only)")
         connection.execute(f"attach '{root / baseline}.duckdb' as baseline (read_only)")
-        for table, question in questions.items():
-            columns = [row[0] for row in connection.execute(f"describe {question}").fetchall()][1:]
-            by_hand = (
-                f"select {keys.get(table, 'cast(month as date)')} as key, {', '.join(columns)} from baseline.{table}"
-                f" where {'true' if table == 'cohorts' else before_as_of}"
+        made = connection.execute(
+            "select table_name from duckdb_tables() where database_name = 'baseline' and not temporary"
+        ).fetchall()
+        for (table,) in made:
+            key, columns, rows = COMPARED[table]
+            before_as_of = f"month < date '{AS_OF}'" if key.startswith("month") else "true"
+            dated = key.replace("month", "cast(month as date) as month").replace(
+                "cohort_start", "cast(cohort_start as date) as cohort_start"
             )
             unequal = " or ".join(
                 f"abs(coalesce(mine.{name}, 0)::double - coalesce(theirs.{name}, 0)::double)"
                 f" > 1e-8 * greatest(1, abs(coalesce(theirs.{name}, 0)::double))"
-                for name in columns
+                for name in columns.split(", ")
             )
             row = connection.execute(
-                f"select count(*) from ({question}) as mine full join ({by_hand}) as theirs using (key) where {unequal}"
+                f"select count(*) from (select {dated}, {columns} from ({rows})) as mine full join"
+                f" (select {dated}, {columns} from baseline.{table} where {before_as_of}) as theirs using ({key})"
+                f" where {unequal}"
             ).fetchone()
             found[table] = int(row[0]) if row else -1
     return found

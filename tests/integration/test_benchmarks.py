@@ -20,6 +20,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fewer = yaml.safe_load(Home(root).settings_file.read_text()) | {"segments": ["country"], "grains": ["month"]}
     Home(root).settings_file.write_text(yaml.safe_dump(fewer))  # what the baselines have, and one segment
     work.baseline_sql(root)
+    work.baseline_sql_further(root)
     work.baseline_in_pandas(root)
     return root
 
@@ -47,13 +48,15 @@ def test_the_two_baselines_agree(history: Path) -> None:
 
 def test_the_pipeline_publishes_what_the_baselines_found_and_a_night_keeps_to_it(history: Path) -> None:
     work.pipeline_run(history, 0, True)
-    assert work.differences(history, "baseline_sql") == dict.fromkeys(TABLES, 0)
+    tables = work.BASELINE_TABLES + work.FURTHER_TABLES
+    assert work.differences(history, "baseline_sql_further") == dict.fromkeys(tables, 0)
+    assert work.differences(history, "baseline_pandas") == dict.fromkeys(TABLES, 0)
     delivered = work.deliver_night(history, "10k")["rows"]
     night = work.pipeline_run(history, 1, False)
     assert delivered == 1000
     assert night["kpi_rows_changed"] > 0
     # Late orders change months before the night; the comparison sees it.
-    assert work.differences(history, "baseline_sql")["orders_by_month"] > 0
+    assert all(work.differences(history, "baseline_sql_further")[table] > 0 for table in ("orders_by_month", "gaps"))
 
 
 def test_a_variant_has_the_same_raw_rows_under_other_settings(history: Path, monkeypatch: pytest.MonkeyPatch) -> None:
