@@ -25,7 +25,8 @@ def report(home: Path | None, *, is_opened: bool, summary: bool, charts: Path | 
     if summary or charts:
         with opened(place.current, read_only=True) as connection:
             if summary:
-                for sentence in sentences(connection, settings.business.reporting_currency):
+                told = sentences(connection, settings.business.reporting_currency)
+                for sentence in told or ["No month that is complete has figures yet."]:
                     console.print(Text(sentence))
             if charts:
                 for path in write_charts(connection, settings, charts, form):

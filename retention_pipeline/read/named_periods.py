@@ -50,6 +50,8 @@ def named_period(connection: duckdb.DuckDBPyConnection, text: str, grain: str | 
         ends = rows_of(
             connection, "select min(period_start) as a, max(period_start) as b from periods where grain = ?", [chosen]
         )[0]
+        if ends["a"] is None:
+            raise UnknownName(f"There are no figures of grain {chosen} yet")
         raise UnknownName(f"There is no {chosen} {text}; those published begin from {ends['a']} to {ends['b']}")
     return found[0]
 

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 from support.published_sample import make_published
 
+from retention_pipeline.cli.reports import report
 from retention_pipeline.report.summary import sentences
 from retention_pipeline.warehouse import opened
 
@@ -38,3 +40,11 @@ def test_a_change_is_not_put_down_to_a_segment_that_moved_the_other_way(tmp_path
             )
         told = sentences(connection, "EUR")
     assert "The largest part of the change is country BE: it lost 1 customer, 1 more than the month before." in told
+
+
+def test_that_there_is_nothing_to_sum_up_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = make_published(tmp_path / "home")
+    with opened(home.current) as connection:
+        connection.execute("delete from retention_kpis")
+    report(home.root, is_opened=False, summary=True, charts=None, form="png")
+    assert capsys.readouterr().out.strip() == "No month that is complete has figures yet."

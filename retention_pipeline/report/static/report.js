@@ -206,7 +206,7 @@ function lastComplete(grain) {
 
 function stateFromAddress() {
   const asked = new URLSearchParams(location.hash.slice(1));
-  const grain = grains.includes(asked.get("by")) ? asked.get("by") : grains.includes("month") ? "month" : grains[0];
+  const grain = grains.includes(asked.get("by")) ? asked.get("by") : grains.includes("month") ? "month" : grains[0] ?? "month";
   const at = figures.periods[grain].findIndex((period) => period[0] === asked.get("period"));
   const segment = figures.segments.findIndex(([dimension, value]) => dimension === asked.get("dimension") && value === asked.get("value"));
   return {
@@ -590,6 +590,15 @@ const KINDS = {
 
 // ---- showing it all ------------------------------------------------------------------------------------------------
 
+/** The page of a company of which nothing counts yet: what was delivered, and that there are no figures. */
+async function showNothing(main) {
+  const views = DATA.views.filter((view) => ["alerts", "quality"].includes(view.kind));
+  const parts = await Promise.all(views.map((view) => KINDS[view.kind](view)));
+  main.replaceChildren(element("section", { id: "view-headline", "aria-labelledby": "title-headline" },
+    element("h2", { id: "title-headline" }, w("headline")), element("p", { class: "note" }, w("no_figures"))), ...parts.filter(Boolean));
+  main.setAttribute("aria-busy", "false");
+}
+
 let round = 0;
 
 async function show() {
@@ -597,8 +606,9 @@ async function show() {
   const main = document.getElementById("main");
   main.setAttribute("aria-busy", "true");
   showHeader();
-  showFilters();
   pending = [];
+  if (!grains.length) return showNothing(main);
+  showFilters();
   const headline = [...definitions.values()].filter((row) => row.headline_order !== null && figures.kpis.includes(row.kpi)).sort((a, b) => a.headline_order - b.headline_order);
   const parts = [element("section", { id: "view-headline", "aria-labelledby": "title-headline" },
     element("h2", { id: "title-headline" }, `${w("headline")}: ${periodName(state.grain, figures.periods[state.grain][state.at]?.[0])}, ${segmentName(state.segment)}`),

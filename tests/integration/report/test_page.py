@@ -226,6 +226,15 @@ def test_tiles_show_the_last_complete_month_and_keep_the_filters_over_a_reload(b
     assert [url for url in opened_page.requests if not url.startswith("file:")] == []
 
 
+def test_a_home_of_which_nothing_counts_yet_has_a_page_that_says_so(browser: Any, tmp_path: Path) -> None:
+    home = make_published(tmp_path / "home")
+    with opened(home.current) as warehouse:
+        warehouse.execute("delete from retention_kpis; delete from periods")
+    opened_page = Opened(browser, write_report(home, load_settings(home)))
+    assert "no order or subscription of a customer counts" in opened_page.page.inner_text("main")
+    assert opened_page.complaints == []
+
+
 def test_every_chart_has_marks(browser: Any, file: Path) -> None:
     opened_page = Opened(browser, file, address="#basis=subscription")
     charts = opened_page.page.locator(".chart")
