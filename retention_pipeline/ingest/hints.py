@@ -33,6 +33,8 @@ def hints_of_rows(
                 f"{never:,} of {rows:,} phases never count: status cancelled with an end"
                 " (one row per subscription as it is today: shape: snapshot)"
             )
+    if contract.dataset == "subscriptions" and source.shape == "snapshot":
+        hints += _ended_for_nothing(connection)
     if contract.dataset == "customer_aliases":
         hints += _own_names(connection)
     if contract.dataset == "orders" and (is_first or rows >= ROWS_FOR_SHARES):
@@ -148,6 +150,24 @@ def _early(connection: duckdb.DuckDBPyConnection, contract: Contract, rows: int)
     if not number or number > rows / 10:
         return []
     return [f"{number:,} of {rows:,} rows lie decades before the others ({fact} {first:%Y-%m-%d}): are these dates?"]
+
+
+def _ended_for_nothing(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Of a snapshot: most that have ended cost nothing, and most that run do not, as where a system sets what is paid
+    to 0 when somebody leaves."""
+    ended, free_ended, free, rows = _one(
+        connection,
+        """
+        select count(ended_at), count(ended_at) filter (where amount = 0), count(*) filter (where amount = 0), count(*)
+        from stage where _error is null
+        """,
+    )
+    if free_ended < 2 or 2 * free_ended <= ended or 2 * (free - free_ended) >= rows - ended:
+        return []
+    return [
+        f"{free_ended:,} of {ended:,} subscriptions that have ended have amount 0, unlike those that run: they never"
+        " count, so nobody is lost. Is it set to 0 when one ends? Then take what was paid until then"
+    ]
 
 
 def _guests_only(connection: duckdb.DuckDBPyConnection, rows: int) -> list[str]:

@@ -1,0 +1,21 @@
+"""What looks wrong about rows that are right one by one is told when they come."""
+
+from __future__ import annotations
+
+import pytest
+from support.delivering import SUBSCRIPTION_HEADER, Company, orders_csv
+
+
+@pytest.mark.parametrize(
+    ("ended", "running", "is_told"),
+    [((0, 0, 30), (30, 0, 30), True), ((0, 30, 30), (30, 30), False), ((0, 0), (0, 0, 30), False)],
+)
+def test_subscriptions_whose_amount_was_cleared_when_they_ended_are_told(
+    company: Company, ended: tuple[int, ...], running: tuple[int, ...], is_told: bool
+) -> None:
+    company.source("subscriptions", shape="snapshot")
+    rows = [f"e{n},a{n},pro,{amount},EUR,month,cancelled,2024-01-01,2024-02-01" for n, amount in enumerate(ended)]
+    rows += [f"r{n},b{n},pro,{amount},EUR,month,active,2024-01-01," for n, amount in enumerate(running)]
+    load = company.load("subscriptions", orders_csv(*rows, header=SUBSCRIPTION_HEADER))
+    assert [hint for hint in load.hints if "have amount 0, unlike those that run" in hint] == load.hints
+    assert bool(load.hints) == is_told
