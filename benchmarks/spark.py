@@ -1,9 +1,10 @@
 """The models on DuckDB and on a local Spark, on the same cores: seconds, growth of each model, what is shuffled, skew.
 
-    make bench-spark SIZE=1m       or: python -m benchmarks.spark --size 1m [--keep] [--folder bench]
+    make bench-spark SIZE=1m       or: python -m benchmarks.spark --size 1m [--only whole] [--keep] [--folder bench]
 
 Measured are a size, a tenth of it, and the size again with a tenth of the orders of one customer and nine tenths of one
-channel. Results are printed and kept as JSON in <folder>/spark-<size>.json; docs/performance.md quotes them.
+channel (skewed); or one of these. Results are printed and kept as JSON in <folder>/spark-<size>.json, or
+spark-<size>-<only>.json; docs/performance.md quotes them.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import yaml
 
 from benchmarks import work
 from benchmarks.generate import generate
 from benchmarks.measure import machine, measured
 from benchmarks.sizes import Size
+from retention_pipeline.ingest.schema import open_raw
 from retention_pipeline.settings import Home
 from retention_pipeline.transform.spark.local_server import end_with_sigterm, local_server, why_not
 
@@ -35,6 +36,7 @@ REMOTE = "SPARK_REMOTE"
 TICKS = os.sysconf("SC_CLK_TCK")
 GROWTH_TARGET = 1.15
 SHOWN = 12  # models
+MEASURED = ("tenth", "whole", "skewed")
 UNITS = {"k": 1_000, "m": 1_000_000}
 
 
@@ -60,11 +62,13 @@ def main() -> None:
         raise SystemExit(missing)
     end_with_sigterm()
     orders = _orders(arguments.size)
-    folder = Path(arguments.folder).resolve() / f"spark-{arguments.size}"
+    named = "-".join(["spark", arguments.size, *([arguments.only] if arguments.only else [])])
+    folder = Path(arguments.folder).resolve() / named
     shutil.rmtree(folder, ignore_errors=True)
     found: dict[str, Any] = {}
     try:
-        for name, count in (("tenth", orders // 10), ("whole", orders), ("skewed", orders)):
+        for name in [arguments.only] if arguments.only else MEASURED:
+            count = orders // 10 if name == "tenth" else orders
             root = folder / name
             root.mkdir(parents=True)
             generate(Home(root), Size(name, count))
@@ -91,8 +95,15 @@ def main() -> None:
 
 
 def compared(found: dict[str, Any]) -> list[str]:
-    """What the figures say of growth and skew, model by model, by the processor seconds of tasks."""
-    tenth, whole, skewed = (found[name]["spark"]["task_cpu"] for name in ("tenth", "whole", "skewed"))
+    """What the figures say of growth and skew, model by model, by the processor seconds of tasks; of one measurement
+    alone these, and the bytes shuffled per order.
+    """
+    if len(found) == 1:
+        [only] = found.values()
+        spark = only["spark"]
+        slowest = sorted(spark["task_cpu"].items(), key=lambda model: -model[1])[:SHOWN]
+        return [f"{m:32} {cpu:9.1f} {spark['shuffled'].get(m, 0) / only['orders']:15.1f}" for m, cpu in slowest]
+    tenth, whole, skewed = (found[name]["spark"]["task_cpu"] for name in MEASURED)
     shuffled = found["whole"]["spark"]["shuffled"]
     lines = [f"{'model':32} {'a tenth':>9} {'whole':>9} {'growth / 10':>12} {'skewed':>9} {'bytes an order':>15}"]
     for model in sorted(whole, key=lambda name: -whole[name])[:SHOWN]:
@@ -108,7 +119,7 @@ def compared(found: dict[str, Any]) -> list[str]:
 
 def skew(home: Home) -> None:
     """Give one customer a tenth of all orders, and one channel nine tenths."""
-    with duckdb.connect(str(home.raw_file)) as connection:
+    with open_raw(home.raw_file) as connection:
         connection.execute("update raw.orders set customer_id = 'C0', _customer_key = 1 where hash(order_id) % 10 = 0")
         connection.execute("update raw.orders set channel = 'web' where hash(order_id) % 10 <> 1")
 
@@ -186,6 +197,7 @@ def _orders(size: str) -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure the models on DuckDB and on a local Spark.")
     parser.add_argument("--size", default="1m", help="orders: 100k, 1m, 10m")
+    parser.add_argument("--only", choices=MEASURED, help="one of the three")
     parser.add_argument("--folder", default="bench", help="where the data go (removed afterwards)")
     parser.add_argument("--keep", action="store_true", help="leave the data and the warehouses there")
     arguments = parser.parse_args()

@@ -14,7 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.spark import by_model, compared
+from benchmarks.generate import generate
+from benchmarks.sizes import Size
+from benchmarks.spark import by_model, compared, skew
+from retention_pipeline.settings import Home
+from retention_pipeline.warehouse import opened_raw
 
 
 def test_tasks_count_for_the_model_whose_tag_their_job_has(tmp_path: Path) -> None:
@@ -99,3 +103,17 @@ def test_a_signal_ends_the_server_and_the_work_with_the_benchmark(tmp_path: Path
         assert is_so_within(10, lambda: not any(Path(f"/proc/{one}").exists() for one in begun))
     finally:
         process.kill()
+
+
+def test_a_skewed_home_has_a_customer_and_a_channel_of_most_orders(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    generate(home, Size("tiny", 2_000))
+    skew(home)
+    with opened_raw(home) as raw:
+        [(first, web, keys)] = raw.execute("""
+            select avg(cast(customer_id = 'C0' as integer)), avg(cast(channel = 'web' as integer)),
+                count(*) filter ((customer_id, _customer_key) not in (from raw.customer_keys))
+            from raw.orders""").fetchall()
+    assert 0.1 < first < 0.2
+    assert web > 0.9
+    assert keys == 0
