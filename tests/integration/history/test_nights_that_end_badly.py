@@ -154,6 +154,27 @@ def test_after_the_loss_of_all_generations_only_what_came_since_is_behind_change
     assert found == [("dora", "5")]
 
 
+def test_rows_that_count_after_all_that_changed_are_no_cause_of_it(told: ToldHome) -> None:
+    """Anna's order of 20 March and dora's of 21 March are still to come: what becomes of them moved nothing."""
+    told.deliver("orders", "5.csv", f"{ORDER}6,anna,2026-03-20,5,EUR,paid\n")
+    told.night(date(2026, 3, 9))
+    told.deliver(
+        "orders",
+        "6.csv",
+        f"{ORDER}6,anna,2026-03-20,6,EUR,paid\n7,anna,2026-02-12,11,EUR,paid\n"
+        "5,dora,2026-02-02,10,EUR,paid\n8,dora,2026-03-21,4,EUR,paid\n",
+    )
+    told.night(date(2026, 3, 10))
+    of_february = (
+        "where kpi = 'order_revenue' and grain = 'month' and period_start = date '2026-02-01' "
+        "and segment_dimension = 'all' and generation = (select max(generation) from restatements)"
+    )
+    found = told.rows(f"select cause, delta from restatements {of_february} order by cause")
+    assert found == [("corrected", 1), ("late", 11)]
+    behind = told.rows(f"select cause, customer_id, row_key from restatement_rows {of_february} order by cause")
+    assert behind == [("corrected", "dora", "5"), ("late", "anna", "7")]
+
+
 def test_the_archive_alone_makes_raw_and_the_history_again(told: ToldHome) -> None:
     def said() -> dict[str, list[tuple[Any, ...]]]:
         loads = "select dataset, file_name, sha256, rows, loaded_at from pipeline_loads order by all"
@@ -165,6 +186,6 @@ def test_the_archive_alone_makes_raw_and_the_history_again(told: ToldHome) -> No
     for lost in (told.home.published, told.home.warehouse, told.home.root / "landing"):
         shutil.rmtree(lost)
     rebuild_raw(told.home, told.settings)
-    assert told.night(date(2026, 3, 8), datetime(2026, 3, 9)).figures == 0
+    assert told.night(date(2026, 3, 10), datetime(2026, 3, 11)).figures == 0
     assert said() == before
     assert told.rows("from publications order by all")[:-1] == published
