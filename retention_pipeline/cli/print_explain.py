@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import lru_cache
 from itertools import groupby
 from typing import IO, Any
 
@@ -108,13 +109,10 @@ def print_members(console: Console, members: Sequence[Member], parts: Sequence[s
 
 def write_members(file: IO[str], members: Sequence[Member], parts: Sequence[str]) -> None:
     """The same without a layout by Rich, which takes half a millisecond a line; facts are not broken into lines."""
-    ids = max(len("Customer"), *(len(formatting.visible(one.customer_id)) for one in members))
-    widths = {part: max(len(SUBJECTS[part]), *(len(amount(one.parts[part])) for one in members)) for part in parts}
-    heading = "  ".join(SUBJECTS[part].rjust(width) for part, width in widths.items())
-    file.write(f"  {'Customer'.ljust(ids)}  {heading}  Facts\n")
-    for one in members:
-        said = "  ".join(amount(one.parts[part]).rjust(width) for part, width in widths.items())
-        file.write(f"  {formatting.visible(one.customer_id).ljust(ids)}  {said}  {_facts(one)}\n")
+    ids = ["Customer", *(formatting.visible(one.customer_id) for one in members)]
+    columns = [[SUBJECTS[part], *(amount(one.parts[part]) for one in members)] for part in parts]
+    line = f"  {{:<{max(map(len, ids))}}}  " + "".join(f"{{:>{max(map(len, one))}}}  " for one in columns) + "{}\n"
+    file.writelines(map(line.format, ids, *columns, ["Facts", *map(_facts, members)]))
 
 
 def _facts(member: Member) -> str:
@@ -221,6 +219,7 @@ def of_customers(step: Step) -> Text:
     return text if abs(step.amount) == step.customers else text.append(f"\nby {step.customers:,}", QUIET)
 
 
+@lru_cache(maxsize=1_000, typed=True)  # most customers of a count are 1
 def amount(number: Amount) -> str:
     """A part: counts without decimals, money with two, large sums without."""
     return formatting.number(number, decimals=0 if isinstance(number, int) or abs(number) >= LARGE else 2)

@@ -1,6 +1,8 @@
 from datetime import date, timedelta
+from decimal import Decimal, localcontext
 
 import pytest
+from babel.numbers import format_decimal
 
 from retention_pipeline import formatting
 
@@ -41,6 +43,15 @@ def test_a_value_is_written_in_its_format(value: float | None, form: str, curren
 )
 def test_a_value_is_written_as_a_locale_writes_it(value: float, form: str, currency: str | None, text: str) -> None:
     assert formatting.figure(value, form, currency, locale="nl") == text
+
+
+@pytest.mark.parametrize("value", [0, -7, 10**19 + 1, Decimal("-1234.005"), Decimal("0.015"), Decimal(10**25) / 8])
+@pytest.mark.parametrize("decimals", [0, 2])
+def test_whole_and_decimal_numbers_are_written_as_cldr_has_them(value: int | Decimal, decimals: int) -> None:
+    pattern = "#,##0.00" if decimals else "#,##0"
+    with localcontext(prec=40):
+        expected = format_decimal(value, pattern, "en").replace("-", "−")
+    assert formatting.number(value, decimals=decimals) == expected
 
 
 def test_days_months_steps_and_lengths_of_time_are_written_as_a_locale_writes_them() -> None:
