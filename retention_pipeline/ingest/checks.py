@@ -129,7 +129,8 @@ def _adapted(source: Source, mapping: Mapping, present: list[Column], business_t
         adapted["ended_at"] = f"cast({business_day('ended_at', business_timezone)} + 1 as timestamp)"
         adapted["ended_at_is_date"] = "case when ended_at is not null then true end"
     if source.shape == "snapshot":
-        adapted["status"] = "case when status = 'cancelled' and ended_at is not null then 'active' else status end"
+        was_paid = "(status = 'cancelled' and ended_at is not null) or status = 'past_due'"
+        adapted["status"] = f"case when {was_paid} then 'active' else status end"
     if mapping.given.get("refund_of") is not None:
         adapted["refund_of"] = "case when amount < 0 then refund_of end"
         if mapping.refunds_share_ids:

@@ -35,6 +35,7 @@ def hints_of_rows(
             )
     if contract.dataset == "subscriptions" and source.shape == "snapshot":
         hints += _ended_for_nothing(connection)
+        hints += _stopped_since_nobody_knows(connection, rows)
     if contract.dataset == "customer_aliases":
         hints += _own_names(connection)
     if contract.dataset == "orders" and (is_first or rows >= ROWS_FOR_SHARES):
@@ -167,6 +168,21 @@ def _ended_for_nothing(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return [
         f"{free_ended:,} of {ended:,} subscriptions that have ended have amount 0, unlike those that run: they never"
         " count, so nobody is lost. Is it set to 0 when one ends? Then take what was paid until then"
+    ]
+
+
+def _stopped_since_nobody_knows(connection: duckdb.DuckDBPyConnection, rows: int) -> list[str]:
+    """Of a snapshot: what is paused or unpaid today, and has no day from which on it is."""
+    (stopped,) = _one(
+        connection,
+        "select count(*) from stage where _error is null and amount > 0 and status in ('paused', 'unpaid')",
+    )
+    if not stopped:
+        return []
+    are = "1 subscription is" if stopped == 1 else f"{stopped:,} subscriptions are"
+    return [
+        f"{are} paused or unpaid today, of {rows:,}: since when is not told, so the time before, which was paid, does"
+        " not count either (a source with phases has it)"
     ]
 
 

@@ -196,6 +196,8 @@ def mapping_fingerprint(contract: Contract, source: Source, business_timezone: s
         relevant["optional_columns"] = optional
     if (quotes := getattr(source, "quotes", "double")) != "double":
         relevant["quotes"] = quotes
+    if source.shape == "snapshot":
+        relevant["shape"] = "snapshot, past due is active"  # what was loaded before that is read again
     looks_at_days = source.ended_at_is_last_day or any("{before:" in rule.broken for rule in contract.rules)
     decisive = [contract.typed_columns, relevant, business_timezone if looks_at_days else None]
     by_key: list[Any] = [{name: relevant[part].get(name) for name in contract.key} for part in ("columns", "values")]

@@ -53,8 +53,8 @@ class Source(Strict):
 
     `ids` goes before the block of this name for all sources. `minor_units`: amounts are in cents (of currencies that
     have none, or three decimals, in their smallest unit). `shape: snapshot`: one row per subscription as it is today,
-    so that a cancelled one with an end was active until then. `placeholder_dates`: what 1 January 1900, 1970 and their
-    like are.
+    so that a cancelled one with an end was active until then, and one that is past due is active. `placeholder_dates`:
+    what 1 January 1900, 1970 and their like are.
 
     `max_delete`: where a delivery holds the whole (`delivery: whole`, `inputs`, `deletes: compare_keys`), no more than
     this share of the source's rows may be gone at once.

@@ -6,6 +6,18 @@ import pytest
 from support.delivering import SUBSCRIPTION_HEADER, Company, orders_csv
 
 
+def test_who_is_past_due_in_a_snapshot_was_active_and_who_is_paused_is_told(company: Company) -> None:
+    company.source("subscriptions", shape="snapshot")
+    states = ("active", "past_due", "paused", "unpaid", "trialing")
+    rows = [f"{state},a,pro,30,EUR,month,{state},2024-01-01," for state in states]
+    load = company.load("subscriptions", orders_csv(*rows, header=SUBSCRIPTION_HEADER))
+    assert company.query("select subscription_id from raw.subscriptions where status = 'active' order by 1") == [
+        ("active",),
+        ("past_due",),
+    ]
+    assert [hint.split(":")[0] for hint in load.hints] == ["2 subscriptions are paused or unpaid today, of 5"]
+
+
 @pytest.mark.parametrize(
     ("ended", "running", "is_told"),
     [((0, 0, 30), (30, 0, 30), True), ((0, 30, 30), (30, 30), False), ((0, 0), (0, 0, 30), False)],
