@@ -37,6 +37,7 @@ from retention_pipeline.settings import FileSource, memory_limit
 from retention_pipeline.warehouse import connect
 
 LINE = "_line"
+NO_NUMBER = " is not a number"
 EVERY_LINE = "a source with query, where or rows needs files of which every line can be read"
 INSTANTS = (
     *("%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S"),
@@ -126,7 +127,10 @@ def _in_words(error: Exception) -> str:
     """What is wrong with a query; a column that the file lacks is what goes wrong most."""
     text = first_line(error)
     missing = re.match(r'Binder Error: (?:Referenced column|Table "\w+" does not have a column named) "([^"]+)"', text)
-    return f"there is no column {missing[1]}" if missing else text
+    if missing:
+        return f"there is no column {missing[1]}"
+    wrong = re.search(f'Could not convert string "(.*){NO_NUMBER}"', text)
+    return f"{wrong[1]!r}{NO_NUMBER}" if wrong else text
 
 
 def _make_joined(
@@ -310,18 +314,15 @@ def _reading(
 
 def make_functions_of_expressions(connection: duckdb.DuckDBPyConnection) -> None:
     """The functions of queries that an `expression` may use too: those of texts, which no zone bears on."""
-    for macro in macros("UTC", not_a_number="cast(concat(x, ' is not a number') as decimal(28, 6))"):
+    for macro in macros("UTC"):
         if macro.startswith(
             ("create macro number(", "create macro minor(", "create macro unquote(", "create macro email(")
         ):
             connection.execute(macro.replace("create macro", "create or replace temp macro", 1))
 
 
-def macros(timezone: str, not_a_number: str = "error(concat('''', x, ''' is not a number'))") -> list[str]:
-    """The functions that a query may use beside DuckDB's own. Times without a zone are those of `timezone`.
-
-    `not_a_number`: what `number` fails with for a text x that is none; within `try` that cannot be error().
-    """
+def macros(timezone: str) -> list[str]:
+    """The functions that a query may use beside DuckDB's own. Times without a zone are those of `timezone`."""
     zone = literal(timezone)
     has_zone = "regexp_matches(x, '(Z|UTC|[+-][0-9]{2}:?[0-9]{2})$')"
     with_offset = r"regexp_replace(replace(trim(x), ' UTC', 'Z'), '\s*([+-][0-9]{2}):?([0-9]{2})$', '\1:\2')"
@@ -346,10 +347,12 @@ def macros(timezone: str, not_a_number: str = "error(concat('''', x, ''' is not 
         " then strpos(reverse(n), ',') < strpos(reverse(n), '.')"
         " else not regexp_matches(n, '^[+-]?[0-9]{1,3}(,[0-9]{3})+$') end))"
     )
+    # error() would have side effects for DuckDB: no alias of an amount, and no try around it, were possible.
+    no_number = f"cast(concat(x, {literal(NO_NUMBER)}) as decimal(28, 6))"
     amount = (
         f"list_transform([case when {grouped} then {bare} end], lambda n: coalesce(try_cast(case when {decimal_comma}"
         " then replace(replace(n, '.', ''), ',', '.') else replace(n, ',', '') end as decimal(28, 6)),"
-        f" {not_a_number}))[1]"
+        f" {no_number}))[1]"
     )
     exponent = (
         f"case when upper(c) in {WITHOUT_DECIMALS} then cast(1 as decimal(10, 3))"

@@ -53,6 +53,7 @@ def test_rows_are_those_of_the_query_and_refused_ones_name_their_line(company: C
         ("select * from read_text('/etc/hostname')", "the query of the source fails"),
         ("select * from '/etc/passwd'", "the query of the source fails"),
         ('select "Nummer" as order_id from rows', "the file has: No, Mail, Time, Price, Count"),
+        ('select number("Time") as amount, amount + 1 as more from rows', "'05/03/2024 9:30' is not a number"),
         ('select instant("Time") as ordered_at from rows', "is not a time in the expected form"),
     ],
 )
@@ -103,7 +104,7 @@ def test_amounts_are_read_as_people_write_them(text: str, amount: str | None) ->
 
 @pytest.mark.parametrize("text", ["1e5", "1.2E+05", "1/2", "2x 5.00", "0x1F", "5 (of 7)", "5.00-", "n/a"])
 def test_what_is_more_than_one_number_is_none(text: str) -> None:
-    with pytest.raises(duckdb.InvalidInputException, match="is not a number"):
+    with pytest.raises(duckdb.ConversionException, match="is not a number"):
         number(text)
 
 
