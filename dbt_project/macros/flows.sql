@@ -157,6 +157,15 @@
           coalesce(lasting_profiles.profile_key, 0)
   ),
 
+  {{ name }}_of_changing as (
+      select {{ facts }}.*
+      from {{ facts }}
+      inner join lasting_profiles
+          on {{ facts }}.customer_key = lasting_profiles.customer_key
+          and lasting_profiles.profile_key = -1
+      where {{ condition }}
+  ),
+
   {{ name }} as (
 {%- for grain in grains() %}
       select
@@ -181,8 +190,9 @@
           {{ name }}_by_slice.profile_key
       union all
 {%- endfor %}
+{%- for grain in grains() %}
       select
-          calendar.grain,
+          '{{ grain }}' as grain,
           calendar.period_start,
           coalesce(changing_profiles.profile_key, 0) as profile_key,
 {%- for key in keys %}
@@ -191,22 +201,23 @@
 {%- for column, aggregate in measures.items() %}
           {{ aggregate }} as {{ column }}{{ ',' if not loop.last }}
 {%- endfor %}
-      from {{ of_changing_customers(facts) }} as {{ facts }}
+      from {{ name }}_of_changing as {{ facts }}
       inner join calendar
           on {{ facts }}.{{ day }} = calendar.calendar_date
+          and calendar.grain = '{{ grain }}'
       left join changing_profiles
           on {{ facts }}.customer_key = changing_profiles.customer_key
-          and calendar.grain = changing_profiles.grain
+          and changing_profiles.grain = '{{ grain }}'
           and changing_profiles.from_period <= calendar.period_start
           and calendar.period_start < changing_profiles.to_period
-      where {{ condition }}
       group by
-          calendar.grain,
           calendar.period_start,
 {%- for key in keys %}
           {{ facts }}.{{ key }},
 {%- endfor %}
           coalesce(changing_profiles.profile_key, 0)
+      {% if not loop.last %}union all{% endif %}
+{%- endfor %}
   )
 {%- endmacro %}
 

@@ -52,6 +52,13 @@
       window so_far as (partition by grain, segment_dimension, segment_value, gap_days, purchase_date order by period_start nulls last)
   ),
 
+  {# Each wait is compared with all periods of its grain, of which most lie before the first one. #}
+  periods_of_waits as (
+      select * from periods
+      where period_start >= (select min(from_period) from wait_balances)
+          and {{ after_history_start() }}
+  ),
+
   wait_durations as (
       select
           wait_balances.grain,
@@ -62,15 +69,14 @@
               when wait_balances.gap_days > 0 then wait_balances.gap_days
               else {{ days_between('wait_balances.purchase_date', 'periods.close_date') }}
           end as t,
-          sum(case when wait_balances.gap_days > 0 then wait_balances.waits else 0 end) as events,
-          sum(case when wait_balances.gap_days > 0 then 0 else wait_balances.waits end) as censored
+          cast(sum(case when wait_balances.gap_days > 0 then wait_balances.waits else 0 end) as bigint) as events,
+          cast(sum(case when wait_balances.gap_days > 0 then 0 else wait_balances.waits end) as bigint) as censored
       from wait_balances
-      inner join periods
+      inner join periods_of_waits as periods
           on wait_balances.grain = periods.grain
           and wait_balances.from_period <= periods.period_start
           and periods.period_start < wait_balances.to_period
       where wait_balances.waits <> 0
-          and {{ after_history_start('periods.period_end') }}
       group by
           wait_balances.grain,
           periods.period_start,

@@ -170,7 +170,7 @@
    `ordered`: since `previous_start`. #}
 {% macro buyer_state(moment, year_before, previous_start) -%}
   {{ return({
-    'buyers': '1',
+    'buyers': 'case when purchase_days.day_number >= 1 then 1 else 0 end',
     'repeat_buyers': 'case when purchase_days.day_number >= 2 then 1 else 0 end',
     'repeat_buyers_by_orders': 'case when purchase_days.orders_before + purchase_days.orders >= 2 then 1 else 0 end',
     'buyers_365d': 'case when purchase_days.purchase_date >= ' ~ year_before ~ ' then 1 else 0 end',

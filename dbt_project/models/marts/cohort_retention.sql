@@ -79,15 +79,13 @@ foreign_mrr as (
         periods.period_number
 ),
 
-{# Cells without a flow are made as zeros, so that sums can run over whole numbers. #}
-cell_flows as (
+cohort_flows as (
     select
         cohorts.cohort_key,
         flows.period_number,
 {%- for column in sums %}
-        flows.{{ column }},
+        flows.{{ column }}{{ ',' if not loop.last }}
 {%- endfor %}
-        cast(0 as decimal(38, 6)) as foreign_mrr
     from flows
     inner join cohorts
         on flows.grain = cohorts.grain
@@ -95,42 +93,41 @@ cell_flows as (
         and flows.segment_dimension = cohorts.segment_dimension
         and flows.segment_value = cohorts.segment_value
         and flows.cohort_number = cohorts.cohort_number
-    union all
-    select
-        cohorts.cohort_key,
-        periods.period_number,
-{%- for column in sums %}
-        0 as {{ column }},
-{%- endfor %}
-        cast(0 as decimal(38, 6)) as foreign_mrr
-    from cohorts
-    inner join periods
-        on cohorts.grain = periods.grain
-        and cohorts.cohort_number <= periods.period_number
-        and periods.period_number - cohorts.cohort_number <= {{ cohort_max_age('cohorts.grain') }}
-    union all
-    select
-        cohort_key,
-        period_number,
-{%- for column in sums %}
-        0 as {{ column }},
-{%- endfor %}
-        mrr as foreign_mrr
-    from foreign_mrr
 ),
 
+{# Each cohort is compared with all periods of its grain, of which most lie before the first one. #}
+periods_of_cohorts as (
+    select * from periods
+    where period_start >= (select min(cohort_start) from cohorts)
+),
+
+spine as (
+    select
+        cohorts.cohort_key,
+        periods_of_cohorts.period_number
+    from cohorts
+    inner join periods_of_cohorts
+        on cohorts.grain = periods_of_cohorts.grain
+        and cohorts.cohort_number <= periods_of_cohorts.period_number
+        and periods_of_cohorts.period_number - cohorts.cohort_number <= {{ cohort_max_age('cohorts.grain') }}
+),
+
+{# Cells without a flow are zeros, so that sums can run over whole numbers. #}
 cells as (
     select
-        cohort_key,
-        period_number,
+        spine.cohort_key,
+        spine.period_number,
 {%- for column in sums %}
-        sum({{ column }}) as {{ column }},
+        coalesce(cohort_flows.{{ column }}, 0) as {{ column }},
 {%- endfor %}
-        sum(foreign_mrr) as foreign_mrr
-    from cell_flows
-    group by
-        cohort_key,
-        period_number
+        coalesce(foreign_mrr.mrr, 0) as foreign_mrr
+    from spine
+    left join cohort_flows
+        on spine.cohort_key = cohort_flows.cohort_key
+        and spine.period_number = cohort_flows.period_number
+    left join foreign_mrr
+        on spine.cohort_key = foreign_mrr.cohort_key
+        and spine.period_number = foreign_mrr.period_number
 ),
 
 running as (
@@ -167,7 +164,6 @@ valued as (
     from running
     inner join cohorts
         on running.cohort_key = cohorts.cohort_key
-    where running.period_number - cohorts.cohort_number <= {{ cohort_max_age('cohorts.grain') }}
 ),
 
 first_values as (

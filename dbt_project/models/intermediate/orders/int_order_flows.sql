@@ -53,56 +53,28 @@ days_of_movers as (
     select * from {{ of_changing_customers('purchase_days') }} as days_of_movers
 ),
 
+changes_of_known as (
+    select profile_changes.*
+    from profile_changes
+    inner join first_facts
+        on profile_changes.customer_key = first_facts.customer_key
+        and first_facts.first_order_fact_date < profile_changes.period_start
+),
+
 {# What a buyer takes along stands in the last purchase day before the opening, and in the last one before the look-back of 365 days. #}
-moves_of_buyers as (
+moves as (
     select
         profile_changes.grain,
         profile_changes.period_start,
         profile_changes.profile_before,
         profile_changes.profile_key,
 {%- for column, expression in buyer_state('profile_changes.period_start', 'profile_changes.start_365d', 'profile_changes.previous_start').items() %}
-        {{ expression }} as {{ column }}{{ ',' if not loop.last }}
+        coalesce({{ expression }}, 0) as {{ column }},
 {%- endfor %}
-    from profile_changes
-    {{ join_last_before('profile_changes', 'period_start', 'days_of_movers', 'purchase_date', 'next_date', alias='purchase_days') }}
+        1 as customers_known
+    from changes_of_known as profile_changes
+    {{ join_last_before('profile_changes', 'period_start', 'days_of_movers', 'purchase_date', 'next_date', alias='purchase_days', side='left') }}
     {{ join_last_before('profile_changes', 'start_365d', 'days_of_movers', 'purchase_date', 'next_date', alias='days_before', side='left') }}
-),
-
-moves as (
-    select
-        grain,
-        period_start,
-        profile_before,
-        profile_key,
-        buyers,
-        repeat_buyers,
-        repeat_buyers_by_orders,
-        buyers_365d,
-        loyal_customers,
-        ordered,
-        cast(0 as bigint) as customers_known,
-        revenue,
-        revenue_365d
-    from moves_of_buyers
-    union all
-    select
-        profile_changes.grain,
-        profile_changes.period_start,
-        profile_changes.profile_before,
-        profile_changes.profile_key,
-        0 as buyers,
-        0 as repeat_buyers,
-        0 as repeat_buyers_by_orders,
-        0 as buyers_365d,
-        0 as loyal_customers,
-        0 as ordered,
-        cast(1 as bigint) as customers_known,
-        cast(0 as decimal(38, 2)) as revenue,
-        cast(0 as decimal(38, 2)) as revenue_365d
-    from profile_changes
-    inner join first_facts
-        on profile_changes.customer_key = first_facts.customer_key
-        and first_facts.first_order_fact_date < profile_changes.period_start
 ),
 
 flows as (
