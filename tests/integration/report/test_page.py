@@ -21,7 +21,15 @@ from retention_pipeline.report.payload import STATUS
 from retention_pipeline.settings import Home, Settings, load_settings
 from retention_pipeline.warehouse import opened
 
-NASTY = ("<script>alert(1)</script>", "{{value}}", '"quoted" & </td>', "\u202eesrever", "it's ${x} `y`", "[[data]]")
+NASTY = (
+    "<script>alert(1)</script>",
+    "{{value}}",
+    '"quoted" & </td>',
+    "\u202eesrever",
+    "it's ${x} `y`",
+    "[[data]]",
+    "x" * 300,
+)
 
 
 @pytest.fixture(scope="module")
