@@ -37,14 +37,20 @@ class Line(str):
 @dataclass(frozen=True)
 class Restated:
     """How many figures of complete periods a publication changed, in all and by cause, how many of them in closed
-    periods, how many are held back, and the lines about it: three where figures changed, one about closed periods.
+    periods, how many are held back, and what is said about it, by name: three lines where figures changed, one about
+    closed periods.
     """
 
     figures: int
     by_cause: dict[str, int]
     closed: int
     pending: int
-    lines: list[str]
+    said: dict[str, str]
+
+    @property
+    def lines(self) -> list[str]:
+        """What is said, line by line."""
+        return list(self.said.values())
 
 
 def restated_by(connection: duckdb.DuckDBPyConnection, publication: Publication) -> Restated:
@@ -52,21 +58,23 @@ def restated_by(connection: duckdb.DuckDBPyConnection, publication: Publication)
     of_it = f"(select * from {RESTATEMENTS} where published_at = {instant(publication.published_at)})"
     by_cause = dict(connection.execute(f"select cause, count(*) from {of_it} group by cause").fetchall())
     key = ", ".join(ROW_KEY)
-    figures, closed = connection.execute(
-        f"select count(distinct ({key})), count(distinct ({key})) filter (where is_closed) from {of_it}"
+    figures, closed, several = connection.execute(
+        f"select count(*), count(*) filter (is_closed), count(*) filter (causes > 1) from "
+        f"(select bool_or(is_closed) as is_closed, count(*) as causes from {of_it} group by {key})"
     ).fetchall()[0]
     pending = pending_periods(connection)
-    lines, ordered = [], {cause: by_cause[cause] for cause in CAUSES if cause in by_cause}
+    said, ordered = dict[str, str](), {cause: by_cause[cause] for cause in CAUSES if cause in by_cause}
     if figures:
         causes = ", ".join(f"{number:,} because of {WORDS[cause]}" for cause, number in ordered.items())
-        lines = [
-            f"{formatting.counted(figures, 'figure')} of complete periods changed: {causes}",
-            f"the largest: {_largest(connection, of_it)}",
-            f'all of them: retention query "from restatements where generation = {publication.generation}"'
-            f"{_not_listed(connection, publication)}",
-        ]
+        both = f" ({several:,} because of more than one)" if several else ""
+        said = {
+            "restatements": f"{formatting.counted(figures, 'figure')} of complete periods changed: {causes}{both}",
+            "largest_restatement": f"the largest: {_largest(connection, of_it)}",
+            "all_restatements": "all of them: retention query "
+            f'"from restatements where generation = {publication.generation}"{_not_listed(connection, publication)}',
+        }
     if closed:
-        lines.append(f"WARNING: {formatting.counted(closed, 'figure')} of CLOSED periods changed")
+        said["restated_in_closed"] = f"WARNING: {formatting.counted(closed, 'figure')} of CLOSED periods changed"
     if pending:
         held = ", ".join(f"{grain} of {start}" for grain, start in list(pending)[:NAMED_AT_MOST])
         more = (
@@ -75,11 +83,12 @@ def restated_by(connection: duckdb.DuckDBPyConnection, publication: Publication)
             else ""
         )
         number = formatting.counted(sum(pending.values()), "figure")
-        lines.append(
+        said["held_back"] = (
             f"WARNING: {number} of closed periods held back ({held}{more}):"
             f' retention query "from {PENDING}"; let in with retention restate'
         )
-    return Restated(figures, ordered, closed, sum(pending.values()), [Line(line) for line in lines])
+    lines = {name: Line(line) for name, line in said.items()}
+    return Restated(figures, ordered, closed, sum(pending.values()), lines)
 
 
 def _not_listed(connection: duckdb.DuckDBPyConnection, publication: Publication) -> str:

@@ -172,6 +172,8 @@ def test_a_backfill_is_one_run_that_loads_nothing_and_changes_nothing(
     assert launched.record["restatements"][0].endswith(
         f"{launched.record['restated']:,} because of rows that came late"
     )
+    said = [check.metadata[name].value for name in ("restatements", "largest_restatement", "all_restatements")]
+    assert said == launched.record["restatements"]
 
 
 def test_months_outside_the_history_cannot_be_backfilled(first_run: tuple[Home, Launched, list[str]]) -> None:

@@ -129,12 +129,14 @@ def _figures_asset(
 
 
 def _restated_metadata(restated: Restated) -> dict[str, Any]:
-    """How many figures of complete periods changed, by cause, and the three lines about them."""
+    """How many figures of complete periods changed, by cause, and the lines about them: an entry each, as Dagster
+    shows a text without its line breaks.
+    """
     counts = [[cause, number] for cause, number in restated.by_cause.items()]
     return {
         "restated": restated.figures,
         **({"restated_by_cause": dg.MetadataValue.md(markdown_table(["cause", "figures"], counts))} if counts else {}),
-        **({"restatements": "\n".join(restated.lines)} if restated.lines else {}),
+        **restated.said,
     }
 
 
