@@ -61,15 +61,19 @@ class Facts:
         if name in self.touched[side]:
             source = f"{'touched_before' if side == 'before' else 'touched'}.{name}"
         replaced = [f"{before_key('facts.customer_key')} as customer_key"] if side == "before" else []
-        if name == PROFILES:
-            source += f" as facts inner join profile_numbers as numbers on numbers.side = '{side}' "
-            source += "and facts.profile_key = numbers.profile_key"
-            replaced.append("numbers.profile as profile_key")
-        else:
-            source += " as facts"
+        joins = ""
+        for key in self._profiles_in(source) if name == PROFILES else ():
+            joins += f" inner join profile_numbers as of_{key} on of_{key}.side = '{side}'"
+            joins += f" and facts.{key} = of_{key}.profile_key"
+            replaced.append(f"of_{key}.profile as {key}")
         columns = f"facts.* replace ({', '.join(replaced)})" if replaced else "facts.*"
         chosen = f"select customer_key from run_customers{' where is_early' if is_early else ''}"
-        return f"select {columns} from {source} where facts.customer_key in ({chosen})"
+        return f"select {columns} from {source} as facts{joins} where facts.customer_key in ({chosen})"
+
+    def _profiles_in(self, source: str) -> list[str]:
+        """The columns with keys of profiles: that of a span, and the one before it."""
+        described = self.connection.execute(f"describe from {source}").fetchall()
+        return [name for name, *_ in described if name.startswith("profile_")]
 
     def asked_once(self, rows: str) -> str:
         """The name of the table with rows (SQL); it is made once."""

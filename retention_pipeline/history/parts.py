@@ -72,7 +72,7 @@ def find_diffs(connection: duckdb.DuckDBPyConnection) -> list[Diffs]:
     if QUERIES not in tables_in(connection) & tables_in(connection, database="published"):
         return []
     settings = published_settings(connection)
-    _find_profiles(connection)
+    find_profiles(connection)
     facts = Facts(connection)
     found = []
     for has_horizon, kpis in _families(connection):
@@ -163,7 +163,7 @@ def _add_those_with_money(connection: duckdb.DuckDBPyConnection) -> None:
         group by customer_key""")
 
 
-def _find_profiles(connection: duckdb.DuckDBPyConnection) -> None:
+def find_profiles(connection: duckdb.DuckDBPyConnection) -> None:
     """profile_numbers and profile_segments. Profile 0 is that of customers without one, in both generations."""
     sides = """
         select 'before' as side, * from published.main.int_profile_values
@@ -171,8 +171,8 @@ def _find_profiles(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"""
         create or replace temp table profile_numbers as
         select side, profile_key,
-            case when said = first(said) over (order by profile_key) then 0 else dense_rank() over (order by said) end
-                as profile
+            case when bool_or(profile_key = 0) over (partition by said) then 0
+                else dense_rank() over (order by said) end as profile
         from (
             select side, profile_key, list(segment_dimension || '=' || segment_value order by segment_dimension) as said
             from ({sides}) where segment_dimension in (select segment_dimension from restated)

@@ -87,8 +87,7 @@ def restated_by(connection: duckdb.DuckDBPyConnection, publication: Publication)
             f"WARNING: {number} of closed periods held back ({held}{more}):"
             f' retention query "from {PENDING}"; let in with retention restate'
         )
-    lines = {name: Line(line) for name, line in said.items()}
-    return Restated(figures, ordered, closed, sum(pending.values()), lines)
+    return Restated(figures, ordered, closed, sum(pending.values()), {name: Line(said[name]) for name in said})
 
 
 def _not_listed(connection: duckdb.DuckDBPyConnection, publication: Publication) -> str:
