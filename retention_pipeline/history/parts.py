@@ -18,6 +18,7 @@ Figures that are not sums over customers (medians, percentiles, figures of figur
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -59,11 +60,22 @@ AS_OF_OF_FACT = re.compile(rf"((?:\b\w+\.)?)\b(\w+) (<=?) ({AS_OF.pattern})")
 
 @dataclass(frozen=True)
 class Diffs:
-    """A table diffs_<family> and what it holds: the KPIs whose parts are sums of its columns, with the expressions."""
+    """A table diffs_<family> and what it holds: the KPIs whose parts are sums of its columns, with the expressions.
+
+    of_several: columns to which several sources add, what may cancel out.
+    """
 
     table: str
     columns: tuple[str, ...]
     parts: dict[str, dict[str, str]]
+    of_several: frozenset[str] = frozenset()
+
+    @property
+    def differs(self) -> str:
+        """SQL over rows of one period, customer and profile: whether the customer's part differs."""
+        of_one = " or ".join(f"{name} <> 0" for name in self.columns if name not in self.of_several)
+        some = [f"bool_or({of_one})"] if of_one else []
+        return " or ".join([*some, *(f"sum({name}) <> 0" for name in sorted(self.of_several))])
 
 
 def find_diffs(connection: duckdb.DuckDBPyConnection) -> list[Diffs]:
@@ -80,10 +92,10 @@ def find_diffs(connection: duckdb.DuckDBPyConnection) -> list[Diffs]:
         columns = tuple(sorted(set().union(*(columns_in(text) for of in parts.values() for text in of.values()))))
         table = f"diffs_{kpis[0].family.name}{'_later' if has_horizon else ''}"
         try:
-            _fill(connection, table, kpis, columns, facts, is_early=not has_horizon)
+            of_several = _fill(connection, table, kpis, columns, facts, is_early=not has_horizon)
         except NoMembers:
             continue
-        found.append(Diffs(table, columns, parts))
+        found.append(Diffs(table, columns, parts, of_several))
     return found
 
 
@@ -208,7 +220,8 @@ def _fill(
     facts: Facts,
     *,
     is_early: bool,
-) -> None:
+) -> frozenset[str]:
+    """Make the table; returns the columns to which several sources add."""
     listed = ", ".join(text_literal(kpi.id) for kpi in kpis)
     asked: dict[tuple[str, str], list[date]] = {}
     for grain, basis, start in connection.execute(
@@ -225,6 +238,7 @@ def _fill(
         for (grain, basis), starts in asked.items()
     }
     behind = {month for cells in cells_of.values() for _, month in pairs_behind(connection, cells, MONTHS_BEHIND, None)}
+    of_several = set[str]()
     for (grain, basis), cells in cells_of.items():
         of_grain = replace(cells, months=tuple(sorted(behind)))
         asked_of = _asked(connection, kpis[0].family, columns, facts, of_grain, is_early=is_early)
@@ -235,6 +249,9 @@ def _fill(
                     select periods.period, rows.* exclude (period_start) from ({_rows(asked_of, facts)}) as rows
                     inner join restated_periods as periods on rows.period_start = periods.period_start
                         and periods.grain = '{grain}' and periods.basis = '{basis}'""")
+        given = Counter(name for one in asked_of for name in one.source.taken)
+        of_several |= {name for name, sources in given.items() if sources > 1}
+    return frozenset(of_several)
 
 
 @contextmanager

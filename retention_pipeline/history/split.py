@@ -77,18 +77,21 @@ def _add_up(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs]) -> None:
     )
     for one in diffs:
         connection.execute(f"""
+            insert into cell_customers
+            with differing as (
+                select period, profile, other_profile, customer_key from {one.table} group by all having {one.differs}
+            ),
+            counted as (
+                select period, profile, other_profile, count(*) as customers from differing group by all
+            )
+            select '{one.table}', period, segment, sum(customers) from ({by_segment("counted")}) group by all""")
+        connection.execute(f"""
             create or replace temp table diff_sums as
             with by_profile as (
-                select period, profile, other_profile, signature, count(distinct customer_key) as customers,
-                    {sums(one.columns)}
+                select period, profile, other_profile, signature, {sums(one.columns)}
                 from {one.table} inner join run_customers using (customer_key) group by all
             )
-            select period, segment, signature, sum(customers) as customers, {sums(one.columns)}
-            from ({by_segment("by_profile")}) group by all""")
-        connection.execute(
-            f"insert into cell_customers select '{one.table}', period, segment, sum(customers) from diff_sums "
-            "group by all"
-        )
+            select period, segment, signature, {sums(one.columns)} from ({by_segment("by_profile")}) group by all""")
         of_kpis = " union all ".join(
             f"select {text_literal(kpi)} as kpi, period, segment, signature, {listed_parts(parts)} from diff_sums"
             for kpi, parts in one.parts.items()
