@@ -52,7 +52,7 @@ from retention_pipeline.warehouse import tables_in
 
 # Of a home in which more customers have money in a currency, a new rate has no parts by customer.
 WITH_MONEY_AT_MOST = 20_000
-FEW_CELLS = 40
+FEW_CELLS = 40  # to compare facts with each costs the more the more they are; to sort them does not
 # As macros/days.sql writes it, and where a column of a fact stands before it.
 AS_OF = re.compile(r"cast\('[\d-]+' /\* as_of \*/ as date\)")
 AS_OF_OF_FACT = re.compile(rf"((?:\b\w+\.)?)\b(\w+) (<=?) ({AS_OF.pattern})")
