@@ -108,16 +108,17 @@ def forget(
         done = Forgotten(len(pairs), len(rewritten))
         say("landing folders: rewriting")
         done.files += rewrite_landing(home, settings, doors)
-        for _, old_path, new_path in rewritten.values():
-            if old_path != new_path:
-                old_path.unlink(missing_ok=True)
         remove_put_aside(home)
         if home.current.exists():
             say("published: a new generation without them, the others are deleted")
             done.generation = forget_in_generation(home, Names(pairs), checksums)
             export_tables(home)
         say("history: rewriting")
-        done.files += forget_in_history(home, Names(pairs))
+        done.files += forget_in_history(home, Names(pairs), checksums)
+        # Last, since a command that was ended learns from them which checksums are other ones now.
+        for _, old_path, new_path in rewritten.values():
+            if old_path != new_path:
+                old_path.unlink(missing_ok=True)
         say("records, alerts, Dagster's history")
         forget_in_texts(home, Names(pairs))
         if home.report.exists() and home.current.exists():

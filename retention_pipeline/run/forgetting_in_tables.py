@@ -181,6 +181,15 @@ def _exchange_in_keys(connection: duckdb.DuckDBPyConnection, table: str) -> None
     )
 
 
-def forget_in_history(home: Home, names: Names) -> int:
-    """The archived history, which names the customers behind restated figures; how many files were rewritten."""
-    return rewrite(home, lambda connection, table: forget_in_tables(connection, names))
+def forget_in_history(home: Home, names: Names, checksums: dict[str, str]) -> int:
+    """The archived history, which names the customers behind restated figures and the files that were loaded; how many
+    files were rewritten.
+    """
+
+    def change(connection: duckdb.DuckDBPyConnection, table: str) -> None:
+        forget_in_tables(connection, names)
+        if connection.execute(f"from (describe {table}) where column_name = 'sha256'").fetchone():
+            _pairs_table(connection, names, checksums)
+            connection.execute(f"update {table} set sha256 = new_sha from forgotten_files where sha256 = old_sha")
+
+    return rewrite(home, change)
