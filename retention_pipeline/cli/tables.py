@@ -20,6 +20,7 @@ from retention_pipeline.cli.json_output import as_json_text, print_json
 from retention_pipeline.cli.printing import print_rows, print_rows_as_they_come
 from retention_pipeline.cli.terminal import terminal
 from retention_pipeline.publish.csv_files import FORMATS, guarded, guarded_value, write_file
+from retention_pipeline.publish.generations import current_number
 from retention_pipeline.read import published
 from retention_pipeline.read.published import Row, UnknownName, did_you_mean, open_published
 from retention_pipeline.settings import Home, SettingsError, load_settings, memory_limit, resolve_home
@@ -106,7 +107,7 @@ def query_lake(home: Path | None, sql: str, *, form: str, limit: int, seconds: f
     if settings.spark is None:
         raise QueryError("settings.yaml names no Spark to ask (spark: {remote: {env: NAME}})")
     try:
-        with asked(settings, sql, seconds=seconds) as (columns, fetch):
+        with asked(place, settings, sql, generation=current_number(place), seconds=seconds) as (columns, fetch):
             _print_answer(columns, fetch, place, form=form, limit=limit)
     except (AskError, SparkError) as error:
         raise QueryError(str(error)) from error

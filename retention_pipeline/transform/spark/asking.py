@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from retention_pipeline.settings import Settings
+from retention_pipeline.settings import Home, Settings
+from retention_pipeline.transform.spark.lake import Lake
 from retention_pipeline.transform.spark.session import SparkError, interrupted_after, is_of_spark, said, spark_session
 
 # They call Java on the server, whatever quotes their names stand in.
@@ -37,19 +38,17 @@ def as_query(sql: str) -> str:
 
 @contextmanager
 def asked(
-    settings: Settings, sql: str, *, seconds: float | None = None
+    home: Home, settings: Settings, sql: str, *, generation: int | None, seconds: float | None = None
 ) -> Iterator[tuple[list[str], Callable[[int], list[tuple[Any, ...]]]]]:
     """(the columns of the answer, what gives so many further rows), within `seconds`; times are naive UTC.
 
-    Names are those of the views that show the published generation. Raises AskError and SparkError.
+    Names are those of the views that show the published `generation`. Raises AskError and SparkError.
     """
     assert settings.spark is not None
-    query, schema = as_query(sql), settings.spark.schema_name
+    query, lake = as_query(sql), Lake.of(home, settings.spark)
     with spark_session(settings) as session, interrupted_after(session, seconds) as has_passed:
         try:
-            if not session.sql(f"show schemas like '{schema}'").collect():
-                raise AskError(f"Spark knows no schema {schema}: nothing was published there (engine: spark)")
-            session.sql(f"use {schema}")
+            session.sql(f"use {_published_schema(session, lake, generation)}")
             answer = session.sql(query)
             names = list(answer.columns)
             rows = _without_zones(answer).toLocalIterator()
@@ -66,6 +65,18 @@ def asked(
             if is_of_spark(error):
                 raise AskError(f"Spark: {said(error)}") from error
             raise
+
+
+def _published_schema(session: Any, lake: Lake, generation: int | None) -> str:
+    """The schema of the views; where a catalog in memory has forgotten them, that of the generation itself, of which it
+    is told.
+    """
+    if session.sql(f"show schemas like '{lake.name}'").collect():
+        return lake.name
+    if generation is None or not (lake.folder / lake.schema(generation)).is_dir():
+        raise AskError(f"Spark knows no schema {lake.name}: nothing was published there (engine: spark)")
+    lake.know(session, lake.schema(generation))
+    return lake.schema(generation)
 
 
 def _without_zones(answer: Any) -> Any:
