@@ -47,7 +47,7 @@ def forget_in_raw(home: Home, settings: Settings, names: Names, checksums: dict[
                 _exchange(connection, table, column)
         _exchange(connection, "raw.customer_keys", "customer_id")
         for table in ("ledger", "deliveries", "quarantine"):
-            connection.execute(f"update raw.{table} set sha256 = new_sha from forgotten_files where sha256 = old_sha")
+            _exchange_checksums(connection, f"raw.{table}")
         _empty_quarantine(connection, names)
         _replace_words(connection, "raw_store", "raw", names)
         connection.execute("commit")
@@ -74,6 +74,10 @@ def _exchange(connection: duckdb.DuckDBPyConnection, table: str, column: str) ->
     connection.execute(
         f"update {table} set {name} = forgotten_ids.name from forgotten_ids where {name} = forgotten_ids.id"
     )
+
+
+def _exchange_checksums(connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    connection.execute(f"update {table} set sha256 = new_sha from forgotten_files where sha256 = old_sha")
 
 
 def _empty_quarantine(connection: duckdb.DuckDBPyConnection, names: Names) -> None:
@@ -124,9 +128,7 @@ def forget_in_generation(home: Home, names: Names, checksums: dict[str, str]) ->
     home.next_file.chmod(0o600)
     with opened(home.next_file) as connection:
         connection.execute("begin transaction")
-        _pairs_table(connection, names, checksums)
-        connection.execute("update pipeline_loads set sha256 = new_sha from forgotten_files where sha256 = old_sha")
-        forget_in_tables(connection, names)
+        forget_in_tables(connection, names, checksums)
         connection.execute("update pipeline_state set generation = $1", [number])
         connection.execute("commit")
         connection.execute("checkpoint")
@@ -144,12 +146,12 @@ def forget_in_generation(home: Home, names: Names, checksums: dict[str, str]) ->
     return number
 
 
-def forget_in_tables(connection: duckdb.DuckDBPyConnection, names: Names) -> None:
+def forget_in_tables(connection: duckdb.DuckDBPyConnection, names: Names, checksums: dict[str, str]) -> None:
     """Other ids in the published tables of the open database, in columns of ids, in keys of rows and, where they can
-    mean nothing else, in all texts.
+    mean nothing else, in all texts; and the checksums of the copies that were written anew.
     """
     ((database,),) = connection.execute("select current_database()").fetchall()
-    _pairs_table(connection, names, {})
+    _pairs_table(connection, names, checksums)
     columns = connection.execute(
         """
         select columns.table_name, columns.column_name
@@ -161,6 +163,8 @@ def forget_in_tables(connection: duckdb.DuckDBPyConnection, names: Names) -> Non
     for table, column in columns:
         if column.endswith("customer_id") or column in ("alias_id", "referred_by"):
             _exchange(connection, sql_name(table), column)
+        elif column == "sha256":
+            _exchange_checksums(connection, sql_name(table))
         elif column == "row_key" and (table, "dataset") in columns:
             _exchange_in_keys(connection, sql_name(table))
     _replace_words(connection, database, "main", names)
@@ -185,11 +189,4 @@ def forget_in_history(home: Home, names: Names, checksums: dict[str, str]) -> in
     """The archived history, which names the customers behind restated figures and the files that were loaded; how many
     files were rewritten.
     """
-
-    def change(connection: duckdb.DuckDBPyConnection, table: str) -> None:
-        forget_in_tables(connection, names)
-        if connection.execute(f"from (describe {table}) where column_name = 'sha256'").fetchone():
-            _pairs_table(connection, names, checksums)
-            connection.execute(f"update {table} set sha256 = new_sha from forgotten_files where sha256 = old_sha")
-
-    return rewrite(home, change)
+    return rewrite(home, lambda connection, _: forget_in_tables(connection, names, checksums))

@@ -158,7 +158,7 @@ def test_an_id_of_few_signs_is_exchanged_in_keys_of_rows_that_have_one() -> None
             "create table rows as from (values ('customers', 'c1 2024-01-01 00:00:00'), ('orders', 'c1'),"
             " ('emails', 'm9 c1 sent'), ('customers', 'c11 ')) as t(dataset, row_key)"
         )
-        forgetting_in_tables.forget_in_tables(connection, Names({"c1": "forgotten-9"}))
+        forgetting_in_tables.forget_in_tables(connection, Names({"c1": "forgotten-9"}), {})
         assert [key for (key,) in connection.execute("select row_key from rows").fetchall()] == [
             "forgotten-9 2024-01-01 00:00:00", "c1", "m9 forgotten-9 sent", "c11 "
         ]  # fmt: skip
