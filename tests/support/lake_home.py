@@ -19,12 +19,9 @@ import yaml
 
 from retention_pipeline.contracts import CONTRACTS
 from retention_pipeline.ingest import ingest
-from retention_pipeline.ingest.lake_tables import lake_tables
 from retention_pipeline.ingest.result import IngestResult
 from retention_pipeline.settings import Home, Settings, load_settings
-from retention_pipeline.transform.engine import loaders
-from retention_pipeline.transform.spark.lake import Lake
-from retention_pipeline.transform.spark.load_tables import tables_of
+from retention_pipeline.transform.engine import loaders, rows_in_lake
 from retention_pipeline.transform.spark.local_server import local_server
 from retention_pipeline.warehouse import opened_raw
 from support.spark_home import ON_SPARK, REMOTE
@@ -111,21 +108,15 @@ class Lakeside:
         """
         settings, found = self.settings(kind), {}
         with opened_raw(self.home(kind)) as raw:
-            known = lake_tables(raw, settings)
+            in_lake = rows_in_lake(self.home(kind), settings)
             for name in self.sources:
                 contract = CONTRACTS[settings.dataset_of(name)]
-                for table, what, columns in (
-                    (contract.dataset, "current", contract.raw_columns),
-                    (f"{contract.dataset}_history", "history", contract.history_columns),
+                for table, columns in (
+                    (contract.dataset, contract.raw_columns),
+                    (f"{contract.dataset}_history", contract.history_columns),
                 ):
-                    relation = f"raw.{table}"
-                    if contract.dataset in known:
-                        assert settings.spark is not None
-                        lake = Lake.of(self.home(kind), settings.spark)
-                        there = tables_of(lake, contract, known[contract.dataset].load_id)[what]
-                        relation = f"read_parquet('{there.path}/*.parquet')"
-                        if not list(there.path.glob("*.parquet")):
-                            relation = f"(from raw.{table} limit 0)"
+                    files = in_lake.get(table)  # a table without rows has none
+                    relation = f"read_parquet({[str(file) for file in files]})" if files else f"raw.{table}"
                     listed = ", ".join(
                         f'cast(cast("{column}" as {type_}) as varchar)'
                         for column, type_ in columns
