@@ -22,6 +22,7 @@ from retention_pipeline.warehouse import opened_raw
 
 NOW = datetime(2024, 5, 1, 3)
 SEED = 20240501 + SEED_OF_RUN
+KILLS = 8
 RESOLVED_BY = 9  # a column of raw.quarantine
 
 pytestmark = pytest.mark.proof
@@ -53,7 +54,7 @@ def deliver(home: Path) -> None:
             order, day = chance.randint(1, 60_000), chance.randint(1, 28)
             amount = "ten" if chance.random() < 0.001 else f"{chance.randint(1, 9999)}.00"
             lines.append(f"o{order},c{order % 977},2024-03-{day:02},{amount},EUR,paid,2024-04-{day:02}T10:00:00Z")
-        (folder / f"{file:02}.csv").write_text("\n".join(lines))
+        (folder / f"{file:02}.csv").write_text("\n".join(lines) + "\n")
 
 
 def contents(home: Path) -> dict[str, list[tuple[Any, ...]]]:
@@ -66,30 +67,43 @@ def test_kills_at_random_moments_leave_no_trace(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_loader, "FILES_AT_ONCE", 2)
-    undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
-    for home in (undisturbed, disturbed):
-        deliver(home)
+    undisturbed = tmp_path / "undisturbed"
+    deliver(undisturbed)
+    start = time.monotonic()
     ingest(Home(undisturbed), load_settings(Home(undisturbed)), now=NOW)
+    duration = time.monotonic() - start
+    expected = contents(undisturbed)
+    assert len(expected["ledger"]) == 12
 
+    # The moments are shares of the undisturbed duration, so that they fall into the work on any machine. Each kill
+    # leaves less to do: where nothing is left, the next home is begun.
     chance = random.Random(SEED)
-    kills = 0
-    for _ in range(12):
-        child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(disturbed)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        assert child.stdout is not None
-        for _ in range(chance.randint(1, 4)):  # it has begun, and loads its first files
-            child.stdout.readline()
-        time.sleep(chance.random() * 0.3)
-        child.send_signal(signal.SIGKILL)
-        child.communicate()
-        kills += child.returncode == -signal.SIGKILL
-    ingest(Home(disturbed), load_settings(Home(disturbed)), now=NOW)
+    kills = homes = 0
+    while kills < KILLS:
+        homes += 1
+        disturbed = tmp_path / f"disturbed{homes}"
+        deliver(disturbed)
+        while kills < KILLS and killed_during_ingest(disturbed, after=chance.random() * duration):
+            kills += 1
+        ingest(Home(disturbed), load_settings(Home(disturbed)), now=NOW)
+        assert contents(disturbed) == expected
+        assert not (disturbed / "warehouse" / "raw.scratch").exists()
     with capsys.disabled():
-        print(f"\n{kills} kills, seed {SEED}")
-    assert kills >= 3
-    assert contents(disturbed) == contents(undisturbed)
-    assert not (disturbed / "warehouse" / "raw.scratch").exists()
+        print(f"\n{kills} kills in {homes} homes, seed {SEED}")
+
+
+def killed_during_ingest(home: Path, after: float) -> bool:
+    """Whether SIGKILL, that many seconds after the beginning, came before the end."""
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(home)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"begins\n"
+    try:
+        _, errors = child.communicate(timeout=after)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        _, errors = child.communicate()
+    assert child.returncode in (0, -signal.SIGKILL), errors.decode()
+    return child.returncode != 0
 
 
 def test_loads_brought_in_together_or_one_by_one_give_the_same_rows(
