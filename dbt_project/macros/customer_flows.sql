@@ -13,7 +13,7 @@
           spans.basis,
           spans.is_only_basis,
           spans.customer_key,
-          calendar.period_start,
+          {{ period_of('calendar') }},
           true as is_start,
           spans.span_number = 1 as is_first_ever,
           spans.previous_end_date is null or spans.previous_end_date < calendar.period_start as is_first_in_period,
@@ -26,7 +26,7 @@
           spans.basis,
           spans.is_only_basis,
           spans.customer_key,
-          calendar.period_start,
+          {{ period_of('calendar') }},
           false as is_start,
           false as is_first_ever,
           spans.start_date < calendar.period_start as is_first_in_period,
@@ -42,7 +42,7 @@
           basis,
           is_only_basis,
           customer_key,
-          period_start,
+          {{ period_of() }},
           case when is_start and is_first_ever then 1 else 0 end as customers_new,
           case when is_start and not is_first_ever then 1 else 0 end as customers_reactivated,
           case when is_start then 0 else 1 end as customers_lost,
@@ -59,7 +59,7 @@
           basis,
           is_only_basis,
           customer_key,
-          period_start,
+          {{ period_of() }},
           max(case when is_first_in_period and not is_start then 1 else 0 end) as is_active_at_opening,
           max(case when is_last_in_period and is_start then 1 else 0 end) as is_active_at_close,
           max(case when is_first_ever then 1 else 0 end) as is_joining,
@@ -70,7 +70,7 @@
           basis,
           is_only_basis,
           customer_key,
-          period_start
+          {{ period_of() }}
   ),
 
   contributions as (
@@ -78,7 +78,7 @@
           basis,
           is_only_basis,
           customer_key,
-          period_start,
+          {{ period_of() }},
           {{ counts | join(',\n        ') }}
       from lone_boundaries
       union all
@@ -86,7 +86,7 @@
           basis,
           is_only_basis,
           customer_key,
-          period_start,
+          {{ period_of() }},
           (1 - is_active_at_opening) * is_active_at_close * is_joining as customers_new,
           (1 - is_active_at_opening) * is_active_at_close * (1 - is_joining) as customers_reactivated,
           is_active_at_opening * (1 - is_active_at_close) as customers_lost,
@@ -100,7 +100,7 @@
           boundaries.basis,
           boundaries.is_only_basis,
           boundaries.customer_key,
-          boundaries.period_start,
+          {{ period_of('boundaries') }},
           {% for count in counts %}{{ 1 if count == 'customers_referred' else 0 }} as {{ count }}{{ ', ' if not loop.last }}{% endfor %}
       from boundaries
       inner join referrals

@@ -209,8 +209,14 @@
   group by calendar_date
 {%- endmacro %}
 
-{# int_calendar with the start of the period before. #}
-{% macro calendar_with_previous() -%}
+{# What a row of a period is known by: the period's start, in texts of all grains (members) with the grain. #}
+{% macro period_of(rows=none) -%}
+  {%- set of = rows ~ '.' if rows else '' -%}
+  {%- if config.get('facts') == 'all' -%} {{ of }}grain, {{ of }}period_start {%- else -%} {{ of }}period_start {%- endif -%}
+{%- endmacro %}
+
+{# int_calendar, or some of its days, with the start of the period before. #}
+{% macro calendar_with_previous(days=none) -%}
   select
       *,
       case grain
@@ -218,7 +224,7 @@
           when '{{ grain }}' then {{ period_start(grain, add_days('period_start', -1)) }}
 {%- endfor %}
       end as previous_start
-  from {{ ref('int_calendar') }}
+  from {{ days or ref('int_calendar') }}
 {%- endmacro %}
 
 {# calendar_of_days with the starts of the periods before: week_previous, month_previous, … #}

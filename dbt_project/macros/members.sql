@@ -1,5 +1,5 @@
-{# Members: the customers behind cells, each with their part of the measures. The texts of int_member_queries: of one grain and basis and some of its periods, which
-   the reader puts in for the placeholders __grain__, __basis__ and __periods__; one per part, so that only what a measure needs is read. What happens in a
+{# Members: the customers behind cells, each with their part of the measures. The texts of int_member_queries: of one basis and some periods, which the reader puts
+   in for the placeholders __basis__ and __cells__ (a relation of grain and period_start); one per part, so that only what a measure needs is read. What happens in a
    period is the text of the flows, added up by customer instead of by profile; what stands at its opening or close is looked up in the facts as of that day.
    A row counts for the segment values of profile_key, but for those that other_profile_key (if there is one) has, too: who moves. #}
 
@@ -20,15 +20,21 @@
 
 {# CTEs of the cells: `calendar`, the days of their periods, `cells`, one row per period, and `profiles` of customers in periods. #}
 {% macro cells_of_members() -%}
+  asked_days as (
+      select days.*
+      from {{ ref('int_calendar') }} as days
+      inner join __cells__ as asked
+          on days.grain = asked.grain
+          and days.period_start = asked.period_start
+  ),
+
   calendar as (
-      select *
-      from ({{ calendar_with_previous() }}) as days
-      where grain = {{ this_grain() }}
-          and period_start in (__periods__)
+      {{ calendar_with_previous('asked_days') }}
   ),
 
   cells as (
       select distinct
+          grain,
           period_start,
           close_date,
           previous_start,
@@ -39,14 +45,16 @@
   ),
 
   profiles as (
-      {{ profiles_of_periods() }}
+      select customer_key, grain, from_period, to_period, profile_key
+      from {{ fact('int_profile_spans') }}
+      where rule in ('any', 'period')
   )
 {%- endmacro %}
 
 {# CTE `moved`: customers who change profile at a cell's opening, twice: into a profile and out of the other one. #}
 {% macro movers_of_members() -%}
   profile_changes as (
-      {{ profile_changes() }}
+      {{ profile_changes(all_grains=true) }}
   ),
 
   changes_of_cells as (
@@ -54,11 +62,13 @@
       from profile_changes
       inner join cells
           on profile_changes.period_start = cells.period_start
+          and profile_changes.grain = cells.grain
   ),
 
   moved as (
       select
           customer_key,
+          grain,
           period_start,
           profile_key,
           profile_before as other_profile_key,
@@ -67,6 +77,7 @@
       union all
       select
           customer_key,
+          grain,
           period_start,
           profile_before as profile_key,
           profile_key as other_profile_key,
@@ -75,7 +86,7 @@
   )
 {%- endmacro %}
 
-{# The query of one part: customer_key, period_start, profile_key, other_profile_key and the measures to which it adds. #}
+{# The query of one part: customer_key, grain, period_start, profile_key, other_profile_key and the measures to which it adds. #}
 {% macro member_query(family, name) -%}
   {%- set types = {} -%}
   {%- set is_own = name in family.own_profile -%}
@@ -84,6 +95,7 @@
 
   select
       {{ name }}.customer_key,
+      {{ name }}.grain,
       {{ name }}.period_start,
       {{ name ~ '.profile_key' if is_own else 'coalesce(profiles.profile_key, 0)' }} as profile_key,
       {{ name ~ '.other_profile_key' if is_own else 'cast(null as bigint)' }} as other_profile_key,
@@ -91,6 +103,7 @@
   from {{ name }}
 {%- if not is_own %}
   {{ join_profile(name) }}
+      and profiles.grain in ('any', {{ name }}.grain)
 {%- endif %}
 {%- endmacro %}
 
@@ -100,6 +113,7 @@
   {{ name }} as (
       select
           {{ part.facts }}.customer_key,
+          calendar.grain,
           calendar.period_start,
 {%- for column, aggregate in part.measures.items() %}
           {{ aggregate }} as {{ column }}{{ ',' if not loop.last }}
@@ -110,6 +124,7 @@
       where {{ part.get('condition', 'true') }}
       group by
           {{ part.facts }}.customer_key,
+          calendar.grain,
           calendar.period_start
   ){{ ',' if not loop.last }}
 {%- endfor %}
@@ -173,6 +188,7 @@
   states as (
       select
           spans.customer_key,
+          cells.grain,
           cells.period_start,
           max(case when spans.start_date < cells.period_start then 1 else 0 end) as is_active_at_opening,
           max(case when spans.end_date >= cells.close_date then 1 else 0 end) as is_active_at_close
@@ -182,6 +198,7 @@
           and spans.end_date >= cells.period_start
       group by
           spans.customer_key,
+          cells.grain,
           cells.period_start
   ),
 
@@ -190,6 +207,7 @@
   moves as (
       select
           moved.customer_key,
+          moved.grain,
           moved.period_start,
           moved.profile_key,
           moved.other_profile_key,
@@ -199,6 +217,7 @@
       inner join states
           on moved.customer_key = states.customer_key
           and moved.period_start = states.period_start
+          and moved.grain = states.grain
           and states.is_active_at_opening = 1
   )
   {%- endset -%}
@@ -255,6 +274,7 @@
   days_before as (
       select
           purchase_days.customer_key,
+          cells.grain,
           cells.period_start,
           purchase_days.revenue_to_date
       from purchase_days
@@ -266,6 +286,7 @@
   at_close as (
       select
           purchase_days.customer_key,
+          cells.grain,
           cells.period_start,
 {%- for column in balances.values() %}
           {{ at_close[column] }} as {{ column }}{{ ',' if not loop.last }}
@@ -280,6 +301,7 @@
   year_at_close as (
       select
           purchase_days.customer_key,
+          cells.grain,
           cells.period_start,
           {{ at_close.revenue_365d }} as revenue
       from purchase_days
@@ -290,11 +312,13 @@
       left join days_before
           on purchase_days.customer_key = days_before.customer_key
           and cells.period_start = days_before.period_start
+          and cells.grain = days_before.grain
   ),
 
   at_opening as (
       select
           purchase_days.customer_key,
+          cells.grain,
           cells.period_start,
           {{ at_opening.ordered }} as ordered
       from purchase_days
@@ -306,15 +330,17 @@
   days_of_year as (
       select
           purchase_days.customer_key,
+          cells.grain,
           cells.period_start,
           count(*) as purchase_days
       from purchase_days
       inner join cells
           on purchase_days.purchase_date < cells.close_date
           and purchase_days.purchase_date >= cells.close_365d
-      where {{ this_grain() }} <> 'week'
+      where cells.grain <> 'week'
       group by
           purchase_days.customer_key,
+          cells.grain,
           cells.period_start
   )
   {%- endset -%}
@@ -331,6 +357,7 @@
   {{ name }} as (
       select
           changes.customer_key,
+          cells.grain,
           cells.period_start,
           sum({{ mrr_to_reporting('changes.mrr_after', 'changes.currency', 'rates.rate') }}) as mrr,
           sum({{ mrr_to_reporting('changes.list_after', 'changes.currency', 'rates.rate') }}) as list_mrr
@@ -344,6 +371,7 @@
       where changes.mrr_after > 0
       group by
           changes.customer_key,
+          cells.grain,
           cells.period_start
   )
 {%- endmacro %}
@@ -373,6 +401,7 @@
   come as (
       select
           pairs.customer_key,
+          pairs.grain,
           pairs.period_start,
           pairs.is_new * closing.mrr as mrr_new_net,
           (1 - pairs.is_new) * closing.mrr as mrr_reactivation_net
@@ -380,6 +409,7 @@
       inner join closing
           on pairs.customer_key = closing.customer_key
           and pairs.period_start = closing.period_start
+          and pairs.grain = closing.grain
       where not pairs.is_paying_open
   ),
 
@@ -388,6 +418,7 @@
   moves as (
       select
           moved.customer_key,
+          moved.grain,
           moved.period_start,
           moved.profile_key,
           moved.other_profile_key,
@@ -397,6 +428,7 @@
       inner join opening
           on moved.customer_key = opening.customer_key
           and moved.period_start = opening.period_start
+          and moved.grain = opening.grain
   ),
 
   {{ mrr_at('year_before', 'cells.close_12m', 'cells.close_12m') }},
@@ -417,6 +449,7 @@
   year as (
       select
           year_before.customer_key,
+          year_before.grain,
           year_before.period_start,
           coalesce(profiles_of_year.profile_key, 0) as profile_key,
           cast(null as bigint) as other_profile_key,
@@ -427,12 +460,14 @@
       from year_before
       inner join cells
           on year_before.period_start = cells.period_start
+          and year_before.grain = cells.grain
       inner join currencies
           on year_before.customer_key = currencies.customer_key
           and (year_before.mrr > 0 or currencies.is_one)
       left join year_after
           on year_before.customer_key = year_after.customer_key
           and year_before.period_start = year_after.period_start
+          and year_before.grain = year_after.grain
       left join {{ fact('int_profile_spans') }} as profiles_of_year
           on year_before.customer_key = profiles_of_year.customer_key
           and profiles_of_year.rule in ('any', '12m')
@@ -483,6 +518,7 @@
   last_days as (
       select
           active_days.customer_key,
+          cells.grain,
           cells.period_start,
           active_days.active_date,
           active_days.day_number
@@ -495,6 +531,7 @@
   days_before as (
       select
           active_days.customer_key,
+          cells.grain,
           cells.period_start,
           active_days.day_number
       from active_days
@@ -506,6 +543,7 @@
   active_at_close as (
       select distinct
           spans.customer_key,
+          cells.grain,
           cells.period_start
       from {{ fact('int_active_spans') }} as spans
       inner join cells
@@ -518,6 +556,7 @@
   at_close as (
       select
           last_days.customer_key,
+          last_days.grain,
           last_days.period_start,
           {{ at_close.wau }} as wau,
           {{ at_close.mau }} as mau,
@@ -527,17 +566,21 @@
       from last_days
       inner join cells
           on last_days.period_start = cells.period_start
+          and last_days.grain = cells.grain
       left join days_before
           on last_days.customer_key = days_before.customer_key
           and last_days.period_start = days_before.period_start
+          and last_days.grain = days_before.grain
       left join active_at_close
           on last_days.customer_key = active_at_close.customer_key
           and last_days.period_start = active_at_close.period_start
+          and last_days.grain = active_at_close.grain
   ),
 
   active_before as (
       select distinct
           active_days.customer_key,
+          cells.grain,
           cells.period_start
       from active_days
       inner join cells

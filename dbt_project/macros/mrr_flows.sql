@@ -27,7 +27,7 @@
 {% macro mrr_period_pairs() -%}
   select
       customer_key,
-      period_start,
+      {{ period_of() }},
       sum(case when previous_change_date < period_start then opening_mrr else 0 end) as mrr_open,
       sum(case when next_change_date >= close_date then closing_mrr else 0 end) as mrr_close,
       min_by(is_paying_before, change_date) as is_paying_open,
@@ -50,7 +50,7 @@
           changes.list_before,
           changes.list_after,
           changes.currency = '{{ var("reporting_currency") }}' as is_home,
-          calendar.period_start,
+          {{ period_of('calendar') }},
           calendar.close_date,
           {{ mrr_to_reporting('changes.mrr_before', 'changes.currency', 'fx_rates.rate') }} as opening_mrr,
           {{ mrr_to_reporting('changes.mrr_after', 'changes.currency', 'fx_rates.rate') }} as closing_mrr
@@ -63,14 +63,14 @@
   ) as changes_of_periods
   group by
       customer_key,
-      period_start
+      {{ period_of() }}
 {%- endmacro %}
 
 {# One row per customer and period at whose opening the customer paid and at whose close it does not. #}
 {% macro lost_customers() -%}
   select
       lost.customer_key,
-      calendar.period_start,
+      {{ period_of('calendar') }},
       {{ lost_class('lost', 'calendar.close_date') }} as lost_class,
       {{ lost_reason('lost', 'calendar.close_date') }} as lost_reason
   from {{ fact('int_lost_classes') }} as lost
@@ -139,7 +139,7 @@
   customers_with_losses as (
       select distinct
           movements.customer_key,
-          calendar.period_start
+          {{ period_of('calendar') }}
       from movements
       inner join calendar
           on movements.movement_date = calendar.calendar_date
@@ -149,7 +149,7 @@
   dated_terms as (
       select
           terms.customer_key,
-          calendar.period_start,
+          {{ period_of('calendar') }},
           terms.resolved_date <= {{ as_of() }} as is_resolved,
           terms.renewed_date is not null as is_renewed,
           terms.mrr_due,
@@ -162,7 +162,7 @@
   contributions as (
       select
           first_facts.customer_key,
-          calendar.period_start,
+          {{ period_of('calendar') }},
           {{ only(columns, {'customers_known': 1}) }}
       from first_facts
       inner join calendar
@@ -170,7 +170,7 @@
       union all
       select
           movements.customer_key,
-          calendar.period_start,
+          {{ period_of('calendar') }},
           {{ only(columns, {
               'mrr_new': "case movements.movement when 'new' then movements.amount else 0 end",
               'mrr_expansion': "case movements.movement when 'expansion' then movements.amount else 0 end",
@@ -184,13 +184,13 @@
       union all
       select
           customer_key,
-          period_start,
+          {{ period_of() }},
           {{ only(columns, {'customers_with_losses': 1}) }}
       from customers_with_losses
       union all
       select
           customer_key,
-          period_start,
+          {{ period_of() }},
           {{ only(columns, {
               'customers_paying': 'case when is_paying_close then 1 else 0 end - case when is_paying_open then 1 else 0 end',
               'mrr_not_kept': 'greatest(mrr_open - mrr_close, 0)',
@@ -206,7 +206,7 @@
       union all
       select
           customer_key,
-          period_start,
+          {{ period_of() }},
           {{ only(columns, {
               'customers_lost': 1,
               'lost_involuntary': "case when lost_class = 'involuntary' then 1 else 0 end",
@@ -217,7 +217,7 @@
       union all
       select
           customer_key,
-          period_start,
+          {{ period_of() }},
           {{ only(columns, {
               'renewals_due': 1,
               'renewals_pending': 'case when is_resolved then 0 else 1 end',
@@ -230,7 +230,7 @@
       union all
       select
           cancel_requests.customer_key,
-          calendar.period_start,
+          {{ period_of('calendar') }},
           {{ only(columns, {'cancellations_requested': 1}) }}
       from cancel_requests
       inner join calendar

@@ -13,10 +13,11 @@ from retention_pipeline.read.members import PROFILES
 from retention_pipeline.warehouse import tables_in
 
 SIDES = {"before": "published", "now": None}
+PERIODS = "int_periods"
 
 
 class Facts:
-    """The facts of the customers of run_customers, those of both generations in one table each, copied when they are
+    """The facts of the customers of run_customers, those of both generations in one relation each, made when they are
     first asked for. Of the generation before, the customers have other keys (`before_key`); profiles have the numbers
     of profile_numbers, which both generations share.
     """
@@ -29,9 +30,8 @@ class Facts:
             for side, schema in (("before", "touched_before"), ("now", "touched"))
         }
         self.names = {side: self._of_customers(database) for side, database in SIDES.items()}
-        self.copied: set[str] = set()
-        self.answers: dict[str, list[Any]] = {}
-        self.sums: dict[str, str] = {}
+        self.relations: set[str] = set()
+        self.texts: dict[str, list[Any]] = {}
         causes = {one for (one,) in connection.execute("select distinct cause from kpi_causes").fetchall()}
         # Tables of no customer that say the same of a complete period in both generations.
         self.alike = set()
@@ -46,14 +46,27 @@ class Facts:
         ).fetchall()
         return {name for (name,) in found}
 
-    def copy(self, name: str, *, is_early: bool) -> str:
-        """The name of the table with the rows of both generations; is_early: of customers with rows that are."""
-        table = f"of_{'early_' if is_early else ''}customers_{name}"
-        if table not in self.copied:
+    def named(self, name: str, *, is_early: bool) -> str:
+        """The name of the relation with the rows of both generations; is_early: of customers with rows that are. Their
+        rows are few of many, and are looked for once; the others' are read where they stand.
+        """
+        relation = f"of_{'early_' if is_early else ''}customers_{name}"
+        if relation not in self.relations:
             sides = [self._rows(side, name, is_early) for side in SIDES if name in self.names[side]]
-            self.connection.execute(f"create or replace temp table {table} as {' union all by name '.join(sides)}")
-            self.copied.add(table)
-        return table
+            kind = "table" if is_early else "view"
+            self.connection.execute(f"create or replace temp {kind} {relation} as {' union all by name '.join(sides)}")
+            self.relations.add(relation)
+        return relation
+
+    def periods(self) -> str:
+        """The name of the table with the periods of either generation."""
+        if PERIODS not in self.relations:
+            self.connection.execute("""
+                create or replace temp table periods_of_both as
+                select grain, period_start, max(close_date) as close_date
+                from (from main.int_periods union all from published.main.int_periods) group by all""")
+            self.relations.add(PERIODS)
+        return "periods_of_both"
 
     def _rows(self, side: str, name: str, is_early: bool) -> str:
         """SQL: a fact's rows of one generation, as they stand in the table of both."""
@@ -75,13 +88,6 @@ class Facts:
         described = self.connection.execute(f"describe from {source}").fetchall()
         return [name for name, *_ in described if name.startswith("profile_")]
 
-    def asked_once(self, rows: str) -> str:
-        """The name of the table with rows (SQL); it is made once."""
-        if rows not in self.sums:
-            self.sums[rows] = f"asked_once_{len(self.sums)}"
-            self.connection.execute(f"create or replace temp table {self.sums[rows]} as {rows}")
-        return self.sums[rows]
-
 
 def before_key(key: str) -> str:
     """SQL: the key of a customer of the generation before, from the true one and back."""
@@ -102,9 +108,11 @@ class Relations(Mapping[str, str]):
     is_early: bool
 
     def __getitem__(self, name: str) -> str:
+        if name == PERIODS and self.side is None:
+            return self.facts.periods()
         if name not in self:
             raise KeyError(name)
-        table = self.facts.copy(name, is_early=self.is_early)
+        table = self.facts.named(name, is_early=self.is_early)
         if self.side is None:
             return table
         if self.side == "now":

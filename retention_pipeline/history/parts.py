@@ -1,9 +1,8 @@
 """Which customers moved restated figures, and by how much: their parts of the cells before and now.
 
 Only customers with rows that came, went or were replaced are looked at (and those with money at a new rate), and of
-their parts only what differs: for each family, grain and basis one query over all restated periods and both
-generations, and for each family and basis one over the months behind them. What is left of a figure's change is of
-everybody: settings, definitions, a backfill.
+their parts only what differs: for each family and basis one query over all restated periods and both generations. What
+is left of a figure's change is of everybody: settings, definitions, a backfill.
 
 run_customers    one row per such customer: datasets and causes of their rows (`signature`), and whether one of the rows
                  counts before the last restated period ends
@@ -19,10 +18,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import partial
 from typing import NamedTuple
 
@@ -32,7 +30,6 @@ from retention_pipeline.history.both_generations import SIDES, Facts, Relations,
 from retention_pipeline.history.causes import FX
 from retention_pipeline.history.reported import count
 from retention_pipeline.kpis.declaration import Family, Kpi, settings_named
-from retention_pipeline.kpis.inputs import MONTHS_BEHIND
 from retention_pipeline.kpis.registry import BY_ID
 from retention_pipeline.kpis.rules import text_literal
 from retention_pipeline.read.ctes import union_of
@@ -43,7 +40,6 @@ from retention_pipeline.read.members import (
     Source,
     columns_in,
     in_cells,
-    pairs_behind,
     parts_of,
     published_settings,
     sources_of,
@@ -223,33 +219,29 @@ def _fill(
 ) -> frozenset[str]:
     """Make the table; returns the columns to which several sources add."""
     listed = ", ".join(text_literal(kpi.id) for kpi in kpis)
-    asked: dict[tuple[str, str], list[date]] = {}
-    for grain, basis, start in connection.execute(
-        f"select distinct grain, basis, period_start from restated where kpi in ({listed}) order by all"
-    ).fetchall():
-        asked.setdefault((grain, basis), []).append(start)
+    connection.execute(f"""
+        create or replace temp table asked_periods as
+        select distinct period, grain, basis, period_start from restated where kpi in ({listed})""")
     typed = ", ".join(f"{name} decimal(38, 6)" for name in columns)
     connection.execute(
         f"create or replace temp table {table} "
         f"(period integer, customer_key bigint, profile bigint, other_profile bigint, {typed})"
     )
-    cells_of = {
-        (grain, basis): Cells(grain, basis, tuple(starts), answers=facts.answers)
-        for (grain, basis), starts in asked.items()
-    }
-    behind = {month for cells in cells_of.values() for _, month in pairs_behind(connection, cells, MONTHS_BEHIND, None)}
     of_several = set[str]()
-    for (grain, basis), cells in cells_of.items():
-        of_grain = replace(cells, months=tuple(sorted(behind)))
-        asked_of = _asked(connection, kpis[0].family, columns, facts, of_grain, is_early=is_early)
-        if asked_of:
-            with _few_cells(connection, max(len(of_grain.periods), len(of_grain.months))):
+    for basis, number in connection.execute(
+        "select basis, count(*) from asked_periods group by basis order by basis"
+    ).fetchall():
+        of_basis = f"basis = {text_literal(basis)}"
+        cells = Cells(basis, f"(select grain, period_start from asked_periods where {of_basis})", texts=facts.texts)
+        asked = _asked(connection, kpis[0].family, columns, facts, cells, is_early=is_early)
+        if asked:
+            with _few_cells(connection, number):
                 connection.execute(f"""
                     insert into {table} by name
-                    select periods.period, rows.* exclude (period_start) from ({_rows(asked_of, facts)}) as rows
-                    inner join restated_periods as periods on rows.period_start = periods.period_start
-                        and periods.grain = '{grain}' and periods.basis = '{basis}'""")
-        given = Counter(name for one in asked_of for name in one.source.taken)
+                    select periods.period, rows.* exclude (grain, period_start) from ({_rows(asked)}) as rows
+                    inner join asked_periods as periods on rows.grain = periods.grain
+                        and rows.period_start = periods.period_start and periods.{of_basis}""")
+        given = Counter(name for one in asked for name in one.source.taken)
         of_several |= {name for name, sources in given.items() if sources > 1}
     return frozenset(of_several)
 
@@ -295,7 +287,7 @@ def _asked(
         for number, (now, before) in enumerate(zip(asked["now"], asked["before"], strict=True)):
             of_both = _as_of_each(now.query, before.query)
             read_before = set(re.findall(r"published\.main\.\"?(\w+)", before.query))
-            if of_both is not None and now.behind == before.behind and read_before <= facts.alike:
+            if of_both is not None and read_before <= facts.alike:
                 shared[number] = _Asked(now._replace(query=_of_nobody_in_both(of_both)), None)
     found = list(shared.values())
     if len(shared) < len(asked["now"]):
@@ -305,29 +297,29 @@ def _asked(
     return found
 
 
-def _rows(asked: list[_Asked], facts: Facts) -> str:
-    """SQL: period_start, customer_key, profile, other_profile and by how much columns differ, from each source of any.
-    What is of months is asked once for the cells of all grains.
+def _rows(asked: list[_Asked]) -> str:
+    """SQL: grain, period_start, customer_key, profile, other_profile and by how much columns differ, from each source
+    of any.
     """
-    own = list[tuple[str, Callable[[str], str]]]()
-    selects = list[str]()
-    for source, side in asked:
-        if source.behind:
-            months = facts.asked_once(_differing(source.query, {name: name for name in source.taken.values()}, side))
-            taken = {name: f"sum({measure})" for name, measure in source.taken.items()}
-            of_cells = in_cells(f"from {months}", source.behind)
-            selects.append(_added_up(of_cells, taken, "period_start, customer_key, profile, other_profile"))
-        else:
-            own.append((source.query, partial(_differing, columns=source.taken, side=side)))
-    return " union all by name ".join([union_of(own)] * bool(own) + selects)
+    return union_of((one.source.query, partial(_differing, asked=one)) for one in asked)
 
 
-def _differing(query: str, columns: dict[str, str], side: str | None) -> str:
-    """SQL: by how much the columns (name → measure) of a source differ."""
-    is_before = {None: "customer_key < 0", "before": "true", "now": "false"}[side]
-    differences = {name: f"sum(case when {is_before} then -{text} else {text} end)" for name, text in columns.items()}
-    cell = f"period_start, {true_key('customer_key')} as customer_key, profile_key as profile, "
-    return _added_up(query, differences, f"{cell}other_profile_key as other_profile")
+def _differing(query: str, asked: _Asked) -> str:
+    """SQL: by how much the columns of a source (its query) differ. What is of months is added up by month before it is
+    by cell.
+    """
+    is_before = {None: "customer_key < 0", "before": "true", "now": "false"}[asked.side]
+    taken = asked.source.taken
+    measures = {name: name for name in taken.values()} if asked.source.behind else taken
+    differences = {name: f"sum(case when {is_before} then -{text} else {text} end)" for name, text in measures.items()}
+    cell = f"grain, period_start, {true_key('customer_key')} as customer_key, profile_key as profile, "
+    rows = _added_up(query, differences, f"{cell}other_profile_key as other_profile")
+    if not asked.source.behind:
+        return rows
+    sums = {name: f"sum({measure})" for name, measure in taken.items()}
+    return _added_up(
+        in_cells(rows, asked.source.behind), sums, "grain, period_start, customer_key, profile, other_profile"
+    )
 
 
 def _added_up(rows: str, columns: dict[str, str], key: str) -> str:

@@ -60,7 +60,7 @@ def write_history(
         attach(connection, home.current.resolve(), "published")
     attach(connection, home.raw_file, "raw_store")
     try:
-        with raw_rows_named(connection, home, settings), _all_or_nothing(connection):
+        with _in_one_thread(connection), raw_rows_named(connection, home, settings), _all_or_nothing(connection):
             known = [one for one in publications(connection) if one.run_id != publication.run_id]
             last = known[-1] if known else before.published
             pending = closing.hold(connection, settings, last, publication, released)
@@ -115,6 +115,16 @@ def _applied_by(connection: duckdb.DuckDBPyConnection, lost: Publication | None)
     loads = f"select max(load_id) from raw_store.raw.ledger where finished_at <= {instant(lost.published_at)}"
     found = connection.execute(loads).fetchall()[0][0]
     return -1 if found is None else int(found)
+
+
+@contextmanager
+def _in_one_thread(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Hundreds of statements over few rows: to share them out costs a fifth of the processor and no less time."""
+    connection.execute("set threads = 1")
+    try:
+        yield
+    finally:
+        connection.execute("reset threads")
 
 
 @contextmanager

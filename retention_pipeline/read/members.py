@@ -1,7 +1,7 @@
 """Members: the customers behind a figure, each with their part of it.
 
-Every generation holds, in `int_member_queries`, queries per family of KPIs over its own facts: texts for periods of one
-grain and basis, made from the very SQL that makes the sums. Here the cell is put in, and what KPIs borrow from other
+Every generation holds, in `int_member_queries`, queries per family of KPIs over its own facts: texts for some periods
+and a basis, made from the very SQL that makes the sums. Here the cell is put in, and what KPIs borrow from other
 families or from the months behind is added. Nothing is stored; the parts of all members add up to
 the cell of the period table, measure by measure, and to numerator and denominator of each KPI that counts or sums.
 
@@ -34,10 +34,10 @@ from retention_pipeline.kpis.rules import date_literal, text_literal
 from retention_pipeline.read.ctes import without_unused
 
 QUERIES, PROFILES = "int_member_queries", "int_profile_spans"
-PERIODS = "__periods__"  # the placeholder for the starts of periods
+CELLS = "__cells__"  # the placeholder for a relation of grain and period_start
 NOBODY = "(unattributed)"
 ALL = "all"
-TOO_OLD = "This generation was made before there were members; the next run makes them"
+TOO_OLD = "This generation was made by an earlier version, whose members are asked otherwise; the next run makes them"
 # Costs belong to nobody; who joined is asked of the customers.
 COSTS = ("acquisition_cost", "acquisition_cost_6m")
 JOINED = {"customers_joined": False, "customers_joined_6m": True}  # whether over six months
@@ -59,35 +59,36 @@ class Cell:
 
 @dataclass(frozen=True)
 class Cells:
-    """Rows of a period table in some periods of one grain and basis, of all segment values. `relations`: what stands
-    for tables that are not to be read where they are (name → SQL), say those of some customers only. `answers`: what
-    the generations said before, for those who ask about many cells. `months`: what is asked wherever months behind the
-    cells are needed, so that cells of several grains ask the same; empty: those that are.
+    """Rows of a period table in some periods of a basis, of all segment values. `periods`: a relation (SQL) of grain
+    and period_start, each once. `relations`: what stands for tables that are not to be read where they are (name →
+    SQL), say those of some customers only. `texts`: what the generations said before, for those who ask more than once.
     """
 
-    grain: str
     basis: str
-    periods: tuple[date, ...]
+    periods: str
     relations: Mapping[str, str] = field(default_factory=dict)
-    answers: dict[str, list[Any]] = field(default_factory=dict)
-    months: tuple[date, ...] = ()
+    texts: dict[str, list[Any]] = field(default_factory=dict)
 
-    def answer(self, connection: duckdb.DuckDBPyConnection, question: str) -> list[Any]:
-        """The rows of a query, which is asked once."""
-        if question not in self.answers:
-            self.answers[question] = connection.execute(question).fetchall()
-        return self.answers[question]
+    @classmethod
+    def of(cls, cell: Cell) -> Cells:
+        """Those of one period."""
+        named = f"{text_literal(cell.grain)} as grain, {date_literal(cell.period_start)} as period_start"
+        return cls(cell.basis, f"(select {named})")
+
+    def relation(self, name: str, database: str | None) -> str:
+        """What is read for a table."""
+        return self.relations.get(name, f"{of_main(database)}{name}")
 
 
 class Source(NamedTuple):
-    """A query of customer_key, period_start, profile_key, other_profile_key and measures. `taken`: the columns of a
-    family's cells that it gives (name → measure). `behind`: its periods are months, which count for the cells of these
-    pairs of a cell's period and a month; empty: its periods are those of the cells.
+    """A query of customer_key, grain, period_start, profile_key, other_profile_key and measures. `taken`: the columns
+    of a family's cells that it gives (name → measure). `behind`: its periods are months, which count for the cells
+    that a query says (months_behind); empty: its periods are those of the cells.
     """
 
     query: str
     taken: dict[str, str]
-    behind: tuple[tuple[date, date], ...] = ()
+    behind: str = ""
 
 
 class NoMembers(Exception):
@@ -186,7 +187,7 @@ def measures_query(
     database: str | None = None,
 ) -> str:
     """SQL: customer_key and the given columns of the family's cells; rows of customers in any of them."""
-    cells = Cells(cell.grain, cell.basis, (cell.period_start,))
+    cells = Cells.of(cell)
     if cell.segment_dimension == ALL:
         # Who had which segment value when does not matter, and is as many rows as there are customers.
         cells = replace(cells, relations={PROFILES: f"(select * from {of_main(database)}{PROFILES} where false)"})
@@ -242,7 +243,7 @@ def sources_of(
         for name in own & set(JOINED):
             wanted = {name: "customers_joined"}
             if JOINED[name]:
-                found += months_behind(connection, "customers", of_any, wanted, MONTHS_BEHIND, database)
+                found += of_months_behind(connection, "customers", of_any, wanted, MONTHS_BEHIND, database)
             else:
                 found += cell_queries(connection, "customers", wanted, of_any, database)
     elif own:
@@ -261,11 +262,11 @@ def sources_of(
         for months, names in ((MONTHS_BEHIND, given), (1, of_first)):
             if taken := columns & set(names):
                 wanted = {name: names[name] for name in taken}
-                found += months_behind(connection, source, replace(cells, basis=basis), wanted, months, database)
+                found += of_months_behind(connection, source, replace(cells, basis=basis), wanted, months, database)
     return found
 
 
-def months_behind(
+def of_months_behind(
     connection: duckdb.DuckDBPyConnection,
     family: str,
     cells: Cells,
@@ -274,41 +275,31 @@ def months_behind(
     database: str | None,
 ) -> list[Source]:
     """The cells of the first `months` of the last six calendar months that ended by each cell's close."""
-    behind = pairs_behind(connection, cells, months, database)
-    if not behind:
-        return []
-    of_months = replace(cells, grain="month", periods=cells.months or tuple(sorted({month for _, month in behind})))
+    behind = months_behind(cells, months, database)
+    months_of_cells = f"(select distinct 'month' as grain, month_start as period_start from ({behind}))"
+    of_months = replace(cells, periods=months_of_cells)
     return [one._replace(behind=behind) for one in cell_queries(connection, family, taken, of_months, database)]
 
 
-def pairs_behind(
-    connection: duckdb.DuckDBPyConnection, cells: Cells, months: int, database: str | None
-) -> tuple[tuple[date, date], ...]:
-    """The period of each cell with each of those months."""
-    return tuple(
-        cells.answer(
-            connection,
-            f"""select own.period_start, months.period_start
-        from {of_main(database)}int_periods as months
-        inner join {of_main(database)}int_periods as own on months.grain = 'month'
-            and own.grain = {text_literal(cells.grain)} and own.period_start in ({date_literals(cells.periods)})
+def months_behind(cells: Cells, months: int, database: str | None) -> str:
+    """SQL: grain and period_start of each cell with each of those months (month_start)."""
+    periods = cells.relation("int_periods", database)
+    return f"""
+        select own.grain, own.period_start, months.period_start as month_start
+        from {periods} as own
+        inner join {cells.periods} as asked on own.grain = asked.grain and own.period_start = asked.period_start
+        inner join {periods} as months on months.grain = 'month'
             and months.period_start >= date_trunc('month', own.close_date) - to_months({MONTHS_BEHIND})
-            and months.period_start < date_trunc('month', own.close_date) - to_months({MONTHS_BEHIND - months})
-        order by all""",
-        )
-    )
+            and months.period_start < date_trunc('month', own.close_date) - to_months({MONTHS_BEHIND - months})"""
 
 
-def in_cells(query: str, behind: Collection[tuple[date, date]]) -> str:
+def in_cells(query: str, behind: str) -> str:
     """SQL: what the query of a source says of months, by the periods of the cells that they are behind."""
     if not behind:
         return query
-    pairs = ", ".join(f"({date_literal(own)}, {date_literal(month)})" for own, month in behind)
-    return (
-        f"select of_month.* exclude (period_start), behind.period_start from ({query}) as of_month "
-        f"inner join (values {pairs}) as behind (period_start, month_start) "
-        "on of_month.period_start = behind.month_start"
-    )
+    return f"""
+        select of_month.* exclude (grain, period_start), behind.grain, behind.period_start from ({query}) as of_month
+        inner join ({behind}) as behind on of_month.period_start = behind.month_start"""
 
 
 def cell_queries(
@@ -324,13 +315,13 @@ def cell_queries(
     measure). Raises NoMembers where the generation is too old to have them; must_have: also where it has none.
     """
     try:
-        of_families = cells.answer(
-            connection, f"select family, part, measures, query from {of_main(database)}{QUERIES} order by family, part"
-        )
+        asked = f"select family, part, measures, query from {of_main(database)}{QUERIES} order by family, part"
+        if asked not in cells.texts:
+            cells.texts[asked] = connection.execute(asked).fetchall()
     except duckdb.CatalogException as error:
         raise NoMembers(TOO_OLD) from error
-    parts = [part for name, *part in of_families if name == family]
-    if any(PERIODS not in query for _, _, query in parts):
+    parts = [part for name, *part in cells.texts[asked] if name == family]
+    if any(CELLS not in query for _, _, query in parts):
         raise NoMembers(TOO_OLD)
     if not parts and must_have:
         raise NoMembers(f"No dataset of the family {family} is connected")
@@ -344,22 +335,13 @@ def cell_queries(
 
 def with_cells(query: str, cells: Cells, database: str | None) -> str:
     """SQL: the text of a part for some cells."""
-    placed = {
-        "__grain__": cells.grain,
-        "__basis__": cells.basis,
-        PERIODS: date_literals(cells.periods),
-    }
+    placed = {"__basis__": cells.basis, CELLS: cells.periods}
     # All at once, as a value may look like a placeholder.
     return re.sub(
         rf"__main__\.\"?(\w+)\"?|{'|'.join(placed)}",
-        lambda match: cells.relations.get(match[1], f"{of_main(database)}{match[1]}") if match[1] else placed[match[0]],
+        lambda match: cells.relation(match[1], database) if match[1] else placed[match[0]],
         query,
     )
-
-
-def date_literals(days: Collection[date]) -> str:
-    """SQL: what stands between the brackets of an `in`."""
-    return ", ".join(map(date_literal, days))
 
 
 def is_cell(cell: Cell) -> str:

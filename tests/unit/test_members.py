@@ -50,29 +50,29 @@ def generation() -> duckdb.DuckDBPyConnection:
     )
     connection.execute("create table int_customers (customer_key bigint, customer_id varchar)")
     query = (
-        'select period_start from __main__."int_customers" '
-        "where period_start in (__periods__) and ''__grain__'' <> ''__basis__''"
+        'select asked.period_start from __main__."int_customers" '
+        "inner join __cells__ as asked on ''__basis__'' <> asked.grain"
     )
     connection.execute(f"insert into int_member_queries values ('surveys', 'answered', 'a b', '{query}')")
     return connection
 
 
 def test_cells_are_put_into_the_texts(generation: duckdb.DuckDBPyConnection) -> None:
-    cells = Cells("month", "all", (date(2026, 3, 1), date(2026, 4, 1)))
-    days = "cast('2026-03-01' as date), cast('2026-04-01' as date)"
-    query = f"select period_start from int_customers where period_start in ({days}) and 'month' <> 'all'"
+    cells = Cells.of(Cell("month", date(2026, 3, 1), "all"))
+    period = "(select 'month' as grain, cast('2026-03-01' as date) as period_start)"
+    query = f"select asked.period_start from int_customers inner join {period} as asked on 'all' <> asked.grain"
     assert cell_queries(generation, "surveys", {"x": "a", "y": "c"}, cells) == [Source(query, {"x": "a"})]
     ((of_other, *_),) = cell_queries(generation, "surveys", {"a": "a"}, cells, "memory")
-    assert "from memory.main.int_customers where" in of_other
+    assert "from memory.main.int_customers inner" in of_other
     of_some = replace(cells, relations={"int_customers": "(select 1)"})
     ((of_few, *_),) = cell_queries(generation, "surveys", {"a": "a"}, of_some, "memory")
-    assert "from (select 1) where" in of_few
+    assert "from (select 1) inner" in of_few
     assert cell_queries(generation, "surveys", {"c": "c"}, cells) == []
 
 
 def test_a_segment_value_is_asked_as_text_whatever_it_is() -> None:
-    cell = Cell("month", date(2026, 3, 1), "all", "country", "O'Brien __grain__")
-    assert "segment_value = 'O''Brien __grain__'" in in_segment("select 1", cell, None)
+    cell = Cell("month", date(2026, 3, 1), "all", "country", "O'Brien __basis__")
+    assert "segment_value = 'O''Brien __basis__'" in in_segment("select 1", cell, None)
 
 
 def test_what_has_no_members_says_why(generation: duckdb.DuckDBPyConnection) -> None:
@@ -83,5 +83,5 @@ def test_what_has_no_members_says_why(generation: duckdb.DuckDBPyConnection) -> 
         members(generation, "session_minutes_median", cell)
     with pytest.raises(NoMembers, match="No dataset of the family tickets"):
         members(generation, "tickets", cell)
-    with pytest.raises(NoMembers, match="before there were members"):
+    with pytest.raises(NoMembers, match="by an earlier version"):
         members(duckdb.connect(), "tickets", cell)

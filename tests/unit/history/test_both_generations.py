@@ -35,8 +35,8 @@ def test_all_keys_of_profiles_have_the_numbers_of_both_generations() -> None:
                 "inner join restated_segments using (segment)"
             ).fetchall()
         )
-        copied = Facts(connection).copy("int_profile_spans", is_early=True)
-        found = connection.execute(f"select customer_key, span, profile_key, profile_before from {copied} order by all")
+        spans = Facts(connection).named("int_profile_spans", is_early=True)
+        found = connection.execute(f"select customer_key, span, profile_key, profile_before from {spans} order by all")
         assert found.fetchall() == [
             (-8, 1, number["NL"], 0),
             (7, 1, number["NL"], 0),
