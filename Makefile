@@ -107,7 +107,7 @@ build/lint/passed: $(SQL_OF_ALL) $(SQL_OF_ONE) | $(INSTALLED)
 	RETENTION_WAREHOUSE_FILE=:memory: RETENTION_RAW_FILE=$(CURDIR)/build/lint/raw.duckdb \
 	RETENTION_PREVIOUS_FILE=$(CURDIR)/build/lint/previous.duckdb \
 	DBT_TARGET_PATH=$(CURDIR)/build/lint/target DBT_LOG_PATH=$(CURDIR)/build/lint/logs \
-	$(BIN)/sqlfluff lint --disable-progress-bar --processes 2 $(if $(filter $(SQL_OF_ALL),$?),dbt_project,$?)
+	$(BIN)/python tests/support/sql_lint.py lint --disable-progress-bar --processes 2 $(if $(filter $(SQL_OF_ALL),$?),dbt_project,$?)
 	@touch $@
 
 types: $(INSTALLED)
