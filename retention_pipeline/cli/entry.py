@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from types import FrameType
 
 INTERRUPTED = 130
+# New objects between two looks for cycles (Python: 700, 10, 10). dbt and Dagster make millions that live to the end of a
+# run; looking through them again and again is a tenth of its time.
+OBJECTS_BETWEEN_COLLECTIONS = (100_000, 20, 100)
 
 
 def _end(number: int, frame: FrameType | None) -> None:
@@ -17,6 +21,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     """The command `retention`."""
+    gc.set_threshold(*OBJECTS_BETWEEN_COLLECTIONS)
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _end)
