@@ -4,5 +4,6 @@ The kills of test_kills_of_mixed_sources fall into small nights (RETENTION_MIXED
 sets: RETENTION_KILLS_ORDERS (how many orders the home has), RETENTION_KILLS_PER_STEP,
 RETENTION_RANDOM_KILLS, RETENTION_FIRST_RUN_KILLS, RETENTION_KILLS_SEED, RETENTION_SECONDS_BETWEEN_LOOKS (of the
 reader; the shorter, the more of a processor it takes). `make kills` sets a million orders, three kills per step, fifty
-at random moments and five in first runs, and four looks a second; without them a small edition runs.
+at random moments and five in first runs, and four looks a second; without them a small edition runs. Runs are forked
+from a process that has imported everything (kills.warm).
 """

@@ -36,7 +36,7 @@ def deliver_night(home: Home, orders: int) -> dict[str, int]:
         (landing / source).mkdir(parents=True, exist_ok=True)
     counts = {"new orders": write_night(home, Size("kills", orders))}
     with opened_raw(home) as connection:
-        for file, rows in _changes().items():
+        for file, rows in _changes(orders).items():
             kind = "(format json)" if file.endswith("jsonl") else ""
             copied = connection.execute(f"copy ({rows}) to {sql_text(str(landing / file))} {kind}").fetchone()
             counts[file] = int(copied[0]) if copied else 0
@@ -47,8 +47,9 @@ def deliver_night(home: Home, orders: int) -> dict[str, int]:
     return counts
 
 
-def _changes() -> dict[str, str]:
-    """Per file SQL for its rows, made from what is in raw."""
+def _changes(orders: int) -> dict[str, str]:
+    """Per file SQL for its rows, made from what is in raw: of a small home larger shares, so that there are some."""
+    more = max(1, 4_000 / orders)
     day = f"timestamp '{AS_OF}'"
     order, subscription, customer = (
         f"(hash({key}) % 1000000007)" for key in ("order_id", "subscription_id", "customer_id")
@@ -57,21 +58,22 @@ def _changes() -> dict[str, str]:
         "orders/corrected.parquet": f"""
             select order_id, customer_id, ordered_at, amount + 1 as amount, currency, 'paid' as status, channel,
                 {day} as updated_at
-            from raw.orders where {uniform(order, 51)} < 0.01""",
+            from raw.orders where {uniform(order, 51)} < {0.01 * more}""",
         "orders/moved.csv": f"""
             select order_id, 'C' || floor(1000 * {uniform(order, 52)}) as customer_id, ordered_at, amount, currency,
                 status, {day} as updated_at
-            from raw.orders where {uniform(order, 53)} < 0.001""",
+            from raw.orders where {uniform(order, 53)} < {0.001 * more}""",
         "subscriptions/ended.parquet": f"""
             select subscription_id, customer_id, plan, amount, quantity, recurring_discount, currency, "interval",
                 interval_count, status, started_at, {day} - interval 3 day as ended_at, 'too_expensive' as end_reason,
                 {day} as updated_at
             from raw.subscriptions
-            where ended_at is null and started_at < {day} - interval 9 day and {uniform(subscription, 54)} < 0.05""",
+            where ended_at is null and started_at < {day} - interval 9 day
+                and {uniform(subscription, 54)} < {0.05 * more}""",
         "customers/moved.jsonl": f"""
             select customer_id, signed_up_at, 'AT' as country, acquisition_channel,
                 {day} - to_days(cast(400 * {uniform(customer, 55)} as int)) as valid_from
-            from raw.customers where valid_from is null and {uniform(customer, 56)} < 0.01""",
+            from raw.customers where valid_from is null and {uniform(customer, 56)} < {0.01 * more}""",
     }
 
 

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,10 +20,10 @@ from typing import Any
 
 import duckdb
 
+from kills.warm import REPOSITORY, Warm, kill_group
 from retention_pipeline.settings import Home
 from retention_pipeline.testing import VARIABLE
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
 AT_MOST = 3600.0  # seconds of a run, on however busy a machine
 POLL = 0.01
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -48,25 +49,39 @@ class Ended:
 
 
 class NightRun:
-    """One run of a home for a day."""
+    """One run of a home for a day: forked by `warm`, or as a shell starts it, with seconds of imports first."""
 
-    def __init__(self, home: Home, day: date, *, stop_at: str | None = None, largest_file: int | None = None) -> None:
-        self.home = home
+    def __init__(
+        self,
+        home: Home,
+        day: date,
+        *,
+        stop_at: str | None = None,
+        largest_file: int | None = None,
+        warm: Warm | None = None,
+    ) -> None:
+        self.home, self.warm = home, warm
         self.known_records = set(home.runs.glob("*.json"))
-        command = [sys.executable, "-m", "retention_pipeline.cli", "run", "--as-of", day.isoformat()]
+        arguments = ["run", "--as-of", day.isoformat(), "--home", str(home.root)]
+        stopping = {VARIABLE: stop_at} if stop_at else {}
+        self.log = tempfile.NamedTemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  (read when the run has ended)
+        self.code: int | None = None
+        self.cpu = self.cpu_of_start_up = 0.0
+        if warm is not None:
+            assert largest_file is None
+            self.pid = warm.start(arguments, Path(self.log.name), **stopping)
+            return
         environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
-        self.log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  (read when the run has ended)
         self.process = subprocess.Popen(
-            [*command, "--home", str(home.root)],
+            [sys.executable, "-m", "retention_pipeline.cli", *arguments],
             stdout=self.log,
             stderr=subprocess.STDOUT,
-            env=environment | ({VARIABLE: stop_at} if stop_at else {}) | {"COLUMNS": "200"},
+            env=environment | stopping | {"COLUMNS": "200"},
             start_new_session=True,
             cwd=REPOSITORY,
             preexec_fn=None if largest_file is None else lambda: _limit_files(largest_file),
         )
-        self.code: int | None = None
-        self.cpu = self.cpu_of_start_up = 0.0
+        self.pid = self.process.pid
 
     def wait_for_start_up(self) -> None:
         """Until the run has its record, which is when it begins to load; or until it has ended."""
@@ -87,7 +102,7 @@ class NightRun:
         until = time.monotonic() + more
         self._wait(lambda: time.monotonic() >= until)
         if self.code is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            kill_group(self.pid)
             self._wait(lambda: False)
         return self._ended()
 
@@ -98,18 +113,28 @@ class NightRun:
     def _wait(self, reached: Callable[[], bool]) -> None:
         until = time.monotonic() + AT_MOST
         while self.code is None and time.monotonic() < until:
-            self.cpu = max(self.cpu, cpu_seconds(self.process.pid))
+            with suppress(OSError):  # one that has ended is gone when its parent has waited for it
+                self.cpu = max(self.cpu, cpu_seconds(self.pid))
             if reached():
                 return
-            found, status, used = os.wait4(self.process.pid, os.WNOHANG)
-            if found:
-                self.code = self.process.returncode = os.waitstatus_to_exitcode(status)
-                self.cpu = used.ru_utime + used.ru_stime
+            if self._has_ended():
                 return
             time.sleep(POLL)
         if self.code is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            kill_group(self.pid)
             raise TimeoutError(f"a run took more than {AT_MOST} seconds")
+
+    def _has_ended(self) -> bool:
+        if self.warm is not None:
+            self.code = self.warm.ended(0)
+            if self.code is not None:
+                self.cpu = self.warm.cpu
+        else:
+            found, status, used = os.wait4(self.pid, os.WNOHANG)
+            if found:
+                self.code = self.process.returncode = os.waitstatus_to_exitcode(status)
+                self.cpu = used.ru_utime + used.ru_stime
+        return self.code is not None
 
     def _ended(self) -> Ended:
         assert self.code is not None

@@ -24,18 +24,19 @@ import pytest
 from kills.contents import differences, published_contents
 from kills.deliveries import FIRST_DAY, NIGHT_DAY, deliver_night, make_home
 from kills.nights import Ended, NightRun, looks_abandoned, random_moment, statuses
+from kills.warm import Warm
 from kills.watcher import NotWhole, Watch
 from retention_pipeline.run.operations import status
 from retention_pipeline.run.state import read_state
 from retention_pipeline.settings import Home
 
-ORDERS = int(os.environ.get("RETENTION_KILLS_ORDERS", "4000"))
+ORDERS = int(os.environ.get("RETENTION_KILLS_ORDERS", "1000"))
 PER_STEP = int(os.environ.get("RETENTION_KILLS_PER_STEP", "1"))
 AT_RANDOM = int(os.environ.get("RETENTION_RANDOM_KILLS", "2"))
 IN_FIRST_RUNS = int(os.environ.get("RETENTION_FIRST_RUN_KILLS", "0"))
 pytestmark = pytest.mark.proof
 SEED = int(os.environ.get("RETENTION_KILLS_SEED", "20250102"))
-SECONDS_BETWEEN_LOOKS = float(os.environ.get("RETENTION_SECONDS_BETWEEN_LOOKS", "1"))
+SECONDS_BETWEEN_LOOKS = float(os.environ.get("RETENTION_SECONDS_BETWEEN_LOOKS", "2"))
 IN_A_ROW = 5
 
 # Where the first, second and third kill of a step is, in each case another point of retention_pipeline/testing.py.
@@ -62,6 +63,7 @@ class Trial:
     after: Home
     cpu: dict[str, float]
     nodes: int
+    warm: Warm
     tell: Callable[[str], None]
     at_points: Counter[str] = field(default_factory=Counter)
     at_moments: Counter[str] = field(default_factory=Counter)
@@ -108,9 +110,9 @@ class Trial:
         return "\n".join(lines)
 
 
-def went_through(home: Home, day: date) -> Ended:
+def went_through(home: Home, day: date, warm: Warm) -> Ended:
     """An undisturbed run."""
-    run = NightRun(home, day)
+    run = NightRun(home, day, warm=warm)
     run.wait_for_start_up()
     ended = run.end()
     assert ended.code == 0, ended.said
@@ -118,19 +120,26 @@ def went_through(home: Home, day: date) -> Ended:
 
 
 @pytest.fixture(scope="module")
-def trial(tmp_path_factory: pytest.TempPathFactory, tell: Callable[[str], None]) -> Iterator[Trial]:
+def warm() -> Iterator[Warm]:
+    forks = Warm()
+    yield forks
+    forks.close()
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory, tell: Callable[[str], None], warm: Warm) -> Iterator[Trial]:
     folder = tmp_path_factory.mktemp("kills")
     unrun, before, after = (Home(folder / name) for name in ("unrun", "before", "after"))
     make_home(unrun.root, ORDERS)
     shutil.copytree(unrun.root, before.root)
-    cpu = {"first run": went_through(before, FIRST_DAY).cpu}
+    cpu = {"first run": went_through(before, FIRST_DAY, warm).cpu}
     counts = deliver_night(before, ORDERS)
     assert min(counts.values()) > 1, counts
     shutil.copytree(before.root, after.root, symlinks=True)
-    cpu["night"] = went_through(after, NIGHT_DAY).cpu
+    cpu["night"] = went_through(after, NIGHT_DAY, warm).cpu
     (log,) = (after.runs / str(_state(after)["run_id"]) / "dbt").glob("run_results.json")
     nodes = len(json.loads(log.read_text())["results"])
-    made = Trial(folder, unrun, before, after, cpu, nodes, tell)
+    made = Trial(folder, unrun, before, after, cpu, nodes, warm, tell)
     known = [_state(home) | {"tables": published_contents(home.current.resolve())} for home in (before, after)]
     made.known.write_text(json.dumps(known))
     yield made
@@ -165,12 +174,12 @@ def finish(trial: Trial, home: Home, watch: Watch, *, day: date = NIGHT_DAY, sec
     """The undisturbed run after kills, and the comparison. `second`: another run is started meanwhile, and refused."""
     # What the last night noted about itself is that of the whole night only if no killed run had published it.
     without = ("night_",) if is_published(home) else ()
-    run = NightRun(home, day)
+    run = NightRun(home, day, warm=trial.warm)
     run.wait_for_start_up()
     if second:
         refused = NightRun(home, day).end()
         assert refused.code == 1
-        assert f"another process writes to {home.root}: process {run.process.pid} on" in refused.said
+        assert f"another process writes to {home.root}: process {run.pid} on" in refused.said
     ended = run.end()
     assert ended.code == 0, ended.said
     watch.look()
@@ -198,7 +207,7 @@ def test_killed_at_every_named_step_the_next_run_ends_in_the_same_tables(turn: i
         steps += [("exports", point) for point in AFTER_PUBLICATION]
     with trial.watch(home) as watch:
         for step, where in steps:
-            ended = NightRun(home, NIGHT_DAY, stop_at=trial.point(where)).end()
+            ended = NightRun(home, NIGHT_DAY, stop_at=trial.point(where), warm=trial.warm).end()
             assert ended.was_killed, f"{where} was not reached: {ended.said}"
             trial.at_points[step] += 1
             look_after_a_kill(home, watch, ended)
@@ -219,7 +228,9 @@ def test_killed_at_random_moments_the_next_run_ends_in_the_same_tables(trial: Tr
         home = trial.copy_of(trial.before)
         with trial.watch(home) as watch:
             for _ in range(min(IN_A_ROW, left)):
-                ended = NightRun(home, NIGHT_DAY).kill_after(*random_moment(chance, trial.cpu["night"]))
+                ended = NightRun(home, NIGHT_DAY, warm=trial.warm).kill_after(
+                    *random_moment(chance, trial.cpu["night"])
+                )
                 if not ended.was_killed:  # it was quicker than the moment
                     assert ended.code == 0, ended.said
                     break
@@ -234,7 +245,9 @@ def test_a_first_run_that_is_killed_leaves_nothing_or_the_whole(trial: Trial) ->
     home = trial.copy_of(trial.unrun)
     with trial.watch(home) as watch:
         for _ in range(IN_FIRST_RUNS):
-            ended = NightRun(home, FIRST_DAY).kill_after(*random_moment(chance, trial.cpu["first run"]))
+            ended = NightRun(home, FIRST_DAY, warm=trial.warm).kill_after(
+                *random_moment(chance, trial.cpu["first run"])
+            )
             assert ended.was_killed or ended.code == 0, ended.said
             trial.in_first_runs[ended.step] += ended.was_killed
             look_after_a_kill(home, watch, ended)

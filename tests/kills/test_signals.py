@@ -23,8 +23,8 @@ import pytest
 
 from kills.contents import Contents, differences, published_contents
 from kills.mixed_home import FIRST, Shop
-from kills.nights import REPOSITORY, cpu_seconds, looks_abandoned
-from kills.warm import Warm
+from kills.nights import cpu_seconds, looks_abandoned
+from kills.warm import REPOSITORY, Warm
 from retention_pipeline.settings import Home
 
 pytestmark = pytest.mark.proof

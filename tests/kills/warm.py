@@ -1,6 +1,7 @@
 """The command `retention` in processes that have imported everything before they begin, so that a test can afford
-hundreds of runs: `python -m kills.warm` imports, and forks for every line of JSON on its input ({arguments, log}). It
-answers with the process id, and with its exit code (negative: killed) when it has ended.
+hundreds of runs: `python -m kills.warm` imports, and forks for every line of JSON on its input ({arguments, log,
+environment}). It answers with the process id, and when that has ended with its exit code (negative: killed) and its
+processor seconds.
 """
 
 from __future__ import annotations
@@ -37,21 +38,28 @@ class Warm:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            bufsize=0,  # select sees no line that waits in a buffer
             env=os.environ | {"PYTHONPATH": folders, "COLUMNS": "200"},
             cwd=REPOSITORY,
         )
+        self.cpu = 0.0  # of the run that ended last
 
-    def start(self, arguments: list[str], log: Path) -> int:
-        """Begin the command; its process id."""
+    def start(self, arguments: list[str], log: Path, **environment: str) -> int:
+        """Begin the command; its process id. One at a time."""
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"arguments": arguments, "log": str(log)}).encode() + b"\n")
+        asked = {"arguments": arguments, "log": str(log), "environment": environment}
+        self.process.stdin.write(json.dumps(asked).encode() + b"\n")
         self.process.stdin.flush()
         return int(self._line())
 
     def ended(self, seconds: float) -> int | None:
         """The exit code, None if it still runs after as many seconds."""
         ready, _, _ = select.select([self.process.stdout], [], [], max(seconds, 0))
-        return int(self._line()) if ready else None
+        if not ready:
+            return None
+        code, cpu = self._line().split()
+        self.cpu = float(cpu)
+        return int(code)
 
     def close(self) -> None:
         """End it."""
@@ -62,11 +70,12 @@ class Warm:
         return self.process.stdout.readline()
 
 
-def _run(arguments: list[str], log: str) -> None:
+def _run(arguments: list[str], log: str, environment: dict[str, str]) -> None:
     from retention_pipeline.cli.app import main as command
     from retention_pipeline.run.stopping import listen
 
     os.setsid()
+    os.environ.update(environment)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -90,18 +99,20 @@ def main() -> None:
     """Import, then fork for each line."""
     for name in MODULES:
         importlib.import_module(name)
+    from retention_pipeline.cli.entry import OBJECTS_BETWEEN_COLLECTIONS
     from retention_pipeline.transform.manifest import manifest_json
 
     manifest_json()
+    gc.set_threshold(*OBJECTS_BETWEEN_COLLECTIONS)
     gc.freeze()
     for line in sys.stdin.buffer:
         asked = json.loads(line)
         child = os.fork()
         if child == 0:
-            _run(asked["arguments"], asked["log"])
+            _run(**asked)
         print(child, flush=True)
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        _, status, used = os.wait4(child, 0)
+        print(os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, flush=True)
 
 
 def kill_group(process: int, number: int = signal.SIGKILL) -> None:
