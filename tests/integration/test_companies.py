@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -11,19 +12,30 @@ from oracle.comparison import differences
 from oracle.folders import COHORT_COLUMNS, COHORT_KEY, COMPANIES, KPI_COLUMNS, KPI_KEY, cells, read_folder
 from support.computed_home import compute_home
 from support.member_sums import assert_members_add_up
-from support.oracle_members import assert_members_of_every_kpi
+from support.oracle_members import assert_members_of_every_kpi, companies_with_members
 from support.published_cells import published_cells
 
 FOLDERS = sorted(path for path in COMPANIES.glob("*") if path.is_dir())
 
 
-@pytest.mark.skipif(not FOLDERS, reason="the companies are not laid out beside the repository")
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_a_company_gives_every_expected_figure_and_cohort_cell_and_no_other(folder: Path, tmp_path: Path) -> None:
-    root = tmp_path / "home"
+pytestmark = pytest.mark.skipif(not FOLDERS, reason="the companies are not laid out beside the repository")
+
+
+@pytest.fixture(scope="module")
+def company(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
+    """A company's folder, and the home that was computed from it."""
+    folder: Path = request.param
+    root = tmp_path_factory.mktemp(folder.name) / "home"
     shutil.copytree(folder, root, ignore=shutil.ignore_patterns("expected_*"))
     _, _, as_of = read_folder(folder)
     compute_home(root, as_of)
+    yield folder, root
+    shutil.rmtree(root)
+
+
+@pytest.mark.parametrize("company", FOLDERS, ids=lambda folder: folder.name, indirect=True)
+def test_a_company_gives_every_expected_figure_and_cohort_cell_and_no_other(company: tuple[Path, Path]) -> None:
+    folder, root = company
     kpis, cohorts = published_cells(root)
     expected_kpis = cells(duckdb.read_parquet(str(folder / "expected_kpis.parquet")), KPI_KEY, KPI_COLUMNS)
     expected_cohorts = cells(duckdb.read_parquet(str(folder / "expected_cohorts.parquet")), COHORT_KEY, COHORT_COLUMNS)
@@ -34,4 +46,9 @@ def test_a_company_gives_every_expected_figure_and_cohort_cell_and_no_other(fold
     problems = [differences(expected_kpis, kpis), differences(expected_cohorts, cohorts)]
     assert not any(problems), "\n".join(["", *problems])
     assert_members_add_up(root, cells=2)
+
+
+@pytest.mark.parametrize("company", companies_with_members(FOLDERS), indirect=True)
+def test_the_customers_behind_every_kpi_are_those_of_the_oracle(company: tuple[Path, Path]) -> None:
+    folder, root = company
     assert_members_of_every_kpi(root, folder)

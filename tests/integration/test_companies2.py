@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from oracle.folders import COMPANIES, KPI_COLUMNS, KPI_KEY, cells, plain
 from support.computed_home import compute_home
 from support.explained import assert_explanations_add_up
 from support.member_sums import assert_members_add_up
-from support.oracle_members import assert_members_of_every_kpi
+from support.oracle_members import EVERY_KPI, assert_members_of_every_kpi, companies_with_members
 
 from retention_pipeline.kpis.registry import BY_ID, KPIS
 from retention_pipeline.read.members import parts_of
@@ -49,28 +50,53 @@ INTERVAL = ("ci_low", "ci_high")  # of the KPIs and dimensions for which the exp
 BEHAVIOUR = ("engagement_group", "nps_class")
 
 
-@pytest.mark.skipif(not FOLDERS, reason="the companies are not laid out beside the repository")
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_a_company_gives_every_expected_figure_and_row_of_its_tables_and_no_other(folder: Path, tmp_path: Path) -> None:
-    root = tmp_path / "home"
+pytestmark = pytest.mark.skipif(not FOLDERS, reason="the companies are not laid out beside the repository")
+
+
+@pytest.fixture(scope="module")
+def company(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
+    """A company's folder, and the home that was computed from it."""
+    folder: Path = request.param
+    root = tmp_path_factory.mktemp(folder.name) / "home"
     shutil.copytree(folder, root, ignore=shutil.ignore_patterns("expected_*"))
     compute_home(root, date.fromisoformat((folder / "as_of").read_text().strip()))
+    yield folder, root
+    shutil.rmtree(root)
+
+
+@pytest.mark.parametrize("company", FOLDERS, ids=lambda folder: folder.name, indirect=True)
+def test_a_company_gives_every_expected_figure_and_row_of_its_tables_and_no_other(company: tuple[Path, Path]) -> None:
+    folder, root = company
     with duckdb.connect(str(Home(root).current), read_only=True) as connection:
         problems = [differences(*of_kpis(connection, folder))]
         problems += [differences(*of_table(connection, folder, name)) for name in TABLES]
     assert not any(problems), "\n".join(["", *problems])
     assert_members_add_up(root, cells=2)
-    assert_members_of_every_kpi(root, folder)
     assert_explanations_add_up(root, figures=10)
 
 
-@pytest.mark.skipif(not FOLDERS, reason="the companies are not laid out beside the repository")
-def test_every_kpi_that_counts_or_sums_has_a_figure_in_some_company() -> None:
-    """So the members of all of them are compared. Those without members are named in tests/unit/test_members.py."""
-    files = [str(path) for path in COMPANIES.parent.glob("companies*/*/expected_kpis.parquet")]
+@pytest.mark.parametrize("company", companies_with_members(FOLDERS), indirect=True)
+def test_the_customers_behind_every_kpi_are_those_of_the_oracle(company: tuple[Path, Path]) -> None:
+    folder, root = company
+    assert_members_of_every_kpi(root, folder)
+
+
+def test_every_kpi_that_counts_or_sums_has_a_figure_in_the_companies_whose_members_are_always_compared() -> None:
+    """So that leaving the others to `make proof` leaves no KPI, basis or kind of cell to it. Those without members are
+    named in tests/unit/test_members.py.
+    """
+    of_some = _kinds_of_cells([folder for folder in COMPANIES.parent.glob("companies*/*") if folder.name in EVERY_KPI])
+    assert {kpi.id for kpi in KPIS if parts_of(kpi)} <= {kpi for kpi, *_ in of_some}
+    assert of_some == _kinds_of_cells(list(COMPANIES.parent.glob("companies*/*")))
+
+
+def _kinds_of_cells(folders: list[Path]) -> set[tuple[str, str, bool]]:
+    """(KPI, basis, whether it is of everybody) that have a figure other than 0 in some of the companies."""
+    files = [str(folder / "expected_kpis.parquet") for folder in folders]
     some = duckdb.read_parquet(files, union_by_name=True).filter("value <> 0 or numerator <> 0 or denominator <> 0")
-    found = {kpi for (kpi,) in some.select("kpi").distinct().fetchall()}
-    assert {kpi.id for kpi in KPIS if parts_of(kpi)} <= found
+    found = some.select("kpi, basis, segment_dimension = 'all'").distinct().fetchall()
+    with_members = {kpi.id for kpi in KPIS if parts_of(kpi)}
+    return {(kpi, basis, is_all) for kpi, basis, is_all in found if kpi in with_members}
 
 
 def of_kpis(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[Cells, Cells]:

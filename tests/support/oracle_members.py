@@ -13,6 +13,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
+import pytest
+from _pytest.mark import ParameterSet
 from oracle.answers import Key, expected_kpis, read_company
 from oracle.figures import Figure
 from oracle.folders import read_folder
@@ -30,6 +32,16 @@ LOOKED_AT = 4
 # Not known of one customer alone, whose data may be shorter than six months; who is active, but has no event.
 NOT_OF_ONE = {"clv_subscription", "engagement_index"}
 JOINED_OR_PAID = ("customers_joined", "acquisition_cost")
+# Companies that between them have every KPI of every basis, of everybody and of a segment value, as far as any has it.
+EVERY_KPI = ("dogwood", "hazel", "kauri")
+
+
+def companies_with_members(folders: list[Path]) -> list[ParameterSet]:
+    """Of the companies those whose members are always compared; of the others `make proof` compares them."""
+    return [
+        pytest.param(folder, id=folder.name, marks=() if folder.name in EVERY_KPI else pytest.mark.long)
+        for folder in folders
+    ]
 
 
 @dataclass
