@@ -16,6 +16,7 @@ from support.plain_run import RunResult, run
 from support.small_shop import AS_OF, LATE_ORDER, deliver, open_shop
 
 from retention_pipeline.freshness.sources import NotFresh
+from retention_pipeline.ingest import pull_loader
 from retention_pipeline.read.headline import as_markdown, read_headline
 from retention_pipeline.read.published import open_published, rows_of
 from retention_pipeline.run.records import all_records
@@ -183,8 +184,11 @@ def test_a_replaced_file_that_fell_is_told_and_blocks_until_it_is_whole_again(sh
     assert asked(home, "select warnings from pipeline_runs where status = 'succeeded' and warnings <> ''") == []
 
 
-def test_a_database_that_does_not_answer_marks_its_figures_and_the_other_sources_load(tmp_path: Path) -> None:
+def test_a_database_that_does_not_answer_marks_its_figures_and_the_other_sources_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The command is asked of today, long after the orders' last day; it says which day to try."""
+    monkeypatch.setattr(pull_loader, "SECONDS_BETWEEN_ATTEMPTS", 0.01)
     home = open_shop(tmp_path / "home")
     line = "  subscriptions: {type: files, path: landing/subscriptions/*.csv, timezone: Europe/Amsterdam}\n"
     pulled = "  subscriptions: {type: postgres, dsn: {env: SHOP_DATABASE}, table: public.subscriptions}\n"

@@ -130,6 +130,8 @@ def test_a_store_that_does_not_answer_fails_the_source_and_the_others_load(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:1/{SECRET}")
     monkeypatch.setattr("s3fs.core.S3FileSystem.retries", 1)
+    # Each further attempt waits longer.
+    monkeypatch.setitem(cloud._OPTIONS["s3"]["config_kwargs"], "retries", {"max_attempts": 1})
     company.source("orders", path="s3://shop/in/*.csv")
     company.deliver("fx_rates", "a.csv", b"date,currency,rate_to_reporting\n2024-01-01,USD,1.1\n")
     failed, loaded = company.run().loads

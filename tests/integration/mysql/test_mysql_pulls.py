@@ -14,7 +14,7 @@ import pytest
 from support.mysql_shop import MysqlShop
 
 from retention_pipeline.cli.check import check_sources
-from retention_pipeline.ingest import mysql, pulls
+from retention_pipeline.ingest import mysql, pull_loader, pulls
 from retention_pipeline.ingest.pulls import SourceError
 from retention_pipeline.settings import MysqlSource
 
@@ -242,6 +242,7 @@ def test_a_server_that_falls_silent_ends_the_pull(shop: MysqlShop, monkeypatch: 
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         monkeypatch.setattr(mysql, "CONNECT_SECONDS", 1)
+        monkeypatch.setattr(pull_loader, "ATTEMPTS", 1)
         monkeypatch.setenv("SHOP", f"mysql://shop:hunter2@127.0.0.1:{silent.getsockname()[1]}/shop")
         load = shop.pull()
     assert load.status == "failed" and "timed out" in (load.error or "")

@@ -14,7 +14,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from support.shop_database import Shop
 
-from retention_pipeline.ingest import postgres
+from retention_pipeline.ingest import postgres, pull_loader
 
 
 class SilentAfter:
@@ -85,7 +85,8 @@ def test_a_server_that_stops_in_the_middle_fails_its_source_in_time(shop: Shop, 
 
 
 def test_a_server_that_never_answers_is_given_up(shop: Shop, silent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "CONNECT_SECONDS", 2)
+    monkeypatch.setattr(postgres, "CONNECT_SECONDS", 2)  # the least that libpq waits
+    monkeypatch.setattr(pull_loader, "ATTEMPTS", 1)
     silent(1)
     load = shop.pull()
     assert load.status == "failed" and "timeout" in (load.error or "")
