@@ -1,12 +1,15 @@
 """What runs make is for its user alone, or the group where settings say so; what is run belongs to the user."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -87,12 +90,23 @@ def test_a_signal_that_a_callback_swallowed_ends_the_start_all_the_same() -> Non
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_command_ends_in_one_line(number: signal.Signals) -> None:
+    """While it waits for the rest of a statement."""
     command = [sys.executable, "-m", "retention_pipeline.cli", "query", "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        time.sleep(3)
+        assert process.stdin is not None
+        process.stdin.write(b"select ")
+        process.stdin.flush()
+        until = time.monotonic() + 60
+        while _unread(process.stdin) and time.monotonic() < until:
+            time.sleep(0.01)
         process.send_signal(number)
         _, said = process.communicate(timeout=30)
     assert (process.returncode, said.decode().strip()) == (130, "Stopped.")
+
+
+def _unread(pipe: IO[bytes]) -> int:
+    """Bytes that the other end has not read yet."""
+    return int.from_bytes(fcntl.ioctl(pipe.fileno(), termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def test_an_interrupt_within_code_made_of_a_string_ends_in_one_line_too(tmp_path: Path) -> None:
