@@ -16,7 +16,7 @@
           {{ period_of('calendar') }},
           true as is_start,
           spans.span_number = 1 as is_first_ever,
-          spans.previous_end_date is null or spans.previous_end_date < calendar.period_start as is_first_in_period,
+          {{ or_never('spans.previous_end_date') }} < calendar.period_start as is_first_in_period,
           spans.end_date >= calendar.close_date as is_last_in_period
       from spans
       inner join calendar
@@ -30,7 +30,7 @@
           false as is_start,
           false as is_first_ever,
           spans.start_date < calendar.period_start as is_first_in_period,
-          spans.next_start_date is null or spans.next_start_date >= calendar.close_date as is_last_in_period
+          {{ or_forever('spans.next_start_date') }} >= calendar.close_date as is_last_in_period
       from spans
       inner join calendar
           on spans.end_date = calendar.calendar_date

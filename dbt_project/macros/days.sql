@@ -79,6 +79,11 @@
 
 {% macro last_day() -%} cast('9999-12-31' as date) {%- endmacro %}
 
+{# A neighbour's day that may be absent, for comparisons: `is null or` in a condition costs DuckDB three times the comparison. #}
+{% macro or_never(day) -%} coalesce({{ day }}, {{ first_day() }}) {%- endmacro %}
+
+{% macro or_forever(day) -%} coalesce({{ day }}, {{ last_day() }}) {%- endmacro %}
+
 {# Days before data_start do not count. #}
 {% macro data_start() -%}
   {%- if var('data_start') -%} cast('{{ var("data_start") }}' as date) {%- else -%} {{ first_day() }} {%- endif -%}

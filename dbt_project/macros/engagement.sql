@@ -57,12 +57,12 @@
 {% macro activity_parts() -%}
   {%- set entries = {
     'active_days': 'count(*)',
-    'active_customers': count_where('(active_days.previous_date is null or active_days.previous_date < calendar.period_start)'),
+    'active_customers': count_where(or_never('active_days.previous_date') ~ ' < calendar.period_start'),
     'active_new': count_where('active_days.day_number = 1'),
     'active_returning': count_where('active_days.previous_date < calendar.period_start and active_days.previous_date >= calendar.previous_start')
   } -%}
   {%- for window, days in active_windows().items() -%}
-    {%- do entries.update({window ~ '_change': count_where('active_days.previous_date is null or active_days.previous_date <= ' ~ add_days('active_days.active_date', -days))}) -%}
+    {%- do entries.update({window ~ '_change': count_where(or_never('active_days.previous_date') ~ ' <= ' ~ add_days('active_days.active_date', -days))}) -%}
   {%- endfor -%}
   {%- set counts = {'mau_days_change': 'active_days'} -%}
   {%- for column in entries -%} {%- do counts.update({column: column}) -%} {%- endfor -%}

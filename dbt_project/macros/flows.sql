@@ -43,6 +43,27 @@
 {%- endfor %}
           profile_before,
           profile_key
+  ),
+
+  {# A left join, though each profile has its values: inner ones DuckDB puts in an order in which all profiles meet all others first. #}
+  changed_values as (
+      select
+{%- for key in keys %}
+          moves_of_profiles.{{ key }},
+{%- endfor %}
+          after_move.segment_dimension,
+          after_move.segment_value as value_after,
+          before_move.segment_value as value_before,
+{%- for measure in measures %}
+          moves_of_profiles.{{ measure }}{{ ',' if not loop.last }}
+{%- endfor %}
+      from moves_of_profiles
+      inner join profile_values as after_move
+          on moves_of_profiles.profile_key = after_move.profile_key
+      left join profile_values as before_move
+          on moves_of_profiles.profile_before = before_move.profile_key
+          and after_move.segment_dimension = before_move.segment_dimension
+      where after_move.segment_value is distinct from before_move.segment_value
   )
 
   select
@@ -59,21 +80,15 @@
 {%- for side in ['in', 'out'] %}
       select
 {%- for key in keys %}
-          moves_of_profiles.{{ key }},
+          {{ key }},
 {%- endfor %}
-          after_move.segment_dimension,
-          {{ 'after_move' if side == 'in' else 'before_move' }}.segment_value,
+          segment_dimension,
+          {{ 'value_after' if side == 'in' else 'value_before' }} as segment_value,
           {{ 1 if side == 'in' else 0 }} as is_in,
 {%- for measure in measures %}
-          moves_of_profiles.{{ measure }}{{ ',' if not loop.last }}
+          {{ measure }}{{ ',' if not loop.last }}
 {%- endfor %}
-      from moves_of_profiles
-      inner join profile_values as after_move
-          on moves_of_profiles.profile_key = after_move.profile_key
-      inner join profile_values as before_move
-          on moves_of_profiles.profile_before = before_move.profile_key
-          and after_move.segment_dimension = before_move.segment_dimension
-          and after_move.segment_value <> before_move.segment_value
+      from changed_values
       {% if side == 'in' %}union all{% endif %}
 {%- endfor %}
   ) as sides

@@ -34,22 +34,56 @@
 {% macro is_halved(survival) -%} {{ survival }} <= 0.5e0 + 1e-12 {%- endmacro %}
 
 {# CTE purchase_waits: per grain (but week), period and segment the purchase days of the 365 days before the close and the Kaplan–Meier median of the days to the next one.
-   Balances run over int_purchase_wait_flows. Expects the CTE periods. #}
+   Balances run over int_purchase_wait_flows. Expects the CTE periods. Rows are put in order by one number, which takes half the time of several columns: a wait of a
+   segment is the segment's number and its gap in days or, from `first_open_wait` on, its day; a cell is the number and the period's first day. #}
 {% macro purchase_waits() -%}
-  wait_balances as (
+  {%- set first_date = "cast('1890-01-01' as date)" -%}
+  {%- set places = 1048576 -%}
+  {%- set first_open_wait = 512 -%}
+  segments_of_waits as (
       select
+          row_number() over (order by grain nulls last, segment_dimension nulls last, segment_value nulls last) as segment_key,
           grain,
           segment_dimension,
-          segment_value,
+          segment_value
+      from (
+          select distinct
+              grain,
+              segment_dimension,
+              segment_value
+          from {{ ref('int_purchase_wait_flows') }}
+      ) as segments_with_waits
+  ),
+
+  wait_flows as (
+      select
+          segments_of_waits.segment_key,
+          segments_of_waits.segment_key * {{ places }} + case
+              when flows.gap_days > 0 then flows.gap_days
+              else {{ first_open_wait }} + {{ days_between(first_date, 'flows.purchase_date') }}
+          end as wait_key,
+          flows.grain,
+          flows.gap_days,
+          flows.purchase_date,
+          flows.period_start,
+          flows.waits
+      from {{ ref('int_purchase_wait_flows') }} as flows
+      inner join segments_of_waits
+          on flows.grain = segments_of_waits.grain
+          and flows.segment_dimension = segments_of_waits.segment_dimension
+          and flows.segment_value = segments_of_waits.segment_value
+  ),
+
+  wait_balances as (
+      select
+          segment_key,
+          grain,
           gap_days,
           purchase_date,
           period_start as from_period,
-          lead(period_start, 1, {{ last_day() }}) over so_far as to_period,
-          sum(waits) over (
-              partition by grain, segment_dimension, segment_value, gap_days, purchase_date order by period_start nulls last rows unbounded preceding
-          ) as waits
-      from {{ ref('int_purchase_wait_flows') }}
-      window so_far as (partition by grain, segment_dimension, segment_value, gap_days, purchase_date order by period_start nulls last)
+          lead(period_start, 1, {{ last_day() }}) over (partition by wait_key order by period_start nulls last) as to_period,
+          sum(waits) over (partition by wait_key order by period_start nulls last rows unbounded preceding) as waits
+      from wait_flows
   ),
 
   {# Each wait is compared with all periods of its grain, of which most lie before the first one. #}
@@ -59,52 +93,58 @@
           and {{ after_history_start() }}
   ),
 
-  wait_durations as (
+  waits_of_cells as (
       select
-          wait_balances.grain,
-          periods.period_start,
-          wait_balances.segment_dimension,
-          wait_balances.segment_value,
+          wait_balances.segment_key * {{ places }} + {{ days_between(first_date, 'periods.period_start') }} as cell,
           case
               when wait_balances.gap_days > 0 then wait_balances.gap_days
               else {{ days_between('wait_balances.purchase_date', 'periods.close_date') }}
           end as t,
-          cast(sum(case when wait_balances.gap_days > 0 then wait_balances.waits else 0 end) as bigint) as events,
-          cast(sum(case when wait_balances.gap_days > 0 then 0 else wait_balances.waits end) as bigint) as censored
+          case when wait_balances.gap_days > 0 then wait_balances.waits else 0 end as events,
+          case when wait_balances.gap_days > 0 then 0 else wait_balances.waits end as censored
       from wait_balances
       inner join periods_of_waits as periods
           on wait_balances.grain = periods.grain
           and wait_balances.from_period <= periods.period_start
           and periods.period_start < wait_balances.to_period
       where wait_balances.waits <> 0
+  ),
+
+  wait_durations as (
+      select
+          cell,
+          t,
+          cast(sum(events) as bigint) as events,
+          cast(sum(censored) as bigint) as censored
+      from waits_of_cells
       group by
-          wait_balances.grain,
-          periods.period_start,
-          wait_balances.segment_dimension,
-          wait_balances.segment_value,
-          case
-              when wait_balances.gap_days > 0 then wait_balances.gap_days
-              else {{ days_between('wait_balances.purchase_date', 'periods.close_date') }}
-          end
+          cell,
+          t
   ),
 
   wait_steps as (
-      {{ survival_steps('wait_durations', ['grain', 'period_start', 'segment_dimension', 'segment_value']) }}
+      {{ survival_steps('wait_durations', ['cell']) }}
+  ),
+
+  medians_of_cells as (
+      select
+          cell,
+          max(at_risk) as purchase_days,
+          cast(min(case when {{ is_halved('survival') }} then t end) as integer) as median_days
+      from wait_steps
+      group by cell
   ),
 
   purchase_waits as (
       select
-          grain,
-          period_start,
-          segment_dimension,
-          segment_value,
-          max(at_risk) as purchase_days,
-          cast(min(case when {{ is_halved('survival') }} then t end) as integer) as median_days
-      from wait_steps
-      group by
-          grain,
-          period_start,
-          segment_dimension,
-          segment_value
+          segments_of_waits.grain,
+          {{ add_days(first_date, 'medians_of_cells.cell % ' ~ places) }} as period_start,
+          segments_of_waits.segment_dimension,
+          segments_of_waits.segment_value,
+          medians_of_cells.purchase_days,
+          medians_of_cells.median_days
+      from medians_of_cells
+      inner join segments_of_waits
+          on {{ int_div('medians_of_cells.cell', places) }} = segments_of_waits.segment_key
   )
 {%- endmacro %}

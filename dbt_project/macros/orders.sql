@@ -98,27 +98,27 @@
 {# What orders and refunds add to the sums of a period, see sums_of_parts. A purchase day knows by its neighbours whether it is the customer's first in a period, and
    whether another follows in it. Expects the CTEs purchase_days (with expiry_date), refunds and first_facts. #}
 {% macro order_parts() -%}
-  {%- set is_first_in_period = 'purchase_days.previous_date is null or purchase_days.previous_date < calendar.period_start' -%}
+  {%- set is_first_in_period = or_never('purchase_days.previous_date') ~ ' < calendar.period_start' -%}
   {%- set is_followed_in_period = 'purchase_days.next_date < calendar.close_date' -%}
   {%- set purchases = {
     'orders': 'sum(purchase_days.orders)',
     'order_revenue': 'sum(purchase_days.revenue)',
     'ordering_customers': count_where(is_first_in_period),
-    'repeat_customers': count_where('(' ~ is_first_in_period ~ ') and ' ~ is_followed_in_period),
+    'repeat_customers': count_where(is_first_in_period ~ ' and ' ~ is_followed_in_period),
     'buyers_returning': count_where('purchase_days.previous_date >= calendar.previous_start and purchase_days.previous_date < calendar.period_start'),
     'second_time_buyers': count_where('purchase_days.day_number = 2'),
     'second_order_buyers': count_where('purchase_days.orders_before < 2 and purchase_days.orders_before + purchase_days.orders >= 2'),
     'starts_loyalty': count_where('purchase_days.starts_loyalty'),
     'purchase_gaps': 'count(purchase_days.previous_date)',
     'purchase_gap_days': 'sum(' ~ days_between('purchase_days.previous_date', 'purchase_days.purchase_date') ~ ')',
-    'starts_365d': count_where('purchase_days.previous_date is null or purchase_days.purchase_date > ' ~ add_days('purchase_days.previous_date', 365))
+    'starts_365d': count_where('purchase_days.purchase_date > ' ~ add_days(or_never('purchase_days.previous_date'), 365))
   } -%}
   {#- A second purchase counts in the period of the first one. -#}
   {%- set first_purchases = {
     'first_time_buyers': 'count(*)',
     'new_customer_orders': 'sum(purchase_days.orders)',
     'new_customer_revenue': 'sum(purchase_days.revenue)',
-    'not_followed': count_where('purchase_days.next_date is null or purchase_days.next_date >= calendar.close_date')
+    'not_followed': count_where(or_forever('purchase_days.next_date') ~ ' >= calendar.close_date')
   } -%}
   {%- set counts_of_first = {
     'new_customer_orders': 'new_customer_orders', 'new_customer_revenue': 'new_customer_revenue', 'first_time_buyers': 'first_time_buyers',
@@ -144,14 +144,14 @@
     'expiries': {
       'facts': 'purchase_days', 'day': 'expiry_date',
       'measures': {
-        'ends_365d': count_where('purchase_days.next_date is null or purchase_days.next_date > purchase_days.expiry_date'),
+        'ends_365d': count_where(or_forever('purchase_days.next_date') ~ ' > purchase_days.expiry_date'),
         'revenue': 'sum(purchase_days.revenue)'
       },
       'counts': {'buyers_365d_change': '-ends_365d', 'revenue_365d_change': '-revenue'}
     },
     'loyalty_ends': {
       'facts': 'purchase_days', 'day': 'loyal_until', 'measures': {'ends': 'count(*)'},
-      'condition': '(purchase_days.next_date is null or purchase_days.next_date > purchase_days.loyal_until)',
+      'condition': or_forever('purchase_days.next_date') ~ ' > purchase_days.loyal_until',
       'counts': {'loyal_customers_change': '-ends'}
     },
     'refunded': {

@@ -1,7 +1,8 @@
 {# Sums by segment in one pass over rows with a profile_key, segments as numbers: names come last, when there are few rows left. #}
 
-{# Sums per `keys` and segment of `rows`; `measures` are column → type. For keys so fine that sums per profile would be hardly fewer than the rows. #}
-{% macro sums_by_segment(rows, keys, measures) -%}
+{# Sums per `keys` and segment of `rows`; `measures` are column → type. For keys so fine that sums per profile would be hardly fewer than the rows.
+   `counted`: rows have no measures, the one is their number. `numbered`: they have the columns of numbers_of_profile instead of a profile_key. #}
+{% macro sums_by_segment(rows, keys, measures, counted=false, numbered=false) -%}
   {%- set dimensions = var('segments') -%}
   select
 {%- for key in keys %}
@@ -18,21 +19,23 @@
       0 as segment_number,
 {%- endif %}
 {%- for measure, type in measures.items() %}
-      cast(sum({{ measure }}) as {{ type }}) as {{ measure }}{{ ',' if not loop.last }}
+      cast({{ 'count(*)' if counted else 'sum(' ~ measure ~ ')' }} as {{ type }}) as {{ measure }}{{ ',' if not loop.last }}
 {%- endfor %}
+{%- if numbered %}
+  from {{ rows }}
+{%- else %}
   from (
       select
-{%- for key in keys %}
-          {{ key }},
+          {{ keys | join(', ') }}
+          {{- numbers_of_profile('profile_key') }}
+{%- if not counted %}
+{%- for measure in measures %},
+          {{ measure }}
 {%- endfor %}
-{%- for dimension in dimensions %}
-          {{ value_number('profile_key', loop.index0) }} as number_{{ loop.index0 }},
-{%- endfor %}
-{%- for measure in measures %}
-          {{ measure }}{{ ',' if not loop.last }}
-{%- endfor %}
+{%- endif %}
       from {{ rows }}
   ) as numbered
+{%- endif %}
   group by grouping sets (
       ({{ keys | join(', ') }}){% for dimension in dimensions %},
       ({{ keys | join(', ') }}, number_{{ loop.index0 }}){% endfor %}

@@ -91,6 +91,20 @@
   cast({{ int_div(profile_key, profile_base() ** position) }} % {{ profile_base() }} as integer)
 {%- endmacro %}
 
+{# The columns number_0, number_1, … of a profile key, one per dimension. Made per customer and joined they are cheaper than made per fact. #}
+{% macro numbers_of_profile(profile_key) -%}
+{%- for _ in var('segments') -%}
+  , {{ value_number(profile_key, loop.index0) }} as number_{{ loop.index0 }}
+{%- endfor -%}
+{%- endmacro %}
+
+{# The same columns of a relation that facts are left joined with: all unknown for who is not in it. #}
+{% macro joined_numbers(relation) -%}
+{%- for _ in var('segments') -%}
+  , coalesce({{ relation }}.number_{{ loop.index0 }}, 0) as number_{{ loop.index0 }}
+{%- endfor -%}
+{%- endmacro %}
+
 {# What a dimension's value adds to a profile key. #}
 {% macro value_weight(dimension, number) -%}
   cast({{ number }} as bigint) * case {{ dimension }}

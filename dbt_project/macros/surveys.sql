@@ -2,7 +2,7 @@
 
 {# An answer of kind nps that is its customer's last one in the period; those of nobody each count. Names `calendar`, see sums_of_facts. #}
 {% macro is_last_nps_answer(answers) -%}
-  {{ answers }}.kind = 'nps' and ({{ answers }}.next_date is null or {{ answers }}.next_date >= calendar.close_date)
+  {{ answers }}.kind = 'nps' and {{ or_forever(answers ~ '.next_date') }} >= calendar.close_date
 {%- endmacro %}
 
 {# An answer of kind csat on one of the scales of the setting csat_positive, and if `satisfied` with one of its scores. #}

@@ -1,14 +1,15 @@
 {{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'segment_dimension', 'segment_value', 'tenure_half_years']) }}
-{%- set is_first = 'purchase_days.starts_half_year or purchase_days.previous_date < calendar.period_start' %}
 {%- set measures = {
     'orders': 'sum(purchase_days.orders)',
     'order_revenue': 'sum(purchase_days.revenue)',
-    'ordering_customers': count_where(is_first)
+    'ordering_customers': count_where('purchase_days.counted_before < calendar.period_start')
 } %}
 with purchase_days as (
     select
         *,
-        half_years as tenure_half_years
+        half_years as tenure_half_years,
+        {#- A customer counts once per period and half year. #}
+        case when starts_half_year then {{ first_day() }} else previous_date end as counted_before
     from {{ fact('int_purchase_days') }}
 ),
 

@@ -55,6 +55,20 @@ members as (
         on cohort_members.cohort_date = calendar.calendar_date{{ computed_once() }}
 ),
 
+{# Members of basis order, with what their purchases share: the cell but for the period, and the numbers of their values. #}
+buyers as (
+    select
+        customer_key,
+        profile_key
+        {{- numbers_of_profile('profile_key') }}
+{%- for level in levels %},
+        {{ level }}_number,
+        {{ cohort_cell(kind.purchase, 'basis_number', level ~ '_number', 0) }} as {{ level }}_cell
+{%- endfor %}
+    from members
+    where basis = 'order'
+),
+
 covers as (
     select
         customer_key,
@@ -97,7 +111,7 @@ uncovered_purchases as (
         on purchases_of_any.customer_key = spans.customer_key
         and spans.start_date < calendar.{{ grain }}_close
         and spans.end_date > calendar.{{ grain }}_start
-    where (purchases_of_any.previous_date is null or purchases_of_any.previous_date < calendar.{{ grain }}_start)
+    where {{ or_never('purchases_of_any.previous_date') }} < calendar.{{ grain }}_start
         and spans.customer_key is null
     {% if not loop.last %}union all{% endif %}
 {%- endfor %}
@@ -205,20 +219,24 @@ events as (
 {# The first day of a customer in a period counts as an activity of it; the last one before as_of is its last. #}
 purchases_by_{{ level }} as (
     select
-        {{ cohort_cell(kind.purchase, 'members.basis_number', 'members.' ~ level ~ '_number',
-            shown_or_later(level, 'members.' ~ level ~ '_number', 'calendar.' ~ level ~ '_number')) }} as cell,
-        members.profile_key,
-{%- for grain in level_grains %}
-        case when purchase_days.previous_date is null or purchase_days.previous_date < calendar.{{ grain }}_start then 1 else 0 end as counted_{{ grain }},
+        buyers.{{ level }}_cell + {{ shown_or_later(level, 'buyers.' ~ level ~ '_number', 'calendar.' ~ level ~ '_number') }} as cell,
+{%- if level == 'month' %}
+        buyers.profile_key,
+{%- else %}
+{%- for _ in var('segments') %}
+        buyers.number_{{ loop.index0 }},
 {%- endfor %}
-        case when purchase_days.next_date is null or purchase_days.next_date >= {{ as_of() }} then 1 else 0 end as is_last,
+{%- endif %}
+{%- for grain in level_grains %}
+        case when {{ or_never('purchase_days.previous_date') }} < calendar.{{ grain }}_start then 1 else 0 end as counted_{{ grain }},
+{%- endfor %}
+        case when {{ or_forever('purchase_days.next_date') }} >= {{ as_of() }} then 1 else 0 end as is_last,
         purchase_days.revenue as order_revenue
     from {{ purchase_days }} as purchase_days
     inner join calendar
         on purchase_days.purchase_date = calendar.calendar_date
-    inner join members
-        on purchase_days.customer_key = members.customer_key
-        and members.basis = 'order'
+    inner join buyers
+        on purchase_days.customer_key = buyers.customer_key
 ),
 
 {% if level == 'month' -%}
@@ -228,7 +246,7 @@ purchases_by_month_and_profile as (
 
 {% endif -%}
 purchase_sums_by_{{ level }} as (
-    {{ sums_by_segment('purchases_by_month_and_profile' if level == 'month' else 'purchases_by_week', ['cell'], purchase_measures) }}
+    {{ sums_by_segment('purchases_by_month_and_profile' if level == 'month' else 'purchases_by_week', ['cell'], purchase_measures, numbered=level != 'month') }}
 ),
 
 events_by_{{ level }} as (
@@ -311,6 +329,23 @@ sums_by_grain as (
 {%- endfor %}
 ),
 
+ends_of_cohorts as (
+    select
+        grain_number,
+        basis_number,
+        cohort_number,
+        segment_number,
+        sum(is_last) as ever_active
+    from sums_by_grain
+    where is_last <> 0
+        and period_number >= cohort_number
+    group by
+        grain_number,
+        basis_number,
+        cohort_number,
+        segment_number
+),
+
 {# `ever_active` counts members with an activity in their cohort's period or later; `last_active` those whose last one this is. Covers and MRR from before the
    cohort's period hold in it, but an activity before it is none of the cohort's. #}
 flows as (
@@ -354,15 +389,13 @@ flows as (
         cohort_number as period_number,
         segment_number,
         0 as members,
-        is_last as ever_active,
+        ever_active,
         0 as active_purchases,
         0 as active_change,
         0 as last_active,
         0 as order_revenue,
         0 as mrr_change
-    from sums_by_grain
-    where is_last <> 0
-        and period_number >= cohort_number
+    from ends_of_cohorts
 ),
 
 {# Flows of customers who have one basis only are flows of any, too. #}

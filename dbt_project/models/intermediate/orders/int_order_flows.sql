@@ -12,6 +12,9 @@
 {%- for column in moved_counts %}{% do moved_types.update({column: 'bigint'}) %}{% endfor %}
 {%- for column in moved_amounts %}{% do moved_types.update({column: 'decimal(38, 2)'}) %}{% endfor %}
 {%- set parts = order_parts() %}
+{#- Moves are many: they are grouped by one number, their grain and period (by its first day), in less time than by a text and a day. -#}
+{%- set first_date = "cast('1890-01-01' as date)" %}
+{%- set places = 1048576 %}
 with purchase_days as (
     select
         *,
@@ -50,7 +53,10 @@ profile_changes as (
 ),
 
 days_of_movers as (
-    select * from {{ of_changing_customers('purchase_days') }} as days_of_movers
+    select
+        *,
+        {{ or_forever('next_date') }} as last_date
+    from {{ of_changing_customers('purchase_days') }} as days_of_movers
 ),
 
 changes_of_known as (
@@ -61,11 +67,12 @@ changes_of_known as (
         and first_facts.first_order_fact_date < profile_changes.period_start
 ),
 
-{# What a buyer takes along stands in the last purchase day before the opening, and in the last one before the look-back of 365 days. #}
+{# What a buyer takes along stands in the last purchase day before the opening, and in the last one before the look-back of 365 days. Customers have too few of both
+   for an as-of join, which puts all changes in order. #}
 moves as (
     select
-        profile_changes.grain,
-        profile_changes.period_start,
+        case profile_changes.grain{% for grain in grains() %} when '{{ grain }}' then {{ loop.index0 * places }}{% endfor %} end
+            + {{ days_between(first_date, 'profile_changes.period_start') }} as cell,
         profile_changes.profile_before,
         profile_changes.profile_key,
 {%- for column, expression in buyer_state('profile_changes.period_start', 'profile_changes.start_365d', 'profile_changes.previous_start').items() %}
@@ -73,16 +80,30 @@ moves as (
 {%- endfor %}
         1 as customers_known
     from changes_of_known as profile_changes
-    {{ join_last_before('profile_changes', 'period_start', 'days_of_movers', 'purchase_date', 'next_date', alias='purchase_days', side='left') }}
-    {{ join_last_before('profile_changes', 'start_365d', 'days_of_movers', 'purchase_date', 'next_date', alias='days_before', side='left') }}
+    left join days_of_movers as purchase_days
+        on profile_changes.customer_key = purchase_days.customer_key
+        and purchase_days.purchase_date < profile_changes.period_start
+        and profile_changes.period_start <= purchase_days.last_date
+    left join days_of_movers as days_before
+        on profile_changes.customer_key = days_before.customer_key
+        and days_before.purchase_date < profile_changes.start_365d
+        and profile_changes.start_365d <= days_before.last_date
 ),
 
 flows as (
     {{ by_segment('sums', ['grain', 'period_start'], counts + amounts, types) }}
 ),
 
+moved_of_cells as (
+    {{ moves_by_segment('moves', ['cell'], moved_counts + moved_amounts, moved_types) }}
+),
+
 moved as (
-    {{ moves_by_segment('moves', ['grain', 'period_start'], moved_counts + moved_amounts, moved_types) }}
+    select
+        *,
+        case {{ int_div('cell', places) }}{% for grain in grains() %} when {{ loop.index0 }} then '{{ grain }}'{% endfor %} end as grain,
+        {{ add_days(first_date, 'cell % ' ~ places) }} as period_start
+    from moved_of_cells
 )
 
 select

@@ -38,16 +38,16 @@ with calendar as (
 ),
 
 lasting_profiles as (
-    {{ lasting_profiles() }}
+    select *{{ numbers_of_profile('profile_key') }}
+    from ({{ lasting_profiles() }}) as profiles_of_life
 ),
 
 {# Of customers with one profile for life quarters and years are made of months. #}
 lasting_waits as (
 {%- for name, wait in waits.items() %}
     select
-        (began.month_number * {{ places }} + coalesce(ended.month_number, {{ never }})) * {{ places }} + {{ wait.wait }} as cell,
-        coalesce(lasting_profiles.profile_key, 0) as profile_key,
-        1 as waits
+        (began.month_number * {{ places }} + coalesce(ended.month_number, {{ never }})) * {{ places }} + {{ wait.wait }} as cell
+        {{- joined_numbers('lasting_profiles') }}
     from {{ purchase_days }} as purchase_days
     inner join calendar as began
         on {{ wait.from }} = began.calendar_date
@@ -62,7 +62,7 @@ lasting_waits as (
 ),
 
 sums_of_lasting as (
-    {{ sums_by_segment('lasting_waits', ['cell'], {'waits': 'bigint'}) }}
+    {{ sums_by_segment('lasting_waits', ['cell'], {'waits': 'bigint'}, counted=true, numbered=true) }}
 ),
 
 changing_waits as (
@@ -101,15 +101,16 @@ profile_spans as (
 
 {# With the time before a customer's first profile in a grain, when all is unknown. #}
 whole_profile_spans as (
-    select * from profile_spans
+    select grain, customer_key, from_number, to_number{{ numbers_of_profile('profile_key') }}
+    from profile_spans
 {%- for grain in grains_of_waits %}
     union all
     select
         '{{ grain }}' as grain,
         lasting_profiles.customer_key,
         0 as from_number,
-        coalesce(min(profile_spans.from_number), {{ never }}) as to_number,
-        0 as profile_key
+        coalesce(min(profile_spans.from_number), {{ never }}) as to_number
+        {{- numbers_of_profile('0') }}
     from lasting_profiles
     left join profile_spans
         on lasting_profiles.customer_key = profile_spans.customer_key
@@ -123,10 +124,11 @@ whole_profile_spans as (
 waits_by_profile as (
 {%- for grain in grains_of_waits %}
     select
-        ({{ loop.index0 }} * {{ places }} + greatest(changing_waits.from_{{ grain }}, whole_profile_spans.from_number)) * {{ places }} as from_cell,
-        ({{ loop.index0 }} * {{ places }} + least(changing_waits.to_{{ grain }}, whole_profile_spans.to_number)) * {{ places }} as to_cell,
-        changing_waits.wait,
-        whole_profile_spans.profile_key
+        (({{ loop.index0 }} * {{ places }} + greatest(changing_waits.from_{{ grain }}, whole_profile_spans.from_number)) * {{ places }}
+            + least(changing_waits.to_{{ grain }}, whole_profile_spans.to_number)) * {{ places }} + changing_waits.wait as cell
+        {%- for _ in var('segments') %},
+        whole_profile_spans.number_{{ loop.index0 }}
+        {%- endfor %}
     from changing_waits
     inner join whole_profile_spans
         on changing_waits.customer_key = whole_profile_spans.customer_key
@@ -138,14 +140,8 @@ waits_by_profile as (
 {%- endfor %}
 ),
 
-changing_steps as (
-    select from_cell + wait as cell, profile_key, 1 as waits from waits_by_profile
-    union all
-    select to_cell + wait as cell, profile_key, -1 as waits from waits_by_profile
-),
-
 sums_of_changing as (
-    {{ sums_by_segment('changing_steps', ['cell'], {'waits': 'bigint'}) }}
+    {{ sums_by_segment('waits_by_profile', ['cell'], {'waits': 'bigint'}, counted=true, numbered=true) }}
 ),
 
 months as (
@@ -174,7 +170,17 @@ lasting_steps as (
 ),
 
 sums as (
-    select cell, segment_number, waits from sums_of_changing
+    select
+        {{ int_div('cell', places * places) }} * {{ places }} + cell % {{ places }} as cell,
+        segment_number,
+        waits
+    from sums_of_changing
+    union all
+    select
+        ({{ int_div('cell', places * places * places) }} * {{ places }} + {{ int_div('cell', places) }} % {{ places }}) * {{ places }} + cell % {{ places }} as cell,
+        segment_number,
+        -waits as waits
+    from sums_of_changing
 {%- for grain in grains_of_waits %}
     union all
     select
