@@ -103,6 +103,18 @@
       and changes.mrr_after > 0
 {%- endmacro %}
 
+{# What a term of dated_terms adds. #}
+{% macro renewal_measures() -%}
+  {{ return({
+    'renewals_due': '1',
+    'renewals_pending': 'case when is_resolved then 0 else 1 end',
+    'renewals_renewed': 'case when is_resolved and is_renewed then 1 else 0 end',
+    'renewals_not_renewed': 'case when is_resolved and not is_renewed then 1 else 0 end',
+    'renewal_mrr_due': 'case when is_resolved then mrr_due else 0 end',
+    'renewal_mrr_renewed': 'case when is_resolved and is_renewed then mrr_renewed else 0 end'
+  }) }}
+{%- endmacro %}
+
 {# CTEs, `contributions` last: customer_key, period_start and `columns` (the measures of int_mrr_flows, column → type), in one row per customer or more.
    Expects the CTE calendar. #}
 {% macro mrr_contributions(columns) -%}
@@ -218,14 +230,7 @@
       select
           customer_key,
           {{ period_of() }},
-          {{ only(columns, {
-              'renewals_due': 1,
-              'renewals_pending': 'case when is_resolved then 0 else 1 end',
-              'renewals_renewed': 'case when is_resolved and is_renewed then 1 else 0 end',
-              'renewals_not_renewed': 'case when is_resolved and not is_renewed then 1 else 0 end',
-              'renewal_mrr_due': 'case when is_resolved then mrr_due else 0 end',
-              'renewal_mrr_renewed': 'case when is_resolved and is_renewed then mrr_renewed else 0 end'
-          }) }}
+          {{ only(columns, renewal_measures()) }}
       from dated_terms
       union all
       select

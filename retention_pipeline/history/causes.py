@@ -210,12 +210,8 @@ def find_causes(
         "cause varchar, dataset varchar, first_day date, horizon_days integer)"
     )
     if rows:
-        values = ", ".join(
-            f"({', '.join(sql_text(one) for one in row[:5])}, "
-            f"{'null' if row[5] is None else sql_text(str(row[5]))}, {row[6]})"
-            for row in rows
-        )
-        connection.execute(f"insert into kpi_causes values {values}")
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        connection.execute(f"insert into kpi_causes select {', '.join(['unnest(?)'] * len(columns))}", columns)
 
 
 def _datasets_behind(kpi: Kpi, basis: str) -> frozenset[str]:

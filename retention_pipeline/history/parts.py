@@ -136,10 +136,14 @@ def _rendered(parts: dict[str, str], settings: dict[str, str | None]) -> dict[st
 def _find_customers(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("""
         create or replace temp table run_customers as
-        select customer_key,
-            string_agg(distinct dataset || ' ' || cause, ',' order by dataset || ' ' || cause) as signature,
-            coalesce(bool_or(first_day is null or first_day < last_end), false) as is_early
-        from run_rows, (select max(period_end) as last_end from restated)
+        select customer_key, array_to_string(list_sort(list(said)), ',') as signature,
+            coalesce(bool_or(is_early), false) as is_early
+        from (
+            select customer_key, dataset || ' ' || cause as said,
+                bool_or(first_day is null or first_day < last_end) as is_early
+            from run_rows, (select max(period_end) as last_end from restated)
+            group by customer_key, dataset, cause
+        )
         group by customer_key""")
     if connection.execute(f"select 1 from kpi_causes where cause = '{FX}' limit 1").fetchall():
         _add_those_with_money(connection)

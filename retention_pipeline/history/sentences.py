@@ -107,11 +107,9 @@ def _largest(connection: duckdb.DuckDBPyConnection, of_it: str) -> str:
     """The figure that changed most in proportion: of everybody and with a value before and after, if there is one."""
     row = connection.execute(
         f"""
-        select kpi, grain, period_start, any_value(period_end), basis, segment_dimension, segment_value, old, new,
-            string_agg(cause, ', ' order by cause), any_value(currency)
+        select kpi, grain, period_start, basis, segment_dimension, segment_value, old, new,
+            string_agg(cause, ', ' order by cause)
         from {of_it} as restated
-        left join (select distinct kpi, grain, period_start, period_end, currency from retention_kpis)
-            using (kpi, grain, period_start)
         group by kpi, grain, period_start, basis, segment_dimension, segment_value, old, new
         order by segment_dimension <> 'all', old is null or new is null,
             abs(coalesce(new, 0) - coalesce(old, 0)) / greatest(abs(old), abs(new), 1e-300) desc,
@@ -119,7 +117,12 @@ def _largest(connection: duckdb.DuckDBPyConnection, of_it: str) -> str:
         limit 1
         """
     ).fetchall()[0]
-    kpi, grain, start, end, basis, dimension, value, old, new, causes, currency = row
+    kpi, grain, start, basis, dimension, value, old, new, causes = row
+    end, currency = connection.execute(
+        "select any_value(period_end), any_value(currency) from retention_kpis "
+        "where kpi = ? and grain = ? and period_start = ?",
+        [kpi, grain, start],
+    ).fetchall()[0]
     return described(kpi, grain, start, end, basis, dimension, value, old, new, currency) + f" ({causes})"
 
 

@@ -115,7 +115,7 @@ def whole_parts() -> str:
     ratios = ", ".join(text_literal(kpi.id) for kpi in KPIS if kpi.is_ratio)
 
     def whole(side: str) -> str:
-        return f"case when kpi in ({ratios}) then {side}_numerator else {side}_value end"
+        return f"case when is_ratio then {side}_numerator else {side}_value end"
 
     return f"""
         select figure, kpi, period, segment, series,
@@ -124,7 +124,7 @@ def whole_parts() -> str:
             {TOLERANCE} * greatest(1, abs(coalesce({whole("new")}, 0)), abs(coalesce({whole("old")}, 0))) as near,
             {TOLERANCE} * greatest(1, abs(coalesce(new_denominator, 0)), abs(coalesce(old_denominator, 0))) as near_by,
             (not was_there or {whole("old")} is not null) and (not is_there or {whole("new")} is not null) as is_sum
-        from restated"""
+        from (select *, kpi in ({ratios}) as is_ratio from restated)"""
 
 
 def _find_rest(connection: duckdb.DuckDBPyConnection) -> None:
