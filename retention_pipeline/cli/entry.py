@@ -9,7 +9,7 @@ from types import FrameType
 
 INTERRUPTED = 130
 # New objects between two looks for cycles (Python: 700, 10, 10). dbt and Dagster make millions that live to the end of
-# a run; looking through them again and again is a tenth of its time.
+# a run; looking through them again and again takes up to a tenth of its time.
 OBJECTS_BETWEEN_COLLECTIONS = (100_000, 20, 100)
 
 
