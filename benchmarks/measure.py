@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from retention_pipeline.cycles import look_for_cycles_less_often
+
 
 @dataclass
 class Measured:
@@ -34,6 +36,7 @@ def _cpu_seconds() -> float:
 def _work(connection: Any, module: str, function: str, arguments: tuple[Any, ...]) -> None:
     # A spawned process has no main file; if DuckDB is imported then, it thinks of a notebook and draws progress bars.
     sys.modules["__main__"].__file__ = __file__
+    look_for_cycles_less_often()  # as the command does
     start, before = time.perf_counter(), _cpu_seconds()
     try:
         result = getattr(importlib.import_module(module), function)(*arguments)

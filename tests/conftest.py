@@ -2,7 +2,6 @@
 what holds for all tests.
 """
 
-import gc
 import shutil
 from functools import cache
 from pathlib import Path
@@ -11,9 +10,11 @@ from tempfile import TemporaryDirectory
 import pytest
 from support.sizes import SEED, SIZES, size
 
+from retention_pipeline.cycles import look_for_cycles_less_often
+
 # Thousands of collected tests and dbt's manifest live to the end: looking for cycles among them takes a twentieth of
 # the time of tests that run dbt and Dagster.
-gc.set_threshold(100_000, 20, 100)
+look_for_cycles_less_often()
 
 
 @pytest.fixture(autouse=True)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 from types import FrameType
 
+from retention_pipeline.cycles import look_for_cycles_less_often
+
 INTERRUPTED = 130
-# New objects between two looks for cycles (Python: 700, 10, 10). dbt and Dagster make millions that live to the end of
-# a run; looking through them again and again takes up to a tenth of its time.
-OBJECTS_BETWEEN_COLLECTIONS = (100_000, 20, 100)
 
 
 def _end(number: int, frame: FrameType | None) -> None:
@@ -21,7 +19,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     """The command `retention`."""
-    gc.set_threshold(*OBJECTS_BETWEEN_COLLECTIONS)
+    look_for_cycles_less_often()
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _end)

@@ -16,6 +16,7 @@ import duckdb
 from pydantic import Field
 
 from retention_pipeline.alerts import tell_failure
+from retention_pipeline.cycles import look_for_cycles_less_often
 from retention_pipeline.errors import is_interruption
 from retention_pipeline.history.closing import Period
 from retention_pipeline.orchestration.workspace import Workspace
@@ -157,6 +158,7 @@ class RunContext:
         today = business_day(self.settings, self.clock())
         check_day(self.as_of, today=today, allow_future=self.allow_future or self.loads_nothing)
         check_engine(self.settings)
+        look_for_cycles_less_often()
         keep_private(with_group=self.settings.readable_by == "group")
         self.held.enter_context(writer_lock(self.home))
         self.deadline = self.held.enter_context(Deadline(self.settings.max_run_time))

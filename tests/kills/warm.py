@@ -99,11 +99,11 @@ def main() -> None:
     """Import, then fork for each line."""
     for name in MODULES:
         importlib.import_module(name)
-    from retention_pipeline.cli.entry import OBJECTS_BETWEEN_COLLECTIONS
+    from retention_pipeline.cycles import look_for_cycles_less_often
     from retention_pipeline.transform.manifest import manifest_json
 
     manifest_json()
-    gc.set_threshold(*OBJECTS_BETWEEN_COLLECTIONS)
+    look_for_cycles_less_often()
     gc.freeze()
     for line in sys.stdin.buffer:
         asked = json.loads(line)
