@@ -7,6 +7,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[2] / "retention_pipeline"
 IN_ORDER = (
     *(
+        "cycles",
         "testing",
         "errors",
         "formatting",
