@@ -48,15 +48,13 @@
   {{ return(levels) }}
 {%- endmacro %}
 
-{# Rows are grouped by one number in half the time of several columns: a cell is kind (or grain), basis, cohort and period in one. #}
+{# A cell is kind (or grain), basis, cohort and period in one number (macros/numbers.sql). #}
 {% macro cohort_cell(kind, basis_number, cohort_number, period_number) -%}
   ((cast({{ kind }} as bigint) * {{ cell_bases() }} + {{ basis_number }}) * {{ cell_places() }} + {{ cohort_number }}) * {{ cell_places() }} + {{ period_number }}
 {%- endmacro %}
 
 {# Three bases, each of customers with that basis alone and of the others. #}
 {% macro cell_bases() -%} {{ return(6) }} {%- endmacro %}
-
-{% macro cell_places() -%} {{ return(1048576) }} {%- endmacro %}
 
 {% macro cell_kind(cell) -%} {{ int_div(cell, cell_bases() * cell_places() * cell_places()) }} {%- endmacro %}
 

@@ -33,13 +33,16 @@
 {# The condition that the curve has come down to one half. #}
 {% macro is_halved(survival) -%} {{ survival }} <= 0.5e0 + 1e-12 {%- endmacro %}
 
+{# A wait for the next purchase as a number: its gap in days or, while it is open, its day, from here on. #}
+{% macro first_open_wait() -%} {{ return(512) }} {%- endmacro %}
+
+{% macro open_wait(day) -%} {{ first_open_wait() }} + {{ day_number(day) }} {%- endmacro %}
+
 {# CTE purchase_waits: per grain (but week), period and segment the purchase days of the 365 days before the close and the Kaplan–Meier median of the days to the next one.
-   Balances run over int_purchase_wait_flows. Expects the CTE periods. Rows are put in order by one number, which takes half the time of several columns: a wait of a
-   segment is the segment's number and its gap in days or, from `first_open_wait` on, its day; a cell is the number and the period's first day. #}
+   Balances run over int_purchase_wait_flows. Expects the CTE periods. A wait of a segment is the segment's number and its own in one number, a cell the segment's
+   number and the period's first day (macros/numbers.sql). #}
 {% macro purchase_waits() -%}
-  {%- set first_date = "cast('1890-01-01' as date)" -%}
-  {%- set places = 1048576 -%}
-  {%- set first_open_wait = 512 -%}
+  {%- set places = cell_places() -%}
   segments_of_waits as (
       select
           row_number() over (order by grain nulls last, segment_dimension nulls last, segment_value nulls last) as segment_key,
@@ -60,7 +63,7 @@
           segments_of_waits.segment_key,
           segments_of_waits.segment_key * {{ places }} + case
               when flows.gap_days > 0 then flows.gap_days
-              else {{ first_open_wait }} + {{ days_between(first_date, 'flows.purchase_date') }}
+              else {{ open_wait('flows.purchase_date') }}
           end as wait_key,
           flows.grain,
           flows.gap_days,
@@ -95,7 +98,7 @@
 
   waits_of_cells as (
       select
-          wait_balances.segment_key * {{ places }} + {{ days_between(first_date, 'periods.period_start') }} as cell,
+          wait_balances.segment_key * {{ places }} + {{ day_number('periods.period_start') }} as cell,
           case
               when wait_balances.gap_days > 0 then wait_balances.gap_days
               else {{ days_between('wait_balances.purchase_date', 'periods.close_date') }}
@@ -138,7 +141,7 @@
   purchase_waits as (
       select
           segments_of_waits.grain,
-          {{ add_days(first_date, 'medians_of_cells.cell % ' ~ places) }} as period_start,
+          {{ numbered_day('medians_of_cells.cell % ' ~ places) }} as period_start,
           segments_of_waits.segment_dimension,
           segments_of_waits.segment_value,
           medians_of_cells.purchase_days,

@@ -44,7 +44,7 @@ calendar as (
 members as (
     select
         cohort_members.basis,
-        case cohort_members.basis{% for basis in bases %} when '{{ basis }}' then {{ loop.index0 }}{% endfor %} end
+        {{ number_of('cohort_members.basis', bases) }}
             + case when cohort_members.is_only_basis then {{ bases | length }} else 0 end as basis_number,
         cohort_members.customer_key,
         cohort_members.profile_key{% for level in levels %},
@@ -434,8 +434,8 @@ segments as (
 )
 
 select
-    case {{ cell_kind('summed.cell') }}{% for grain in grains() %} when {{ loop.index0 }} then '{{ grain }}'{% endfor %} end as grain,
-    case {{ cell_basis('summed.cell') }}{% for basis in bases %} when {{ loop.index0 }} then '{{ basis }}'{% endfor %} end as basis,
+    {{ name_of(cell_kind('summed.cell'), grains()) }} as grain,
+    {{ name_of(cell_basis('summed.cell'), bases) }} as basis,
     segments.segment_dimension,
     segments.segment_value,
     cast({{ cell_cohort('summed.cell') }} as integer) as cohort_number,

@@ -1,9 +1,17 @@
 {{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value']) }}
 {%- set counts = customer_counts() %}
-{#- Rows are grouped by one number in less time than by several columns: a cell is a period, by its first day, and a basis, of customers with that basis alone or of the others. -#}
-{%- set first_date = "cast('1890-01-01' as date)" %}
+{#- A cell is a period, by its first day, and a basis, of customers with that basis alone or of the others, in one number (macros/numbers.sql). -#}
 {%- set bases = ['order', 'subscription', 'any'] %}
 {%- set places = 2 * (bases | length) %}
+{%- set cell_of_contribution %}
+        {{- day_number('contributions.period_start') }} * {{ places }} + {{ number_of('contributions.basis', bases, 2) }}
+            + case when contributions.is_only_basis then 1 else 0 end
+{%- endset %}
+{%- set parts_of_cell %}
+        {{- name_of(int_div('cell % ' ~ places, 2), bases) }} as basis,
+        cell % 2 = 1 as is_only_basis,
+        {{ numbered_day(int_div('cell', places)) }} as period_start
+{%- endset %}
 with spans as (
     select * from {{ fact('int_active_spans') }}
 ),
@@ -30,8 +38,7 @@ referrals as (
 
 sums as (
     select
-        {{ days_between(first_date, 'contributions.period_start') }} * {{ places }} + case contributions.basis{% for basis in bases %} when '{{ basis }}' then {{ 2 * loop.index0 }}{% endfor %} end
-            + case when contributions.is_only_basis then 1 else 0 end as cell,
+        {{ cell_of_contribution }} as cell,
         coalesce(profiles.profile_key, 0) as profile_key,
 {%- for count in counts %}
         cast(sum(contributions.{{ count }}) as bigint) as {{ count }}{{ ',' if not loop.last }}
@@ -39,8 +46,7 @@ sums as (
     from contributions
     {{ join_profile('contributions') }}
     group by
-        {{ days_between(first_date, 'contributions.period_start') }} * {{ places }} + case contributions.basis{% for basis in bases %} when '{{ basis }}' then {{ 2 * loop.index0 }}{% endfor %} end
-            + case when contributions.is_only_basis then 1 else 0 end,
+        {{ cell_of_contribution }},
         coalesce(profiles.profile_key, 0)
 ),
 
@@ -51,7 +57,7 @@ profile_changes as (
 {# What a customer takes along stands in the last span that began before the opening. #}
 moves as (
     select
-        {{ days_between(first_date, 'profile_changes.period_start') }} * {{ places }} + case spans.basis{% for basis in bases %} when '{{ basis }}' then {{ 2 * loop.index0 }}{% endfor %} end
+        {{ day_number('profile_changes.period_start') }} * {{ places }} + {{ number_of('spans.basis', bases, 2) }}
             + case when spans.is_only_basis then 1 else 0 end as cell,
         profile_changes.profile_before,
         profile_changes.profile_key,
@@ -71,9 +77,7 @@ flows_of_cells as (
 flows_of_basis as (
     select
         *,
-        case {{ int_div('cell % ' ~ places, 2) }}{% for basis in bases %} when {{ loop.index0 }} then '{{ basis }}'{% endfor %} end as basis,
-        cell % 2 = 1 as is_only_basis,
-        {{ add_days(first_date, int_div('cell', places)) }} as period_start
+        {{ parts_of_cell }}
     from flows_of_cells
 ),
 
@@ -88,9 +92,7 @@ moved_of_cells as (
 moved_of_basis as (
     select
         *,
-        case {{ int_div('cell % ' ~ places, 2) }}{% for basis in bases %} when {{ loop.index0 }} then '{{ basis }}'{% endfor %} end as basis,
-        cell % 2 = 1 as is_only_basis,
-        {{ add_days(first_date, int_div('cell', places)) }} as period_start
+        {{ parts_of_cell }}
     from moved_of_cells
 ),
 

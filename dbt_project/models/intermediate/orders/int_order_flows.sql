@@ -12,9 +12,8 @@
 {%- for column in moved_counts %}{% do moved_types.update({column: 'bigint'}) %}{% endfor %}
 {%- for column in moved_amounts %}{% do moved_types.update({column: 'decimal(38, 2)'}) %}{% endfor %}
 {%- set parts = order_parts() %}
-{#- Moves are many: they are grouped by one number, their grain and period (by its first day), in less time than by a text and a day. -#}
-{%- set first_date = "cast('1890-01-01' as date)" %}
-{%- set places = 1048576 %}
+{#- Moves are many: their grain and period (by its first day) are one number (macros/numbers.sql). -#}
+{%- set places = cell_places() %}
 with purchase_days as (
     select
         *,
@@ -71,8 +70,7 @@ changes_of_known as (
    for an as-of join, which puts all changes in order. #}
 moves as (
     select
-        case profile_changes.grain{% for grain in grains() %} when '{{ grain }}' then {{ loop.index0 * places }}{% endfor %} end
-            + {{ days_between(first_date, 'profile_changes.period_start') }} as cell,
+        {{ number_of('profile_changes.grain', grains(), places) }} + {{ day_number('profile_changes.period_start') }} as cell,
         profile_changes.profile_before,
         profile_changes.profile_key,
 {%- for column, expression in buyer_state('profile_changes.period_start', 'profile_changes.start_365d', 'profile_changes.previous_start').items() %}
@@ -101,8 +99,8 @@ moved_of_cells as (
 moved as (
     select
         *,
-        case {{ int_div('cell', places) }}{% for grain in grains() %} when {{ loop.index0 }} then '{{ grain }}'{% endfor %} end as grain,
-        {{ add_days(first_date, 'cell % ' ~ places) }} as period_start
+        {{ name_of(int_div('cell', places), grains()) }} as grain,
+        {{ numbered_day('cell % ' ~ places) }} as period_start
     from moved_of_cells
 )
 

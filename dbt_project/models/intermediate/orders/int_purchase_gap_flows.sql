@@ -1,7 +1,6 @@
 {{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'basis', 'segment_dimension', 'segment_value', 'gap_days']) }}
-{#- Grouping by one number is cheaper than by several columns: a cell is a day (a slice or a period by its first one) and a gap in one. -#}
-{%- set first_date = "cast('1890-01-01' as date)" %}
-{%- set places = 1048576 %}
+{#- A cell is a day (a slice or a period by its first one) and a gap in one number (macros/numbers.sql). -#}
+{%- set places = cell_places() %}
 {#- Purchase days are read where they are used: what several parts of a query share is kept in memory, and they are too many for that. -#}
 {%- set purchase_days = fact('int_purchase_days') %}
 {%- set gap_days = days_between('purchase_days.previous_date', 'purchase_days.purchase_date') %}
@@ -9,7 +8,7 @@ with calendar as (
     select
         calendar_date
 {%- for grain in grains() %},
-        cast(max(case when grain = '{{ grain }}' then {{ days_between(first_date, 'period_start') }} end) as bigint) as {{ grain }}_number
+        cast(max(case when grain = '{{ grain }}' then {{ day_number('period_start') }} end) as bigint) as {{ grain }}_number
 {%- endfor %}
     from {{ ref('int_calendar') }}
     group by calendar_date
@@ -31,8 +30,8 @@ changing_profiles as (
     select
         grain,
         customer_key,
-        {{ days_between(first_date, 'greatest(from_period, ' ~ first_date ~ ')') }} as from_number,
-        {{ days_between(first_date, 'to_period') }} as to_number,
+        {{ day_number('greatest(from_period, ' ~ first_numbered_day() ~ ')') }} as from_number,
+        {{ day_number('to_period') }} as to_number,
         profile_key
     from {{ fact('int_profile_spans') }}
     where rule = 'period'
@@ -138,8 +137,8 @@ segments as (
 )
 
 select
-    case {{ int_div('flows.cell', places * places) }}{% for grain in grains() %} when {{ loop.index0 }} then '{{ grain }}'{% endfor %} end as grain,
-    {{ add_days(first_date, 'cast(' ~ int_div('flows.cell', places) ~ ' % ' ~ places ~ ' as integer)') }} as period_start,
+    {{ name_of(int_div('flows.cell', places * places), grains()) }} as grain,
+    {{ numbered_day('cast(' ~ int_div('flows.cell', places) ~ ' % ' ~ places ~ ' as integer)') }} as period_start,
     'order' as basis,
     segments.segment_dimension,
     segments.segment_value,

@@ -1,12 +1,9 @@
 {{ config(materialized='contributions', flow_keys=['grain', 'period_start', 'segment_dimension', 'segment_value', 'gap_days', 'purchase_date']) }}
 {#- A purchase day d is waited for from d until the next one n, at most 365 days: it is an open wait at the closes B with d < B <= n, and one of n - d days, a gap, at those
     with n < B <= d + 365. An open wait is named by its day, as its length differs from close to close.
-    Grouping by one number is cheaper than by several columns: a wait is its gap in days or, from `first_open_wait` on, its day; a cell is a wait, a period (by its first
-    day) and a grain in one. -#}
-{%- set first_date = "cast('1890-01-01' as date)" %}
+    A wait is a number (open_wait), a cell a wait, a period (by its first day) and a grain in one (macros/numbers.sql). -#}
 {%- set no_date = first_day() %}
-{%- set places = 1048576 %}
-{%- set first_open_wait = 512 %}
+{%- set places = cell_places() %}
 {%- set never = places - 1 %}
 {%- set grains_of_waits = grains() | reject('equalto', 'week') | list %}
 {#- Purchase days are read where they are used: what several parts of a query share is kept in memory, and they are too many for that. -#}
@@ -14,7 +11,7 @@
 {%- set is_followed = 'purchase_days.next_date < ' ~ add_days('purchase_days.purchase_date', 365) %}
 {%- set waits = {
     'open': {
-        'wait': first_open_wait ~ ' + ' ~ days_between(first_date, 'purchase_days.purchase_date'),
+        'wait': open_wait('purchase_days.purchase_date'),
         'from': 'purchase_days.purchase_date',
         'to': 'case when ' ~ is_followed ~ ' then purchase_days.next_date else ' ~ add_days('purchase_days.purchase_date', 365) ~ ' end',
         'condition': 'true'
@@ -30,7 +27,7 @@ with calendar as (
     select
         calendar_date
 {%- for grain in grains_of_waits %},
-        cast(max(case when grain = '{{ grain }}' then {{ days_between(first_date, 'period_start') }} end) as bigint) as {{ grain }}_number
+        cast(max(case when grain = '{{ grain }}' then {{ day_number('period_start') }} end) as bigint) as {{ grain }}_number
 {%- endfor %}
     from {{ ref('int_calendar') }}
     where grain <> 'week'
@@ -91,8 +88,8 @@ profile_spans as (
     select
         grain,
         customer_key,
-        {{ days_between(first_date, 'greatest(from_period, ' ~ first_date ~ ')') }} as from_number,
-        least({{ days_between(first_date, 'to_period') }}, {{ never }}) as to_number,
+        {{ day_number('greatest(from_period, ' ~ first_numbered_day() ~ ')') }} as from_number,
+        least({{ day_number('to_period') }}, {{ never }}) as to_number,
         profile_key
     from {{ fact('int_profile_spans') }}
     where rule = 'period'
@@ -210,14 +207,14 @@ segments as (
 )
 
 select
-    case {{ int_div('flows.cell', places * places) }}{% for grain in grains_of_waits %} when {{ loop.index0 }} then '{{ grain }}'{% endfor %} end as grain,
-    {{ add_days(first_date, int_div('flows.cell', places) ~ ' % ' ~ places) }} as period_start,
+    {{ name_of(int_div('flows.cell', places * places), grains_of_waits) }} as grain,
+    {{ numbered_day(int_div('flows.cell', places) ~ ' % ' ~ places) }} as period_start,
     segments.segment_dimension,
     segments.segment_value,
-    cast(case when flows.cell % {{ places }} < {{ first_open_wait }} then flows.cell % {{ places }} else 0 end as integer) as gap_days,
+    cast(case when flows.cell % {{ places }} < {{ first_open_wait() }} then flows.cell % {{ places }} else 0 end as integer) as gap_days,
     case
-        when flows.cell % {{ places }} < {{ first_open_wait }} then {{ no_date }}
-        else {{ add_days(first_date, 'flows.cell % ' ~ places ~ ' - ' ~ first_open_wait) }}
+        when flows.cell % {{ places }} < {{ first_open_wait() }} then {{ no_date }}
+        else {{ numbered_day('flows.cell % ' ~ places ~ ' - ' ~ first_open_wait()) }}
     end as purchase_date,
     flows.waits
 from flows

@@ -1,5 +1,5 @@
 {{ config(materialized='by_customer') }}
-{#- Rows are put in order by one number, which takes half the time of a text and a number: a customer and a grain, or `any`, are one. -#}
+{#- A customer and a grain, or `any`, are one number (macros/numbers.sql). -#}
 {%- set grain_names = grains() + ['any'] %}
 {%- set places = grain_names | length %}
 {%- set any = grain_names.index('any') %}
@@ -20,21 +20,21 @@ calendar as (
         calendar_date,
         period_start,
         period_end,
-        case grain{% for grain in grains() %} when '{{ grain }}' then {{ loop.index0 }}{% endfor %} end as grain_number
+        {{ number_of('grain', grains()) }} as grain_number
     from {{ ref('int_calendar') }}
 ),
 
 periods as (
     select
         period_start,
-        case grain{% for grain in grains() %} when '{{ grain }}' then {{ loop.index0 }}{% endfor %} end as grain_number
+        {{ number_of('grain', grains()) }} as grain_number
     from {{ ref('int_periods') }}
 ),
 
 {# Values of customers that have facts; the share of each value in the profile key. #}
 weighted as (
     select
-        case segment_spans.dimension when 'all' then 0{% for dimension in var('segments') %} when '{{ dimension }}' then {{ loop.index }}{% endfor %} end as dimension_number,
+        {{ number_of('segment_spans.dimension', ['all'] + var('segments')) }} as dimension_number,
         segment_spans.customer_key,
         segment_spans.start_date,
         segment_spans.is_first_value,
@@ -141,7 +141,7 @@ where is_moving = 0
 union all
 select
     case grain_number when {{ any }} then '12m' else 'period' end as rule,
-    case grain_number{% for grain in grain_names %} when {{ loop.index0 }} then '{{ grain }}'{% endfor %} end as grain,
+    {{ name_of('grain_number', grain_names) }} as grain,
     customer_key,
     from_period,
     to_period,

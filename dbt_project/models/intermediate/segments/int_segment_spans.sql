@@ -1,6 +1,6 @@
 {{ config(materialized='by_customer') }}
 {%- set cuts = var('engagement_cuts') %}
-{#- Rows are put in order by one number, a customer and a dimension in one, which takes less time than a number and a text. -#}
+{#- A customer and a dimension are one number (macros/numbers.sql). -#}
 {%- set delivered_dimensions = customer_dimensions() + ['plan'] %}
 {%- set places = delivered_dimensions | length %}
 {%- do ref('int_active_days') %}{% do ref('stg_surveys') %}{% do ref('int_identities') %}
@@ -201,7 +201,7 @@ decided_in_order as (
 {%- endif %}
 
 select
-    case owner % {{ places }}{% for dimension in delivered_dimensions %} when {{ loop.index0 }} then '{{ dimension }}'{% endfor %} end as dimension,
+    {{ name_of('owner % ' ~ places, delivered_dimensions) }} as dimension,
     {{ int_div('owner', places) }} as customer_key,
     start_date,
     lead(start_date, 1, {{ last_day() }}) over (partition by owner order by start_date nulls last) as end_date,
