@@ -6,13 +6,14 @@ again, took two fifths of the time. The workers are forked, since each would oth
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 
 from sqlfluff.cli.commands import cli
 from sqlfluff.core.linter.runner import MultiProcessRunner
 
+from retention_pipeline.cycles import look_for_cycles_less_often
+
 if __name__ == "__main__":
-    gc.set_threshold(200_000, 20, 50)
+    look_for_cycles_less_often()
     MultiProcessRunner.POOL_TYPE = multiprocessing.get_context("fork").Pool
     cli()
