@@ -28,8 +28,11 @@ SPARK_VENV := .venv-spark
 # A file's tests stay in one process (they share what is expensive to make); files begin in the order of tests/conftest.py.
 PYTEST := $(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
 # What stands in the text of every model, and the models.
-SQL_OF_ALL := .sqlfluff .sqlfluffignore constraints.txt dbt_project/dbt_project.yml $(wildcard dbt_project/macros/*.sql)
+SQL_OF_ALL := .sqlfluff .sqlfluffignore pyproject.toml constraints.txt dbt_project/dbt_project.yml $(wildcard dbt_project/macros/*.sql)
 SQL_OF_ONE := $(wildcard dbt_project/models/*/*.sql dbt_project/models/*/*/*.sql)
+
+# Tests start many processes; without what Python keeps of compiled modules, each compiles dbt and Dagster anew (3 s).
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install run run-duckdb run-spark check test lint-and-types coverage proof proof-short lint types kills spark spark-short bench bench-activity bench-history bench-ingest \
@@ -47,7 +50,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	if command -v uv >/dev/null 2>&1; then \
 	    echo "Installing into $(VENV) with uv ..."; \
 	    [ -x $(BIN)/python ] || uv venv --quiet --python '>=3.11,<3.13' $(VENV); \
-	    VIRTUAL_ENV="$(CURDIR)/$(VENV)" uv pip install --quiet -c constraints.txt -e '.[dev]'; \
+	    VIRTUAL_ENV="$(CURDIR)/$(VENV)" uv pip install --quiet --compile-bytecode -c constraints.txt -e '.[dev]'; \
 	else \
 	    if [ ! -x $(BIN)/pip ]; then \
 	        for name in python3.11 python3.12 python3 python; do \
