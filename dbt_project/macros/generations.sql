@@ -42,12 +42,12 @@
    from the row, from the customer's other facts and from days of the row that have a mark. A model of such sums has the config sums_rows=true. #}
 {% macro merged_facts() -%} {{ return(['int_active_days', 'int_session_lengths']) }} {%- endmacro %}
 
-{# Rows of a merged fact that differ from the previous generation's, as they are tonight (schema `differing`) and as they were (`differing_before`). #}
+{# Rows of a merged fact that may differ from the previous generation's, as they are tonight (schema `differing`) and as they were (`differing_before`). #}
 {% macro differing_rows(relation) -%} {{ relation.incorporate(path={"schema": "differing"}) }} {%- endmacro %}
 
 {% macro differing_rows_before(relation) -%} {{ relation.incorporate(path={"schema": "differing_before"}) }} {%- endmacro %}
 
-{# The previous generation's rows that a night may replace: as many as a merged fact's config `replaces` says. Schema `replaceable`. #}
+{# The previous generation's rows that a night replaces: as many as a merged fact's config `replaces` says. Schema `replaceable`. #}
 {% macro replaceable_rows(relation) -%} {{ relation.incorporate(path={"schema": "replaceable"}) }} {%- endmacro %}
 
 {# Customers of whom another fact than the merged ones differs or is due: all of their rows may contribute otherwise. #}
@@ -56,13 +56,21 @@
 {# Rows of a merged fact that have a mark tonight, as they were: night_due_active_days, night_due_session_lengths. #}
 {% macro due_rows(model) -%} main.{{ model | replace('int_', 'night_due_') }} {%- endmacro %}
 
-{# Rows of a merged fact that may contribute otherwise: they differ, or have a mark, or are of such customers. Turned to the previous generation: the rows there. #}
+{# Rows of a merged fact that may contribute otherwise: they differ, or have a mark, or are of such customers; each of them once. Turned to the previous generation: the rows there. #}
 {% macro rows_that_may_differ(relation) -%}
+  {%- set row_key = graph.nodes['model.retention.' ~ relation.identifier].config.row_key -%}
+  {%- set differing_before = differing_rows_before(relation) -%}
   (
-    select * from {{ differing_rows(relation) }}
-    union
-    (select * from {{ due_rows(relation.identifier) }} except select * from {{ differing_rows_before(relation) }})
-    union
+    select * from {{ differing_rows(relation) }} as differing
+    where not exists (select 1 from {{ whole_customers(this) }} as whole where whole.customer_key = differing.customer_key)
+    union all
+    select * from {{ due_rows(relation.identifier) }} as due
+    where not exists (select 1 from {{ whole_customers(this) }} as whole where whole.customer_key = due.customer_key)
+        and not exists (
+            select 1 from {{ differing_before }} as gone
+            where {% for column in row_key -%} gone.{{ column }} = due.{{ column }}{{ ' and ' if not loop.last }} {%- endfor %}
+        )
+    union all
     select * from {{ relation }} where customer_key in (select customer_key from {{ whole_customers(this) }})
   )
 {%- endmacro %}

@@ -3,7 +3,7 @@
    by_grain           the same, one grain at a time, so that memory is bounded by one grain's groups
    by_customer        facts: at night only rows of touched customers, and of those only customers whose rows differ, are replaced
    merged             facts of many rows per customer (merged_facts): at night the model's query is what stands in the place of some rows of the previous generation, those of which the
-                      condition `replaces` holds, joined by customer with the model `replaced_from`; of these, rows that differ are replaced
+                      condition `replaces` holds, joined by customer with the model `replaced_from`
    contributions      sums per `flow_keys`, one grain at a time or, where the text names no grain, all at once: at night the old contributions of touched customers are taken out and the new ones put in;
                       a backfill adds up everybody's contributions and replaces the sums of the periods that it asks for #}
 
@@ -97,36 +97,23 @@
     {%- call statement('main') -%} {{ create_table_as(False, target_relation, sql) }} {%- endcall -%}
   {%- else -%}
     {%- set columns = column_names(target_relation) -%}
-    {%- set unequal = temporary('unequal') -%}
+    {%- set replaceable = replaceable_rows(target_relation) -%}
     {%- set differing = differing_rows(target_relation) -%}
-    {%- set differing_before = differing_rows_before(target_relation) -%}
+    {#- With their row numbers, which hold until the commit, so that the table is looked through once. -#}
     {%- call statement('replaceable') -%}
-      create or replace table {{ replaceable_rows(target_relation) }} as
-      select rows_before.*
+      create or replace table {{ replaceable }} as
+      select rows_before.*, rows_before.rowid as row_number__
       from {{ target_relation }} as rows_before
       inner join main.{{ config.require('replaced_from') }} as changes
           on rows_before.customer_key = changes.customer_key
           and ({{ config.require('replaces') }})
     {%- endcall -%}
-    {%- call statement('unequal') -%}
-      create or replace temporary table {{ unequal }} as
-      select {{ columns }}, sum(side__) as side__
-      from (
-          select {{ columns }}, 1 as side__ from ({{ sql }}) as tonight
-          union all
-          select {{ columns }}, -1 as side__ from {{ replaceable_rows(target_relation) }}
-      ) as both_sides
-      group by {{ columns }}
-      having sum(side__) <> 0
+    {%- call statement('differing') -%} create or replace table {{ differing }} as select {{ columns }} from ({{ sql }}) as tonight {%- endcall -%}
+    {%- call statement('differing_before') -%}
+      create or replace table {{ differing_rows_before(target_relation) }} as select {{ columns }} from {{ replaceable }}
     {%- endcall -%}
-    {%- call statement('differing') -%} create or replace table {{ differing }} as select {{ columns }} from {{ unequal }} where side__ > 0 {%- endcall -%}
-    {%- call statement('differing_before') -%} create or replace table {{ differing_before }} as select {{ columns }} from {{ unequal }} where side__ < 0 {%- endcall -%}
-    {%- call statement('delete') -%}
-      delete from {{ target_relation }} using {{ differing_before }} as gone
-      where {% for column in config.require('row_key') -%} {{ target_relation }}.{{ column }} = gone.{{ column }}{{ ' and ' if not loop.last }} {%- endfor %}
-    {%- endcall -%}
+    {%- call statement('delete') -%} delete from {{ target_relation }} where rowid in (select row_number__ from {{ replaceable }}) {%- endcall -%}
     {%- call statement('main') -%} insert into {{ target_relation }} ({{ columns }}) select {{ columns }} from {{ differing }} {%- endcall -%}
-    {%- call statement('drop') -%} drop table {{ unequal }} {%- endcall -%}
   {%- endif -%}
   {{ run_hooks(post_hooks) }}
   {%- do adapter.commit() -%}

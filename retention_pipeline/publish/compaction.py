@@ -1,7 +1,8 @@
 """The published file does not grow for nothing: DuckDB reuses freed blocks and rows, but never gives them back.
 
-A file is measured against what it was when it was last written as a whole (`pipeline_state.fresh_bytes` and
-`fresh_rows`), row for row. Where it is larger by more than LARGEST_GROWTH, or has many free blocks, it is written anew.
+A file is measured against what was in use when it was last written as a whole (`pipeline_state.fresh_bytes` and
+`fresh_rows`), row for row. Where it is larger by more than LARGEST_GROWTH, it is written anew. Free blocks alone are no
+reason: the next night makes its working tables there.
 """
 
 import os
@@ -12,21 +13,23 @@ import duckdb
 from retention_pipeline.settings import Home, memory_limit
 from retention_pipeline.warehouse import STORAGE_VERSION, connect, opened, sql_text
 
-LARGEST_GROWTH = 1.2  # a fresh file is promised to be exceeded by 1.3 at most
-LARGEST_FREE_SHARE, FEWEST_FREE_BLOCKS = 0.15, 8
+LARGEST_GROWTH = 1.3
 
 
 def is_bloated(warehouse_file: Path, rows: int, fresh_bytes: int | None, fresh_rows: int | None) -> bool:
     """Whether a checkpointed file is worth writing anew. fresh_*: its size and rows when it last was; None: unknown."""
-    with opened(warehouse_file, read_only=True) as connection:
-        total, free = connection.execute(
-            "select total_blocks, free_blocks from pragma_database_size() where database_name = current_database()"
-        ).fetchone() or (0, 0)
-    if free > max(FEWEST_FREE_BLOCKS, LARGEST_FREE_SHARE * total):
-        return True
     if fresh_bytes is None or not fresh_rows:
         return fresh_bytes is None
     return warehouse_file.stat().st_size > LARGEST_GROWTH * fresh_bytes * max(rows / fresh_rows, 1)
+
+
+def bytes_in_use(warehouse_file: Path) -> int:
+    """What the blocks of a checkpointed file weigh that are not free."""
+    with opened(warehouse_file, read_only=True) as connection:
+        (size,) = connection.execute(
+            "select used_blocks * block_size from pragma_database_size() where database_name = current_database()"
+        ).fetchone() or (0,)
+    return int(size)
 
 
 def compact(home: Home) -> bool:

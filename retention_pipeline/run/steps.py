@@ -27,7 +27,7 @@ from retention_pipeline.ingest.identity import raw_identity
 from retention_pipeline.ingest.kept_copies import remove_old_copies
 from retention_pipeline.ingest.loads import any_rows, datasets_loaded, max_load_id, waiting_loads
 from retention_pipeline.publish import generations
-from retention_pipeline.publish.compaction import compact, is_bloated
+from retention_pipeline.publish.compaction import bytes_in_use, compact, is_bloated
 from retention_pipeline.publish.customers_in_period import write_customers_in_period
 from retention_pipeline.publish.provenance import Mismatch, RawLacksLoads, mismatch, write_pipeline_loads
 from retention_pipeline.publish.quality import excluded_orders, write_data_quality
@@ -421,13 +421,13 @@ def _kept_small(home: Home, *, is_fresh: bool) -> bool:
     generations.settle(home)
     state = read_state(home.next_file)
     rows = sum(row_counts(home.next_file).values())
-    size = home.next_file.stat().st_size
-    fresh = (size, rows) if is_fresh or state is None else (state.fresh_bytes, state.fresh_rows)
+    now = (bytes_in_use(home.next_file), rows)
+    fresh = now if is_fresh or state is None else (state.fresh_bytes, state.fresh_rows)
     compacted = is_bloated(home.next_file, rows, *fresh) and compact(home)
     if compacted or is_fresh:
         with opened(home.next_file) as connection:
             connection.execute(
-                "update pipeline_state set fresh_bytes = $1, fresh_rows = $2", [home.next_file.stat().st_size, rows]
+                "update pipeline_state set fresh_bytes = $1, fresh_rows = $2", [bytes_in_use(home.next_file), rows]
             )
     return compacted and not is_fresh
 

@@ -2,11 +2,12 @@
 {%- set datasets = {'orders': 'order_id', 'subscriptions': "concat(subscription_id, ' ', cast(started_at as string))", 'customers': "coalesce(cast(valid_from as string), '')",
     'customer_aliases': 'alias_id'} %}
 {#- Further datasets: those that are not connected touch nobody. -#}
-{%- set further = {'events': 'event_id', 'payments': 'payment_id', 'surveys': 'response_id', 'tickets': 'ticket_id',
-    'emails': "concat(message_id, ' ', event, ' ', cast(occurred_at as string))"} %}
+{%- set further = {'events': "''", 'payments': 'payment_id', 'surveys': 'response_id', 'tickets': 'ticket_id', 'emails': "''"} %}
 {%- for dataset in further %}{% do source('raw', dataset) %}{% do source('raw', dataset ~ '_history') %}{% endfor %}
 {%- for dataset, row_key in further.items() if has_dataset(dataset) %}{% do datasets.update({dataset: row_key}) %}{% endfor %}
 {%- for dataset in datasets %}{% do source('raw', dataset) %}{% do source('raw', dataset ~ '_history') %}{% endfor %}
+{#- Datasets of many small rows, of which nobody asks for each: one row per customer, without a key. -#}
+{%- set streams = ['events', 'emails'] %}
 {%- do ref('int_identities') %}{% do source('raw', 'ledger') %}
 {%- if not var('night') %}
 select
@@ -23,20 +24,26 @@ with changed_rows as (
         coalesce(_customer_key, 0) as raw_key,
         '{{ dataset }}' as dataset,
         {{ row_key }} as row_key,
-        _load_id as load_id,
+        {{ 'max(_load_id)' if dataset in streams else '_load_id' }} as load_id,
         true as is_current
     from {{ source('raw', dataset) }}
     where _load_id > {{ var('applied_load_id') }}
+    {%- if dataset in streams %}
+    group by coalesce(_customer_key, 0)
+    {%- endif %}
     union all
     select
         coalesce(_customer_key, 0) as raw_key,
         '{{ dataset }}' as dataset,
         {{ row_key }} as row_key,
-        _superseded_by as load_id,
+        {{ 'max(_superseded_by)' if dataset in streams else '_superseded_by' }} as load_id,
         false as is_current
     from {{ source('raw', dataset ~ '_history') }}
     where _superseded_by > {{ var('applied_load_id') }}
         and _load_id <= {{ var('applied_load_id') }}
+    {%- if dataset in streams %}
+    group by coalesce(_customer_key, 0)
+    {%- endif %}
     union all
 {%- endfor %}
     {# Attributes also follow from replaced versions; read again by other settings, these may tell otherwise although no row changed. #}

@@ -1,6 +1,8 @@
 {{ config(post_hook=['create schema if not exists touched', 'create schema if not exists touched_before', 'create schema if not exists changed',
     'create schema if not exists differing', 'create schema if not exists differing_before', 'create schema if not exists replaceable', 'create schema if not exists whole']) }}
-{%- do ref('night_causes') %}{% do ref('night_due') %}{% do ref('int_identities') %}{% do source('raw', 'customer_keys') %}
+{#- Events of somebody who has been active for longer change none of their other facts, unless behaviour is a segment; what is merged into the days says night_event_days. -#}
+{%- set by_days = is_built('night_event_days') and 'night_event_days' not in var('new_models') and 'engagement_group' not in var('segments') %}
+{%- do ref('night_causes') %}{% do ref('night_event_days') %}{% do ref('night_due') %}{% do ref('int_identities') %}{% do source('raw', 'customer_keys') %}
 {%- if not var('night') %}
 select cast(null as bigint) as customer_key
 where false
@@ -8,6 +10,17 @@ where false
 with {{ merged_identities() }}
 
 select customer_key from {{ ref('night_causes') }}
+{%- if by_days %}
+where dataset <> 'events'
+union
+select event_days.customer_key
+from {{ ref('night_event_days') }} as event_days
+left join {{ previous('int_first_facts') }} as first_facts
+    on event_days.customer_key = first_facts.customer_key
+where event_days.is_read_again
+    or first_facts.first_event_date is null
+    or event_days.changed_date < first_facts.first_event_date
+{%- endif %}
 union
 select alias_key as customer_key from merged
 union

@@ -1,7 +1,7 @@
 {{ config(materialized='by_customer') }}
-{#- Facts of further datasets: column of the first day → fact, its day. -#}
+{#- Facts of further datasets: column of the first day → fact, its day, the condition of the first one. -#}
 {%- set families = {
-    'first_event_date': ['int_active_days', 'active_date'],
+    'first_event_date': ['int_active_days', 'active_date', 'day_number = 1'],
     'first_payment_date': ['int_invoices', 'attempted_date'],
     'first_answer_date': ['int_survey_answers', 'responded_date'],
     'first_email_date': ['int_email_units', 'unit_date'],
@@ -34,7 +34,7 @@ facts as (
     select 'cancel_request' as fact, customer_key, request_date as fact_date from cancel_requests
 {%- for column, family in families.items() if is_built(family[0]) %}
     union all
-    select '{{ column }}' as fact, customer_key, min({{ family[1] }}) as fact_date from {{ fact(family[0]) }} group by customer_key
+    select '{{ column }}' as fact, customer_key, min({{ family[1] }}) as fact_date from {{ fact(family[0]) }} {% if family[2] %}where {{ family[2] }} {% endif %}group by customer_key
 {%- endfor %}
 )
 

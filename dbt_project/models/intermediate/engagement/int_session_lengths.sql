@@ -28,13 +28,21 @@ changes as (
 
 {# Those that came beside those that stay. #}
 parts as (
-    select counted.*
+    select
+        counted.customer_key,
+        counted.active_date,
+        counted.duration_seconds,
+        counted.events
     from counted
     inner join changes
         on counted.customer_key = changes.customer_key
         and counted.active_date >= changes.changed_date
     union all
-    select replaceable.*
+    select
+        replaceable.customer_key,
+        replaceable.active_date,
+        replaceable.duration_seconds,
+        replaceable.events
     from {{ replaceable_rows(this) }} as replaceable
     inner join changes
         on replaceable.customer_key = changes.customer_key
