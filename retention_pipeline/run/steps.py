@@ -421,14 +421,14 @@ def _kept_small(home: Home, *, is_fresh: bool) -> bool:
     generations.settle(home)
     state = read_state(home.next_file)
     rows = sum(row_counts(home.next_file).values())
-    now = (bytes_in_use(home.next_file), rows)
-    fresh = now if is_fresh or state is None else (state.fresh_bytes, state.fresh_rows)
+    in_use = bytes_in_use(home.next_file)
+    fresh = (in_use, rows) if is_fresh or state is None else (state.fresh_bytes, state.fresh_rows)
     compacted = is_bloated(home.next_file, rows, *fresh) and compact(home)
+    if compacted:
+        in_use = bytes_in_use(home.next_file)
     if compacted or is_fresh:
         with opened(home.next_file) as connection:
-            connection.execute(
-                "update pipeline_state set fresh_bytes = $1, fresh_rows = $2", [bytes_in_use(home.next_file), rows]
-            )
+            connection.execute("update pipeline_state set fresh_bytes = $1, fresh_rows = $2", [in_use, rows])
     return compacted and not is_fresh
 
 

@@ -12,6 +12,7 @@ days_left as (
         {{ add_days('active_date', var('mau_days')) }} as exit_date,
         days_after
     from active_days
+    where active_date < {{ add_days(as_of(), -var('mau_days')) }}
 ),
 
 {{ sums_of_facts('arrivals', 'active_days', 'active_date', {'days': 'count(*)'}, keys=['days_before']) }},

@@ -37,7 +37,7 @@ session_lengths as (
 {# With the starts of the periods before, which a returning customer was active in. #}
 {{ inputs_of_sums(calendar_with_previous(), calendar_of_days_with_previous()) }},
 
-{# A day leaves each window, and with it the customer where no day has followed. #}
+{# A day leaves each window, and with it the customer where no day has followed. What leaves from as_of on is left out before it is looked up: most of what a night brings. #}
 exits as (
     select
         customer_key,
@@ -47,6 +47,7 @@ exits as (
         0 as yau,
         1 as mau_days
     from active_days
+    where active_date < {{ add_days(as_of(), -windows.mau) }}
 {%- for window in ['wau', 'yau'] %}
     union all
     select
@@ -57,8 +58,8 @@ exits as (
         {{ 1 if window == 'yau' else 0 }} as yau,
         0 as mau_days
     from active_days
-    where next_date is null
-        or next_date >= {{ add_days('active_date', windows[window]) }}
+    where (next_date is null or next_date >= {{ add_days('active_date', windows[window]) }})
+        and active_date < {{ add_days(as_of(), -windows[window]) }}
 {%- endfor %}
 ),
 
