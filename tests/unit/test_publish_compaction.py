@@ -55,7 +55,8 @@ def test_freed_blocks_are_given_back_and_everything_is_still_there(home: Home) -
     assert not is_bloated(home.next_file, ROWS, fresh, ROWS)
     with duckdb.connect(str(home.next_file), read_only=True) as connection:
         assert connection.execute("select sum(n) from days").fetchall() == [(ROWS,)]
-        assert connection.execute("select comment from duckdb_tables() where table_name = 'facts'").fetchall() == [("One row per day",)]
+        about = connection.execute("select comment from duckdb_tables() where table_name = 'facts'").fetchall()
+        assert about == [("One row per day",)]
         assert connection.execute(
             "select column_name, is_nullable from duckdb_columns() where table_name = 'facts' order by 1"
         ).fetchall() == [("customer", False), ("day", True)]
