@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,6 @@ import duckdb
 
 from retention_pipeline.history.causes import DEFINITION, FX, SETTINGS
 from retention_pipeline.read.members import PROFILES
-from retention_pipeline.warehouse import tables_in
 
 SIDES = {"before": "published", "now": None}
 PERIODS = "int_periods"
@@ -19,17 +19,19 @@ PERIODS = "int_periods"
 class Facts:
     """The facts of the customers of run_customers, those of both generations in one relation each, made when they are
     first asked for. Of the generation before, the customers have other keys (`before_key`); profiles have the numbers
-    of profile_numbers, which both generations share.
+    of profile_numbers, which both generations share. with_profiles: else nobody has one.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, *, with_profiles: bool = True) -> None:
         self.connection = connection
-        # Schemas of a night, with the rows of all customers whom it touched.
-        self.touched = {
-            side: tables_in(connection, schema=schema)
-            for side, schema in (("before", "touched_before"), ("now", "touched"))
+        self.with_profiles = with_profiles
+        self.columns = self._columns()
+        self.names = {
+            side: {name for name, columns in self.columns[schema].items() if "customer_key" in columns}
+            for side, schema in (("before", "published.main"), ("now", "main"))
         }
-        self.names = {side: self._of_customers(database) for side, database in SIDES.items()}
+        # Schemas of a night, with the rows of all customers whom it touched.
+        self.touched = {"before": set(self.columns["touched_before"]), "now": set(self.columns["touched"])}
         self.relations: set[str] = set()
         self.texts: dict[str, list[Any]] = {}
         causes = {one for (one,) in connection.execute("select distinct cause from kpi_causes").fetchall()}
@@ -38,13 +40,22 @@ class Facts:
         if not causes & {SETTINGS, DEFINITION}:
             self.alike |= {"int_calendar"} | (set() if FX in causes else {"int_fx_rates"})
 
-    def _of_customers(self, database: str | None) -> set[str]:
-        found = self.connection.execute(
-            "select distinct table_name from duckdb_columns() where column_name = 'customer_key' "
-            "and schema_name = 'main' and database_name = coalesce(?, current_database())",
-            [database],
-        ).fetchall()
-        return {name for (name,) in found}
+    def _columns(self) -> dict[str, dict[str, dict[str, str]]]:
+        """Schema → table → column → type; the generation before is `published.main`."""
+        found: dict[str, dict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
+        rows = self.connection.execute("""
+            select schema_name, table_name, column_name, data_type from duckdb_columns()
+            where database_name = current_database()
+            union all
+            select 'published.main', table_name, column_name, data_type from duckdb_columns()
+            where database_name = 'published' and schema_name = 'main'""").fetchall()
+        for schema, table, column, data_type in rows:
+            found[schema][table][column] = data_type
+        return found
+
+    def counts_of(self, table: str) -> set[str]:
+        """The columns of a table of this generation that are whole numbers."""
+        return {name for name, data_type in self.columns["main"][table].items() if data_type == "BIGINT"}
 
     def named(self, name: str, *, is_early: bool) -> str:
         """The name of the relation with the rows of both generations; is_early: of customers with rows that are. Their
@@ -75,7 +86,7 @@ class Facts:
             source = f"{'touched_before' if side == 'before' else 'touched'}.{name}"
         replaced = [f"{before_key('facts.customer_key')} as customer_key"] if side == "before" else []
         joins = ""
-        for key in self._profiles_in(source) if name == PROFILES else ():
+        for key in self._profiles_in(side) if name == PROFILES else ():
             joins += f" inner join profile_numbers as of_{key} on of_{key}.side = '{side}'"
             joins += f" and facts.{key} = of_{key}.profile_key"
             replaced.append(f"of_{key}.profile as {key}")
@@ -83,10 +94,10 @@ class Facts:
         chosen = f"select customer_key from run_customers{' where is_early' if is_early else ''}"
         return f"select {columns} from {source} as facts{joins} where facts.customer_key in ({chosen})"
 
-    def _profiles_in(self, source: str) -> list[str]:
+    def _profiles_in(self, side: str) -> list[str]:
         """The columns with keys of profiles: that of a span, and the one before it."""
-        described = self.connection.execute(f"describe from {source}").fetchall()
-        return [name for name, *_ in described if name.startswith("profile_")]
+        schema = "published.main" if side == "before" else "main"
+        return [name for name in self.columns[schema][PROFILES] if name.startswith("profile_")]
 
 
 def before_key(key: str) -> str:
@@ -112,6 +123,8 @@ class Relations(Mapping[str, str]):
             return self.facts.periods()
         if name not in self:
             raise KeyError(name)
+        if name == PROFILES and not self.facts.with_profiles:
+            return f"(select * from main.{PROFILES} where false)"
         table = self.facts.named(name, is_early=self.is_early)
         if self.side is None:
             return table

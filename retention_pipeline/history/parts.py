@@ -11,6 +11,8 @@ profile_segments the restated segment values (figures.py) of each number
 diffs_<family>   rows of period (figures.py), customer and profile with by how much their part of some measures differs;
                  one from each source of measures, so their sum is what differs
 
+Where only figures of everybody are asked for, everyone has profile 0, whose one segment value is that of everybody.
+
 Figures that are not sums over customers (medians, percentiles, figures of figures) have no parts.
 """
 
@@ -34,6 +36,7 @@ from retention_pipeline.kpis.registry import BY_ID
 from retention_pipeline.kpis.rules import text_literal
 from retention_pipeline.read.ctes import union_of
 from retention_pipeline.read.members import (
+    ALL,
     QUERIES,
     Cells,
     NoMembers,
@@ -74,14 +77,23 @@ class Diffs:
         return " or ".join([*some, *(f"sum({name}) <> 0" for name in sorted(self.of_several))])
 
 
-def find_diffs(connection: duckdb.DuckDBPyConnection) -> list[Diffs]:
-    """The tables of the figures of `restated` that have parts; `published` is the generation before."""
-    _find_customers(connection)
+def find_diffs(connection: duckdb.DuckDBPyConnection, *, of_everybody: bool = False) -> list[Diffs]:
+    """The tables of the figures of `restated` that have parts (of_everybody: of those of everybody alone), once the
+    night's customers are found; `published` is the generation before.
+    """
     if QUERIES not in tables_in(connection) & tables_in(connection, database="published"):
         return []
     settings = published_settings(connection)
-    find_profiles(connection)
-    facts = Facts(connection)
+    connection.execute(f"""
+        create or replace temp view asked_figures as
+        from restated{f" where segment_dimension = '{ALL}'" if of_everybody else ""}""")
+    if of_everybody:
+        connection.execute("""
+            create or replace temp table profile_segments as
+            select distinct cast(0 as bigint) as profile, segment_dimension, segment from asked_figures""")
+    else:
+        find_profiles(connection)
+    facts = Facts(connection, with_profiles=not of_everybody)
     found = []
     for has_horizon, kpis in _families(connection):
         parts = {kpi.id: _rendered(parts_of(kpi), settings) for kpi in kpis}
@@ -133,7 +145,8 @@ def _rendered(parts: dict[str, str], settings: dict[str, str | None]) -> dict[st
     }
 
 
-def _find_customers(connection: duckdb.DuckDBPyConnection) -> None:
+def find_customers(connection: duckdb.DuckDBPyConnection) -> int:
+    """run_customers; returns how many have rows that count before the last restated period ends."""
     connection.execute("""
         create or replace temp table run_customers as
         select customer_key, array_to_string(list_sort(list(said)), ',') as signature,
@@ -147,6 +160,7 @@ def _find_customers(connection: duckdb.DuckDBPyConnection) -> None:
         group by customer_key""")
     if connection.execute(f"select 1 from kpi_causes where cause = '{FX}' limit 1").fetchall():
         _add_those_with_money(connection)
+    return count(connection, "(from run_customers where is_early)")
 
 
 def _add_those_with_money(connection: duckdb.DuckDBPyConnection) -> None:
@@ -202,7 +216,7 @@ def _families(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[bool, lis
     """The restated KPIs that have parts, by family; those with a horizon apart: rows of after the period move them."""
     rows = connection.execute(
         "select kpi, coalesce(max(horizon_days) > 0, false) "
-        "from (select distinct kpi from restated) left join kpi_causes using (kpi) group by kpi order by kpi"
+        "from (select distinct kpi from asked_figures) left join kpi_causes using (kpi) group by kpi order by kpi"
     ).fetchall()
     found: dict[tuple[str, bool], list[Kpi]] = {}
     for kpi, has_horizon in rows:
@@ -222,14 +236,15 @@ def _fill(
     is_early: bool,
 ) -> frozenset[str]:
     """Make the table; returns the columns to which several sources add."""
-    listed = ", ".join(text_literal(kpi.id) for kpi in kpis)
+    family, listed = kpis[0].family, ", ".join(text_literal(kpi.id) for kpi in kpis)
     connection.execute(f"""
         create or replace temp table asked_periods as
-        select distinct period, grain, basis, period_start from restated where kpi in ({listed})""")
-    typed = ", ".join(f"{name} decimal(38, 6)" for name in columns)
+        select distinct period, grain, basis, period_start from asked_figures where kpi in ({listed})""")
+    counts = facts.counts_of(family.period_table)
+    typed = ", ".join(f"{name} {'bigint' if name in counts else 'decimal(38, 6)'}" for name in columns)
     connection.execute(
         f"create or replace temp table {table} "
-        f"(period integer, customer_key bigint, profile bigint, other_profile bigint, {typed})"
+        f"(period integer, customer_key bigint, profile bigint default 0, other_profile bigint, {typed})"
     )
     of_several = set[str]()
     for basis, number in connection.execute(
@@ -237,12 +252,12 @@ def _fill(
     ).fetchall():
         of_basis = f"basis = {text_literal(basis)}"
         cells = Cells(basis, f"(select grain, period_start from asked_periods where {of_basis})", texts=facts.texts)
-        asked = _asked(connection, kpis[0].family, columns, facts, cells, is_early=is_early)
+        asked = _asked(connection, family, columns, facts, cells, is_early=is_early)
         if asked:
             with _few_cells(connection, number):
                 connection.execute(f"""
                     insert into {table} by name
-                    select periods.period, rows.* exclude (grain, period_start) from ({_rows(asked)}) as rows
+                    select periods.period, rows.* exclude (grain, period_start) from ({_rows(asked, facts)}) as rows
                     inner join asked_periods as periods on rows.grain = periods.grain
                         and rows.period_start = periods.period_start and periods.{of_basis}""")
         given = Counter(name for one in asked for name in one.source.taken)
@@ -301,14 +316,15 @@ def _asked(
     return found
 
 
-def _rows(asked: list[_Asked]) -> str:
-    """SQL: grain, period_start, customer_key, profile, other_profile and by how much columns differ, from each source
-    of any.
+def _rows(asked: list[_Asked], facts: Facts) -> str:
+    """SQL: grain, period_start, customer_key, profile, other_profile (where there are profiles) and by how much columns
+    differ, from each source of any.
     """
-    return union_of((one.source.query, partial(_differing, asked=one)) for one in asked)
+    profiles = ("profile", "other_profile") if facts.with_profiles else ()
+    return union_of((one.source.query, partial(_differing, asked=one, profiles=profiles)) for one in asked)
 
 
-def _differing(query: str, asked: _Asked) -> str:
+def _differing(query: str, asked: _Asked, profiles: tuple[str, ...]) -> str:
     """SQL: by how much the columns of a source (its query) differ. What is of months is added up by month before it is
     by cell.
     """
@@ -316,14 +332,13 @@ def _differing(query: str, asked: _Asked) -> str:
     taken = asked.source.taken
     measures = {name: name for name in taken.values()} if asked.source.behind else taken
     differences = {name: f"sum(case when {is_before} then -{text} else {text} end)" for name, text in measures.items()}
-    cell = f"grain, period_start, {true_key('customer_key')} as customer_key, profile_key as profile, "
-    rows = _added_up(query, differences, f"{cell}other_profile_key as other_profile")
+    keys = [f"{true_key('customer_key')} as customer_key", *(f"{name}_key as {name}" for name in profiles)]
+    rows = _added_up(query, differences, ", ".join(("grain", "period_start", *keys)))
     if not asked.source.behind:
         return rows
     sums = {name: f"sum({measure})" for name, measure in taken.items()}
-    return _added_up(
-        in_cells(rows, asked.source.behind), sums, "grain, period_start, customer_key, profile, other_profile"
-    )
+    keys = ["grain", "period_start", "customer_key", *profiles]
+    return _added_up(in_cells(rows, asked.source.behind), sums, ", ".join(keys))
 
 
 def _added_up(rows: str, columns: dict[str, str], key: str) -> str:

@@ -45,13 +45,15 @@ def record(
     """
     create_table(connection)
     create_history(connection)
-    again = [one for one in publications(connection) if one.run_id == publication.run_id]
-    known = [one for one in publications(connection) if one.run_id != publication.run_id]
+    written = publications(connection)
+    again = [one for one in written if one.run_id == publication.run_id]
+    known = [one for one in written if one.run_id != publication.run_id]
     taken_up = take_up(connection, home, say=say)
     if not known and not taken_up and published is not None:
         _begin_with(connection, published)
         taken_up = 1
-    known = [one for one in publications(connection) if one.run_id != publication.run_id]
+    if taken_up:
+        known = [one for one in publications(connection) if one.run_id != publication.run_id]
     moment = again[-1].published_at if again else moment_after(known, publication.published_at)
     publication = replace(publication, published_at=moment)
     everything = everything or not known or taken_up > 0

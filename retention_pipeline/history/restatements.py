@@ -25,7 +25,7 @@ from retention_pipeline.history.causes import (
 from retention_pipeline.history.closing import newly_held
 from retention_pipeline.history.figures import NUMBERED, number_figures
 from retention_pipeline.history.maturing import is_maturing
-from retention_pipeline.history.parts import find_diffs
+from retention_pipeline.history.parts import find_customers, find_diffs
 from retention_pipeline.history.pending import (
     add_held,
     is_moved,
@@ -39,7 +39,7 @@ from retention_pipeline.history.publications import Publication
 from retention_pipeline.history.record import Recorded
 from retention_pipeline.history.reported import CHANGES, ROW_KEY, TABLE, count, differs, instant
 from retention_pipeline.history.restatement_tables import COLUMNS, RESTATEMENTS, ROWS, create_tables
-from retention_pipeline.history.rows import ROWS_AT_MOST, find_rows_behind
+from retention_pipeline.history.rows import ROWS_AT_MOST, find_rows_behind, is_of_everybody
 from retention_pipeline.history.split import find_deltas, split
 from retention_pipeline.kpis.keys import same_key
 from retention_pipeline.kpis.registry import BY_ID
@@ -169,9 +169,12 @@ def write_restatements(connection: duckdb.DuckDBPyConnection, now: Publication, 
     """Write both tables from `restated`, `kpi_causes` and `run_rows`."""
     connection.execute(f"delete from {RESTATEMENTS} where published_at = {instant(now.published_at)}")
     connection.execute(f"delete from {ROWS} where generation = {now.generation}")
-    diffs = find_diffs(connection)
-    split(connection, diffs)
-    find_rows_behind(connection, diffs, at_most=rows_at_most)
+    of_everybody = is_of_everybody(find_customers(connection), rows_at_most)
+    # Where one cause acts there is nothing to split, so that parts are needed for the rows alone.
+    is_one_cause = count(connection, "(select distinct cause from cell_causes)") == 1
+    diffs = find_diffs(connection, of_everybody=of_everybody and is_one_cause)
+    split(connection, diffs, of_everybody=of_everybody and is_one_cause)
+    find_rows_behind(connection, diffs, of_everybody=of_everybody, at_most=rows_at_most)
     let_in_causes(connection)
     find_deltas(connection)
     values = {

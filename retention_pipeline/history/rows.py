@@ -2,8 +2,9 @@
 
 Rows go from generation to generation, so there is one limit to those of a publication: figures that are split come
 first, then those of everybody, then late periods before early ones. Where there are more, a figure of many
-customers has the rows of those with the largest parts. What the rows of a figure and cause do not say is one line
-(NOT_LISTED; pending.py).
+customers has the rows of those with the largest parts. A night with early rows of many customers lists rows of
+everybody's figures alone, which would fill all room, and of those that are not split if the rows are few. What the
+rows of a figure and cause do not say is one line (NOT_LISTED; pending.py).
 """
 
 from __future__ import annotations
@@ -16,20 +17,29 @@ from retention_pipeline.history.parts import Diffs, by_segment, listed_parts, su
 from retention_pipeline.history.reported import ROW_KEY
 from retention_pipeline.history.restatement_tables import ROW_COLUMNS
 from retention_pipeline.kpis.rules import text_literal
+from retention_pipeline.read.members import ALL
 
 FOUND = "found_rows"
 FOUND_COLUMNS = {name: kind for name, kind in ROW_COLUMNS.items() if name not in ("generation", *ROW_KEY)}
 ROWS_AT_MOST = 100_000
 # Where there are more: of one figure a thousandth of them, found among so many times as many parts of customers.
 FIGURES_WITH_ROWS, LOOKED_AT = 1_000, 3
+FIGURES_OF_CUSTOMER = 100  # everybody's figures that one customer's rows of complete periods move: some hundred
 FIRST = "not is_split, figure"  # figures are numbered in the order in which their rows are listed
 
 
-def find_rows_behind(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs], *, at_most: int = ROWS_AT_MOST) -> None:
+def is_of_everybody(customers: int, at_most: int) -> bool:
+    """Whether a night with rows of so many customers in complete periods lists those of everybody's figures alone."""
+    return customers > at_most // FIGURES_OF_CUSTOMER
+
+
+def find_rows_behind(
+    connection: duckdb.DuckDBPyConnection, diffs: list[Diffs], *, of_everybody: bool, at_most: int = ROWS_AT_MOST
+) -> None:
     """The temporary table found_rows: the rows behind `restated`, once it is split (split.py); so many at most."""
     columns = ", ".join(f"{name} {kind}" for name, kind in FOUND_COLUMNS.items())
     connection.execute(f"create or replace temp table {FOUND} (figure integer, {columns})")
-    _find_listable(connection, diffs, at_most)
+    _find_listable(connection, diffs, of_everybody, at_most)
     connection.execute(
         "create or replace temp table customer_parts "
         "(figure integer, customer_key bigint, numerator_delta double, denominator_delta double)"
@@ -37,7 +47,7 @@ def find_rows_behind(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs], 
     for one in diffs:
         _add_customers(connection, one, at_most)
     _find_caused(connection)
-    _find_candidates(connection)
+    _find_candidates(connection, _of_one_figure(at_most) if of_everybody else None)
     _choose(connection, at_most)
     _write_of_customers(connection)
     _write_candidates(connection)
@@ -48,7 +58,7 @@ def _of_one_figure(at_most: int) -> int:
     return max(1, at_most // FIGURES_WITH_ROWS)
 
 
-def _find_listable(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs], at_most: int) -> None:
+def _find_listable(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs], of_everybody: bool, at_most: int) -> None:
     """listable_figures: the split figures of which customers may be listed; is_cut: those with the largest parts."""
     kpis = ", ".join(f"({text_literal(kpi)}, '{one.table}')" for one in diffs for kpi in one.parts) or "('', '')"
     of_one, so_far = _of_one_figure(at_most), f"over (order by {FIRST} rows unbounded preceding)"
@@ -61,6 +71,7 @@ def _find_listable(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs], at
             inner join (values {kpis}) as tables (kpi, diffs) using (kpi)
             inner join general_causes as general using (figure)
             left join cell_customers as counts using (diffs, period, segment)
+            where {f"segment_dimension = '{ALL}'" if of_everybody else "true"}
         ),
         cut as (
             select *, customers > {of_one} and sum(customers) over () > {at_most} as is_cut from counted
@@ -137,10 +148,12 @@ def _find_caused(connection: duckdb.DuckDBPyConnection) -> None:
         where cause in ({CAUSES_OF_ROWS})""")
 
 
-def _find_candidates(connection: duckdb.DuckDBPyConnection) -> None:
+def _find_candidates(connection: duckdb.DuckDBPyConnection, of_one_figure: int | None) -> None:
     """candidates: the datasets and causes of rows that may be behind figures that are not split, with their number, and
-    of the rates behind those that rates moved.
+    of the rates behind those that rates moved. of_one_figure: those of everybody's figures, and at most so many of one.
     """
+    reached = f"and restated.segment_dimension = '{ALL}'" if of_one_figure is not None else ""
+    few = f"where numbers.number <= {of_one_figure}" if of_one_figure is not None else ""
     connection.execute(f"""
         create or replace temp table candidates as
         with reached as (
@@ -156,7 +169,7 @@ def _find_candidates(connection: duckdb.DuckDBPyConnection) -> None:
                 select figure, bool_or(cause = '{FX}') as has_rates from cause_parts group by figure
             ) as parts using (figure)
             where causes.cause in ({CAUSES_OF_ROWS})
-                and (has_rates is null or (causes.cause = '{FX}' and has_rates))
+                and (has_rates is null or (causes.cause = '{FX}' and has_rates)) {reached}
         ),
         numbers as (
             select asked.dataset, asked.cause, asked.before_day, count(*) as number
@@ -165,7 +178,7 @@ def _find_candidates(connection: duckdb.DuckDBPyConnection) -> None:
                 and (rows.first_day is null or rows.first_day < asked.before_day)
             group by all
         )
-        select reached.*, numbers.number from reached inner join numbers using (dataset, cause, before_day)""")
+        select reached.*, numbers.number from reached inner join numbers using (dataset, cause, before_day) {few}""")
 
 
 def _choose(connection: duckdb.DuckDBPyConnection, at_most: int) -> None:

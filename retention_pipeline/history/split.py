@@ -4,11 +4,16 @@ A customer's part (parts.py) has the first cause that a row of this customer has
 first cause that needs no rows of customers (definition, settings, rates, a backfill), else of the figure's first one.
 Values of ratios are split by letting one cause after the other in.
 
+Where one cause acts nothing is to be split, so that segments' figures take it without a look at customers, if no rows
+of theirs are listed (rows.py).
+
 Where a figure is not a sum over customers, or was not given before or is not now, the whole delta stands with the first
 cause, and `other_causes` names the others. What is held back is split in the night that moved it (pending.py).
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import duckdb
 
@@ -17,13 +22,15 @@ from retention_pipeline.history.figures import NUMBERED
 from retention_pipeline.history.parts import Diffs, added, by_segment, listed_parts, sums
 from retention_pipeline.kpis.registry import KPIS
 from retention_pipeline.kpis.rules import text_literal
+from retention_pipeline.read.members import ALL, parts_of
 from retention_pipeline.warehouse import sql_text
 
 TOLERANCE = 1e-9
 
 
-def split(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs]) -> None:
-    """From `restated`, `cell_causes` and `kpi_causes`:
+def split(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs], *, of_everybody: bool = False) -> None:
+    """From `restated`, `cell_causes` and `kpi_causes`; of_everybody: diffs are of figures of everybody, and the others
+    have one cause each:
 
     split_figures    the restated figures whose change is split, with whole_parts
     cause_parts      one row per such figure and cause with its part of numerator and denominator; is_rest: what no
@@ -32,12 +39,32 @@ def split(connection: duckdb.DuckDBPyConnection, diffs: list[Diffs]) -> None:
     """
     _find_signature_causes(connection)
     _find_general_causes(connection)
-    ids = ", ".join(text_literal(kpi) for one in diffs for kpi in one.parts) or "''"
+    added_up = f"kpi in ({_listed(kpi for one in diffs for kpi in one.parts)})"
+    if of_everybody:
+        sums_of_segments = _listed(kpi.id for kpi in KPIS if parts_of(kpi))
+        added_up = f"case when segment_dimension = '{ALL}' then {added_up} else kpi in ({sums_of_segments}) end"
     connection.execute(f"""
         create or replace temp table split_figures as
-        select * from ({whole_parts()}) where is_sum and kpi in ({ids})""")
+        select * from ({whole_parts()}) where is_sum and {added_up}""")
     _add_up(connection, diffs)
+    if of_everybody:
+        _take_whole(connection)
     _find_rest(connection)
+
+
+def _listed(ids: Iterable[str]) -> str:
+    return ", ".join(map(text_literal, ids)) or "''"
+
+
+def _take_whole(connection: duckdb.DuckDBPyConnection) -> None:
+    """cause_parts of segments' figures: the whole steps, with the digits that sums of parts have."""
+    numerator, denominator = (
+        f"cast(cast({name} as decimal(38, 6)) as double)" for name in ("numerator_delta", "denominator_delta")
+    )
+    connection.execute(f"""
+        insert into cause_parts
+        select figure, cause, {numerator}, case when has_denominator then {denominator} end, false
+        from split_figures inner join general_causes using (figure) where segment_dimension <> '{ALL}'""")
 
 
 def _find_signature_causes(connection: duckdb.DuckDBPyConnection) -> None:
@@ -118,9 +145,10 @@ def whole_parts() -> str:
         return f"case when is_ratio then {side}_numerator else {side}_value end"
 
     return f"""
-        select figure, kpi, period, segment, series,
+        select figure, kpi, segment_dimension, period, segment, series,
             coalesce({whole("new")}, 0) - coalesce({whole("old")}, 0) as numerator_delta,
             coalesce(new_denominator, 0) - coalesce(old_denominator, 0) as denominator_delta,
+            coalesce(new_denominator, old_denominator) is not null as has_denominator,
             {TOLERANCE} * greatest(1, abs(coalesce({whole("new")}, 0)), abs(coalesce({whole("old")}, 0))) as near,
             {TOLERANCE} * greatest(1, abs(coalesce(new_denominator, 0)), abs(coalesce(old_denominator, 0))) as near_by,
             (not was_there or {whole("old")} is not null) and (not is_there or {whole("new")} is not null) as is_sum

@@ -303,3 +303,30 @@ def test_all_of_it_can_be_made_again_from_the_archive(told: ToldHome) -> None:
             assert connection.execute(f"select count(*) from ({there})").fetchall()[0][0] > 0
             differing = f"({again} except all {there}) union all ({there} except all {again})"
             assert connection.execute(differing).fetchall() == [], table
+
+
+def test_a_night_of_many_customers_lists_the_rows_behind_figures_of_everybody(told: ToldHome, tmp_path: Path) -> None:
+    """Three are many where 200 rows may be listed. Restatements are the same; all of a segment's figure is one line."""
+    homes = []
+    for rows_at_most in (100_000, 200):
+        home = ToldHome(tmp_path / str(rows_at_most), SETTINGS, told.compiled_in)
+        home.models, home.rows_at_most = told.models, rows_at_most
+        home.deliver("orders", "1.csv", ORDER + ORDERS)
+        home.deliver("customers", "1.csv", CUSTOMERS)
+        home.deliver("fx_rates", "1.csv", f"{RATE}2026-02-18,USD,0.90\n")
+        home.deliver("customer_aliases", "1.csv", f"{ALIAS}nobody_else,somebody\n")
+        home.night(date(2026, 3, 2))
+        late = "6,ben,2026-02-05,15.25,EUR,paid\n7,anna,2026-01-06,5,EUR,paid\n8,cleo,2026-02-12,2.1,EUR,paid\n"
+        home.deliver("orders", "2.csv", ORDER + late)
+        home.night(date(2026, 3, 3))
+        assert unexplained(home) == [] and parts_that_do_not_add_up(home) == []
+        homes.append(home)
+    everything, short = homes
+    rounded = ", ".join(f"round({name}, 9) as {name}" for name in ("delta", "numerator_delta", "denominator_delta"))
+    restated = f"select * replace ({rounded}) from restatements order by all"
+    assert short.rows(restated) == everything.rows(restated)
+    listed = (
+        "select segment_dimension, count(*) > 20 from restatement_rows where customer_id <> '(not listed)' group by 1"
+    )
+    assert sorted(everything.rows(listed)) == [("all", True), ("country", True)]
+    assert short.rows(listed) == [("all", True)]
