@@ -230,8 +230,9 @@ class Verdicts:
 
     def judge(self) -> None:
         """What becomes of each row that stands, held against the current row of its key."""
+        all_stand = self.number("select (select count(*) from superseded) + count(*) from stage where _deleted") == 0
         if self.number(f"select count(*) from (from {self.table} limit 1)") == 0:
-            if self.number("select (select count(*) from superseded) + count(*) from stage where _deleted") == 0:
+            if all_stand:
                 self.all_new = True  # a first load: every good row stands, no need to say so row by row
                 return
             self.run(
@@ -241,6 +242,11 @@ class Verdicts:
                 where _error is null and rowid not in (select stage_row from superseded)
                 """
             )
+            return
+        current_rows = self._with_current_rows()
+        is_known = not self.are_fetched or self.number("select count(*) from (from pairs limit 1)") > 0
+        if all_stand and not is_known and not self.replace_by:
+            self.all_new = True  # as mostly with events
             return
         newer = self._is_newer()
         outcome = f"""case when here.current_row is null then {NEW} when {self.same_content("stage", "here")}
@@ -257,7 +263,7 @@ class Verdicts:
             f"""
             insert into verdict
             select stage.rowid, stage._load_id, here.current_row, here._load_id, {outcome}
-            from stage {groups} {self._with_current_rows()}
+            from stage {groups} {current_rows}
             left join rereads on rereads.load_id = stage._load_id
             where stage._error is null and stage.rowid not in (select stage_row from superseded)
             """

@@ -148,12 +148,8 @@ class _Merger(Verdicts):
                 """
             )
         self.take_out()
-        winners = f"outcome in ({NEW}, {CHANGED})"
-        all_win = self.all_new or self.number(f"select count(*) from verdict where {winners}") == self.number(
-            "select count(*) from stage where _error is null"
-        )
-        of_winners = f"stage.rowid in (select stage_row from verdict where {winners})"
-        self._insert(self.table, raw_names, "stage._error is null" if all_win else of_winners)
+        winners = f"stage.rowid in (select stage_row from verdict where outcome in ({NEW}, {CHANGED}))"
+        self._insert(self.table, raw_names, "stage._error is null" if self.all_new else winners)
         if self.number(
             f"select count(*) from (from verdict where outcome = {STALE} union all by name"
             f" from superseded where outcome = {STALE})"
