@@ -38,6 +38,18 @@ def test_a_corrected_row_replaces_the_former_which_is_kept_in_the_history(compan
     assert company.query("select order_id, _load_id from raw.orders order by 1") == [("a", 2), ("b", 1), ("c", 2)]
 
 
+def test_a_later_delivery_may_have_new_rows_alone_and_a_bad_one(company: Company) -> None:
+    company.load("orders", orders_csv(order("a")), "1.csv")
+    load = company.load("orders", orders_csv(order("b"), order("c", "much"), order("d")), "2.csv")
+    assert (load.new, load.changed, load.unchanged, load.stale, load.bad) == (2, 0, 0, 0, 1)
+    assert company.query("select order_id, _load_id, _customer_key is null from raw.orders order by 1") == [
+        ("a", 1, False),
+        ("b", 2, False),
+        ("d", 2, False),
+    ]
+    assert company.query("select count(*) from raw.orders_history") == [(0,)]
+
+
 def test_a_file_replaced_under_the_same_name_is_loaded(company: Company) -> None:
     company.load("orders", orders_csv(order("a", "10.00")))
     assert company.load("orders", orders_csv(order("a", "11.00"))).changed == 1  # the same size, within a moment
