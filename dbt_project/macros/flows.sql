@@ -24,15 +24,15 @@
 
 {# What leaves and enters each segment value when customers change profile at an opening. `moves` has the keys, profile_before, profile_key and the measures.
    Gives keys, segment_dimension, segment_value, <measure>_in and <measure>_out; only dimensions whose value differs; never `all`. Many customers make the same
-   change, so changes are added up before they are looked at dimension by dimension. #}
+   change in a dimension or two, so changes are added up by the values that differ, under two profiles that have them, before they are looked at dimension by dimension. #}
 {% macro moves_by_segment(moves, keys, measures, type='bigint') -%}
   with moves_of_profiles as (
       select
 {%- for key in keys %}
           {{ key }},
 {%- endfor %}
-          profile_before,
-          profile_key,
+          min(profile_before) as profile_before,
+          min(profile_key) as profile_key,
 {%- for measure in measures %}
           cast(sum({{ measure }}) as {{ type if type is string else type[measure] }}) as {{ measure }}{{ ',' if not loop.last }}
 {%- endfor %}
@@ -41,8 +41,8 @@
 {%- for key in keys %}
           {{ key }},
 {%- endfor %}
-          profile_before,
-          profile_key
+          {{ differing_values('profile_before', 'profile_key') }},
+          {{ differing_values('profile_key', 'profile_before') }}
   ),
 
   {# A left join, though each profile has its values: inner ones DuckDB puts in an order in which all profiles meet all others first. #}

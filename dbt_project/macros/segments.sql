@@ -91,6 +91,14 @@
   cast({{ int_div(profile_key, profile_base() ** position) }} % {{ profile_base() }} as integer)
 {%- endmacro %}
 
+{# A profile key of the values alone in which it is another than a second key: 0 in the other dimensions. #}
+{% macro differing_values(profile_key, other) -%}
+  cast(
+{%- for _ in var('segments') %}
+        case when {{ value_number(profile_key, loop.index0) }} <> {{ value_number(other, loop.index0) }} then {{ value_number(profile_key, loop.index0) }} * cast({{ profile_base() ** loop.index0 }} as bigint) else 0 end +
+{%- endfor %} 0 as bigint)
+{%- endmacro %}
+
 {# The columns number_0, number_1, … of a profile key, one per dimension. Made per customer and joined they are cheaper than made per fact. #}
 {% macro numbers_of_profile(profile_key) -%}
 {%- for _ in var('segments') -%}
