@@ -1,3 +1,4 @@
+{{ config(materialized='view') }}
 with flows as (
     select * from {{ ref('int_purchase_gap_flows') }}
 ),
