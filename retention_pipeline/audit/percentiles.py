@@ -97,42 +97,52 @@ def rule_of(family: Family, histogram: Histogram) -> Rule:
     )
 
 
+def number(day: str) -> str:
+    """SQL: a day of the calendar as a number, greater than that of any wait in days."""
+    return f"({day} - date '1800-01-01')"
+
+
 def rule_of_waits() -> Rule:
     """The median wait for the next purchase, in every cell: the curve is multiplied up from the steps of the waits."""
-    place = "grain, period_start, segment_number"
+    # Rows are put in order by one number, in half the time of four columns: a segment in a grain, with a wait, with a period.
     sql = f"""
     with figures as (select * from retention_kpis where kpi = '{MEDIAN_WAIT}'),
     segments as (
-        select segment_dimension, segment_value,
-            row_number() over (order by segment_dimension, segment_value) as segment_number
-        from (select distinct segment_dimension, segment_value from {WAITS})
+        select grain, segment_dimension, segment_value,
+            row_number() over (order by grain, segment_dimension, segment_value) as segment_number
+        from (select distinct grain, segment_dimension, segment_value from {WAITS})
+    ),
+    steps as (
+        select segment_number * 10000000 + case when gap_days > 0 then gap_days else {number("purchase_date")} end as wait,
+            segment_number, gap_days, purchase_date, period_start, waits
+        from {WAITS} inner join segments using (grain, segment_dimension, segment_value)
     ),
     spells as (
-        select grain, segment_number, gap_days, purchase_date, period_start as from_period,
+        select segment_number, gap_days, purchase_date, period_start as from_period,
             lead(period_start, 1, date '9999-12-31') over steps as to_period, sum(waits) over steps as waits
-        from {WAITS} inner join segments using (segment_dimension, segment_value)
-        window steps as (partition by grain, segment_number, gap_days, purchase_date order by period_start)
+        from steps
+        window steps as (partition by wait order by period_start)
+    ),
+    periods_of_segments as (
+        select segment_number, segment_number * 10000000 + {number("period_start")} as place, period_start, close_date
+        from periods inner join segments using (grain)
     ),
     lengths as (
-        select spells.grain, periods.period_start, segment_number,
-            case when gap_days > 0 then gap_days else close_date - purchase_date end as days,
+        select place, case when gap_days > 0 then gap_days else close_date - purchase_date end as days,
             sum(case when gap_days > 0 then waits else 0 end) as followed, sum(waits) as waits
-        from spells inner join periods on spells.grain = periods.grain
-            and from_period <= periods.period_start and periods.period_start < to_period
-        where waits <> 0
+        from spells inner join periods_of_segments using (segment_number)
+        where waits <> 0 and from_period <= period_start and period_start < to_period
         group by all
     ),
-    at_risk as (
-        select *, sum(waits) over (partition by {place} order by days desc) as waiting from lengths
-    ),
+    at_risk as (select *, sum(waits) over (partition by place order by days desc) as waiting from lengths),
     curves as (
-        select {place}, days, sum(waits) over (partition by {place}) as total,
-            product(1 - followed / waiting) over (partition by {place} order by days) as survival
+        select place, days, sum(waits) over (partition by place) as total,
+            product(1 - followed / waiting) over (partition by place order by days) as survival
         from at_risk
     ),
     placed as (
-        select segments.segment_dimension, segments.segment_value, curves.* from curves inner join segments
-            using (segment_number)
+        select grain, segment_dimension, segment_value, period_start, curves.*
+        from curves inner join periods_of_segments using (place) inner join segments using (segment_number)
     ),
     sums as (
         select {", ".join(f"figures.{name}" for name in CELL)}, any_value(value) as value, any_value(n) as n,

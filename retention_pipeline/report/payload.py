@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import gzip
 from datetime import date, datetime
+from math import isfinite
 from typing import Any
 
 import duckdb
@@ -24,6 +25,7 @@ STATUS = ("ok", "left_truncated", "immature", "small_n", "gate_failed", "zero_de
 COHORT_AGES = 60
 COHORT_GRAINS = ("month", "quarter", "year")
 MOST_LISTED = 200
+PLAIN_TYPES = ("VARCHAR", "BOOLEAN", "INTEGER", "BIGINT")  # whose values are written as they are
 DIVIDE = np.inf  # stands for a value that is numerator / denominator to the last bit
 
 
@@ -163,8 +165,8 @@ def cohorts(connection: duckdb.DuckDBPyConnection, min_n: int) -> list[list[Any]
         from cohort_retention
         where grain in ({grains}) and age <= {COHORT_AGES} and (segment_dimension = 'all' or cohort_size >= {min_n})
         order by all
-    """).fetchall()
-    return [_plain(row) for row in rows]
+    """)
+    return _plain_rows(rows)
 
 
 def table(connection: duckdb.DuckDBPyConnection, sql: str, name: str) -> list[dict[str, Any]]:
@@ -173,7 +175,7 @@ def table(connection: duckdb.DuckDBPyConnection, sql: str, name: str) -> list[di
         return []
     cursor = connection.execute(sql)
     names = [column[0] for column in cursor.description or []]
-    return [dict(zip(names, _plain(row), strict=True)) for row in cursor.fetchall()]
+    return [dict(zip(names, row, strict=True)) for row in _plain_rows(cursor)]
 
 
 def customers_at_risk(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
@@ -242,16 +244,24 @@ def small_tables(connection: duckdb.DuckDBPyConnection, min_n: int) -> dict[str,
     }
 
 
-def _plain(row: tuple[Any, ...]) -> list[Any]:
-    return [
-        value.isoformat() if isinstance(value, date | datetime) else _number(value)
-        for value in row
-    ]  # fmt: skip
+def _plain_rows(cursor: duckdb.DuckDBPyConnection) -> list[list[Any]]:
+    """The rows of an answer as JSON takes them: days as texts, no number that is none. Column by column, for most need
+    nothing done.
+    """
+    types = [str(column[1]) for column in cursor.description or []]
+    columns = zip(*cursor.fetchall(), strict=True)
+    plain = [
+        column if kind in PLAIN_TYPES else [_number(value) for value in column]
+        for kind, column in zip(types, columns, strict=False)
+    ]
+    return [list(row) for row in zip(*plain, strict=True)]
 
 
 def _number(value: Any) -> Any:
     if value is None or isinstance(value, bool | str | int):
         return value
     if isinstance(value, float):
-        return value if np.isfinite(value) else None
+        return value if isfinite(value) else None
+    if isinstance(value, date | datetime):
+        return value.isoformat()
     return float(value) if hasattr(value, "as_tuple") else str(value)
