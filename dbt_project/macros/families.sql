@@ -8,7 +8,7 @@
 {# CTEs that add up parts. #}
 {% macro sums_of_parts(parts) -%}
 {%- for name, part in parts.items() %}
-  {{ sums_of_facts(name, part.facts, part.day, part.measures, part.get('condition', 'true')) }}{{ ',' if not loop.last }}
+  {{ sums_of_facts(name, part.facts, part.day, part.measures, part.get('condition', 'true'), movers=part.get('movers')) }}{{ ',' if not loop.last }}
 {%- endfor %}
 {%- endmacro %}
 

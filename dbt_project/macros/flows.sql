@@ -42,7 +42,7 @@
           {{ key }},
 {%- endfor %}
           {{ differing_values('profile_before', 'profile_key') }},
-          {{ differing_values('profile_key', 'profile_before') }}
+          profile_key - profile_before
   ),
 
   {# A left join, though each profile has its values: inner ones DuckDB puts in an order in which all profiles meet all others first. #}
@@ -139,8 +139,9 @@
 {# CTEs that add up one kind of facts to sums per grain, period and profile, `name` last. `day` is the column by which a fact belongs to a period, `measures` are
    column → aggregate; what depends on the period says calendar.period_start and calendar.close_date. Facts of customers with one profile for life are added up
    by slice of the calendar first, for all grains in one pass. Expects the CTEs calendar, calendar_of_days, lasting_profiles and changing_profiles; where an
-   aggregate says calendar.previous_start, these have the start of the period before, too. `keys` are further columns of the facts to add up by. #}
-{% macro sums_of_facts(name, facts, day, measures, condition='true', keys=[]) -%}
+   aggregate says calendar.previous_start, these have the start of the period before, too. `keys` are further columns of the facts to add up by; `movers` is a relation
+   of the facts of the other customers, if there is one that knows their profiles (mover_profile). #}
+{% macro sums_of_facts(name, facts, day, measures, condition='true', keys=[], movers=none) -%}
   {{ name }}_by_slice as (
       select
           calendar_of_days.slice_start,
@@ -172,6 +173,7 @@
           coalesce(lasting_profiles.profile_key, 0)
   ),
 
+{%- if not movers %}
   {{ name }}_of_changing as (
       select {{ facts }}.*
       from {{ facts }}
@@ -180,6 +182,7 @@
           and lasting_profiles.profile_key = -1
       where {{ condition }}
   ),
+{%- endif %}
 
   {{ name }} as (
 {%- for grain in grains() %}
@@ -209,43 +212,39 @@
       select
           '{{ grain }}' as grain,
           calendar.period_start,
-          coalesce(changing_profiles.profile_key, 0) as profile_key,
+          {{ mover_profile(facts, grain) if movers else 'coalesce(changing_profiles.profile_key, 0)' }} as profile_key,
 {%- for key in keys %}
           {{ facts }}.{{ key }},
 {%- endfor %}
 {%- for column, aggregate in measures.items() %}
           {{ aggregate }} as {{ column }}{{ ',' if not loop.last }}
 {%- endfor %}
-      from {{ name }}_of_changing as {{ facts }}
+      from {{ movers or name ~ '_of_changing' }} as {{ facts }}
       inner join calendar
           on {{ facts }}.{{ day }} = calendar.calendar_date
           and calendar.grain = '{{ grain }}'
+{%- if movers %}
+      where {{ condition }}
+{%- else %}
       left join changing_profiles
           on {{ facts }}.customer_key = changing_profiles.customer_key
           and changing_profiles.grain = '{{ grain }}'
           and changing_profiles.from_period <= calendar.period_start
           and calendar.period_start < changing_profiles.to_period
+{%- endif %}
       group by
           calendar.period_start,
 {%- for key in keys %}
           {{ facts }}.{{ key }},
 {%- endfor %}
-          coalesce(changing_profiles.profile_key, 0)
+          {{ mover_profile(facts, grain) if movers else 'coalesce(changing_profiles.profile_key, 0)' }}
       {% if not loop.last %}union all{% endif %}
 {%- endfor %}
   )
 {%- endmacro %}
 
-{# The rows of customers whose profile changes, so that what is dear is done for them alone. Expects the CTE lasting_profiles. #}
-{% macro of_changing_customers(facts) -%}
-  (
-          select {{ facts }}.*
-          from {{ facts }}
-          inner join lasting_profiles
-              on {{ facts }}.customer_key = lasting_profiles.customer_key
-              and lasting_profiles.profile_key = -1
-      )
-{%- endmacro %}
+{# The profile of a fact of a customer whose profile changes, in its period of a grain (int_mover_purchase_days). #}
+{% macro mover_profile(facts, grain) -%} {{ facts }}.{{ grain }}_profile {%- endmacro %}
 
 {# What is said of a day's period in calendar, said of its period of one grain in calendar_of_days. #}
 {% macro of_grain(expression, grain) -%}

@@ -96,7 +96,7 @@
 {% macro order_ranks() -%} {{ return(10) }} {%- endmacro %}
 
 {# What orders and refunds add to the sums of a period, see sums_of_parts. A purchase day knows by its neighbours whether it is the customer's first in a period, and
-   whether another follows in it. Expects the CTEs purchase_days (with expiry_date), refunds and first_facts. #}
+   whether another follows in it. Expects the CTEs purchase_days (with expiry_date), refunds and first_facts; sums mover_purchase_days, too. #}
 {% macro order_parts() -%}
   {%- set is_first_in_period = or_never('purchase_days.previous_date') ~ ' < calendar.period_start' -%}
   {%- set is_followed_in_period = 'purchase_days.next_date < calendar.close_date' -%}
@@ -132,14 +132,14 @@
   {%- endfor -%}
   {{ return({
     'purchases': {
-      'facts': 'purchase_days', 'day': 'purchase_date', 'measures': purchases,
+      'facts': 'purchase_days', 'movers': 'mover_purchase_days', 'day': 'purchase_date', 'measures': purchases,
       'counts': {'orders': 'orders', 'order_revenue': 'order_revenue', 'ordering_customers': 'ordering_customers', 'repeat_customers': 'repeat_customers',
         'returning_customers': 'ordering_customers', 'buyers_returning': 'buyers_returning', 'second_time_buyers': 'second_time_buyers',
         'second_order_buyers': 'second_order_buyers', 'loyal_customers_change': 'starts_loyalty', 'purchase_gaps': 'purchase_gaps',
         'purchase_gap_days': 'coalesce(purchase_gap_days, 0)', 'buyers_365d_change': 'starts_365d', 'revenue_365d_change': 'order_revenue'}
     },
     'first_purchases': {
-      'facts': 'purchase_days', 'day': 'purchase_date', 'measures': first_purchases, 'condition': 'purchase_days.day_number = 1', 'counts': counts_of_first
+      'facts': 'purchase_days', 'movers': 'mover_purchase_days', 'day': 'purchase_date', 'measures': first_purchases, 'condition': 'purchase_days.day_number = 1', 'counts': counts_of_first
     },
     'expiries': {
       'facts': 'purchase_days', 'day': 'expiry_date',

@@ -7,6 +7,10 @@ purchase_days as (
     select * from {{ fact('int_purchase_days') }}
 ),
 
+mover_purchase_days as (
+    select * from {{ fact('int_mover_purchase_days') }}
+),
+
 {# The first order of each customer and orders among the first ten that share their day are facts of their own; else all orders of a day have one rank. #}
 ranked_orders as (
     select
@@ -28,9 +32,38 @@ ranked_orders as (
         and (orders = 1 or orders_before >= {{ order_ranks() }})
 ),
 
+ranked_orders_of_movers as (
+    select
+        first_orders.customer_key,
+        first_orders.ordered_date,
+        first_orders.order_rank as rank,
+        first_orders.orders,
+        first_orders.revenue
+{%- for grain in grains() %},
+        {{ mover_profile('mover_purchase_days', grain) }}
+{%- endfor %}
+    from first_orders
+    inner join mover_purchase_days
+        on first_orders.customer_key = mover_purchase_days.customer_key
+        and first_orders.ordered_date = mover_purchase_days.purchase_date
+    union all
+    select
+        customer_key,
+        purchase_date as ordered_date,
+        cast(least(orders_before, {{ order_ranks() }}) + 1 as integer) as rank,
+        orders,
+        revenue
+{%- for grain in grains() %},
+        {{ mover_profile('mover_purchase_days', grain) }}
+{%- endfor %}
+    from mover_purchase_days
+    where day_number > 1
+        and (orders = 1 or orders_before >= {{ order_ranks() }})
+),
+
 {{ inputs_of_sums(calendar_of_whole_openings('order')) }},
 
-{{ sums_of_facts('sums', 'ranked_orders', 'ordered_date', {'orders': 'sum(ranked_orders.orders)', 'order_revenue': 'sum(ranked_orders.revenue)'}, keys=['rank']) }},
+{{ sums_of_facts('sums', 'ranked_orders', 'ordered_date', {'orders': 'sum(ranked_orders.orders)', 'order_revenue': 'sum(ranked_orders.revenue)'}, keys=['rank'], movers='ranked_orders_of_movers') }},
 
 flows as (
     {{ by_segment('sums', ['grain', 'period_start', 'rank'], ['orders', 'order_revenue'], {'orders': 'bigint', 'order_revenue': 'decimal(38, 2)'}) }}

@@ -4,18 +4,19 @@
     'order_revenue': 'sum(purchase_days.revenue)',
     'ordering_customers': count_where('purchase_days.counted_before < calendar.period_start')
 } %}
-with purchase_days as (
+with {% for facts in ['purchase_days', 'mover_purchase_days'] %} {{ facts }} as (
     select
         *,
         half_years as tenure_half_years,
         {#- A customer counts once per period and half year. #}
         case when starts_half_year then {{ first_day() }} else previous_date end as counted_before
-    from {{ fact('int_purchase_days') }}
+    from {{ fact('int_' ~ facts) }}
 ),
 
+{% endfor -%}
 {{ inputs_of_sums(calendar_of_whole_openings('order')) }},
 
-{{ sums_of_facts('sums', 'purchase_days', 'purchase_date', measures, keys=['tenure_half_years']) }},
+{{ sums_of_facts('sums', 'purchase_days', 'purchase_date', measures, keys=['tenure_half_years'], movers='mover_purchase_days') }},
 
 flows as (
     {{ by_segment('sums', ['grain', 'period_start', 'tenure_half_years'], measures | list,

@@ -21,6 +21,10 @@ with purchase_days as (
     from {{ fact('int_purchase_days') }}
 ),
 
+mover_purchase_days as (
+    select * from {{ fact('int_mover_purchase_days') }}
+),
+
 refunds as (
     select * from {{ fact('int_refunds') }}
 ),
@@ -55,15 +59,7 @@ days_of_movers as (
     select
         *,
         {{ or_forever('next_date') }} as last_date
-    from {{ of_changing_customers('purchase_days') }} as days_of_movers
-),
-
-changes_of_known as (
-    select profile_changes.*
-    from profile_changes
-    inner join first_facts
-        on profile_changes.customer_key = first_facts.customer_key
-        and first_facts.first_order_fact_date < profile_changes.period_start
+    from mover_purchase_days
 ),
 
 {# What a buyer takes along stands in the last purchase day before the opening, and in the last one before the look-back of 365 days. Customers have too few of both
@@ -77,7 +73,9 @@ moves as (
         coalesce({{ expression }}, 0) as {{ column }},
 {%- endfor %}
         1 as customers_known
-    from changes_of_known as profile_changes
+    from profile_changes
+    inner join first_facts
+        on profile_changes.customer_key = first_facts.customer_key
     left join days_of_movers as purchase_days
         on profile_changes.customer_key = purchase_days.customer_key
         and purchase_days.purchase_date < profile_changes.period_start
@@ -86,6 +84,8 @@ moves as (
         on profile_changes.customer_key = days_before.customer_key
         and days_before.purchase_date < profile_changes.start_365d
         and profile_changes.start_365d <= days_before.last_date
+    where purchase_days.customer_key is not null
+        or first_facts.first_order_fact_date < profile_changes.period_start
 ),
 
 flows as (

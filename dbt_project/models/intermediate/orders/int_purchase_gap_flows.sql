@@ -26,17 +26,6 @@ lasting_profiles as (
     {{ lasting_profiles() }}
 ),
 
-changing_profiles as (
-    select
-        grain,
-        customer_key,
-        {{ day_number('greatest(from_period, ' ~ first_numbered_day() ~ ')') }} as from_number,
-        {{ day_number('to_period') }} as to_number,
-        profile_key
-    from {{ fact('int_profile_spans') }}
-    where rule = 'period'
-),
-
 {# Of customers with one profile for life the gaps of a period are those of its slices. #}
 gaps_by_slice as (
     select
@@ -61,17 +50,14 @@ sums_by_slice as (
 
 changing_gaps as (
     select
-        purchase_days.customer_key,
         {{ gap_days }} as gap_days,
 {%- for grain in grains() %}
-        slices.{{ grain }}_number{{ ',' if not loop.last }}
+        slices.{{ grain }}_number,
+        {{ mover_profile('purchase_days', grain) }}{{ ',' if not loop.last }}
 {%- endfor %}
-    from {{ purchase_days }} as purchase_days
+    from {{ fact('int_mover_purchase_days') }} as purchase_days
     inner join slices
         on purchase_days.purchase_date = slices.calendar_date
-    inner join lasting_profiles
-        on purchase_days.customer_key = lasting_profiles.customer_key
-        and lasting_profiles.profile_key = -1
     where purchase_days.previous_date is not null
 ),
 
@@ -79,17 +65,12 @@ gaps_by_grain as (
 {%- for grain in grains() %}
     select
         ({{ loop.index0 }} * {{ places }} + changing_gaps.{{ grain }}_number) * {{ places }} + changing_gaps.gap_days as cell,
-        coalesce(changing_profiles.profile_key, 0) as profile_key,
+        {{ mover_profile('changing_gaps', grain) }} as profile_key,
         count(*) as purchase_gaps
     from changing_gaps
-    left join changing_profiles
-        on changing_gaps.customer_key = changing_profiles.customer_key
-        and changing_profiles.grain = '{{ grain }}'
-        and changing_profiles.from_number <= changing_gaps.{{ grain }}_number
-        and changing_gaps.{{ grain }}_number < changing_profiles.to_number
     group by
         ({{ loop.index0 }} * {{ places }} + changing_gaps.{{ grain }}_number) * {{ places }} + changing_gaps.gap_days,
-        coalesce(changing_profiles.profile_key, 0)
+        {{ mover_profile('changing_gaps', grain) }}
     {% if not loop.last %}union all{% endif %}
 {%- endfor %}
 ),

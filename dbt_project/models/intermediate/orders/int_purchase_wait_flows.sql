@@ -71,10 +71,7 @@ changing_waits as (
         began.{{ grain }}_number as from_{{ grain }},
         coalesce(ended.{{ grain }}_number, {{ never }}) as to_{{ grain }}{{ ',' if not loop.last }}
 {%- endfor %}
-    from {{ purchase_days }} as purchase_days
-    inner join lasting_profiles
-        on purchase_days.customer_key = lasting_profiles.customer_key
-        and lasting_profiles.profile_key = -1
+    from {{ fact('int_mover_purchase_days') }} as purchase_days
     inner join calendar as began
         on {{ wait.from }} = began.calendar_date
     left join calendar as ended
