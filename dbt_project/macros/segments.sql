@@ -68,15 +68,15 @@
     and {{ alias }}.period_start < {{ profiles }}.to_period
 {%- endmacro %}
 
-{# Profiles of those who have one for life, so that their facts can be added up by day before they are added up by period; -1: it changes; missing: key 0. #}
+{# Profiles of those who have one for life, so that their facts can be added up by day before they are added up by period; -1: it changes; missing: key 0.
+   One group-by, by which DuckDB knows that customers are few, and puts them in the hash table of a join with their facts. #}
 {% macro lasting_profiles() -%}
-  select customer_key, profile_key
+  select
+      customer_key,
+      max(case when rule = 'any' then profile_key else -1 end) as profile_key
   from {{ fact('int_profile_spans') }}
-  where rule = 'any'
-  union all
-  select distinct customer_key, cast(-1 as bigint) as profile_key
-  from {{ fact('int_profile_spans') }}
-  where rule = 'period'
+  where rule in ('any', 'period')
+  group by customer_key
 {%- endmacro %}
 
 {# The profile intervals of the others, in every grain. #}
