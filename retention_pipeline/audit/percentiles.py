@@ -104,7 +104,7 @@ def number(day: str) -> str:
 
 def rule_of_waits() -> Rule:
     """The median wait for the next purchase, in every cell: the curve is multiplied up from the steps of the waits."""
-    # Rows are put in order by one number, in half the time of four columns: a segment in a grain, with a wait, with a period.
+    # Rows are put in order by one number in half the time of four columns: a segment in a grain, with a wait or period.
     sql = f"""
     with figures as (select * from retention_kpis where kpi = '{MEDIAN_WAIT}'),
     segments as (
@@ -113,8 +113,8 @@ def rule_of_waits() -> Rule:
         from (select distinct grain, segment_dimension, segment_value from {WAITS})
     ),
     steps as (
-        select segment_number * 10000000 + case when gap_days > 0 then gap_days else {number("purchase_date")} end as wait,
-            segment_number, gap_days, purchase_date, period_start, waits
+        select segment_number, gap_days, purchase_date, period_start, waits,
+            segment_number * 10000000 + case when gap_days > 0 then gap_days else {number("purchase_date")} end as wait
         from {WAITS} inner join segments using (grain, segment_dimension, segment_value)
     ),
     spells as (
