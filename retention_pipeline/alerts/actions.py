@@ -20,7 +20,7 @@ from retention_pipeline.alerts.new_actions import ACTIONS, mark_sent, unsent
 from retention_pipeline.publish.csv_files import guarded, write_file
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.settings.alerts import Channel, Export, Notify, Rule, Webhook, read_secret
-from retention_pipeline.warehouse import opened, tables_in
+from retention_pipeline.warehouse import has_table, opened
 
 SECONDS_TO_CONNECT, SECONDS_TO_ANSWER = 10, 30
 
@@ -137,7 +137,7 @@ def _export(home: Home, settings: Settings, action: Export, rule: Rule, position
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with opened(home.current, read_only=True) as connection:
-            if action.export not in tables_in(connection):
+            if not has_table(connection, action.export):
                 raise NotDone(f"export: no table {action.export} is published")
             rows = f'"{action.export}"'
             if is_clock:

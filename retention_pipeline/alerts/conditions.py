@@ -13,7 +13,7 @@ from retention_pipeline import formatting
 from retention_pipeline.alerts.incidents import Finding
 from retention_pipeline.freshness.sources import SourceState
 from retention_pipeline.settings.alerts import Rule, When
-from retention_pipeline.warehouse import tables_in
+from retention_pipeline.warehouse import has_table
 
 EVERY = "*"
 
@@ -172,7 +172,7 @@ def _cells(connection: duckdb.DuckDBPyConnection, when: When, basis: str) -> lis
 
 
 def _missed_targets(connection: duckdb.DuckDBPyConnection, when: When, basis: str) -> dict[tuple[str, str], float]:
-    if "kpi_attainment" not in tables_in(connection):
+    if not has_table(connection, "kpi_attainment"):
         return {}
     rows = connection.execute(
         """
@@ -194,7 +194,7 @@ def _late(rule: Rule, states: Sequence[SourceState]) -> list[Finding]:
 
 
 def _restated(connection: duckdb.DuckDBPyConnection, rule: Rule) -> list[Finding]:
-    if "restatements" not in tables_in(connection):
+    if not has_table(connection, "restatements"):
         return []
     condition, values = "true", []
     if rule.when.kpi is not None:

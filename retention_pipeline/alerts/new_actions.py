@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from retention_pipeline.settings import Home
-from retention_pipeline.warehouse import sql_text, tables_in
+from retention_pipeline.warehouse import has_table, sql_text
 
 ACTIONS = "customer_actions"
 KEY = ("customer_id", "action", "subject", "due_on")
@@ -24,7 +24,7 @@ def unsent(
 ) -> list[dict[str, Any]]:
     """Rows of `customer_actions` that have not gone out, ordered by key; also the temporary table unsent_actions."""
     connection.execute("drop table if exists temp.unsent_actions")
-    if ACTIONS not in tables_in(connection):
+    if not has_table(connection, ACTIONS):
         return []
     named = "true" if actions is True else f"action = {sql_text(str(actions))}"
     file = _sent(home, rule, position)

@@ -12,7 +12,7 @@ from datetime import date
 import duckdb
 
 from retention_pipeline import formatting
-from retention_pipeline.warehouse import tables_in
+from retention_pipeline.warehouse import has_table
 
 SIGN = "*"
 BETWEEN_SOURCES = " | "  # in the column `why`, where several sources are late
@@ -58,7 +58,7 @@ def footnotes(marks: Iterable[Mark]) -> list[str]:
 
 def published_reasons(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Why figures of an open warehouse are marked: one line per source, none where all are fresh."""
-    if "figure_marks" not in tables_in(connection):
+    if not has_table(connection, "figure_marks"):
         return []
     found = connection.execute("select distinct why from figure_marks order by why").fetchall()
     return list(dict.fromkeys(source for (why,) in found for source in why.split(BETWEEN_SOURCES)))
@@ -66,7 +66,7 @@ def published_reasons(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 def read_marks(connection: duckdb.DuckDBPyConnection, dimension: str = "all") -> Marks:
     """The marks of an open warehouse for the rows of one segment dimension."""
-    if "figure_marks" not in tables_in(connection):
+    if not has_table(connection, "figure_marks"):
         return Marks()
     rows = connection.execute(
         "select figure, basis, fresh_until, why from figure_marks where segment_dimension = ?", [dimension]

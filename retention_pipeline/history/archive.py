@@ -37,7 +37,7 @@ from retention_pipeline.history.restatement_tables import RESTATEMENTS, ROW_COLU
 from retention_pipeline.kpis.keys import same_key
 from retention_pipeline.settings import Home
 from retention_pipeline.testing import stop_for_test
-from retention_pipeline.warehouse import attach, opened, sql_text, tables_in
+from retention_pipeline.warehouse import attach, has_table, opened, sql_text, tables_in
 
 MARK, LOADS = "publication", "pipeline_loads"
 RECORDS = {RESTATEMENTS: RESTATEMENT_COLUMNS, ROWS: ROW_COLUMNS}
@@ -129,7 +129,7 @@ def _take_up(connection: duckdb.DuckDBPyConnection, table: str, columns: Iterabl
 
 def _definitions_of(connection: duckdb.DuckDBPyConnection, publication: Publication) -> str:
     """SQL: the definitions that a publication changed, to be added to its events."""
-    if definitions.TABLE not in tables_in(connection):
+    if not has_table(connection, definitions.TABLE):
         return ""
     events = events_of(definitions.TABLE, ("kpi",), tuple(definitions.SAID))
     listed = ", ".join(f"{name} as {column}" for name, column in OF_DEFINITIONS.items())
@@ -160,7 +160,7 @@ def _loads_of(
     """SQL: the loads since the publication before, to be added to the events of a publication; all of them where the
     file of the one before says nothing of loads.
     """
-    if LOADS not in tables_in(connection):
+    if not has_table(connection, LOADS):
         return ""
     before = [one for one in known if one.published_at < publication.published_at]
     since = ""
@@ -228,14 +228,14 @@ def note_restore(home: Home, *, run_id: str, now: datetime) -> Path | None:
     """
     with opened(Path(":memory:")) as connection:
         attach(connection, home.current.resolve(), "restored")
-        if TABLE not in tables_in(connection, database="restored"):
+        if not has_table(connection, TABLE, database="restored"):
             return None
         create_table(connection)
         create_history(connection)
         connection.execute("insert into publications select * from restored.publications")
         connection.execute(f"insert into {TABLE} by name select * from restored.{TABLE}")
         definitions.create_table(connection)
-        has_definitions = definitions.TABLE in tables_in(connection, database="restored")
+        has_definitions = has_table(connection, definitions.TABLE, database="restored")
         if has_definitions:
             connection.execute(f"insert into {definitions.TABLE} by name select * from restored.{definitions.TABLE}")
         own = publications(connection)

@@ -32,7 +32,7 @@ from retention_pipeline.kpis.rules import date_literal
 from retention_pipeline.read.members import JOINED, columns_in
 from retention_pipeline.settings import Settings
 from retention_pipeline.transform.arguments import DIMENSION_DATASETS, resolved_segments
-from retention_pipeline.warehouse import sql_text, tables_in
+from retention_pipeline.warehouse import has_table, sql_text, tables_in
 
 LATE, CORRECTED, DELETED, MERGE, ATTRIBUTE = "late", "corrected", "deleted", "merge", "attribute"
 FX, SETTINGS, DEFINITION, BACKFILL = "fx", "settings", "definition", "backfill"
@@ -85,7 +85,7 @@ def find_rows(
     owners = [
         f"select alias_key, customer_key from {place}"
         for place, is_there in (
-            ("main.int_identities", "int_identities" in tables_in(connection)),
+            ("main.int_identities", has_table(connection, "int_identities")),
             ("published.main.int_identities", "int_identities" in known),
         )
         if is_there
@@ -223,7 +223,7 @@ def _datasets_behind(kpi: Kpi, basis: str) -> frozenset[str]:
 
 def rates_differ(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether rates are others than those of the published generation, on days that both have."""
-    if "int_fx_rates" not in tables_in(connection) & tables_in(connection, database="published"):
+    if not (has_table(connection, "int_fx_rates") and has_table(connection, "int_fx_rates", database="published")):
         return False
     found = connection.execute("""
         select 1 from main.int_fx_rates as now

@@ -20,7 +20,7 @@ from retention_pipeline.kpis.keys import same_key
 from retention_pipeline.kpis.store import COLUMNS as FIGURE_COLUMNS
 from retention_pipeline.kpis.store import TABLE as FIGURES
 from retention_pipeline.settings import Settings
-from retention_pipeline.warehouse import sql_text, tables_in
+from retention_pipeline.warehouse import has_table, sql_text
 
 TABLE = "pending_restatements"
 COLUMNS = FIGURE_COLUMNS | {"is_gone": "boolean", "causes": "varchar", "held_since": "timestamp"}
@@ -33,7 +33,7 @@ Period = tuple[str, date]
 
 def create_table(connection: duckdb.DuckDBPyConnection) -> None:
     """Create it where it is not there yet."""
-    if TABLE not in tables_in(connection):
+    if not has_table(connection, TABLE):
         connection.execute(f"create table {TABLE} ({', '.join(f'{name} {kind}' for name, kind in COLUMNS.items())})")
         connection.execute(f"comment on table {TABLE} is {sql_text(DESCRIPTION)}")
 
@@ -47,7 +47,7 @@ def is_closed(settings: Settings, before: Publication | None) -> str:
 
 def put_in(connection: duckdb.DuckDBPyConnection, *, run_id: str) -> None:
     """Put pending rows in the places of those that were held, as if this run had written them."""
-    if TABLE not in tables_in(connection) or not count(connection, TABLE):
+    if not has_table(connection, TABLE) or not count(connection, TABLE):
         return
     key = ", ".join(ROW_KEY)
     connection.execute(f"delete from {FIGURES} where ({key}) in (select ({key}) from {TABLE})")
@@ -70,7 +70,7 @@ def hold(
     create_table(connection)
     keep_as_it_was(connection, TABLE, "was_pending")
     connection.execute(f"delete from {TABLE}")
-    if settings.closed_periods == "hold" and FIGURES in tables_in(connection, database="published"):
+    if settings.closed_periods == "hold" and has_table(connection, FIGURES, database="published"):
         settled = f"not {is_maturing(settings, before.as_of)}" if before else "true"
         _find_held(connection, f"{is_closed(settings, before)} and {settled}", now, released)
         key = ", ".join(ROW_KEY)
@@ -96,7 +96,7 @@ def keep_as_it_was(connection: duckdb.DuckDBPyConnection, table: str, name: str)
     """The temporary table `name`: the rows that a table has in the generation before (`published`). A step that
     replaces them can then be done again.
     """
-    there = table in tables_in(connection, database="published")
+    there = has_table(connection, table, database="published")
     source = f"published.main.{table}" if there else f"{table} where false"
     connection.execute(f"create or replace temp table {name} as select * from {source}")
 
@@ -148,7 +148,7 @@ def shadow(connection: duckdb.DuckDBPyConnection) -> None:
     """Let everything that is asked on this connection about `retention_kpis` be answered with pending figures in their
     places: what was computed, and what rules hold of.
     """
-    if TABLE not in tables_in(connection) or not count(connection, TABLE):
+    if not has_table(connection, TABLE) or not count(connection, TABLE):
         return
     key, columns = ", ".join(ROW_KEY), ", ".join(FIGURE_COLUMNS)
     connection.execute(f"""
@@ -160,7 +160,7 @@ def shadow(connection: duckdb.DuckDBPyConnection) -> None:
 
 def pending_periods(connection: duckdb.DuckDBPyConnection) -> dict[Period, int]:
     """The periods of which figures are pending, with their number."""
-    if TABLE not in tables_in(connection):
+    if not has_table(connection, TABLE):
         return {}
     rows = connection.execute(f"select grain, period_start, count(*) from {TABLE} group by all order by all").fetchall()
     return {(grain, start): number for grain, start, number in rows}

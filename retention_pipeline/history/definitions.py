@@ -9,7 +9,7 @@ import duckdb
 
 from retention_pipeline.history.publications import Publication
 from retention_pipeline.history.reported import instant
-from retention_pipeline.warehouse import sql_text, tables_in
+from retention_pipeline.warehouse import has_table, sql_text
 
 TABLE, PRESENT = "kpi_definition_history", "kpi_definitions"
 SAID = {
@@ -31,7 +31,7 @@ DESCRIPTION = (
 
 def create_table(connection: duckdb.DuckDBPyConnection, *, temporary: bool = False) -> None:
     """Create it where it is not there yet."""
-    if TABLE in tables_in(connection) | tables_in(connection, database="temp"):
+    if has_table(connection, TABLE):
         return
     listed = ", ".join(f"{name} {kind}" for name, kind in SAID.items())
     connection.execute(
@@ -44,7 +44,7 @@ def create_table(connection: duckdb.DuckDBPyConnection, *, temporary: bool = Fal
 def write_definition_history(connection: duckdb.DuckDBPyConnection, publication: Publication) -> None:
     """Bring the table up to the definitions that are going to be published."""
     create_table(connection)
-    if PRESENT not in tables_in(connection):
+    if not has_table(connection, PRESENT):
         return
     said = ", ".join(SAID)
     moment = instant(publication.published_at)

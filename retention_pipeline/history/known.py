@@ -20,7 +20,7 @@ from retention_pipeline.history.restatement_tables import RESTATEMENTS, ROWS, cr
 from retention_pipeline.kpis.store import COLUMNS as FIGURE_COLUMNS
 from retention_pipeline.kpis.store import TABLE as FIGURES
 from retention_pipeline.settings import Home
-from retention_pipeline.warehouse import tables_in
+from retention_pipeline.warehouse import has_table, tables_in
 
 
 class NotKnownThen(Exception):
@@ -63,10 +63,10 @@ def figures_at(publication: Publication, table: str = TABLE) -> str:
 
 def with_whole_history(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
     """Take up, for this connection, what only the archive has: of generations that were left by a restore."""
-    if TABLE not in tables_in(connection) or not unseen(connection, home):
+    if not has_table(connection, TABLE) or not unseen(connection, home):
         return
     database = connection.execute("select current_database()").fetchall()[0][0]
-    for name in [one for one in (PUBLICATIONS, TABLE, RESTATEMENTS, ROWS, DEFINITIONS) if one in tables_in(connection)]:
+    for name in [one for one in (PUBLICATIONS, TABLE, RESTATEMENTS, ROWS, DEFINITIONS) if has_table(connection, one)]:
         connection.execute(f'create temp table {name} as select * from "{database}".main.{name}')
     create_tables(connection, temporary=True)
     create_definitions(connection, temporary=True)

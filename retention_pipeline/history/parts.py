@@ -47,7 +47,7 @@ from retention_pipeline.read.members import (
     published_settings,
     sources_of,
 )
-from retention_pipeline.warehouse import tables_in
+from retention_pipeline.warehouse import has_table, tables_in
 
 # Of a home in which more customers have money in a currency, a new rate has no parts by customer.
 WITH_MONEY_AT_MOST = 20_000
@@ -81,7 +81,7 @@ def find_diffs(connection: duckdb.DuckDBPyConnection, *, of_everybody: bool = Fa
     """The tables of the figures of `restated` that have parts (of_everybody: of those of everybody alone), once the
     night's customers are found; `published` is the generation before.
     """
-    if QUERIES not in tables_in(connection) & tables_in(connection, database="published"):
+    if not (has_table(connection, QUERIES) and has_table(connection, QUERIES, database="published")):
         return []
     settings = published_settings(connection)
     connection.execute(f"""

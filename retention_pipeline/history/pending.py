@@ -21,7 +21,7 @@ from retention_pipeline.history.rows import FOUND, FOUND_COLUMNS
 from retention_pipeline.history.split import TOLERANCE, whole_parts
 from retention_pipeline.kpis.keys import same_key
 from retention_pipeline.kpis.store import TABLE as FIGURES
-from retention_pipeline.warehouse import sql_text, tables_in
+from retention_pipeline.warehouse import has_table, sql_text
 
 TABLE = "pending_restatement_rows"
 DESCRIPTION = (
@@ -38,7 +38,7 @@ def keep_rows(connection: duckdb.DuckDBPyConnection) -> None:
     """The rows of figures that were pending in the generation before and still are; the temporary table was_rows has
     all of before.
     """
-    if TABLE not in tables_in(connection):
+    if not has_table(connection, TABLE):
         connection.execute(f"create table {TABLE} ({', '.join(f'{name} {kind}' for name, kind in COLUMNS.items())})")
         connection.execute(f"comment on table {TABLE} is {sql_text(DESCRIPTION)}")
     keep_as_it_was(connection, TABLE, "was_rows")
@@ -49,7 +49,7 @@ def keep_rows(connection: duckdb.DuckDBPyConnection) -> None:
 def add_held(connection: duckdb.DuckDBPyConnection) -> None:
     """Let figures that are held back since tonight join `restated` (is_held), from what was computed to what is."""
     connection.execute("alter table restated add column is_held boolean default false")
-    if FIGURES not in tables_in(connection, database="published"):
+    if not has_table(connection, FIGURES, database="published"):
         return
     before = ", ".join(
         f"case when was.kpi is null then published.{name} else was.{name} end as old_{name}" for name in SIDE

@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 
 import duckdb
 
-from retention_pipeline.warehouse import sql_text, tables_in
+from retention_pipeline.warehouse import has_table, sql_text
 
 TABLE = "publications"
 COLUMNS = {
@@ -72,7 +72,7 @@ class Publication:
 
 def create_table(connection: duckdb.DuckDBPyConnection) -> None:
     """Create it where it is not there yet."""
-    if TABLE not in tables_in(connection):
+    if not has_table(connection, TABLE):
         listed = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
         connection.execute(f"create table {TABLE} ({listed})")
         connection.execute(f"comment on table {TABLE} is {sql_text(DESCRIPTION)}")
@@ -80,7 +80,7 @@ def create_table(connection: duckdb.DuckDBPyConnection) -> None:
 
 def publications(connection: duckdb.DuckDBPyConnection) -> list[Publication]:
     """All of the open warehouse, oldest first; none where there is no table."""
-    if TABLE not in tables_in(connection):
+    if not has_table(connection, TABLE):
         return []
     rows = connection.execute(f"select {', '.join(COLUMNS)} from {TABLE} order by published_at").fetchall()
     return [Publication(*row) for row in rows]

@@ -15,7 +15,7 @@ from retention_pipeline.history.reported import create_table as create_history
 from retention_pipeline.kpis.keys import KEY
 from retention_pipeline.kpis.store import TABLE as FIGURES
 from retention_pipeline.settings import Home
-from retention_pipeline.warehouse import tables_in
+from retention_pipeline.warehouse import has_table
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _begin_with(connection: duckdb.DuckDBPyConnection, published: Publication) -
     """The history of a home that has figures and no history: what stands published (the database `published`), from the
     time it was made.
     """
-    if FIGURES not in tables_in(connection, database="published"):
+    if not has_table(connection, FIGURES, database="published"):
         return
     said = [f"'{published.settings_fingerprint}'" if name == "settings_fingerprint" else name for name in SAID]
     connection.execute(

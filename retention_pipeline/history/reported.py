@@ -18,7 +18,7 @@ from retention_pipeline.history.publications import Publication
 from retention_pipeline.kpis.keys import KEY, same_key
 from retention_pipeline.kpis.store import RELATIVE_TOLERANCE
 from retention_pipeline.kpis.store import TABLE as FIGURES
-from retention_pipeline.warehouse import sql_text, tables_in
+from retention_pipeline.warehouse import has_table, sql_text
 
 TABLE = "retention_kpi_history"
 CHANGES = "history_changes"
@@ -58,7 +58,7 @@ COMMENTS = {
 
 def create_table(connection: duckdb.DuckDBPyConnection) -> None:
     """Create it where it is not there yet."""
-    if TABLE in tables_in(connection):
+    if has_table(connection, TABLE):
         return
     connection.execute(f"create table {TABLE} ({', '.join(f'{name} {kind}' for name, kind in COLUMNS.items())})")
     connection.execute(f"comment on table {TABLE} is {sql_text(DESCRIPTION)}")

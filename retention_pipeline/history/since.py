@@ -23,7 +23,7 @@ from retention_pipeline.ingest.archive import UnusableFileError
 from retention_pipeline.ingest.packed import Unpacked, copy_in
 from retention_pipeline.kpis.keys import KEY
 from retention_pipeline.settings import Home
-from retention_pipeline.warehouse import tables_in
+from retention_pipeline.warehouse import has_table
 
 ROWS_AT_MOST, LINES_LOOKED_AT = 10, 2_000_000
 DAY_OR_TIME = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d(\.\d+)?")
@@ -96,7 +96,7 @@ def since(connection: duckdb.DuckDBPyConnection, home: Home, figure: dict[str, A
         f"select value, null_reason from ({figures_at(publication)}) where {is_it}", key
     ).fetchall()
     steps = []
-    if "restatements" in tables_in(connection):
+    if has_table(connection, "restatements"):
         found = connection.execute(
             f"""
             select {", ".join(SAID)} from restatements

@@ -22,7 +22,7 @@ from retention_pipeline.kpis.goals import write_goals
 from retention_pipeline.kpis.rules import rules_from
 from retention_pipeline.kpis.store import TABLE as FIGURES
 from retention_pipeline.settings import Home, Settings
-from retention_pipeline.warehouse import attach, tables_in
+from retention_pipeline.warehouse import attach, has_table
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def write_history(
             known = [one for one in publications(connection) if one.run_id != publication.run_id]
             last = known[-1] if known else before.published
             pending = closing.hold(connection, settings, last, publication, released)
-            if pending and "kpi_attainment" in tables_in(connection):
+            if pending and has_table(connection, "kpi_attainment"):
                 datasets = settings.connected_datasets
                 write_goals(connection, rules_from(settings, as_of=publication.as_of, connected_datasets=datasets))
             recorded = record(

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 import duckdb
 
 from retention_pipeline.settings import Home
-from retention_pipeline.warehouse import opened_raw, tables_in
+from retention_pipeline.warehouse import has_table, opened_raw
 
 CREATE = """
 create table if not exists raw.epochs (
@@ -62,7 +62,7 @@ def raw_identity(home: Home) -> RawIdentity | None:
     if not home.raw_file.exists():
         return None
     with opened_raw(home) as connection:
-        if "epochs" not in tables_in(connection, schema="raw"):
+        if not has_table(connection, "epochs", schema="raw"):
             return None
         row = connection.execute("select raw_id, epoch, stamp from raw.epochs order by epoch desc limit 1").fetchone()
     return RawIdentity(*row) if row else None
@@ -72,7 +72,7 @@ def has_been(home: Home, identity: RawIdentity) -> bool:
     """Whether raw.duckdb was at this point once."""
     question = "select 1 from raw.epochs where raw_id = $1 and epoch = $2 and stamp = $3"
     with opened_raw(home) as connection:
-        if "epochs" not in tables_in(connection, schema="raw"):
+        if not has_table(connection, "epochs", schema="raw"):
             return False
         found = connection.execute(question, [identity.raw_id, identity.epoch, identity.stamp]).fetchone()
     return found is not None

@@ -20,7 +20,7 @@ from datetime import datetime
 import duckdb
 
 from retention_pipeline.settings import LakeSource, Settings
-from retention_pipeline.warehouse import tables_in
+from retention_pipeline.warehouse import has_table
 
 CREATE = """
 create table if not exists raw.lake_tables (
@@ -51,7 +51,7 @@ def lake_tables(raw: duckdb.DuckDBPyConnection, settings: Settings) -> dict[str,
     """By dataset what is known of its rows in the lake, from the open raw store; of those alone whose source the
     settings still have there.
     """
-    if "lake_tables" not in tables_in(raw, schema="raw"):
+    if not has_table(raw, "lake_tables", schema="raw"):
         return {}
     names = [one.name for one in fields(LakeTable)]
     found = {}

@@ -35,7 +35,7 @@ from retention_pipeline.ingest.result import DatabaseBrokenError, LoadResult
 from retention_pipeline.ingest.schema import open_raw
 from retention_pipeline.ingest.source_loader import SourceLoader
 from retention_pipeline.settings import DatabaseSource, FileSource, Home, LakeSource, Settings
-from retention_pipeline.warehouse import opened, opened_raw, sql_text, tables_in
+from retention_pipeline.warehouse import has_table, opened, opened_raw, sql_text
 
 NAMED_AT_MOST = 5
 NOT_AS_A_WHOLE = (
@@ -239,7 +239,7 @@ def _ledger_of_raw(home: Home) -> list[tuple[Any, ...]]:
 def _loads_of_generation(file: Path) -> list[tuple[Any, ...]]:
     try:
         with opened(file, read_only=True) as connection:
-            if "pipeline_loads" not in tables_in(connection):
+            if not has_table(connection, "pipeline_loads"):
                 return []
             return connection.execute(
                 "select load_id, dataset, source, file_name, sha256, loaded_at, null"

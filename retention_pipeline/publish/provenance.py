@@ -12,7 +12,7 @@ import duckdb
 from retention_pipeline import formatting
 from retention_pipeline.ingest.identity import RawIdentity, has_been, raw_identity
 from retention_pipeline.settings import DatabaseSource, Home, Settings
-from retention_pipeline.warehouse import attach, opened, opened_raw, tables_in
+from retention_pipeline.warehouse import attach, has_table, opened, opened_raw
 
 COLUMNS = """
     load_id bigint not null,
@@ -89,7 +89,7 @@ def _lost_loads(home: Home, settings: Settings, generation_file: Path) -> list[s
     new raw.duckdb reads all of a table.
     """
     with opened(generation_file.resolve(), read_only=True) as connection:
-        if "pipeline_loads" not in tables_in(connection):
+        if not has_table(connection, "pipeline_loads"):
             return []
         had = connection.execute(
             "select dataset, source, file_name, sha256, rows, loaded_at from pipeline_loads where rows > 0"

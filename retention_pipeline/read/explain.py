@@ -37,7 +37,7 @@ from retention_pipeline.read.members import (
 )
 from retention_pipeline.read.named_periods import named_period
 from retention_pipeline.read.published import PENDING, Row, UnknownName, did_you_mean, marked_figures, rows_of
-from retention_pipeline.warehouse import tables_in
+from retention_pipeline.warehouse import has_table, tables_in
 
 LARGEST = 5  # customers shown of each part
 FEW_ROWS = 1_000  # as DuckDB estimates those of cells, by their days
@@ -216,7 +216,7 @@ def asked_figure(
 
 def pending_row(connection: duckdb.DuckDBPyConnection, row: Row) -> Row | None:
     """The row as it is computed, where its change is held back (closed_periods: hold)."""
-    if PENDING not in tables_in(connection):
+    if not has_table(connection, PENDING):
         return None
     place = f"kpi = {text_literal(row['kpi'])} and {is_cell(cell_of(row))}"
     found = rows_of(connection, f"select * from {PENDING} where {place}")

@@ -17,7 +17,7 @@ from retention_pipeline.freshness.marks import SIGN, Mark, Marks, footnotes, rea
 from retention_pipeline.kpis.declaration import Kpi
 from retention_pipeline.kpis.registry import headline_places
 from retention_pipeline.read.published import Row, figures_until, last_complete_period
-from retention_pipeline.warehouse import tables_in
+from retention_pipeline.warehouse import has_table
 
 CUSTOMER_BRIDGE = (
     ("", "customers_start", "At the start"),
@@ -181,7 +181,7 @@ def as_markdown(headline: Headline) -> str:
 
 def goal_lines(connection: duckdb.DuckDBPyConnection) -> list[list[str]]:
     """(goal, value, status) of each row of kpi_attainment, in words; none without goals."""
-    if "kpi_attainment" not in tables_in(connection):
+    if not has_table(connection, "kpi_attainment"):
         return []
     rows = connection.execute(
         """

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from retention_pipeline.settings import Home
-from retention_pipeline.warehouse import DamagedFile, damage, looks_damaged, opened, tables_in
+from retention_pipeline.warehouse import DamagedFile, damage, has_table, looks_damaged, opened
 
 Row = dict[str, Any]
 PENDING = "pending_restatements"
@@ -135,7 +135,7 @@ def figures_until(
 
 def marked_figures(connection: duckdb.DuckDBPyConnection) -> str:
     """SQL: `retention_kpis` with is_fresh and why_not_fresh, as a relation."""
-    if "retention_kpis_marked" in tables_in(connection):
+    if has_table(connection, "retention_kpis_marked"):
         return "retention_kpis_marked"
     return "(select *, true as is_fresh, null::varchar as why_not_fresh from retention_kpis)"
 
@@ -144,7 +144,7 @@ def targets_of(connection: duckdb.DuckDBPyConnection, figures: Sequence[Row]) ->
     """Rows of `kpi_attainment` for figures of one KPI, grain and dimension (all their bases and segment values), by due
     day; none where no targets are given.
     """
-    if not figures or "kpi_attainment" not in tables_in(connection):
+    if not figures or not has_table(connection, "kpi_attainment"):
         return []
     series = {(row["basis"], row["segment_value"]) for row in figures}
     found = rows_of(
@@ -160,7 +160,7 @@ def benchmarks_of(connection: duckdb.DuckDBPyConnection, figures: Sequence[Row])
     """Rows of `kpi_with_benchmark` for figures of one KPI, grain and dimension, by basis and period_start; none for
     segments, and where no benchmarks are given.
     """
-    if not figures or figures[0]["segment_dimension"] != "all" or "kpi_with_benchmark" not in tables_in(connection):
+    if not figures or figures[0]["segment_dimension"] != "all" or not has_table(connection, "kpi_with_benchmark"):
         return {}
     found = rows_of(
         connection,
@@ -194,7 +194,7 @@ def dimensions(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
 
 def missing_rows(connection: duckdb.DuckDBPyConnection) -> int:
     """How many refused rows, of whatever load, no later load has put right."""
-    if "data_quality" not in tables_in(connection):
+    if not has_table(connection, "data_quality"):
         return 0
     row = connection.execute("select sum(value) from data_quality where measure = 'quarantined'").fetchone()
     return int(row[0] or 0) if row else 0
@@ -217,7 +217,7 @@ def tables(connection: duckdb.DuckDBPyConnection) -> list[Row]:
 
 def held_back(connection: duckdb.DuckDBPyConnection, figures: list[Row]) -> list[tuple[date, date]]:
     """The periods (first day, day after the last) among rows of retention_kpis of which a change is held back."""
-    if PENDING not in tables_in(connection):
+    if not has_table(connection, PENDING):
         return []
     key = ("kpi", "grain", "period_start", "basis", "segment_dimension", "segment_value")
     pending = set(connection.execute(f"select {', '.join(key)} from {PENDING}").fetchall())

@@ -16,7 +16,7 @@ import duckdb
 from retention_pipeline.report.views import CUSTOMER_BRIDGE, MRR_BRIDGE, VIEWS
 from retention_pipeline.report.words import kpi_label
 from retention_pipeline.settings import Settings
-from retention_pipeline.warehouse import tables_in
+from retention_pipeline.warehouse import has_table
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 SERIES = ["#2563a8", "#c2571a", "#2e7d4f", "#7a4fa3", "#8a6d00", "#a8325a"]
@@ -281,7 +281,7 @@ def _drawings(connection: duckdb.DuckDBPyConnection, language: str) -> list[tupl
         ]
         spec = lines(number_format(rows[0][2]), with_interval=any("low" in one for one in values))
         found.append((f"{view}_{kpis[0]}", spec, values))
-    if "survival_curves" in tables_in(connection):
+    if has_table(connection, "survival_curves"):
         curves = connection.execute(
             "select t, survival, ci_low, ci_high, basis from survival_curves"
             " where segment_dimension = 'all' order by all"

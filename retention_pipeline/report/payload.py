@@ -17,7 +17,7 @@ import duckdb
 import numpy as np
 
 from retention_pipeline.contracts.grains import GRAINS
-from retention_pipeline.warehouse import tables_in
+from retention_pipeline.warehouse import has_table
 
 WEEKS = 104
 STATUS = ("ok", "left_truncated", "immature", "small_n", "gate_failed", "zero_denominator", "not_reached",
@@ -156,7 +156,7 @@ def cohorts(connection: duckdb.DuckDBPyConnection, min_n: int) -> list[list[Any]
     """Rows of cohort_retention: grain, basis, dimension, value, cohort, age, size, active, rate, revenue rate, revenue,
     complete. Weeks are left out; small cohorts of a segment are suppressed.
     """
-    if "cohort_retention" not in tables_in(connection):
+    if not has_table(connection, "cohort_retention"):
         return []
     grains = ", ".join(f"'{grain}'" for grain in COHORT_GRAINS)
     rows = connection.execute(f"""
@@ -171,7 +171,7 @@ def cohorts(connection: duckdb.DuckDBPyConnection, min_n: int) -> list[list[Any]
 
 def table(connection: duckdb.DuckDBPyConnection, sql: str, name: str) -> list[dict[str, Any]]:
     """Rows of a published table as dictionaries; none where the table is not there."""
-    if name not in tables_in(connection):
+    if not has_table(connection, name):
         return []
     cursor = connection.execute(sql)
     names = [column[0] for column in cursor.description or []]

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 
 from retention_pipeline import formatting
-from retention_pipeline.warehouse import tables_in
+from retention_pipeline.warehouse import has_table
 
 # What is told of first, where it is published: the KPI and the basis that it is told for.
 TOLD = (
@@ -140,7 +140,7 @@ def _where(connection: duckdb.DuckDBPyConnection, start: date, kpi: str, basis: 
 
 
 def _goals(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    if "kpi_attainment" not in tables_in(connection):
+    if not has_table(connection, "kpi_attainment"):
         return []
     counts: dict[str, Any] = dict(
         connection.execute(
@@ -154,7 +154,7 @@ def _goals(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def _at_risk(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    if "at_risk" not in tables_in(connection):
+    if not has_table(connection, "at_risk"):
         return []
     found = connection.execute(
         """

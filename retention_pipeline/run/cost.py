@@ -9,7 +9,7 @@ import duckdb
 
 from retention_pipeline.run.state import PipelineState
 from retention_pipeline.settings import Home, Settings
-from retention_pipeline.warehouse import opened, opened_raw, tables_in
+from retention_pipeline.warehouse import has_table, opened, opened_raw, tables_in
 
 ROWS_PER_WAITING_ROW = 13  # so many rows are computed anew in the time in which one is exchanged
 
@@ -44,7 +44,7 @@ def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
 def _has_other_values(home: Home) -> bool:
     """Whether the values of a dimension were chosen among more."""
     with opened(home.current.resolve(), read_only=True) as connection:
-        if "int_segment_values" not in tables_in(connection):
+        if not has_table(connection, "int_segment_values"):
             return False
         question = (
             "select 1 from int_segment_values where shown_value = '(other)' and segment_value <> '(other)' limit 1"

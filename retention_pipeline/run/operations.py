@@ -35,7 +35,7 @@ from retention_pipeline.run.state import PipelineState, read_state
 from retention_pipeline.settings import Home, Settings, SettingsError, load_settings
 from retention_pipeline.transform.data_tests import compiled_data_tests
 from retention_pipeline.transform.delivered_segments import with_delivered_segments
-from retention_pipeline.warehouse import DamagedFile, attach, connect, opened, opened_raw, tables_in
+from retention_pipeline.warehouse import DamagedFile, attach, connect, has_table, opened, opened_raw, tables_in
 
 EXAMPLES = 5
 
@@ -171,10 +171,10 @@ def _check_figures(home: Home, settings: Settings, assembly: Assembly) -> CheckR
         shadow(connection)  # rules hold of what was computed
         audited = audit(connection, settings)
         rules, violations = audited.rules, audited.violations
-        if "retention_kpis" in tables_in(connection):
+        if has_table(connection, "retention_kpis"):
             rules = [*rules, "kpi_contract"]
             violations = [*violations, *validator(assembly)(connection, settings)]
-        if "retention_kpi_history" in tables_in(connection):
+        if has_table(connection, "retention_kpi_history"):
             rules, violations = [*rules, HISTORY_RULE], [*violations, *history]
     return CheckResult(rules, violations)
 

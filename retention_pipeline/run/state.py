@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 
 from retention_pipeline.ingest.identity import RawIdentity
-from retention_pipeline.warehouse import opened, tables_in
+from retention_pipeline.warehouse import has_table, opened
 
 CREATE = """
 create or replace table pipeline_state (
@@ -69,7 +69,7 @@ def read_state(warehouse_file: Path) -> PipelineState | None:
 
 def state_of(connection: duckdb.DuckDBPyConnection) -> PipelineState | None:
     """The state of the open warehouse, None if no run has written one."""
-    if "pipeline_state" not in tables_in(connection):
+    if not has_table(connection, "pipeline_state"):
         return None
     cursor = connection.execute("select * from pipeline_state")
     names = [column[0] for column in cursor.description or []]

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from retention_pipeline.settings import Home
-from retention_pipeline.warehouse import opened, opened_raw, tables_in
+from retention_pipeline.warehouse import has_table, opened, opened_raw, tables_in
 
 NAMED_AT_MOST = 5
 
@@ -21,7 +21,7 @@ class InputError(Exception):
 def check_aliases(home: Home, *, timezone: str, as_of: date) -> None:
     """Raise InputError naming each cycle among the aliases that are known at `as_of` (valid before its 00:00)."""
     with opened_raw(home) as connection:
-        if "customer_aliases" not in tables_in(connection, schema="raw"):
+        if not has_table(connection, "customer_aliases", schema="raw"):
             return
         cycles = alias_cycles(connection, timezone=timezone, as_of=as_of)
     if cycles:

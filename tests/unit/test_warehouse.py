@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from retention_pipeline import warehouse
-from retention_pipeline.warehouse import opened, tables_in
+from retention_pipeline.warehouse import attach, has_table, opened, tables_in
 
 
 @pytest.fixture
@@ -90,6 +90,20 @@ def test_a_file_whose_name_duckdb_has_for_itself_is_opened(tmp_path: Path) -> No
         with opened(tmp_path / f"{name}.duckdb") as connection:
             connection.execute("create table figures as select 1 as value")
             assert tables_in(connection) == {"figures"}
+
+
+def test_a_table_is_looked_for_without_an_end_to_the_transaction(file: Path, tmp_path: Path) -> None:
+    with opened(tmp_path / "next.duckdb") as connection:
+        attach(connection, file, "published")
+        connection.begin()
+        connection.execute('create schema raw; create table raw."odd name" as select 1; create view shown as select 1')
+        assert has_table(connection, "shown")
+        assert has_table(connection, "odd name", schema="raw") and not has_table(connection, "odd name")
+        assert has_table(connection, "figures", database="published") and not has_table(connection, "figures")
+        assert not has_table(connection, "figures", database="absent")
+        connection.execute("create table figures as select 2 as value")
+        connection.commit()
+        assert tables_in(connection) == {"figures", "shown"}
 
 
 def test_none_is_left_to_a_forked_process(file: Path) -> None:
