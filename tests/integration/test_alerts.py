@@ -7,6 +7,7 @@ import dagster as dg
 import duckdb
 import pytest
 from support.command import retention as answered
+from support.quick_build import models_made_quickly
 from support.small_shop import deliver, open_shop
 
 from retention_pipeline.alerts import load
@@ -30,7 +31,8 @@ alerts:
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Home:
     home = open_shop(tmp_path_factory.mktemp("alerts") / "shop")
     home.settings_file.write_text(home.settings_file.read_text() + ALERTS)
-    retention(home, "run", "--as-of", "2024-05-10")
+    with models_made_quickly():
+        retention(home, "run", "--as-of", "2024-05-10")
     return home
 
 

@@ -17,6 +17,7 @@ import pytest
 from dagster import DagsterEventType
 from support.daemon_night import DaemonNight
 from support.plain_run import run as plain_run
+from support.quick_build import models_made_quickly
 from support.small_shop import AS_OF, LATE_ORDER, MONTHS, deliver, open_shop
 
 from retention_pipeline.ingest import IngestError
@@ -158,7 +159,8 @@ def test_a_backfill_is_one_run_that_loads_nothing_and_changes_nothing(
     assert launched.record["as_of"] == AS_OF.isoformat()
     assert figures(home) == before
     assert launched.record["restated"] == 0
-    launched = run(home)  # the night after it loads what was waiting
+    with models_made_quickly():
+        launched = run(home)  # the night after it loads what was waiting
     assert launched.record["files_loaded"] == 1
     assert figures(home) != before
     (check,) = [
@@ -187,7 +189,7 @@ def test_a_failed_audit_fails_the_check_names_the_rule_and_leaves_the_published_
     home, _, _ = first_run
     before, generation = figures(home), home.current.resolve()
     broken = Assembly(validate_kpis=lambda *_: [Violation("rates_in_range", 3, [{"kpi": "made_up", "value": 7.0}])])
-    with pytest.raises(RunFailed, match=r"(?s)rates_in_range.*3 cells.*kpi=made_up") as failed:
+    with models_made_quickly(), pytest.raises(RunFailed, match=r"(?s)rates_in_range.*3 cells.*kpi=made_up") as failed:
         run(home, assembly=broken)
     assert failed.value.kind == "AuditError"
     log = max(home.runs.glob("*/run.log"), key=lambda path: path.stat().st_mtime).read_text()
@@ -212,7 +214,8 @@ def test_held_figures_are_let_in_by_a_run_that_loads_nothing(first_run: tuple[Ho
     plain_run(home, load_settings(home), AS_OF, now=datetime.now(UTC).replace(tzinfo=None), full_refresh=True)
     assert all_records(home)[-1]["pending"] > 0
     deliver(home, "orders", "waits.csv", LATE_ORDER.replace("9,buys_once", "12,buys_once"))
-    let_in = run(home, as_of=None, restate=[], command="restate")
+    with models_made_quickly():
+        let_in = run(home, as_of=None, restate=[], command="restate")
     assert (let_in.record["command"], let_in.record["as_of"]) == ("restate", AS_OF.isoformat())
     assert (let_in.record.get("files_loaded", 0), let_in.record["pending"]) == (0, 0)
     assert let_in.record["restated"] > 0 and figures(home) != before

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.quick_build import models_made_quickly
 from support.small_shop import AS_OF, LATE_ORDER, deliver, open_shop
 
 from retention_pipeline.cli.app import main
@@ -25,9 +26,10 @@ CURES_AT_MOST = 5
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home that the command made, with a second generation of the same figures."""
-    home = open_shop(tmp_path_factory.mktemp("doctor") / "home")
+    home = open_shop(tmp_path_factory.mktemp("doctor") / "home", months_alone=True)
     deliver(home, "orders", "late.csv", LATE_ORDER)
-    retention("run", "--as-of", AS_OF.isoformat(), home=home)
+    with models_made_quickly():
+        retention("run", "--as-of", AS_OF.isoformat(), home=home)
     second = home.published / "g2.duckdb"
     shutil.copy(home.current.resolve(), second)
     generations.point_current_at(home, second)
@@ -201,7 +203,8 @@ def test_a_night_runs_though_dagsters_storage_is_damaged_or_no_folder(
 ) -> None:
     cut(home.dagster / "history" / "runs.db")
     before = generations.current_number(home) or 0
-    retention("run", "--as-of", AS_OF.isoformat(), home=home)
+    with models_made_quickly():
+        retention("run", "--as-of", AS_OF.isoformat(), home=home)
     assert generations.current_number(home) == before + 1
     assert "Dagster's history of runs was damaged" in " ".join(capsys.readouterr().err.split())
     assert broken(home) == []

@@ -34,7 +34,7 @@ NAMES_PEOPLE = ("customer_id", "alias_id", "referred_by")
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = open_shop(tmp_path_factory.mktemp("forget") / "home", further=True)
+    home = open_shop(tmp_path_factory.mktemp("forget") / "home", further=True, months_alone=True)
     text = home.settings_file.read_text()
     home.settings_file.write_text(text + "privacy: {key: {env: PRIVACY_KEY}}\nmax_quarantine_rate: 0.9\n")
     deliver(home, "customers", "customers.csv", PEOPLE)
@@ -131,7 +131,7 @@ def test_nothing_names_a_forgotten_person_and_no_figure_changes(home: Home, tmp_
         assert raw.execute("select raw from raw.quarantine").fetchall() == [(b"",)]
     shutil.copytree(original, home.root / "landing", dirs_exist_ok=True)  # everything is delivered again
     now = datetime.now(UTC).replace(tzinfo=None)
-    run(home, load_settings(home), AS_OF, now=now, full_refresh=True, by_dbt=True)
+    run(home, load_settings(home), AS_OF, now=now, full_refresh=True)
     shutil.rmtree(home.root / "landing")
     assert named(home) == []
     after = tables(home.current.resolve())

@@ -46,7 +46,7 @@ class Door:
         return list(ingest(self.home, self.settings(), now=NOW).loads)
 
     def settings(self) -> Settings:
-        content = {"business": self.business, "sources": self.sources}
+        content = {"business": self.business, "sources": self.sources, "grains": ["month"]}
         self.home.settings_file.write_text(yaml.safe_dump(content))
         return load_settings(self.home)
 

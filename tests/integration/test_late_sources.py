@@ -13,6 +13,7 @@ import duckdb
 import pytest
 from support.command import retention
 from support.plain_run import RunResult, run
+from support.quick_build import models_made_quickly
 from support.small_shop import AS_OF, LATE_ORDER, deliver, open_shop
 
 from retention_pipeline.freshness.sources import NotFresh
@@ -51,7 +52,7 @@ def figures(home: Home) -> list[dict[str, Any]]:
 
 def shop_of_may(root: Path) -> Home:
     """A shop after its night of 10 May; a limit of 36 hours for its orders, which have come."""
-    home = open_shop(root / "home")
+    home = open_shop(root / "home", months_alone=True)
     settings_of(home, max_age="36h")
     night(home, AS_OF)
     return home
@@ -162,7 +163,7 @@ def test_lateness_is_in_no_row_of_the_figures_and_a_delivery_ends_it(
     shutil.copytree(late[0].root, home.root, symlinks=True)
     marked = figures(home)
     assert asked(home, "select count(*) > 0 as some from retention_kpis_marked where not is_fresh") == [{"some": True}]
-    other = open_shop(tmp_path / "other")
+    other = open_shop(tmp_path / "other", months_alone=True)
     night(other, JUNE)
     assert figures(other) == marked
     deliver(home, "orders", "late.csv", LATE_ORDER)
@@ -189,13 +190,14 @@ def test_a_database_that_does_not_answer_marks_its_figures_and_the_other_sources
 ) -> None:
     """The command is asked of today, long after the orders' last day; it says which day to try."""
     monkeypatch.setattr(pull_loader, "SECONDS_BETWEEN_ATTEMPTS", 0.01)
-    home = open_shop(tmp_path / "home")
+    home = open_shop(tmp_path / "home", months_alone=True)
     line = "  subscriptions: {type: files, path: landing/subscriptions/*.csv, timezone: Europe/Amsterdam}\n"
     pulled = "  subscriptions: {type: postgres, dsn: {env: SHOP_DATABASE}, table: public.subscriptions}\n"
     text = home.settings_file.read_text()
     assert line in text
-    home.settings_file.write_text(text.replace(line, pulled) + "grains: [month]\n")
-    done = retention(home, "run", SHOP_DATABASE="postgresql://shop:hunter2@127.0.0.1:1/shop")
+    home.settings_file.write_text(text.replace(line, pulled))
+    with models_made_quickly():
+        done = retention(home, "run", SHOP_DATABASE="postgresql://shop:hunter2@127.0.0.1:1/shop")
     assert done.returncode == 0, done.stderr
     assert "Late sources" in done.stdout and "figures that need it are marked *" in done.stdout
     assert "The newest row of orders is of 2024-04-30" in done.stdout and "--as-of 2024-05-01\n" in done.stdout

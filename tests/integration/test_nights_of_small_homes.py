@@ -178,7 +178,7 @@ def test_what_began_at_the_first_accepted_instant_counts(after_a_night: Warehous
 
 
 def test_a_backfill_brings_in_what_waits_in_raw_for_all_months(tmp_path: Path) -> None:
-    root = make_home(tmp_path / "home", "orders", "customers", segments=["country"])
+    root = make_home(tmp_path / "home", "orders", "customers", segments=["country"], grains=["month", "year"])
     deliver(
         root,
         "orders/1",
@@ -206,7 +206,7 @@ def changed_settings(root: Path, change: Callable[[dict[str, Any]], Any]) -> Non
 
 
 def test_settings_of_kpis_and_datasets_of_their_own_leave_a_night_a_night(tmp_path: Path) -> None:
-    root = make_home(tmp_path / "home", "orders", "customers", segments=["country"])
+    root = make_home(tmp_path / "home", "orders", "customers", segments=["country"], grains=["month", "year"])
     deliver(root, "customers/1", "customer_id,country", "ada,NL", "bob,DE")
     orders = ("o1,ada,2023-07-10T12:00:00,30.00,EUR,paid", "o2,bob,2024-02-10T12:00:00,9,EUR,paid")
     deliver(root, "orders/1", ORDERS, *orders)
@@ -230,7 +230,7 @@ def test_settings_of_kpis_and_datasets_of_their_own_leave_a_night_a_night(tmp_pa
 
 
 def test_a_dataset_whose_source_is_taken_out_counts_no_more(tmp_path: Path) -> None:
-    root = make_home(tmp_path / "home", "orders", "subscriptions")
+    root = make_home(tmp_path / "home", "orders", "subscriptions", grains=["month", "year"])
     deliver(root, "orders/1", ORDERS, "o1,ada,2024-01-10T12:00:00,30.00,EUR,paid")
     deliver(root, "subscriptions/1", PHASES, "s1,bob,basic,10,EUR,month,active,2024-01-01T12:00:00,,")
     run_home(root, date(2024, 2, 10))

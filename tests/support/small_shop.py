@@ -84,15 +84,18 @@ LATE_ORDER = """order_id,customer_id,ordered_at,amount,currency,status
 """
 
 
-def open_shop(root: Path, *, schedule: str = "0 2 * * *", further: bool = False) -> Home:
-    """Write the shop's settings and what its systems delivered; `further`: of every dataset that there is."""
+def open_shop(root: Path, *, schedule: str = "0 2 * * *", further: bool = False, months_alone: bool = False) -> Home:
+    """Write the shop's settings and what its systems delivered; `further`: of every dataset that there is;
+    `months_alone`: without the other grains, for tests that ask nothing of them.
+    """
     home = Home(root.resolve())
     home.root.mkdir(parents=True)
     sources = ""
     for dataset in FURTHER if further else ():
         sources += f"  {dataset}: {{type: files, path: landing/{dataset}/*.csv, timezone: Europe/Amsterdam}}\n"
         deliver(home, dataset, f"{dataset}.csv", FURTHER[dataset])
-    home.settings_file.write_text(f'{SETTINGS}{sources}schedule: {{cron: "{schedule}"}}\n')
+    grains = "grains: [month]\n" if months_alone else ""
+    home.settings_file.write_text(f'{SETTINGS}{sources}schedule: {{cron: "{schedule}"}}\n{grains}')
     deliver(home, "orders", "orders.csv", ORDERS)
     deliver(home, "subscriptions", "subscriptions.csv", SUBSCRIPTIONS)
     return home

@@ -245,10 +245,15 @@ def test_a_reader_who_has_seen_enough_is_told_nothing(home: Home, arguments: str
 
 def test_a_stopped_command_says_so(home: Home) -> None:
     program = (
-        "import os, signal, sys, threading, duckdb\n"
-        "from retention_pipeline.cli import app, tables\n"
+        "import os, signal, sys, threading, time\n"
+        "from retention_pipeline import warehouse\n"
         "from retention_pipeline.cli.app import main\n"
-        "threading.Timer(4.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"  # the query runs by then
+        "def stop():\n"
+        "    while not warehouse._connections:\n"
+        "        time.sleep(0.02)\n"
+        "    time.sleep(1.0)\n"  # the query runs by then
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "threading.Thread(target=stop, daemon=True).start()\n"
         "main(['query', 'select count(*) from range(100000000000) a, range(1000) b', '--home', sys.argv[1]])\n"
     )
     done = subprocess.run([sys.executable, "-c", program, str(home.root)], capture_output=True, text=True, timeout=60)

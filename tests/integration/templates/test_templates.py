@@ -143,7 +143,7 @@ def test_an_export_comes_in_by_its_template_alone_and_gives_the_figures_that_its
         (tmp_path / "rates").mkdir()
         lines = [f"2025-01-01,{currency},{rate}" for currency, rate in rates.items()]
         (tmp_path / "rates" / "rates.csv").write_text("\n".join(["date,currency,rate_to_reporting", *lines, ""]))
-    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(values))
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(values | {"grains": ["month"]}))  # that of the figures
     file = compute_home(tmp_path, story["as_of"])
     rows_are_the_expected_ones(name, Home(tmp_path), parse_settings(filled_in(name)))
     with duckdb.connect(str(file), read_only=True) as warehouse:
