@@ -204,3 +204,16 @@ def test_a_dataset_is_read_by_the_staging_model_of_its_name(dataset: str) -> Non
 
 def test_the_project_names_its_layers_and_no_other_folder() -> None:
     assert {path.name for path in (PROJECT / "models").iterdir()} == set(MAY_READ)
+
+
+def test_a_night_knows_the_facts_of_customers_that_events_change() -> None:
+    """night_touched leaves out customers of whom events came after their first active day (and nobody where
+    engagement_group is a segment): a fact of customers that reads more of events has to be told there.
+    """
+    read = {MODELS[name]["unique_id"] for name in ("stg_events", "int_active_days", "int_session_lengths")}
+    facts = {
+        name
+        for name, model in MODELS.items()
+        if model["config"]["materialized"] == "by_customer" and read.intersection(model["depends_on"]["nodes"])
+    }
+    assert facts == {"int_first_facts", "int_segment_spans"}
