@@ -63,7 +63,8 @@ days_of_movers as (
 ),
 
 {# What a buyer takes along stands in the last purchase day before the opening, and in the last one before the look-back of 365 days. Customers have too few of both
-   for an as-of join, which puts all changes in order. #}
+   for an as-of join, which puts all changes in order. Whoever bought before the opening is known by then; asked before the joins, DuckDB takes the changes for few and
+   puts them, not the days, in the hash table. #}
 moves as (
     select
         {{ number_of('profile_changes.grain', grains(), places) }} + {{ day_number('profile_changes.period_start') }} as cell,
