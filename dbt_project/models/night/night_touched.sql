@@ -14,7 +14,7 @@ select customer_key from {{ ref('night_causes') }}
 where dataset <> 'events'
 union
 select event_days.customer_key
-from {{ ref('night_event_days') }} as event_days
+from {{ ref_if_built('night_event_days') }} as event_days
 left join {{ previous('int_first_facts') }} as first_facts
     on event_days.customer_key = first_facts.customer_key
 where event_days.is_read_again
