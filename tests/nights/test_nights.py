@@ -35,6 +35,7 @@ OWN_KEYS = {
     "int_segment_values",
     "int_profile_spans",
     "int_profile_values",
+    "int_mover_purchase_days",
     "int_cohort_members",
     "int_mrr_flows",
     "int_mrr_level_flows",
