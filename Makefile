@@ -1,6 +1,6 @@
 # make run    fresh clone to figures: environment, a made-up company, its whole history, last month's KPIs
 # make run ENGINE=spark   the same with a local Spark as the engine, in demo-spark (Java 17; an environment of its own; slowly)
-# make check  lint, types and the unit tests, side by side (SQL is linted where it changed since it last passed, in a new clone all of it)
+# make check  lint, types and the unit tests (SQL is linted where it changed since it last passed, in a new clone all of it)
 # make test   the same, and everything else that is deterministic
 # make coverage   the same tests, and how much of the package they run: it has a floor (pyproject.toml)
 # make proof-short   the random tests in their short edition (minutes), before a change of sums or nights lands
@@ -35,7 +35,7 @@ SQL_OF_ONE := $(wildcard dbt_project/models/*/*.sql dbt_project/models/*/*/*.sql
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-duckdb run-spark check test unit all-tests lint-and-types coverage proof proof-short lint types kills spark spark-short bench bench-activity bench-history bench-ingest \
+.PHONY: help install run run-duckdb run-spark check test lint-and-types coverage proof proof-short lint types kills spark spark-short bench bench-activity bench-history bench-ingest \
 	bench-shopify bench-spark clean distclean
 
 help:
@@ -76,17 +76,10 @@ run-spark: $(SPARK_VENV)/.installed
 	@$(SPARK_VENV)/bin/python -m retention_pipeline.transform.spark.local_server \
 	    $(SPARK_VENV)/bin/retention demo --home $(HOME_FOLDER) --engine spark $(DEMO_OPTIONS)
 
-# Side by side: linters and types take the processor while tests wait for servers, browsers and the clock.
-check: $(INSTALLED)
-	@$(MAKE) --no-print-directory -j 3 NICE='nice -n 10' lint types unit
-
-test: $(INSTALLED)
-	@$(MAKE) --no-print-directory -j 3 NICE='nice -n 10' lint types all-tests
-
-unit: $(INSTALLED)
+check: lint-and-types
 	$(PYTEST) tests/unit
 
-all-tests: $(INSTALLED)
+test: lint-and-types
 	$(PYTEST)
 
 # Tracing costs these tests two fifths more, so it is asked for apart.
@@ -102,6 +95,7 @@ proof: $(INSTALLED)
 	RETENTION_RANDOM_HISTORIES=200 RETENTION_LARGE_COMPANIES=3 RETENTION_RANDOM_RUNS=5 RETENTION_MUTATED_FILES=10000 RETENTION_MIXED_KILLS=12 RETENTION_SIGNALS=12 \
 	$(PYTEST) -m 'proof or long' -v
 
+# Side by side: types are checked in one process.
 lint-and-types: $(INSTALLED)
 	@$(MAKE) --no-print-directory -j 2 lint types
 
@@ -116,11 +110,11 @@ build/lint/passed: $(SQL_OF_ALL) $(SQL_OF_ONE) | $(INSTALLED)
 	RETENTION_WAREHOUSE_FILE=:memory: RETENTION_RAW_FILE=$(CURDIR)/build/lint/raw.duckdb \
 	RETENTION_PREVIOUS_FILE=$(CURDIR)/build/lint/previous.duckdb \
 	DBT_TARGET_PATH=$(CURDIR)/build/lint/target DBT_LOG_PATH=$(CURDIR)/build/lint/logs \
-	$(NICE) $(BIN)/python tests/support/sql_lint.py lint --disable-progress-bar --processes 2 $(if $(filter $(SQL_OF_ALL),$?),dbt_project,$?)
+	$(BIN)/python tests/support/sql_lint.py lint --disable-progress-bar --processes 2 $(if $(filter $(SQL_OF_ALL),$?),dbt_project,$?)
 	@touch $@
 
 types: $(INSTALLED)
-	$(NICE) $(BIN)/mypy
+	$(BIN)/mypy
 
 kills: $(INSTALLED)
 	RETENTION_KILLS_ORDERS=1000000 RETENTION_KILLS_PER_STEP=3 RETENTION_RANDOM_KILLS=50 RETENTION_FIRST_RUN_KILLS=5 \

@@ -48,21 +48,14 @@ def _raw_is_copied(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(schema, "_create_file", lambda _, raw_file: shutil.copyfile(made, raw_file))
 
 
-# Files that wait for servers, browsers and the clock: they begin first, when linters and types are there to use the
-# processor (make test).
-WAITING = (
-    *("integration/test_dagster_job.py", "integration/report/test_shown_figures.py"),
-    *("integration/mysql/test_mysql_pulls.py", "integration/report/test_page.py"),
-    *("integration/postgres/test_hanging_servers.py", "integration/ingest/test_cloud.py"),
-)
-# Files of half a minute and more on one core, longest first: they begin before all others, so that all workers end at
-# about the same time. A file that is not here begins in the order of its name.
+# Files of half a minute and more on one core, longest first: they begin first, so that all workers end at about the
+# same time. A file that is not here begins in the order of its name.
 LONGEST = (
     *("kills/test_kills.py", "kills/test_kills_of_mixed_sources.py", "kills/test_signals.py"),
     *("integration/test_companies2.py", "integration/test_forgetting.py", "integration/test_late_sources.py"),
     *("integration/publish/test_publish_runs.py", "integration/test_cli_runs.py", "integration/test_companies.py"),
     *("integration/test_doctor.py", "nights/test_nights_through_the_pipeline.py", "integration/test_random_nights.py"),
-    *("integration/test_nights_of_small_homes.py", "nights/test_nights.py"),
+    *("integration/test_dagster_job.py", "integration/test_nights_of_small_homes.py", "nights/test_nights.py"),
     *("integration/test_front_door.py", "integration/publish/test_raw_and_published.py"),
     *("nights/test_companies_at_size.py", "integration/test_benchmarks.py", "integration/templates/test_templates.py"),
     *("integration/history/test_story.py", "integration/test_golden.py", "nights/test_marks.py"),
@@ -71,7 +64,7 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    place = {Path(__file__).parent / name: number for number, name in enumerate((*WAITING, *LONGEST))}
+    place = {Path(__file__).parent / name: number for number, name in enumerate(LONGEST)}
     assert all(path.exists() for path in place), [str(path) for path in place if not path.exists()]
     items.sort(key=lambda item: place.get(item.path, len(place)))
 
