@@ -13,6 +13,8 @@ from retention_pipeline.history.causes import DEFINITION, FX, SETTINGS
 from retention_pipeline.read.members import PROFILES
 
 SIDES = {"before": "published", "now": None}
+MAIN = {"before": "published.main", "now": "main"}  # schemas of each side, as Facts.columns names them
+TOUCHED = {"before": "touched_before", "now": "touched"}  # those of a night, with rows of all customers whom it touched
 PERIODS = "int_periods"
 
 
@@ -28,10 +30,8 @@ class Facts:
         self.columns = self._columns()
         self.names = {
             side: {name for name, columns in self.columns[schema].items() if "customer_key" in columns}
-            for side, schema in (("before", "published.main"), ("now", "main"))
+            for side, schema in MAIN.items()
         }
-        # Schemas of a night, with the rows of all customers whom it touched.
-        self.touched = {"before": set(self.columns["touched_before"]), "now": set(self.columns["touched"])}
         self.relations: set[str] = set()
         self.texts: dict[str, list[Any]] = {}
         causes = {one for (one,) in connection.execute("select distinct cause from kpi_causes").fetchall()}
@@ -81,9 +81,9 @@ class Facts:
 
     def _rows(self, side: str, name: str, is_early: bool) -> str:
         """SQL: a fact's rows of one generation, as they stand in the table of both."""
-        source = f"{SIDES[side]}.main.{name}" if SIDES[side] else f"main.{name}"
-        if name in self.touched[side]:
-            source = f"{'touched_before' if side == 'before' else 'touched'}.{name}"
+        source = f"{MAIN[side]}.{name}"
+        if name in self.columns[TOUCHED[side]]:
+            source = f"{TOUCHED[side]}.{name}"
         replaced = [f"{before_key('facts.customer_key')} as customer_key"] if side == "before" else []
         joins = ""
         for key in self._profiles_in(side) if name == PROFILES else ():
@@ -96,8 +96,7 @@ class Facts:
 
     def _profiles_in(self, side: str) -> list[str]:
         """The columns with keys of profiles: that of a span, and the one before it."""
-        schema = "published.main" if side == "before" else "main"
-        return [name for name in self.columns[schema][PROFILES] if name.startswith("profile_")]
+        return [name for name in self.columns[MAIN[side]][PROFILES] if name.startswith("profile_")]
 
 
 def before_key(key: str) -> str:

@@ -6,7 +6,7 @@ import duckdb
 
 from retention_pipeline.history.causes import CAUSES
 from retention_pipeline.history.reported import ROW_KEY
-from retention_pipeline.warehouse import sql_text, tables_in
+from retention_pipeline.warehouse import has_table, sql_text
 
 RESTATEMENTS, ROWS = "restatements", "restatement_rows"
 # The customer of a line that has what the other rows of a figure and cause do not: all of it, where there are too many.
@@ -70,9 +70,8 @@ COMMENTS = {
 
 def create_tables(connection: duckdb.DuckDBPyConnection, *, temporary: bool = False) -> None:
     """Create both where they are not there yet."""
-    there = tables_in(connection) | tables_in(connection, database="temp")
     for table, columns in ((RESTATEMENTS, COLUMNS), (ROWS, ROW_COLUMNS)):
-        if table in there:
+        if has_table(connection, table):
             continue
         is_temporary = "temp " if temporary else ""
         connection.execute(

@@ -171,9 +171,9 @@ def write_restatements(connection: duckdb.DuckDBPyConnection, now: Publication, 
     connection.execute(f"delete from {ROWS} where generation = {now.generation}")
     of_everybody = is_of_everybody(find_customers(connection), rows_at_most)
     # Where one cause acts there is nothing to split, so that parts are needed for the rows alone.
-    is_one_cause = count(connection, "(select distinct cause from cell_causes)") == 1
-    diffs = find_diffs(connection, of_everybody=of_everybody and is_one_cause)
-    split(connection, diffs, of_everybody=of_everybody and is_one_cause)
+    is_whole = of_everybody and count(connection, "(select distinct cause from cell_causes)") == 1
+    diffs = find_diffs(connection, of_everybody=is_whole)
+    split(connection, diffs, of_everybody=is_whole)
     find_rows_behind(connection, diffs, of_everybody=of_everybody, at_most=rows_at_most)
     let_in_causes(connection)
     find_deltas(connection)
