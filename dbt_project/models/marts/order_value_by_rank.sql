@@ -12,55 +12,37 @@ mover_purchase_days as (
 ),
 
 {# The first order of each customer and orders among the first ten that share their day are facts of their own; else all orders of a day have one rank. #}
-ranked_orders as (
-    select
-        customer_key,
-        ordered_date,
-        order_rank as rank,
-        orders,
-        revenue
-    from first_orders
-    union all
-    select
-        customer_key,
-        purchase_date as ordered_date,
-        cast(least(orders_before, {{ order_ranks() }}) + 1 as integer) as rank,
-        orders,
-        revenue
-    from purchase_days
-    where day_number > 1
-        and (orders = 1 or orders_before >= {{ order_ranks() }})
-),
-
-ranked_orders_of_movers as (
+{%- for days, of_movers in [('purchase_days', false), ('mover_purchase_days', true)] %}
+{%- set profiles -%}
+{%- for grain in grains() if of_movers %},
+        {{ mover_profile(days, grain) }}
+{%- endfor %}
+{%- endset %}
+{{ 'ranked_orders_of_movers' if of_movers else 'ranked_orders' }} as (
     select
         first_orders.customer_key,
         first_orders.ordered_date,
         first_orders.order_rank as rank,
         first_orders.orders,
-        first_orders.revenue
-{%- for grain in grains() %},
-        {{ mover_profile('mover_purchase_days', grain) }}
-{%- endfor %}
+        first_orders.revenue {{- profiles }}
     from first_orders
-    inner join mover_purchase_days
-        on first_orders.customer_key = mover_purchase_days.customer_key
-        and first_orders.ordered_date = mover_purchase_days.purchase_date
+{%- if of_movers %}
+    inner join {{ days }}
+        on first_orders.customer_key = {{ days }}.customer_key
+        and first_orders.ordered_date = {{ days }}.purchase_date
+{%- endif %}
     union all
     select
         customer_key,
         purchase_date as ordered_date,
         cast(least(orders_before, {{ order_ranks() }}) + 1 as integer) as rank,
         orders,
-        revenue
-{%- for grain in grains() %},
-        {{ mover_profile('mover_purchase_days', grain) }}
-{%- endfor %}
-    from mover_purchase_days
+        revenue {{- profiles }}
+    from {{ days }}
     where day_number > 1
         and (orders = 1 or orders_before >= {{ order_ranks() }})
 ),
-
+{% endfor %}
 {{ inputs_of_sums(calendar_of_whole_openings('order')) }},
 
 {{ sums_of_facts('sums', 'ranked_orders', 'ordered_date', {'orders': 'sum(ranked_orders.orders)', 'order_revenue': 'sum(ranked_orders.revenue)'}, keys=['rank'], movers='ranked_orders_of_movers') }},
