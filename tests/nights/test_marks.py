@@ -201,7 +201,7 @@ def test_figures_change_with_the_calendar_alone(name: str, tmp_path: Path) -> No
     home = told.deliver_and_load(tmp_path / "home")
     settings = told.settings.model_copy(update={"grains": told.grains})
     with duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'")
+        connection.execute("set TimeZone = 'UTC'; set threads = 1")
         connection.execute(f"attach '{home.raw_file}' as raw_store (read_only)")
         warehouse = Warehouse(connection, compile_models(settings, tmp_path / "compiled"))
         before: date | None = None
