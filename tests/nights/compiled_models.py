@@ -40,8 +40,8 @@ assert not {AS_OF + shift for shift in SHIFTS} & {PREVIOUS_AS_OF + shift for shi
 @dataclass(frozen=True)
 class Model:
     """One model: its name, how it is materialized, the keys of its sums, the facts that it reads and those that stand
-    behind them, whether it sums rows of merged facts, which rows of a merged fact a night replaces, and its SQL with
-    the placeholders.
+    behind them, whether it sums rows of merged facts, which rows of a merged fact a night replaces, the grains of the
+    settings, and its SQL with the placeholders.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Model:
     sums_rows: bool
     replaced_from: str
     replaces: str
+    grains: tuple[str, ...]
     sql: str
 
     def text(self, as_of: date, previous_as_of: date | None, applied_load: int) -> str:
@@ -63,6 +64,10 @@ class Model:
             if previous_as_of:
                 text = text.replace((PREVIOUS_AS_OF + shift).isoformat(), (previous_as_of + shift).isoformat())
         return text
+
+    def by_grain(self, sql: str) -> list[str]:
+        """A text of this model once per grain, or as it is where it makes all grains at once."""
+        return [sql.replace("__grain__", grain) for grain in self.grains] if "__grain__" in sql else [sql]
 
 
 @dataclass(frozen=True)
@@ -144,6 +149,7 @@ def _compiled(project: dict[str, Any], variables: dict[str, Any], absent: list[s
             bool(nodes[name].config.get("sums_rows")),
             nodes[name].config.get("replaced_from") or "",
             nodes[name].config.get("replaces") or "",
+            tuple(variables["grains"]),
             nodes[name].compiled_code,
         )
         for name in order

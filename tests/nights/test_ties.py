@@ -14,7 +14,7 @@ import pytest
 
 from nights.compiled_models import CompiledModels, compile_models
 from nights.twins import AS_OF, deliver_twins, settings_of_twins
-from nights.warehouse_in_memory import Warehouse, texts
+from nights.warehouse_in_memory import Warehouse
 from nights.windows import windows
 from retention_pipeline.ingest import ingest
 from retention_pipeline.kpis import compute_kpis
@@ -73,7 +73,7 @@ def test_every_order_in_a_window_is_unique_or_listed(models: CompiledModels, twi
     for model in models.full:
         if model.name == "int_member_queries":  # text, put together of what the models of flows have
             continue
-        for sql in texts(model.text(AS_OF, None, -1)):
+        for sql in model.by_grain(model.text(AS_OF, None, -1)):
             found = list(windows(sql))
             assert len(found) == sql.count("order by"), (
                 f"{model.name}: an order that is not a window's, or was not found"

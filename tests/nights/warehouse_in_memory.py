@@ -12,14 +12,8 @@ import duckdb
 
 from nights.compiled_models import CompiledModels, Model
 
-GRAINS = ("week", "month", "quarter", "year")
 HERE, BEFORE = '"next"."main".', "previous.main."
 TOUCHED = "(select customer_key from main.night_touched)"
-
-
-def texts(sql: str) -> list[str]:
-    """A model's SQL once per grain, or as it is where it makes all grains at once."""
-    return [sql.replace("__grain__", grain) for grain in GRAINS] if "__grain__" in sql else [sql]
 
 
 class Warehouse:
@@ -65,7 +59,7 @@ class Warehouse:
         if model.materialized not in ("by_grain", "contributions"):
             execute(f"create table {model.name} as {sql}")
             return
-        for number, text in enumerate(texts(sql)):
+        for number, text in enumerate(model.by_grain(sql)):
             exists = number > 0
             execute(f"insert into {model.name} by name {text}" if exists else f"create table {model.name} as {text}")
         if model.materialized == "contributions":
@@ -129,7 +123,7 @@ class Warehouse:
             customers = " union ".join(f"select customer_key from {g}.main.int_customers" for g in ("next", "previous"))
         execute(f"create or replace table changed.{model.name} as {customers}")
         parts = [f"select {keys}, {plus} from {model.name}"]
-        for text in texts(sql):
+        for text in model.by_grain(sql):
             before = (
                 text.replace(HERE, BEFORE)
                 .replace('"next"."touched".', '"next"."touched_before".')
