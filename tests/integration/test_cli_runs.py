@@ -34,7 +34,7 @@ def process(home: Home, *arguments: str, **environment: str) -> subprocess.Compl
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, subprocess.CompletedProcess[str]]:
     """A shop after its first run."""
-    home = open_shop(tmp_path_factory.mktemp("shop") / "home")
+    home = open_shop(tmp_path_factory.mktemp("shop") / "home", months_alone=True)
     return home, process(home, "run", *DAY)
 
 
