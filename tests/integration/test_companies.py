@@ -9,11 +9,12 @@ from pathlib import Path
 import duckdb
 import pytest
 from oracle.comparison import differences
-from oracle.folders import COHORT_COLUMNS, COHORT_KEY, COMPANIES, KPI_COLUMNS, KPI_KEY, cells, read_folder
+from oracle.folders import COHORT_COLUMNS, COHORT_KEY, COMPANIES, KPI_COLUMNS, KPI_KEY, cells_apart, read_folder
 from support.computed_home import compute_home
 from support.member_sums import assert_members_add_up
 from support.oracle_members import assert_members_of_every_kpi, companies_with_members
-from support.published_cells import published_cells
+
+from retention_pipeline.settings import Home
 
 FOLDERS = sorted(path for path in COMPANIES.glob("*") if path.is_dir())
 
@@ -36,14 +37,16 @@ def company(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.mark.parametrize("company", FOLDERS, ids=lambda folder: folder.name, indirect=True)
 def test_a_company_gives_every_expected_figure_and_cohort_cell_and_no_other(company: tuple[Path, Path]) -> None:
     folder, root = company
-    kpis, cohorts = published_cells(root)
-    expected_kpis = cells(duckdb.read_parquet(str(folder / "expected_kpis.parquet")), KPI_KEY, KPI_COLUMNS)
-    expected_cohorts = cells(duckdb.read_parquet(str(folder / "expected_cohorts.parquet")), COHORT_KEY, COHORT_COLUMNS)
-    assert expected_kpis and expected_cohorts
-    # KPIs that came later are compared in test_companies2.py.
-    named = {key[0] for key in expected_kpis}
-    kpis = {key: row for key, row in kpis.items() if key[0] in named}
-    problems = [differences(expected_kpis, kpis), differences(expected_cohorts, cohorts)]
+    with duckdb.connect(str(Home(root).current), read_only=True) as connection:
+        expected = connection.read_parquet(str(folder / "expected_kpis.parquet"))
+        # KPIs that came later are compared in test_companies2.py.
+        named = [kpi for (kpi,) in expected.project("kpi").distinct().fetchall()]
+        kpis = connection.table("retention_kpis").filter(f"kpi in {(*named, '')}")
+        cohorts = connection.read_parquet(str(folder / "expected_cohorts.parquet"))
+        problems = [
+            differences(*cells_apart(expected, kpis, KPI_KEY, KPI_COLUMNS)),
+            differences(*cells_apart(cohorts, connection.table("cohort_retention"), COHORT_KEY, COHORT_COLUMNS)),
+        ]
     assert not any(problems), "\n".join(["", *problems])
 
 

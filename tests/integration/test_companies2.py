@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 from oracle.comparison import differences
-from oracle.folders import COMPANIES, KPI_COLUMNS, KPI_KEY, cells, plain
+from oracle.folders import COMPANIES, KPI_COLUMNS, KPI_KEY, cells_apart, plain
 from support.computed_home import compute_home
 from support.explained import assert_explanations_add_up
 from support.member_sums import assert_members_add_up
@@ -100,17 +100,19 @@ def _kinds_of_cells(folders: list[Path]) -> set[tuple[str, str, bool]]:
 
 
 def of_kpis(connection: duckdb.DuckDBPyConnection, folder: Path) -> tuple[Cells, Cells]:
-    """(expected, published) cells of the KPIs in the registry."""
-    expected = cells(duckdb.read_parquet(str(folder / "expected_kpis.parquet")), KPI_KEY, (*KPI_COLUMNS, *INTERVAL))
-    published = cells(connection.table("retention_kpis"), KPI_KEY, (*KPI_COLUMNS, *INTERVAL))
-    with_interval = {(key[0], key[4] in BEHAVIOUR) for key, row in expected.items() if row["ci_low"] is not None}
-    for key, row in (*expected.items(), *published.items()):
-        if (key[0], key[4] in BEHAVIOUR) not in with_interval:
-            del row["ci_low"], row["ci_high"]
-    by_behaviour = {key[0] for key in expected if key[4] in BEHAVIOUR}
-    return (
-        {key: row for key, row in expected.items() if key[0] in BY_ID},
-        {key: row for key, row in published.items() if key[4] not in BEHAVIOUR or key[0] in by_behaviour},
+    """(expected, published) cells of the KPIs in the registry that are not equal to the last digit."""
+    expected = connection.read_parquet(str(folder / "expected_kpis.parquet"))
+    published = connection.table("retention_kpis")
+    behaviour = f"segment_dimension in {BEHAVIOUR}"
+    with_interval = expected.filter("not isnan(ci_low)").project(f"kpi, {behaviour}").distinct().fetchall()
+    of_behaviour = [kpi for (kpi,) in expected.filter(behaviour).project("kpi").distinct().fetchall()]
+    has_one = f"(kpi, {behaviour}) in {(*with_interval, ('', False))}"
+    intervals = ", ".join(f"case when {has_one} then {name} end as {name}" for name in INTERVAL)
+    return cells_apart(
+        expected.filter(f"kpi in {tuple(BY_ID)}").project(f"* replace ({intervals})"),
+        published.filter(f"not {behaviour} or kpi in {(*of_behaviour, '')}").project(f"* replace ({intervals})"),
+        KPI_KEY,
+        (*KPI_COLUMNS, *INTERVAL),
     )
 
 

@@ -43,12 +43,42 @@ def cells(
     relation: duckdb.DuckDBPyRelation, key: tuple[str, ...], columns: tuple[str, ...]
 ) -> dict[tuple[Any, ...], dict[str, Any]]:
     """The rows of a table of figures by key; decimals as doubles, NaN as null."""
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    return by_key(as_doubles(relation, key, columns), key, columns)
+
+
+def cells_apart(
+    expected: duckdb.DuckDBPyRelation,
+    published: duckdb.DuckDBPyRelation,
+    key: tuple[str, ...],
+    columns: tuple[str, ...],
+) -> tuple[dict[tuple[Any, ...], dict[str, Any]], dict[tuple[Any, ...], dict[str, Any]]]:
+    """Two tables of figures of one connection without the cells that are equal to the last digit. Each must have some,
+    and no key twice.
+    """
+    one, other = (as_doubles(relation, key, columns) for relation in (expected, published))
+    for relation in (one, other):
+        assert relation.limit(1).fetchall(), "a table without rows"
+        twice = relation.aggregate(f"{', '.join(key)}, count(*) as rows").filter("rows > 1").limit(1).fetchall()
+        assert not twice, f"two rows of {twice[0]}"
+    return by_key(one.except_(other), key, columns), by_key(other.except_(one), key, columns)
+
+
+def as_doubles(
+    relation: duckdb.DuckDBPyRelation, key: tuple[str, ...], columns: tuple[str, ...]
+) -> duckdb.DuckDBPyRelation:
+    """Key and columns, decimals as doubles, NaN as null."""
     words = ("is_complete", "null_reason")
     numbers = [
         name if name in words else f"nullif(cast({name} as double), 'nan'::double) as {name}" for name in columns
     ]
-    for row in relation.project(", ".join((*key, *numbers))).fetchall():
+    return relation.project(", ".join((*key, *numbers)))
+
+
+def by_key(
+    relation: duckdb.DuckDBPyRelation, key: tuple[str, ...], columns: tuple[str, ...]
+) -> dict[tuple[Any, ...], dict[str, Any]]:
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in relation.fetchall():
         name = row[: len(key)]
         assert name not in found, f"two rows of {name}"
         found[name] = dict(zip(columns, row[len(key) :], strict=True))
