@@ -101,9 +101,9 @@ def definition_row(kpi: Kpi) -> tuple[Any, ...]:
 def write_definitions(connection: duckdb.DuckDBPyConnection) -> None:
     """Write `kpi_definitions`: one row per KPI, in the registry's order."""
     connection.execute(f"create or replace table kpi_definitions ({', '.join(f'{n} {t}' for n, t in COLUMNS.items())})")
-    row = f"({', '.join('?' * len(COLUMNS))})"
-    values = [value for kpi in KPIS for value in definition_row(kpi)]
-    connection.execute(f"insert into kpi_definitions values {', '.join([row] * len(KPIS))}", values)
+    # A list per column: a row of parameters per KPI would be a statement of thousands.
+    columns = [list(column) for column in zip(*map(definition_row, KPIS), strict=True)]
+    connection.execute(f"insert into kpi_definitions select {', '.join(['unnest(?)'] * len(COLUMNS))}", columns)
 
 
 def write_settings_in_force(connection: duckdb.DuckDBPyConnection, business: Any) -> None:
@@ -116,6 +116,5 @@ def write_settings_in_force(connection: duckdb.DuckDBPyConnection, business: Any
         "comment on table settings_in_force is 'One row per business setting, with the value that the figures of this "
         "generation were made with (null: not set).'"
     )
-    for name, value in values.items():
-        text = value if value is None or isinstance(value, str) else json.dumps(value)
-        connection.execute("insert into settings_in_force values (?, ?)", [name, text])
+    texts = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values.values()]
+    connection.execute("insert into settings_in_force select unnest(?), unnest(?)", [list(values), texts])
