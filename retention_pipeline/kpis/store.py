@@ -22,7 +22,7 @@ from retention_pipeline.kpis.goals import write_goals
 from retention_pipeline.kpis.keys import KEY, same_key
 from retention_pipeline.kpis.registry import FAMILIES, KPIS
 from retention_pipeline.kpis.rules import Rules, date_literal, text_literal
-from retention_pipeline.warehouse import tables_in
+from retention_pipeline.warehouse import has_table, tables_in
 
 TABLE = "retention_kpis"
 ROW_KEY = ("kpi", *KEY)
@@ -120,11 +120,11 @@ def write_kpis(
     connection.begin()
     try:
         result = written(connection, rules, families, run_id, computed_at)
+        comment(connection)
     except BaseException:
         connection.rollback()
         raise
     connection.commit()
-    comment(connection)
     return result
 
 
@@ -197,13 +197,12 @@ def count_rows(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
     return number
 
 
-def columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[Any, ...]]:
+def columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, Any]]:
     """Names and types of the columns of a table of the warehouse or of this connection; empty if there is none."""
-    return connection.execute(
-        "select column_name, data_type from duckdb_columns() where table_name = ? and schema_name = 'main' "
-        "and database_name in (current_database(), 'temp') order by column_index",
-        [relation],
-    ).fetchall()
+    if not has_table(connection, relation):
+        return []
+    table = connection.table(relation)
+    return list(zip(table.columns, table.types, strict=True))
 
 
 def find_changed_cells(
