@@ -20,7 +20,7 @@ from retention_pipeline.kpis.definitions import write_definitions, write_setting
 from retention_pipeline.kpis.figures import FIGURES, figures_statement
 from retention_pipeline.kpis.goals import write_goals
 from retention_pipeline.kpis.keys import KEY, same_key
-from retention_pipeline.kpis.registry import FAMILIES, KPIS
+from retention_pipeline.kpis.registry import FAMILIES, KPIS, family_kpis
 from retention_pipeline.kpis.rules import Rules, date_literal, text_literal
 from retention_pipeline.warehouse import has_table, tables_in
 
@@ -162,7 +162,7 @@ def written(
         else:
             find_changed_cells(connection, layer, connected)
             find_changed_rows(connection, rules, connected, run_id, computed_at)
-            find_removed_rows(connection)
+            find_removed_rows(connection, layer)
             changed_here, removed_here = (count_rows(connection, f"kpi_rows_{what}") for what in ("changed", "removed"))
             replace_rows(connection, count_rows(connection, TABLE), changed_here, removed_here)
             connection.execute("insert into changed_periods select grain, period_start from kpi_rows_removed")
@@ -248,7 +248,9 @@ def find_changed_rows(
     computed_at: datetime,
 ) -> None:
     """kpi_rows_changed: rows of changed cells that are not there or say something else."""
-    find_rows(connection, {family: f"changed_cells_{family.name}" for family in families}, rules, run_id, computed_at)
+    changed = {family: f"changed_cells_{family.name}" for family in families}
+    changed = {family: cells for family, cells in changed.items() if count_rows(connection, cells)}
+    find_rows(connection, changed, rules, run_id, computed_at)
     connection.execute(f"""
         create or replace temp table kpi_rows_changed as
         select new.* from kpi_rows_changed as new
@@ -256,16 +258,21 @@ def find_changed_rows(
         where old.kpi is null or {differs("old", "new")}""")
 
 
-def find_removed_rows(connection: duckdb.DuckDBPyConnection) -> None:
+def find_removed_rows(connection: duckdb.DuckDBPyConnection, layer: tuple[Family, ...]) -> None:
     """kpi_rows_removed: keys of rows whose cell is gone, or whose KPI is, or no longer has such rows."""
+    of_layer = [kpi for family in layer for kpi in family_kpis(family)]
     known = ", ".join(f"({text_literal(kpi.id)}, {text_literal(kpi.family.name)})" for kpi in KPIS)
-    outside = [f"(kpi = {text_literal(kpi.id)} and not ({kpi.places}))" for kpi in KPIS if kpi.places]
+    by_places: dict[str, list[str]] = {}
+    for kpi in of_layer:
+        if kpi.places:
+            by_places.setdefault(kpi.places, []).append(text_literal(kpi.id))
+    outside = [f"(kpi in ({', '.join(kpis)}) and not ({places}))" for places, kpis in by_places.items()]
     # What a condition on measures rules out stands in the cells: a row has no measures.
     outside += [
         f"(kpi = {text_literal(kpi.id)} and ({', '.join(KEY)}) in "
         f"(select ({', '.join(KEY)}) from {new_cells(kpi.family)} where ({kpi.known_where}) is not true))"
-        for kpi in KPIS
-        if kpi.known_where and columns_of(connection, new_cells(kpi.family))
+        for kpi in of_layer
+        if kpi.known_where and has_table(connection, new_cells(kpi.family))
     ]
     connection.execute(f"""
         create or replace temp table kpi_rows_removed as
