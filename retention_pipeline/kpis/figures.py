@@ -9,7 +9,7 @@ from __future__ import annotations
 from retention_pipeline.kpis.cells import maturity_column
 from retention_pipeline.kpis.declaration import Family, Kpi
 from retention_pipeline.kpis.registry import family_kpis
-from retention_pipeline.kpis.rules import Rules, text_literal
+from retention_pipeline.kpis.rules import Rules, number_literal, text_literal
 
 NORMAL_Z = 1.959964
 
@@ -57,18 +57,22 @@ def interval_of_scores(value: str, numerator: str, squares: str, n: str, scale: 
 
 
 def measured(kpi: Kpi, cells: str, rules: Rules) -> str:
-    """SQL: one KPI's rows before the division: what its declaration says about each cell."""
+    """SQL: one KPI's rows before the division: what its declaration says about each cell. What it says nothing about is
+    NULL of no type.
+    """
 
     def double(expression: str | None) -> str:
-        return "cast(null as double)" if expression is None else f"cast({rules.rendered(expression)} as double)"
+        if expression is None:
+            return "null"
+        return f"{expression}e0" if expression.isdigit() else f"cast({rules.rendered(expression)} as double)"
 
     cut = " or ".join(look_back.column for look_back in kpi.look_back) or "false"
     immature = [f"not {maturity_column(kpi.horizon_days)}"] if kpi.horizon_days else []
     immature += [f"({rules.rendered(kpi.immature_when)})"] if kpi.immature_when else []
-    inherited = rules.rendered(kpi.inherited_reason) if kpi.inherited_reason else "cast(null as varchar)"
+    inherited = rules.rendered(kpi.inherited_reason) if kpi.inherited_reason else "null"
     sample = f"{rules.rendered(kpi.sample)} < {rules.business.min_n}" if kpi.sample else "false"
     unreached = f"{rules.rendered(kpi.n)} > 0" if kpi.can_be_unreached and kpi.n else "false"
-    currency = text_literal(rules.business.reporting_currency) if kpi.unit == "money" else "cast(null as varchar)"
+    currency = text_literal(rules.business.reporting_currency) if kpi.unit == "money" else "null"
     rows = f"\n    where {kpi.rows}" if kpi.rows else ""
     low, high = kpi.valid_range
     return f"""select
@@ -77,12 +81,12 @@ def measured(kpi: Kpi, cells: str, rules: Rules) -> str:
         {double(kpi.value)} as given,
         {double(kpi.numerator)} as numerator,
         {double(kpi.denominator)} as denominator,
-        {"cast(null as bigint)" if kpi.n is None else f"cast({rules.rendered(kpi.n)} as bigint)"} as n,
+        {"null" if kpi.n is None else f"cast({rules.rendered(kpi.n)} as bigint)"} as n,
         {double(kpi.factor_numerator)} as factor_numerator,
         {double(kpi.factor_denominator)} as factor_denominator,
         {double(kpi.sum_of_squares)} as sum_of_squares,
-        {double(None if low is None else repr(low))} as valid_min,
-        {double(None if high is None else repr(high))} as valid_max,
+        {"null" if low is None else number_literal(low)} as valid_min,
+        {"null" if high is None else number_literal(high)} as valid_max,
         {str(kpi.is_ratio).lower()} as is_ratio,
         {text_literal(kpi.interval)} as interval_kind,
         {cut} as is_left_truncated,
@@ -139,9 +143,9 @@ select
     segment_dimension,
     segment_value,
     value,
-    case when not is_withheld then numerator end as numerator,
-    case when not is_withheld then denominator end as denominator,
-    case when not is_withheld then n end as n,
+    cast(case when not is_withheld then numerator end as double) as numerator,
+    cast(case when not is_withheld then denominator end as double) as denominator,
+    cast(case when not is_withheld then n end as bigint) as n,
     case interval_kind
         when 'wilson' then case when value is not null then {wilson_low} end
         when 'nps' then case when value is not null and n >= 2 then greatest(valid_min, {scores_low}) end
@@ -151,7 +155,7 @@ select
         when 'nps' then case when value is not null and n >= 2 then least(valid_max, {scores_high}) end
     end as ci_high,
     unit,
-    currency,
+    cast(currency as varchar) as currency,
     is_complete,
     null_reason,
     cast(definition_version as integer) as definition_version

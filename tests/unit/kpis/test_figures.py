@@ -4,7 +4,11 @@ from datetime import date
 from math import sqrt
 
 import pytest
-from support.hand_made import Warehouse, one_month
+from support.hand_made import Warehouse, one_month, rules
+
+from retention_pipeline.kpis.figures import FIGURES, figures_statement
+from retention_pipeline.kpis.registry import FAMILIES
+from retention_pipeline.kpis.store import COLUMNS
 
 JUNE = date(2023, 6, 1)
 
@@ -267,3 +271,13 @@ def test_moved_customers_have_rows_for_segment_values_only() -> None:
         "select segment_dimension, value from retention_kpis where kpi = 'customers_moved_in'"
     ).fetchall()
     assert found == [("country", 1.0)]
+
+
+def test_rows_of_one_family_alone_have_the_types_of_the_table() -> None:
+    warehouse = Warehouse()
+    warehouse.compute(datasets=" ".join(dataset for family in FAMILIES for dataset in family.datasets))
+    for family in FAMILIES:
+        rows = figures_statement({family: f"kpi_cells_{family.name}"}, rules())
+        described = warehouse.connection.execute(f"describe {rows}").fetchall()
+        types = {name: kind.lower() for name, kind, *_ in described}
+        assert types == {name: kind for name, kind in COLUMNS.items() if name in FIGURES}, family.name
