@@ -8,6 +8,7 @@ row.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import duckdb
@@ -16,7 +17,7 @@ from retention_pipeline.kpis.cells import relation_of
 from retention_pipeline.kpis.declaration import Family
 from retention_pipeline.kpis.identities import TOLERANCE, Identity
 from retention_pipeline.kpis.keys import KEY
-from retention_pipeline.kpis.registry import FAMILIES, IDENTITIES, KPIS, family_kpis
+from retention_pipeline.kpis.registry import BY_ID, FAMILIES, IDENTITIES, KPIS, family_kpis
 from retention_pipeline.kpis.rules import text_literal
 from retention_pipeline.kpis.store import ROW_KEY, TABLE
 from retention_pipeline.kpis.violation import Violation
@@ -24,14 +25,14 @@ from retention_pipeline.warehouse import tables_in
 
 EXAMPLES = 5
 CONTRACT_ROWS = 500_000
+NAMED, COLUMN = re.compile(r"(value|numerator)\((\w+)\)"), r"\1_\2"
 SHOWN = f"{', '.join(ROW_KEY)}, value, numerator, denominator, n, null_reason"
 
 
 def validate_kpis(connection: duckdb.DuckDBPyConnection, settings: Any) -> list[Violation]:
     """Every rule about KPI rows that does not hold; empty = all hold. `settings` is the typed Settings of the home."""
     money = text_literal(settings.business.reporting_currency)
-    found = [broken_rows(connection, sentence, broken) for sentence, broken in row_rules(money)]
-    found += [broken_identity(connection, identity) for identity in IDENTITIES]
+    found = [*broken_rows(connection, row_rules(money)), *broken_identities(connection)]
     found.append(rows_without_cells(connection))
     return [violation for violation in found if violation.cells] + contract_violations(connection)
 
@@ -75,8 +76,8 @@ def row_rules(money: str) -> list[tuple[str, str]]:
     ]
 
 
-def broken_rows(connection: duckdb.DuckDBPyConnection, sentence: str, broken: str) -> Violation:
-    """The rows for which `broken` is true."""
+def broken_rows(connection: duckdb.DuckDBPyConnection, rules: list[tuple[str, str]]) -> list[Violation]:
+    """For each sentence about a row the rows for which its condition is true, all counted in one pass."""
     known = ", ".join(
         f"({text_literal(kpi.id)}, {text_literal(kpi.unit)}, {number(kpi.valid_range[0])}, "
         f"{number(kpi.valid_range[1])}, "
@@ -88,7 +89,11 @@ def broken_rows(connection: duckdb.DuckDBPyConnection, sentence: str, broken: st
         f"is_ratio, interval_kind) "
         "on kpis.kpi = known_kpi"
     )
-    return counted(connection, sentence, f"select {SHOWN} from {relation} where {broken}")
+    counts = counts_where(connection, [broken for _, broken in rules], relation)
+    return [
+        with_examples(connection, sentence, cells, f"select {SHOWN} from {relation} where {broken}")
+        for (sentence, broken), cells in zip(rules, counts, strict=True)
+    ]
 
 
 def number(limit: float | None) -> str:
@@ -96,20 +101,36 @@ def number(limit: float | None) -> str:
     return "cast(null as double)" if limit is None else f"{limit!r}e0"
 
 
-def broken_identity(connection: duckdb.DuckDBPyConnection, identity: Identity) -> Violation:
-    """The cells in which an identity between KPIs does not hold."""
-    named = re.findall(r"(value|numerator)\((\w+)\)", identity.condition)
-    columns = dict.fromkeys(
-        f"max({what}) filter (where kpi = {text_literal(kpi)}) as {what}_{kpi}" for what, kpi in named
+def broken_identities(connection: duckdb.DuckDBPyConnection) -> list[Violation]:
+    """For each identity between KPIs the cells in which it does not hold, counted in one pass for those of a family."""
+    present = {kpi for (kpi,) in connection.execute(f"select distinct kpi from {TABLE}").fetchall()}
+    of_families: dict[str, list[Identity]] = {}
+    for identity in IDENTITIES:
+        kpis = [kpi for _, kpi in NAMED.findall(identity.condition)]
+        if present.intersection(kpis):
+            of_families.setdefault(BY_ID[kpis[0]].family.name, []).append(identity)
+    found = []
+    for identities in of_families.values():
+        broken = [f"not ({NAMED.sub(COLUMN, identity.condition)})" for identity in identities]
+        counts = counts_where(connection, broken, f"({figures_named(identities)})")
+        found += [
+            with_examples(
+                connection, identity.sentence, cells, f"select * from ({figures_named([identity])}) where {condition}"
+            )
+            for identity, condition, cells in zip(identities, broken, counts, strict=True)
+        ]
+    return found
+
+
+def figures_named(identities: Sequence[Identity]) -> str:
+    """SQL: one row per cell with the figures that these identities name, NULL where there is none."""
+    named = dict.fromkeys(figure for identity in identities for figure in NAMED.findall(identity.condition))
+    columns = (
+        f"max({what}) filter (where kpi = {text_literal(kpi)}) as {NAMED.sub(COLUMN, f'{what}({kpi})')}"
+        for what, kpi in named
     )
-    condition = re.sub(r"(value|numerator)\((\w+)\)", r"\1_\2", identity.condition)
     kpis = ", ".join(dict.fromkeys(text_literal(kpi) for _, kpi in named))
-    statement = (
-        f"select * from (select {', '.join(KEY)}, {', '.join(columns)} from {TABLE} where kpi in ({kpis}) group by "
-        f"{', '.join(KEY)}) "
-        f"where not ({condition})"
-    )
-    return counted(connection, identity.sentence, statement)
+    return f"select {', '.join(KEY)}, {', '.join(columns)} from {TABLE} where kpi in ({kpis}) group by {', '.join(KEY)}"
 
 
 def rows_without_cells(connection: duckdb.DuckDBPyConnection) -> Violation:
@@ -138,7 +159,8 @@ def rows_without_cells(connection: duckdb.DuckDBPyConnection) -> Violation:
         select {", ".join(ROW_KEY)}, sum(expected) as cells_in_period_table, sum(found) as rows_in_{TABLE}
         from (from ({expected}) {chosen} union all select {", ".join(ROW_KEY)}, 0, 1 from {TABLE} {chosen})
         group by {", ".join(ROW_KEY)} having sum(expected) <> sum(found)"""
-    return counted(connection, sentence, statement)
+    (broken,) = counts_where(connection, ["true"], f"({statement})")
+    return with_examples(connection, sentence, broken, statement)
 
 
 def cells_of(family: Family) -> str:
@@ -153,9 +175,15 @@ def cells_of(family: Family) -> str:
     )
 
 
-def counted(connection: duckdb.DuckDBPyConnection, sentence: str, statement: str) -> Violation:
-    """How many rows a statement that selects broken cells gives, and the first few."""
-    cells = connection.execute(f"select count(*) from ({statement})").fetchall()[0][0]
+def counts_where(connection: duckdb.DuckDBPyConnection, conditions: list[str], relation: str) -> tuple[int, ...]:
+    """For each condition the rows of a relation for which it is true."""
+    counts = ", ".join(f"count(*) filter (where {condition})" for condition in conditions)
+    found: tuple[int, ...] = connection.execute(f"select {counts} from {relation}").fetchall()[0]
+    return found
+
+
+def with_examples(connection: duckdb.DuckDBPyConnection, sentence: str, cells: int, statement: str) -> Violation:
+    """A rule that so many cells break, with the first few of those that a statement selects."""
     if not cells:
         return Violation(sentence, 0)
     cursor = connection.execute(f"select * from ({statement}) order by all limit {EXAMPLES}")
