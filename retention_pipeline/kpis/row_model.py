@@ -33,8 +33,8 @@ class KpiRows(pa.DataFrameModel):
 
     kpi: Series[Text] = pa.Field(isin=list(BY_ID))
     grain: Series[Text] = pa.Field(isin=GRAINS)
-    period_start: Series[pa.DateTime] = pa.Field(coerce=True)
-    period_end: Series[pa.DateTime] = pa.Field(coerce=True)
+    period_start: Series[pa.DateTime]
+    period_end: Series[pa.DateTime]
     basis: Series[Text] = pa.Field(isin=list(BASES))
     segment_dimension: Series[Text] = pa.Field(str_length={"min_value": 1})
     segment_value: Series[Text] = pa.Field(str_length={"min_value": 1})
@@ -49,8 +49,8 @@ class KpiRows(pa.DataFrameModel):
     is_complete: Series[bool]
     null_reason: Series[Text] = pa.Field(nullable=True, isin=list(NULL_REASONS))
     definition_version: Series[int] = pa.Field(ge=1, coerce=True)
-    as_of: Series[pa.DateTime] = pa.Field(coerce=True)
-    computed_at: Series[pa.DateTime] = pa.Field(coerce=True)
+    as_of: Series[pa.DateTime]
+    computed_at: Series[pa.DateTime]
     run_id: Series[Text] = pa.Field(str_length={"min_value": 1})
 
     class Config:
