@@ -33,7 +33,7 @@ from retention_pipeline.ingest.readers import (
 from retention_pipeline.ingest.schema import first_line, literal, quoted
 from retention_pipeline.ingest.slow_path import read_csv_slowly, read_lines_slowly
 from retention_pipeline.ingest.used_columns import used_columns
-from retention_pipeline.settings import FileSource, memory_limit
+from retention_pipeline.settings import FileSource, Made, Source, memory_limit
 from retention_pipeline.warehouse import connect
 
 LINE = "_line"
@@ -312,8 +312,12 @@ def _reading(
     return Reading(relation, read_csv(file, source.separator).columns), numbers
 
 
-def make_functions_of_expressions(connection: duckdb.DuckDBPyConnection) -> None:
-    """The functions of queries that an `expression` may use too: those of texts, which no zone bears on."""
+def make_functions_of_expressions(connection: duckdb.DuckDBPyConnection, source: Source) -> None:
+    """The functions of queries that an `expression` may use too, where the source has one: those of texts, which no
+    zone bears on.
+    """
+    if not any(isinstance(one, Made) and one.expression for one in source.columns.values()):
+        return
     for macro in macros("UTC"):
         if macro.startswith(
             ("create macro number(", "create macro minor(", "create macro unquote(", "create macro email(")

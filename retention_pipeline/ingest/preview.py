@@ -23,6 +23,7 @@ from retention_pipeline.ingest.beginnings import LINES, beginning_of, joined_beg
 from retention_pipeline.ingest.cloud import CloudError
 from retention_pipeline.ingest.databases import open_pull
 from retention_pipeline.ingest.door import door_of
+from retention_pipeline.ingest.file_query import make_functions_of_expressions
 from retention_pipeline.ingest.hints import hints_before_loading, hints_of_rows
 from retention_pipeline.ingest.joined import MissingInput
 from retention_pipeline.ingest.landing import NO_FORMAT, DeliveredFile, at_hand, format_of
@@ -206,6 +207,7 @@ def _stage(settings: Settings, name: str) -> Iterator[tuple[duckdb.DuckDBPyConne
     """An empty stage in a database of its own, and a folder that goes with it."""
     with tempfile.TemporaryDirectory() as folder, connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
+        make_functions_of_expressions(connection, settings.sources[name])
         create_stage(connection, CONTRACTS[settings.dataset_of(name)])
         yield connection, Path(folder)
 

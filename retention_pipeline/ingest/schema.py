@@ -7,6 +7,7 @@ quickly.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -14,10 +15,10 @@ from pathlib import Path
 import duckdb
 
 from retention_pipeline.contracts import CONTRACTS
-from retention_pipeline.ingest.identity import create_identity
+from retention_pipeline.ingest.identity import CREATE, create_identity
 from retention_pipeline.ingest.result import IngestError
 from retention_pipeline.settings import memory_limit
-from retention_pipeline.warehouse import check_rights, connect
+from retention_pipeline.warehouse import check_rights, connect, has_table
 
 # After these errors DuckDB no longer answers until the database is opened again.
 BROKEN = (duckdb.InternalException, duckdb.FatalException)
@@ -102,8 +103,25 @@ def first_line(error: Exception) -> str:
     return " ".join(str(error).split("\n")[0].split())
 
 
+def _layout() -> str:
+    """A hash over all tables and their columns."""
+    contracts = [(one.dataset, one.raw_columns, one.history_columns) for one in CONTRACTS.values()]
+    return hashlib.sha256(f"{_BOOKKEEPING} {CREATE} {contracts}".encode()).hexdigest()[:16]
+
+
+def _is_complete(connection: duckdb.DuckDBPyConnection) -> bool:
+    if not has_table(connection, "layout", schema="raw"):
+        return False
+    return connection.execute("select layout from raw.layout").fetchall() == [(_layout(),)]
+
+
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create what does not exist yet, in one transaction. What exists is asked once, of all tables."""
+    """Create what does not exist yet, in one transaction; what exists is asked once, of all tables. Of a file that has
+    all that this version knows (`raw.layout` says so) nothing is asked, for which DuckDB would read its whole catalog.
+    """
+    if _is_complete(connection):
+        create_identity(connection)
+        return
     connection.execute("begin")
     connection.execute("create schema if not exists raw")
     connection.execute(_BOOKKEEPING)
@@ -130,4 +148,5 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
             for name, kind in columns:
                 if name not in exist[table]:  # a column that the contract did not have when the table was made
                     connection.execute(f"alter table raw.{table} add column {quoted(name)} {kind}")
+    connection.execute(f"create or replace table raw.layout as select {literal(_layout())} as layout")
     connection.execute("commit")

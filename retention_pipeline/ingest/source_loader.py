@@ -18,6 +18,7 @@ import duckdb
 from retention_pipeline.contracts import Contract
 from retention_pipeline.ingest.archive import ArchivedFile, UnusableFileError
 from retention_pipeline.ingest.door import Door, door_of
+from retention_pipeline.ingest.file_query import make_functions_of_expressions
 from retention_pipeline.ingest.hints import hints_of_ids, hints_of_rows, known_keys
 from retention_pipeline.ingest.identity import begin_epoch
 from retention_pipeline.ingest.landing import DeliveredFile
@@ -72,6 +73,7 @@ class SourceLoader:
         self.door = self.made_door()
         self.ledger = SourceLedger.read(self.connection, self.contract.dataset, self.name)
         self.load_id = next_load_id(self.connection)
+        make_functions_of_expressions(self.connection, self.source)
         create_stage(self.connection, self.contract)
         self.load()
         self.commit_batch()

@@ -17,7 +17,7 @@ from retention_pipeline.contracts import Contract
 from retention_pipeline.ingest.archive import ArchivedFile, UnusableFileError
 from retention_pipeline.ingest.bad_rows import BadRow, bad_lines, bad_parquet_rows, bad_slow_rows
 from retention_pipeline.ingest.checks import stage_query
-from retention_pipeline.ingest.file_query import LINE, make_functions_of_expressions, queried
+from retention_pipeline.ingest.file_query import LINE, queried
 from retention_pipeline.ingest.mapping import Mapping, fitting_types, map_columns
 from retention_pipeline.ingest.prepared import fitting_encoding, needs_preparing, prepared
 from retention_pipeline.ingest.quarantine import told_key
@@ -79,7 +79,6 @@ def create_stage(connection: duckdb.DuckDBPyConnection, contract: Contract, tabl
         f"create or replace temp table {table}"
         f" ({typed}, _extra varchar, _error varchar, _load_id bigint, _deleted boolean)"
     )
-    make_functions_of_expressions(connection)
 
 
 def stage_file(

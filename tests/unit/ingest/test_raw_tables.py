@@ -31,6 +31,19 @@ def test_every_dataset_has_its_tables_from_the_first_run(company: Company) -> No
     assert {"customer_keys", "ledger", "deliveries", "quarantine", "watermarks"} < tables.keys()
 
 
+@pytest.mark.parametrize(
+    "says", ["drop table raw.layout", "update raw.layout set layout = 'that of an earlier version'"]
+)
+def test_a_file_of_an_earlier_version_gets_the_tables_and_columns_that_it_lacks(company: Company, says: str) -> None:
+    company.load("orders", orders_csv(order("a")))
+    with open_raw(company.home.raw_file) as connection:
+        connection.execute("drop table raw.tickets; alter table raw.orders drop column channel")
+        connection.execute(says)
+    assert company.load("orders", orders_csv(order("a"), order("b")), "b.csv").new == 1
+    assert company.query("select order_id, channel from raw.orders order by all") == [("a", None), ("b", None)]
+    assert company.query("select count(*) from raw.tickets") == [(0,)]
+
+
 @pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
 def test_a_contract_is_sound(contract) -> None:  # type: ignore[no-untyped-def]
     assert contract.grain.startswith("One row per ")
