@@ -94,14 +94,16 @@ def audit(
 
 
 def check_rule(connection: duckdb.DuckDBPyConnection, rule: Rule) -> Violation | None:
-    """None if the rule holds."""
+    """None if the rule holds. Whether a cell breaks it is asked first, without counting cells or saying anything of
+    them: with that, statements take a quarter longer to plan.
+    """
+    if not connection.execute(f"select 1 from ({rule.without_words or rule.sql}) limit 1").fetchall():
+        return None
     cursor = connection.execute(
         f"select count(*) over () as broken_cells, broken.* from ({rule.sql}) as broken limit {EXAMPLES}"
     )
     names = [column[0] for column in cursor.description or []]
     rows = cursor.fetchall()
-    if not rows:
-        return None
     examples = [dict(zip(names[1:], row[1:], strict=True)) for row in rows]
     return Violation(rule.name, int(rows[0][0]), examples, rule.sentence)
 

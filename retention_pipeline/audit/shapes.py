@@ -15,12 +15,15 @@ CELL = ("grain", "period_start", "basis", "segment_dimension", "segment_value")
 
 @dataclass(frozen=True)
 class Rule:
-    """name, sentence: for users; sql: one row per broken cell; tables: without all of them the rule does not apply."""
+    """name, sentence: for users; sql: one row per broken cell; tables: without all of them the rule does not apply;
+    without_words: sql without what it says of a broken cell, where that takes long to plan.
+    """
 
     name: str
     sentence: str
     sql: str
     tables: tuple[str, ...]
+    without_words: str = ""
 
 
 def rows_hold(
@@ -54,7 +57,11 @@ def values_add_up(table: str, measures: Sequence[str], source: str | None = None
         for name, condition in zip(measures, different, strict=True)
     )
     sums = ", ".join(f"sum({name}) as {name}" for name in measures)
-    sql = f"""
+
+    def broken(*words: str) -> str:
+        columns = [f"coalesce(total.{name}, parts.{name}) as {name}" for name in place]
+        columns += ["coalesce(total.dimension, parts.dimension) as segment_dimension", *words]
+        return f"""
     with cells as (select * from {source or table}),
     dimensions as (
         select distinct basis, segment_dimension as dimension from cells where segment_dimension <> 'all'
@@ -68,15 +75,19 @@ def values_add_up(table: str, measures: Sequence[str], source: str | None = None
         select {", ".join(place)}, segment_dimension as dimension, {sums}
         from cells where segment_dimension <> 'all' group by all
     )
-    select
-        {", ".join(f"coalesce(total.{name}, parts.{name}) as {name}" for name in place)},
-        coalesce(total.dimension, parts.dimension) as segment_dimension,
-        concat_ws('; ', {named}) as difference
+    select {", ".join(columns)}
     from totals as total
     full join parts on {same_place} and total.dimension = parts.dimension
     where {" or ".join(different)}
     """
-    return Rule(f"{table}_segments_add_up", f"in {table} the values of each dimension add up to all", sql, (table,))
+
+    return Rule(
+        f"{table}_segments_add_up",
+        f"in {table} the values of each dimension add up to all",
+        broken(f"concat_ws('; ', {named}) as difference"),
+        (table,),
+        broken(),
+    )
 
 
 def moves_cancel(table: str, moved_in: str, moved_out: str, source: str | None = None) -> Rule:
@@ -152,7 +163,10 @@ def grains_nest(table: str, measures: Sequence[str], source: str | None = None) 
         f"case when {condition} then concat('{name}: ', outer_cells.{name}, ', months ', months.{name}) end"
         for name, condition in zip(measures, different, strict=True)
     )
-    sql = f"""
+
+    def broken(*words: str) -> str:
+        columns = ["outer_cells.grain", "outer_cells.period_start", "outer_cells.basis", *words]
+        return f"""
     with cells as (
         select cells.*, periods.period_end
         from {source or table} as cells
@@ -170,17 +184,19 @@ def grains_nest(table: str, measures: Sequence[str], source: str | None = None) 
         where outer_cells.grain in ('quarter', 'year')
         group by all
     )
-    select outer_cells.grain, outer_cells.period_start, outer_cells.basis, concat_ws('; ', {named}) as difference
+    select {", ".join(columns)}
     from months
     inner join cells as outer_cells on months.grain = outer_cells.grain
         and months.period_start = outer_cells.period_start and months.basis = outer_cells.basis
     where {" or ".join(different)}
     """
+
     return Rule(
         f"{table}_grains_nest",
         f"flows of months add up to those of quarters and years in {table}",
-        sql,
+        broken(f"concat_ws('; ', {named}) as difference"),
         (table, "periods"),
+        broken(),
     )
 
 
