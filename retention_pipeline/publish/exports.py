@@ -100,7 +100,8 @@ def _export(connection: duckdb.DuckDBPyConnection, table: str, folder: Path) -> 
 
 def content_mark(connection: duckdb.DuckDBPyConnection, table: str) -> str:
     """Equal for equal rows, in whatever order, under equal columns, written in the same way."""
-    columns = connection.execute(f"select column_name, column_type from (describe {table})").fetchall()
+    described = connection.table(table)
+    columns = list(zip(described.columns, map(str, described.types), strict=True))
     names = ", ".join(f'"{name}"' for name, _ in columns)
     rows = connection.execute(f"select count(*), sum(hash({names})) from {table}").fetchone()
     return hashlib.sha256(repr((duckdb.__version__, WRITTEN_AS, columns, rows)).encode()).hexdigest()

@@ -26,7 +26,7 @@ from retention_pipeline.transform.engine import TEXTS
 from retention_pipeline.transform.input_checks import check_aliases, check_rates
 from retention_pipeline.transform.manifest import PROJECT, manifest_json, manifest_object, parsed_project
 from retention_pipeline.transform.selection import absent_models, excluded_nodes, new_models
-from retention_pipeline.warehouse import attach, create_database, opened, sql_text
+from retention_pipeline.warehouse import attach, create_database, opened, sql_name, sql_text
 
 NAMED_AT_MOST = 5
 RESULTS_FILE = "run_results.json"
@@ -228,11 +228,8 @@ def row_counts(warehouse_file: Path) -> dict[str, int]:
         tables = connection.execute(
             "select table_name from duckdb_tables() where schema_name = 'main' and not temporary order by table_name"
         ).fetchall()
-        counts = {}
-        for (table,) in tables:
-            row = connection.execute(f'select count(*) from "{table}"').fetchone()
-            counts[table] = int(row[0]) if row else 0
-    return counts
+        counts = [f"select {sql_text(table)}, count(*) from {sql_name(table)}" for (table,) in tables]
+        return dict(connection.execute(" union all ".join(counts)).fetchall()) if counts else {}
 
 
 def _keep_only(folder: Path, *names: str) -> None:
