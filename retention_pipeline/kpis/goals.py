@@ -19,7 +19,7 @@ from __future__ import annotations
 import duckdb
 
 from retention_pipeline.kpis.rules import Rules, date_literal, text_literal
-from retention_pipeline.warehouse import tables_in
+from retention_pipeline.warehouse import has_table
 
 TARGETS, BENCHMARKS = "int_kpi_targets", "int_kpi_benchmarks"
 ATTAINMENT, WITH_BENCHMARK = "kpi_attainment", "kpi_with_benchmark"
@@ -31,12 +31,11 @@ TOLERANCE = "1e-9"
 
 def write_goals(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     """Create the table and the view where what they need is in the warehouse; else drop what an earlier run left."""
-    present = tables_in(connection)
-    if TARGETS in present:
+    if has_table(connection, TARGETS):
         connection.execute(f"create or replace table {ATTAINMENT} as {attainment(rules)}")
     else:
         connection.execute(f"drop table if exists {ATTAINMENT}")
-    if BENCHMARKS in present:
+    if has_table(connection, BENCHMARKS):
         connection.execute(f"create or replace view {WITH_BENCHMARK} as {with_benchmark(rules.business.industry)}")
     else:
         connection.execute(f"drop view if exists {WITH_BENCHMARK}")
@@ -44,10 +43,9 @@ def write_goals(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
 
 def impossible(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """How many rows are left out because they say what cannot be, by dataset."""
-    present = tables_in(connection)
     counts = {}
     for table, relation in ((TARGETS, resolved_targets()), (BENCHMARKS, f"select * from {BENCHMARKS}")):
-        if table in present:
+        if has_table(connection, table):
             statement = f"with given as ({relation}) select count(*) from given where {is_impossible(table)}"
             counts[table] = int(connection.execute(statement).fetchall()[0][0])
     return {table.removeprefix("int_"): count for table, count in counts.items() if count}

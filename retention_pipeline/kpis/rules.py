@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 from retention_pipeline.kpis.declaration import settings_named
@@ -25,7 +26,7 @@ class Rules:
         """An expression with `{name}` replaced by the number that the setting has."""
         return text.format(**{name: number_literal(getattr(self.business, name)) for name in settings_named((text,))})
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Changes when KPI rows may change although their cells do not (what `as_of` moves is in the cells)."""
         named = sorted({name for kpi in KPIS for name in settings_named(kpi.expressions)})
