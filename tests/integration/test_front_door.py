@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from support.plain_run import run
+from support.quick_build import build_anew
 
 from retention_pipeline.ingest import ingest, landing
 from retention_pipeline.ingest.result import IngestError
@@ -39,7 +40,7 @@ class Door:
         path.write_text("\n".join([*lines, ""]))
 
     def run(self, **arguments: Any) -> Any:
-        return run(self.home, self.settings(), date(2025, 4, 1), now=NOW, **arguments)
+        return run(self.home, self.settings(), date(2025, 4, 1), now=NOW, builder=build_anew, **arguments)
 
     def load(self) -> list[Any]:
         """The loads of a run that ends there."""

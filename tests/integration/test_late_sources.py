@@ -5,6 +5,7 @@ The clock is the runs' own: nights are played with another time.
 
 import json
 import shutil
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import duckdb
 import pytest
 from support.command import retention
 from support.plain_run import RunResult, run
-from support.quick_build import models_made_quickly
+from support.quick_build import build_anew, build_quickly, models_made_quickly
 from support.small_shop import AS_OF, LATE_ORDER, deliver, open_shop
 
 from retention_pipeline.freshness.sources import NotFresh
@@ -22,6 +23,7 @@ from retention_pipeline.read.headline import as_markdown, read_headline
 from retention_pipeline.read.published import open_published, rows_of
 from retention_pipeline.run.records import all_records
 from retention_pipeline.settings import Home, load_settings
+from retention_pipeline.transform import BuildResult
 
 JUNE = date(2024, 6, 3)
 ORDERS = "orders: {type: files, path: landing/orders/*.csv, timezone: Europe/Amsterdam"
@@ -35,10 +37,13 @@ def settings_of(home: Home, **orders: str) -> None:
     home.settings_file.write_text("\n".join(kept) + "\n")
 
 
-def night(home: Home, day: date, said: list[str] | None = None) -> RunResult:
+def night(
+    home: Home, day: date, said: list[str] | None = None, builder: Callable[..., BuildResult] = build_anew
+) -> RunResult:
     """The night before `day`, at one o'clock (UTC)."""
     now = datetime(day.year, day.month, day.day, 1)
-    return run(home, load_settings(home), day, now=now, progress=(said if said is not None else []).append)
+    progress = (said if said is not None else []).append
+    return run(home, load_settings(home), day, now=now, progress=progress, builder=builder)
 
 
 def asked(home: Home, sql: str) -> list[dict[str, Any]]:
@@ -60,10 +65,12 @@ def shop_of_may(root: Path) -> Home:
 
 @pytest.fixture(scope="module")
 def late(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, dict[str, Any], list[str]]:
-    """The shop after the night of 3 June, and nothing has come; with that run's record and what it said."""
+    """The shop after the night of 3 June, and nothing has come; with that run's record and what it said. Dbt makes this
+    night, and it is compared with a full refresh.
+    """
     home = shop_of_may(tmp_path_factory.mktemp("june"))
     said: list[str] = []
-    night(home, JUNE, said)
+    night(home, JUNE, said, build_quickly)
     return home, all_records(home)[-1], said
 
 

@@ -1,7 +1,8 @@
 """A full refresh without dbt's runner: the models as dbt compiles them, made one after the other in this process.
 
 dbt's runner takes three quarters of a small build. Tests of what stands around the models (ingest, publishing,
-records, recovery) need the tables and not the runner; nights, other projects and dbt's data tests go through dbt.
+records, recovery) need the tables and not the runner; nights whose course is asked, other projects and dbt's data tests
+go through dbt.
 """
 
 from __future__ import annotations
@@ -43,12 +44,19 @@ def build_quickly(
     return BuildResult(made, row_counts(home.next_file), {})
 
 
+def build_anew(home: Home, settings: Settings, *, full_refresh: bool, **rest: Any) -> BuildResult:
+    """The same for nights, too: the tables of a night are made from nothing, as a night ends where a full refresh does.
+    For tests that ask nothing of how it gets there, nor of dbt.
+    """
+    return build_quickly(home, settings, full_refresh=True, **rest)
+
+
 @contextmanager
 def models_made_quickly() -> Iterator[None]:
     """For whole runs of this process, with Dagster and the command around them, of tests that ask something else than
     how models are made.
     """
-    with patch("retention_pipeline.run.steps.build", build_quickly):
+    with patch("retention_pipeline.run.steps.build", build_anew):
         yield
 
 
@@ -64,6 +72,6 @@ def make_tables(home: Home, models: list[Model], as_of: date) -> None:
         for model in models:
             sql = model.text(as_of, None, -1)
             if model.materialized == "view":
-                connection.execute(f"create view {model.name} as {sql.replace(HERE, '')}")
+                connection.execute(f"create or replace view {model.name} as {sql.replace(HERE, '')}")
             else:
                 warehouse.create(model, sql)
