@@ -71,6 +71,7 @@ def after_a_night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehous
         *("orders", "subscriptions", "customers", "customer_aliases", "fx_rates", "tickets"),
         timezone="America/New_York",
         segments=["country"],
+        grains=["month", "year"],
         max_segment_values=1,
     )
     deliver(root, "customer_aliases/1", "alias_id,customer_id", "old,zed")

@@ -83,6 +83,7 @@ def home(segments: list[str], folder: Path) -> tuple[Warehouse, Any]:
         {
             "business": {"reporting_currency": "EUR", "timezone": "UTC", "mau_days": 28},
             "segments": segments,
+            "grains": ["week", "month"],
             "sources": {
                 name: {"type": "files", "path": f"landing/{name}.csv", "timezone": "UTC"}
                 for name in ("events", "customer_aliases")

@@ -19,6 +19,7 @@ from retention_pipeline.settings import Home, Settings
 SETTINGS = Settings.model_validate(
     {
         "business": {"reporting_currency": "EUR", "timezone": "UTC"},
+        "grains": ["month"],  # the facts alone are looked at
         "sources": {"orders": {"type": "files", "path": "landing/*.csv", "refund_of": "Parent"}},
     }
 )
@@ -55,7 +56,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> CompiledModels:
 @pytest.fixture
 def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'")
+        connection.execute("set TimeZone = 'UTC'; set threads = 1")
         yield connection
 
 
