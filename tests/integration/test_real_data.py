@@ -32,9 +32,10 @@ Figures = Callable[..., pd.Series]
 
 
 def run_home(name: str, dataset: str, file: Path, as_of: date, folder: Path) -> Path:
-    """Run tests/real_data/<name>/settings.yaml on one file; returns the file with its figures."""
+    """Run tests/real_data/<name>/settings.yaml on one file; returns the file with its figures by month."""
     home = Home(folder)
-    shutil.copy(REPOSITORY / "tests" / "real_data" / name / "settings.yaml", home.settings_file)
+    settings = (REPOSITORY / "tests" / "real_data" / name / "settings.yaml").read_text()
+    home.settings_file.write_text(f"{settings}grains: [month]\n")
     (folder / "landing" / dataset).mkdir(parents=True)
     shutil.copy(file, folder / "landing" / dataset)
     return compute_home(folder, as_of)
