@@ -23,6 +23,7 @@ SETTINGS = {
     "business": {"timezone": "UTC", "reporting_currency": "EUR", "activity_window_days": 30, "min_n": 1},
     "history_start": "2026-01-01",
     "exchange_from_rows": 0,
+    "grains": ["week", "month"],
     "sources": {
         name: {"type": "files", "path": f"landing/{name}/*.csv", "timezone": "UTC"}
         for name in ("orders", "customer_aliases")
