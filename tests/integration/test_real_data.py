@@ -32,10 +32,9 @@ Figures = Callable[..., pd.Series]
 
 
 def run_home(name: str, dataset: str, file: Path, as_of: date, folder: Path) -> Path:
-    """Run tests/real_data/<name>/settings.yaml on one file; returns the file with its figures by month."""
+    """Run tests/real_data/<name>/settings.yaml on one file; returns the file with its figures."""
     home = Home(folder)
-    settings = (REPOSITORY / "tests" / "real_data" / name / "settings.yaml").read_text()
-    home.settings_file.write_text(f"{settings}grains: [month]\n")
+    shutil.copy(REPOSITORY / "tests" / "real_data" / name / "settings.yaml", home.settings_file)
     (folder / "landing" / dataset).mkdir(parents=True)
     shutil.copy(file, folder / "landing" / dataset)
     return compute_home(folder, as_of)
