@@ -1,14 +1,13 @@
 """How often Python looks for cycles of objects.
 
-dbt and Dagster make a million and a half of objects that live to the end of a run. Looking through them again and
-again, as often as Python does unasked, takes up to a tenth of a run's time; with a look for every hundred thousand it
-was a twentieth. Without any, some 100 MB of garbage stay to the end.
+dbt and Dagster make millions of objects that live to the end of a run. Looking through them again and again, as often
+as Python does unasked, takes up to a tenth of a run's time.
 """
 
 import gc
 
 # New objects between two looks at the youngest; of these looks between two at the middle; … (Python: 700, 10, 10).
-OBJECTS_BETWEEN_LOOKS = (2_000_000, 20, 100)
+OBJECTS_BETWEEN_LOOKS = (100_000, 20, 100)
 
 
 def look_for_cycles_less_often() -> None:
