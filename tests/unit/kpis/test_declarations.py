@@ -166,8 +166,6 @@ def compute(
     result = write_kpis(
         warehouse.connection, rules, families, run_id=f"run-{run}", computed_at=datetime(2024, 1, 1, run)
     )
-    if run > 1:  # the table had this shape before
-        return result
     broken = validate_kpis(warehouse.connection, chosen)
     assert [violation for violation in broken if not violation.rule.startswith(CONTRACT)] == []  # it knows real KPIs
     return result
