@@ -97,6 +97,9 @@
   )
 {%- endmacro %}
 
+{# The sums that a night writes, of a model of contributions that makes all grains in one go. #}
+{% macro written_sums(relation) -%} {{ relation.incorporate(path={"schema": "written"}) }} {%- endmacro %}
+
 {# Customers of a fact whose rows differ from the previous generation's, and of a model of sums those whose contribution may differ:
    rows of one of its facts differ, or one of them is due. #}
 {% macro changed_customers(relation) -%} {{ relation.incorporate(path={"schema": "changed"}) }} {%- endmacro %}

@@ -150,7 +150,9 @@
     {%- set measures = measure_columns(target_relation, keys) -%}
     {%- set columns = keys + (measures | map(attribute='name') | list) -%}
     {%- set difference = temporary('difference') -%}
-    {%- set changed = temporary('changed_sums') -%}
+    {#- Where all grains are made in one go, the sums that the night writes stay for the data tests. -#}
+    {%- set is_kept = grains_of(sql) == ['all'] -%}
+    {%- set changed = written_sums(target_relation) if is_kept else temporary('changed_sums') -%}
     {%- if config.get('sums_rows') -%}
       {%- call statement('whole') -%} create or replace table {{ whole_customers(target_relation) }} as {{ customers_of_sums() }} {%- endcall -%}
       {%- call statement('customers') -%} create or replace table {{ changed_customers(target_relation) }} as {{ customers_of_sums_of_rows() }} {%- endcall -%}
@@ -170,7 +172,7 @@
         {{ group_of(keys, measures) }}
       {%- endcall -%}
       {%- call statement('changed') -%}
-        create or replace temporary table {{ changed }} as
+        create or replace {{ '' if is_kept else 'temporary ' }}table {{ changed }} as
         {{ summed(keys, measures) }} from (
           select {{ columns | join(', ') }} from {{ difference }}
           union all
@@ -186,7 +188,7 @@
         insert into {{ target_relation }} ({{ columns | join(', ') }}) select {{ columns | join(', ') }} from {{ changed }}
       {%- endcall -%}
     {%- endfor -%}
-    {%- call statement('drop') -%} drop table {{ difference }}; drop table {{ changed }} {%- endcall -%}
+    {%- call statement('drop') -%} drop table {{ difference }}{% if not is_kept %}; drop table {{ changed }}{% endif %} {%- endcall -%}
   {%- endif -%}
   {{ run_hooks(post_hooks) }}
   {%- do adapter.commit() -%}

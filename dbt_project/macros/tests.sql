@@ -3,8 +3,9 @@
    not_null: further columns that are never null
    accepted: {column: values}; null is not one of them
    by_customer: the model is materialized so; at night only rows of touched customers changed, and only they are looked at.
+   written:  the model is of contributions and makes all grains in one go; at night only sums that were written are looked at.
    One row per broken rule and key. `retention check` looks at everything. #}
-{% test rules(model, unique=[], not_null=[], accepted={}, by_customer=false) %}
+{% test rules(model, unique=[], not_null=[], accepted={}, by_customer=false, written=false) %}
 {%- set conditions = [] -%}
 {%- for column in unique + not_null -%}
   {%- do conditions.append([column ~ ' is null', column ~ ' is null']) -%}
@@ -13,7 +14,10 @@
   {%- do conditions.append([column ~ ' is not one of ' ~ values | join(', '), 'coalesce(' ~ column ~ " not in ('" ~ values | join("', '") ~ "'), true)"]) -%}
 {%- endfor -%}
 {%- set shown = (unique or (not_null + (accepted | list))) | join(', ') -%}
-{%- set rows = rows_of_tonight(model) if by_customer and var('night') else model -%}
+{%- set rows = model -%}
+{%- if by_customer and var('night') -%} {%- set rows = rows_of_tonight(model) -%}
+{%- elif written and var('night') and not var('backfill') and model.identifier not in var('new_models') -%} {%- set rows = sums_of_tonight(model, unique) -%}
+{%- endif -%}
 select
     case
 {%- for sentence, broken in conditions %}
@@ -42,6 +46,11 @@ having count(*) > 1
 
 {% macro rows_of_tonight(model) -%}
   (select * from {{ model }} where customer_key in (select customer_key from main.night_touched))
+{%- endmacro %}
+
+{# A key that stands there twice has a row that the night did not write. #}
+{% macro sums_of_tonight(model, keys) -%}
+  (select * from {{ model }} where {{ row_hash(keys) }} in (select {{ row_hash(keys) }} from {{ written_sums(model) }}))
 {%- endmacro %}
 
 {# A number for the values of some columns: equal values have equal numbers. #}
