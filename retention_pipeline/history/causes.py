@@ -73,15 +73,6 @@ def find_rows(
     connection.execute(f"create or replace temp table new_loads as {loads}")
     there = tables_in(connection, database="raw_store", schema="raw")
     wanted = [name for name in CONTRACTS if name in datasets and name in there and name not in WITHOUT_FIGURES]
-    versions = [version for name in wanted for version in _versions(name, there, timezone)]
-    if "customer_aliases" in wanted:
-        versions.append(_merges_in_effect(timezone, before, now))
-    connection.execute(
-        "create or replace temp table run_versions (raw_key bigint, dataset varchar, row_key varchar, load_id bigint, "
-        "first_day date, is_current boolean)"
-    )
-    if versions:
-        connection.execute(f"insert into run_versions {' union all '.join(versions)}")
     owners = [
         f"select alias_key, customer_key from {place}"
         for place, is_there in (
@@ -91,9 +82,24 @@ def find_rows(
         if is_there
     ] or ["select null as alias_key, null as customer_key where false"]
     identities = " union ".join(owners)
-    _tell_causes(connection, identities, until)
-    if until and not connection.execute("select 1 from run_rows limit 1").fetchall():
-        _tell_causes(connection, identities, None)
+    for reaching in (until, None) if until else (None,):
+        versions = [one for name in wanted for one in _versions(connection, name, there, timezone, reaching)]
+        if "customer_aliases" in wanted:
+            versions.append(_merges_in_effect(timezone, before, now))
+        _name_versions(connection, versions)
+        _tell_causes(connection, identities, reaching)
+        if connection.execute("select 1 from run_rows limit 1").fetchall():
+            break
+
+
+def _name_versions(connection: duckdb.DuckDBPyConnection, versions: list[str]) -> None:
+    """run_versions: SQL of versions of rows."""
+    connection.execute(
+        "create or replace temp table run_versions (raw_key bigint, dataset varchar, row_key varchar, load_id bigint, "
+        "first_day date, is_current boolean)"
+    )
+    if versions:
+        connection.execute(f"insert into run_versions {' union all '.join(versions)}")
 
 
 def _tell_causes(connection: duckdb.DuckDBPyConnection, identities: str, until: date | None) -> None:
@@ -128,27 +134,44 @@ def _tell_causes(connection: duckdb.DuckDBPyConnection, identities: str, until: 
         inner join causes on keys.dataset = causes.dataset and keys.row_key = causes.row_key""")
 
 
-def _versions(dataset: str, there: set[str], timezone: str) -> list[str]:
-    """SQL: the versions of a dataset's rows that new loads brought, and those of before that they replaced."""
+def _versions(
+    connection: duckdb.DuckDBPyConnection, dataset: str, there: set[str], timezone: str, until: date | None
+) -> list[str]:
+    """SQL: the versions of a dataset's rows that new loads brought, and those of before that they replaced. until: rows
+    that certainly count from this day on may be left out, as most of a night that brings a million.
+    """
     contract = CONTRACTS[dataset]
     column = FACT_COLUMNS.get(dataset)
-    day = "cast(null as date)"
+    day, reaching = "cast(null as date)", ""
+    replaced = "_superseded_by in (select load_id from new_loads) and _load_id not in (select load_id from new_loads)"
+    has_history = f"{dataset}_history" in there
     if column:
         is_instant = any(one.name == column and one.kind == "instant" for one in contract.columns)
         day = business_day(column, timezone) if is_instant else f"cast({column} as date)"
+        # A row of two versions may count before that day by the other one.
+        is_of_one = (
+            not has_history
+            or not connection.execute(f"select 1 from raw_{dataset}_history where {replaced} limit 1").fetchall()
+        )
+        if until and is_instant and is_of_one:
+            reaching = f"and ({column} is null or {column} < {_begins(until, timezone)})"
     found = []
     for said in _owners(contract):
         found.append(
             f"select {said}, _load_id as load_id, {day} as first_day, true as is_current "
-            f"from raw_{dataset} where _load_id in (select load_id from new_loads)"
+            f"from raw_{dataset} where _load_id in (select load_id from new_loads) {reaching}"
         )
-        if f"{dataset}_history" in there:
-            found.append(
-                f"select {said}, _superseded_by, {day}, false from raw_{dataset}_history "
-                "where _superseded_by in (select load_id from new_loads) "
-                "and _load_id not in (select load_id from new_loads)"
-            )
+        if has_history:
+            found.append(f"select {said}, _superseded_by, {day}, false from raw_{dataset}_history where {replaced}")
     return found
+
+
+def _begins(day: date, timezone: str) -> str:
+    """SQL: a moment (UTC) that no instant or bare date of before this business day reaches; two hours later than the
+    day begins, as clocks may be put back at midnight.
+    """
+    midnight = f"timestamp '{day}'"
+    return f"greatest({midnight}, timezone('UTC', timezone({sql_text(timezone)}, {midnight})) + interval 2 hour)"
 
 
 def _merges_in_effect(timezone: str, before: Publication, now: Publication) -> str:
