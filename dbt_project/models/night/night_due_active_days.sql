@@ -1,3 +1,4 @@
+{%- do ref('int_calendar') %}
 {%- if not is_at_night() %}
 select
     cast(null as bigint) as customer_key,
@@ -9,6 +10,13 @@ select
     cast(null as integer) as days_after
 where false
 {%- else %}
+{#- Of each day it is asked once whether it is due, not of each customer's. -#}
 select * from {{ previous('int_active_days') }}
-where {{ is_due('int_active_days') }}
+where active_date in (
+        select active_date from (
+            select calendar_date as active_date from {{ ref('int_calendar') }}
+            where grain = '{{ grains() | first }}'
+        ) as days
+        where {{ is_due('int_active_days') }}
+    )
 {%- endif %}

@@ -80,12 +80,10 @@ numbered as (
             partition by customer_key order by date_number nulls last range between current row and {{ others }} following
         ) - 1 as integer) as days_after
 {%- if is_at_night() %},
-        coalesce(max(kept_day_number) over of_customer, 0) - cast(count(kept_day_number) over of_customer as integer) as days_left_out
+        coalesce(first_value(kept_day_number) over in_order - 1, 0) as days_left_out
 {%- endif %}
     from days
-    window
-        in_order as (partition by customer_key order by date_number nulls last){% if is_at_night() %},
-        of_customer as (partition by customer_key){% endif %}
+    window in_order as (partition by customer_key order by date_number nulls last)
 )
 
 select
