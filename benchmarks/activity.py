@@ -4,7 +4,8 @@
 
 The home of a size has ten events per order of that size (a hundred per customer), two e-mail events and a fifth of an
 answer; four events make a visit. First it is run with events alone, so that the full refresh of the engagement family
-stands by itself, then with all three datasets. Results are printed and kept as JSON in
+stands by itself, then with all three datasets. Each time a night without news follows, and one that brings a hundredth.
+Results are printed and kept as JSON in
 <folder>/results-activity-<size>.json.
 """
 
@@ -14,7 +15,7 @@ import argparse
 import json
 import shutil
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from retention_pipeline.settings import Home
 
 EVENTS_PER_ORDER, MAILS_PER_ORDER, ORDERS_PER_ANSWER = 10, 2, 5
 EVENTS_PER_VISIT = 4
-NIGHT_SHARE = 100  # a night brings a hundredth of the events
+NIGHT_SHARE = 100  # a night brings a hundredth
 BATCHES = 20
 SETTINGS = f"""\
 business: {{timezone: {TIMEZONE}, reporting_currency: EUR, mau_days: 28}}
@@ -149,21 +150,37 @@ def connect_all(root: Path) -> dict[str, Any]:
 
 
 def deliver_events(root: Path, size_name: str) -> dict[str, Any]:
-    """The CSV file of a night's events, a hundredth of them late by up to a month."""
-    size = SIZES[size_name]
-    count, first = size.orders * EVENTS_PER_ORDER // NIGHT_SHARE, size.orders * EVENTS_PER_ORDER
-    folder = root / "landing" / "events"
+    """The CSV file of a night's events."""
+    return _deliver(root, SIZES[size_name], "events", 1)
+
+
+def deliver_all(root: Path, size_name: str) -> dict[str, Any]:
+    """The CSV files of a second night, of all three datasets."""
+    return {name: _deliver(root, SIZES[size_name], name, 2)["rows"] for name in ("events", "surveys", "emails")}
+
+
+def _deliver(root: Path, size: Size, dataset: str, night: int) -> dict[str, Any]:
+    """A CSV file of a hundredth of the rows that there were first, a hundredth of them late by up to a month; nights
+    are two days apart.
+    """
+    rows, values_of, together = {
+        "events": (size.orders * EVENTS_PER_ORDER, _event, EVENTS_PER_VISIT),
+        "surveys": (size.orders // ORDERS_PER_ANSWER, _answer, 1),
+        "emails": (size.orders * MAILS_PER_ORDER, _mail, 2),
+    }[dataset]
+    count, day = rows // NIGHT_SHARE, AS_OF + timedelta(days=2 * (night - 1))
+    folder = root / "landing" / dataset
     folder.mkdir(parents=True, exist_ok=True)
-    number, visit = f"(range + {first})", f"(range // {EVENTS_PER_VISIT})"
+    number, visit = f"(range + {rows + count * (night - 1)})", f"(range // {together})"
     late = f"case when {uniform(visit, 47)} < 0.01 then cast(1 + floor(30 * {uniform(visit, 48)}) as int) else 0 end"
-    moment = f"timestamp '{AS_OF}' + to_seconds(cast(80000 * {uniform(visit, 49)} as bigint)) - to_days({late})"
+    moment = f"timestamp '{day}' + to_seconds(cast(80000 * {uniform(visit, 49)} as bigint)) - to_days({late})"
     who = f"cast(floor({size.customers} * (1 - pow({uniform(visit, 50)}, 2.6))) as bigint)"
-    values = {name: value for name, value in _event("i").items() if not name.endswith("_is_date")}
+    values = {name: value for name, value in values_of("i").items() if not name.endswith("_is_date")}
     listed = ", ".join(f"{value} as {name}" for name, value in ({"customer_id": "'C' || number"} | values).items())
     with duckdb.connect() as connection:
         connection.execute(
             f"copy (select {listed} from (select {number} as i, {moment} as moment, {who} as number"
-            f" from range({count}))) to '{folder / 'night.csv'}' (header)"
+            f" from range({count}))) to '{folder / f'night_{night}.csv'}' (header)"
         )
     return {"rows": count}
 
@@ -231,14 +248,25 @@ def main() -> None:
         step("night with events", work.pipeline_run, root, 2, False)
         connect_all(root)
         step("full refresh, all three datasets", work.pipeline_run, root, 2, True)
+        step("night of all three, nothing new", work.pipeline_run, root, 3, False)
+        deliver_all(root, arguments.size)
+        step("night of all three with rows", work.pipeline_run, root, 4, False)
     finally:
         if "full refresh, events alone" in steps:
-            full, night = steps["full refresh, events alone"].cpu, steps.get("night with events")
+            full = steps["full refresh, events alone"].cpu
             found["full refresh / by hand, CPU"] = round(full / steps["engagement by hand"].cpu, 2)
-            if night:
-                found["night above nothing new / full refresh, CPU"] = round(
-                    (night.cpu - steps["night, nothing new"].cpu) / full, 3
-                )
+        for name, refresh, quiet, night in (
+            ("events alone", "full refresh, events alone", "night, nothing new", "night with events"),
+            (
+                "all three datasets",
+                "full refresh, all three datasets",
+                "night of all three, nothing new",
+                "night of all three with rows",
+            ),
+        ):
+            if night in steps:
+                above = (steps[night].cpu - steps[quiet].cpu) / steps[refresh].cpu
+                found[f"{name}: night above nothing new / full refresh, CPU"] = round(above, 3)
         for name, value in found.items():
             console.print(f"{name}: {value}")
         content = {
