@@ -15,6 +15,7 @@ from retention_pipeline.read.members import PROFILES
 SIDES = {"before": "published", "now": None}
 MAIN = {"before": "published.main", "now": "main"}  # schemas of each side, as Facts.columns names them
 TOUCHED = {"before": "touched_before", "now": "touched"}  # those of a night, with rows of all customers whom it touched
+DIFFERING = {"before": "differing_before", "now": "differing"}  # with the rows that a night replaced in merged facts
 PERIODS = "int_periods"
 
 
@@ -63,9 +64,13 @@ class Facts:
         """
         relation = f"of_{'early_' if is_early else ''}customers_{name}"
         if relation not in self.relations:
-            sides = [self._rows(side, name, is_early) for side in SIDES if name in self.names[side]]
+            if is_early and name in self.columns[DIFFERING["now"]]:
+                rows = self._rows_of_merged(name)
+            else:
+                sides = [self._rows(side, name, is_early) for side in SIDES if name in self.names[side]]
+                rows = " union all by name ".join(sides)
             kind = "table" if is_early else "view"
-            self.connection.execute(f"create or replace temp {kind} {relation} as {' union all by name '.join(sides)}")
+            self.connection.execute(f"create or replace temp {kind} {relation} as {rows}")
             self.relations.add(relation)
         return relation
 
@@ -93,6 +98,16 @@ class Facts:
         columns = f"facts.* replace ({', '.join(replaced)})" if replaced else "facts.*"
         chosen = f"select customer_key from run_customers{' where is_early' if is_early else ''}"
         return f"select {columns} from {source} as facts{joins} where facts.customer_key in ({chosen})"
+
+    def _rows_of_merged(self, name: str) -> str:
+        """SQL: the rows of both generations of a fact of which a night replaced some, looked for in one of them."""
+        of_early = "customer_key in (select customer_key from run_customers where is_early)"
+        gone, came = (f"(from {schema}.{name} where {of_early})" for schema in DIFFERING.values())
+        return f"""
+            with rows_before as materialized (from {MAIN["before"]}.{name} where {of_early})
+            select * replace ({before_key("customer_key")} as customer_key) from rows_before
+            union all by name (from rows_before except all from {gone})
+            union all by name from {came}"""
 
     def _profiles_in(self, side: str) -> list[str]:
         """The columns with keys of profiles: that of a span, and the one before it."""
