@@ -160,17 +160,20 @@ rows_touched as (
 {%- endif %}
 ),
 
-{# The owner before and the owner now. #}
+{# The owner now and, where it was another, the owner before. #}
 owned as (
     select coalesce(identities.customer_key, rows_touched.raw_key) as customer_key, rows_touched.*
     from rows_touched
     left join {{ ref('int_identities') }} as identities
         on rows_touched.raw_key = identities.alias_key
     union all
-    select coalesce(identities.customer_key, rows_touched.raw_key) as customer_key, rows_touched.*
+    select coalesce(identities_before.customer_key, rows_touched.raw_key) as customer_key, rows_touched.*
     from rows_touched
-    left join {{ previous('int_identities') }} as identities
+    left join {{ previous('int_identities') }} as identities_before
+        on rows_touched.raw_key = identities_before.alias_key
+    left join {{ ref('int_identities') }} as identities
         on rows_touched.raw_key = identities.alias_key
+    where coalesce(identities_before.customer_key, rows_touched.raw_key) <> coalesce(identities.customer_key, rows_touched.raw_key)
 )
 
 select
