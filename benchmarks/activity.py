@@ -5,8 +5,7 @@
 The home of a size has ten events per order of that size (a hundred per customer), two e-mail events and a fifth of an
 answer; four events make a visit. First it is run with events alone, so that the full refresh of the engagement family
 stands by itself, then with all three datasets. Each time a night without news follows, and one that brings a hundredth.
-Results are printed and kept as JSON in
-<folder>/results-activity-<size>.json.
+Results are printed and kept as JSON in <folder>/results-activity-<size>.json.
 """
 
 from __future__ import annotations
