@@ -13,7 +13,7 @@ import duckdb
 from retention_pipeline.settings import Home, memory_limit
 from retention_pipeline.warehouse import STORAGE_VERSION, connect, opened, sql_text
 
-LARGEST_GROWTH = 1.3
+LARGEST_GROWTH = 1.6
 
 
 def is_bloated(warehouse_file: Path, rows: int, fresh_bytes: int | None, fresh_rows: int | None) -> bool:
