@@ -26,6 +26,7 @@ def fact_rules(*, touched_only: bool = False) -> list[Rule]:
             "a customer is at one value of a dimension at a time",
             "int_segment_spans",
             ("dimension", "customer_key"),
+            in_chains=True,
             touched_only=touched_only,
         ),
         follows_on(
@@ -35,6 +36,7 @@ def fact_rules(*, touched_only: bool = False) -> list[Rule]:
             ("grain", "customer_key"),
             start="from_period",
             end="to_period",
+            in_chains=True,
             touched_only=touched_only,
         ),
         _profiles_for_life(touched_only),
@@ -59,13 +61,24 @@ def follows_on(
     start: str = "start_date",
     end: str = "end_date",
     gap: int = 0,
+    in_chains: bool = False,
     touched_only: bool = False,
 ) -> Rule:
     """Intervals [start, end) of an owner: none is empty, and each begins `gap` days or more after the one before.
 
-    Ordered by start, any two that overlap make two neighbours overlap, however ties lie.
+    Ordered by start, any two that overlap make two neighbours overlap, however ties lie. `in_chains`: an interval
+    mostly begins where another ends. Owners of whom that is so of all but the first (compared by the sum of hashes)
+    have one at a time: only the others are put in order, which takes five times as long.
     """
     owned_by = ", ".join(owner)
+    facts = _facts(table, touched_only)
+    put_in_order = f"""
+        where hash({owned_by}) in (
+            select owner from (select hash({owned_by}) as owner, {start}, {end} from {facts} as facts) as owned
+            group by owner
+            having count_if({start} >= {end}) > 0
+                or sum(hash({start})) - hash(min({start})) <> sum(hash({end})) - hash(max({end}))
+        )"""
     shown = ", ".join(f"spans.{column}" for column in owner if column != "customer_key")
     return Rule(
         name,
@@ -75,7 +88,7 @@ def follows_on(
         from (
             select {", ".join(dict.fromkeys((*owner, "customer_key")))}, {start}, {end},
                 lag({end}) over (partition by {owned_by} order by {start}, {end}) as end_before
-            from {_facts(table, touched_only)} as facts
+            from {facts} as facts {put_in_order if in_chains else ""}
         ) as spans
         left join {CUSTOMERS} as customers on spans.customer_key = customers.customer_key
         where spans.{start} >= spans.{end} or spans.end_before + {gap} > spans.{start}
