@@ -1,7 +1,7 @@
 """Whether a run is a night or a backfill on top of the previous generation, or a full refresh, and why."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -41,7 +41,7 @@ def decide_mode(
     months: tuple[date, date] | None = None,
     waiting_loads: int = 0,
     mismatch: str | None = None,
-    cheaper: str | None = None,
+    cheaper: Callable[[PipelineState], str | None] = lambda _: None,
     engine: str = "duckdb",
 ) -> Mode:
     """The first reason for a full refresh that applies, else a night.
@@ -49,8 +49,9 @@ def decide_mode(
     `settings_fingerprint` is over all settings that move figures, `kept_settings` are those on which sums depend.
     `loaded_before`: datasets of which raw had loads when the published generation was made. `waiting_loads` came to raw
     since: a backfill adds up some periods only, so it cannot bring them in. `mismatch`: why the published generation
-    was not made from the raw.duckdb that is there. `cheaper`: why a full refresh costs less than a night. `engine`:
-    Spark knows full refreshes only.
+    was not made from the raw.duckdb that is there. `cheaper`: why a full refresh costs less than a night on top of the
+    published generation, None if it does not; asked only of one that this code made. `engine`: Spark knows full
+    refreshes only.
     """
     if asked:
         return Mode(True, "asked for")
@@ -76,8 +77,9 @@ def decide_mode(
             return Mode(True, f"loads wait that generation {previous.generation} does not have: more than these months")
         reason = f"sums of {first:%Y-%m} to {last:%Y-%m} from all facts, on top of generation {previous.generation}"
         return Mode(False, reason, is_backfill=True)
-    if cheaper is not None:
-        return Mode(True, cheaper)
+    costs_less = cheaper(previous)
+    if costs_less is not None:
+        return Mode(True, costs_less)
     reason = f"on top of generation {previous.generation} as of {previous.as_of}"
     if new:
         return Mode(False, f"{reason}, with {', '.join(new)} for the first time", new_datasets=new)

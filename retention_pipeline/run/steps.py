@@ -186,7 +186,7 @@ def build_step(
             months=run.months,
             waiting_loads=waiting_loads(home, previous.applied_load_id) if previous else 0,
             mismatch=apart.reason if apart else None,
-            cheaper=full_refresh_is_cheaper(home, settings, previous, run.as_of) if previous else None,
+            cheaper=lambda published: full_refresh_is_cheaper(home, settings, published, run.as_of),
             engine=settings.engine,
         )
         say(f"{mode.name}: {mode.reason}")

@@ -92,5 +92,13 @@ def test_any_other_change_of_datasets_is_a_full_refresh(changes: dict[str, Any])
 
 
 def test_what_costs_less_is_done_and_said() -> None:
-    assert decide(cheaper="raw has 8 rows") == Mode(True, "raw has 8 rows")
-    assert decide(cheaper=None).name == "night"
+    assert decide(cheaper=lambda published: f"so says {published.generation}") == Mode(True, "so says 4")
+    assert decide(cheaper=lambda published: None).name == "night"
+
+
+def test_a_generation_of_other_code_is_not_asked_what_a_night_on_it_costs() -> None:
+    def ask(published: PipelineState) -> str:
+        raise AssertionError("its tables may be other ones")
+
+    assert decide(code_fingerprint="other", cheaper=ask).full_refresh
+    assert decide(None, cheaper=ask).full_refresh
