@@ -13,10 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 from rich.console import Console
@@ -56,10 +57,10 @@ def make_activity(root: Path, size_name: str) -> dict[str, Any]:
     connection.execute("set preserve_insertion_order = true")
     try:
         _customers(connection, size)
-        _in_batches(connection, "events", size.orders * EVENTS_PER_ORDER, 2, _event)
-        _in_batches(connection, "surveys", size.orders // ORDERS_PER_ANSWER, 3, _answer)
-        _in_batches(connection, "emails", size.orders * MAILS_PER_ORDER, 4, _mail)
-        counts = write_ledger(connection, home, ("customers", "events", "surveys", "emails"))
+        made = _facts_of(size)
+        for load, (dataset, facts) in enumerate(made.items(), 2):
+            _in_batches(connection, dataset, facts, load)
+        counts = write_ledger(connection, home, ("customers", *made))
         connection.execute("checkpoint raw_store")
     finally:
         connection.close()
@@ -126,9 +127,26 @@ def _mail(row: str) -> dict[str, str]:
     }
 
 
-def _in_batches(connection: duckdb.DuckDBPyConnection, dataset: str, rows: int, load: int, values_of: Any) -> None:
-    """Rows in order of time, as nights would have loaded them. The rows of a visit or a message are of one customer."""
-    together = {"events": EVENTS_PER_VISIT, "emails": 2}.get(dataset, 1)
+class Facts(NamedTuple):
+    """Rows of a dataset, their values by column, and how many in a row are of one customer: a visit or a message."""
+
+    rows: int
+    values_of: Callable[[str], dict[str, str]]
+    together: int
+
+
+def _facts_of(size: Size) -> dict[str, Facts]:
+    """The datasets of a size."""
+    return {
+        "events": Facts(size.orders * EVENTS_PER_ORDER, _event, EVENTS_PER_VISIT),
+        "surveys": Facts(size.orders // ORDERS_PER_ANSWER, _answer, 1),
+        "emails": Facts(size.orders * MAILS_PER_ORDER, _mail, 2),
+    }
+
+
+def _in_batches(connection: duckdb.DuckDBPyConnection, dataset: str, facts: Facts, load: int) -> None:
+    """Rows in order of time, as nights would have loaded them."""
+    rows, values_of, together = facts
     of = f"(range // {together} * {together})"
     customers = connection.execute("select count(*) from raw.customer_keys").fetchone()
     assert customers is not None
@@ -155,18 +173,15 @@ def deliver_events(root: Path, size_name: str) -> dict[str, Any]:
 
 def deliver_all(root: Path, size_name: str) -> dict[str, Any]:
     """The CSV files of a second night, of all three datasets."""
-    return {name: _deliver(root, SIZES[size_name], name, 2)["rows"] for name in ("events", "surveys", "emails")}
+    size = SIZES[size_name]
+    return {name: _deliver(root, size, name, 2)["rows"] for name in _facts_of(size)}
 
 
 def _deliver(root: Path, size: Size, dataset: str, night: int) -> dict[str, Any]:
     """A CSV file of a hundredth of the rows that there were first, a hundredth of them late by up to a month; nights
     are two days apart.
     """
-    rows, values_of, together = {
-        "events": (size.orders * EVENTS_PER_ORDER, _event, EVENTS_PER_VISIT),
-        "surveys": (size.orders // ORDERS_PER_ANSWER, _answer, 1),
-        "emails": (size.orders * MAILS_PER_ORDER, _mail, 2),
-    }[dataset]
+    rows, values_of, together = _facts_of(size)[dataset]
     count, day = rows // NIGHT_SHARE, AS_OF + timedelta(days=2 * (night - 1))
     folder = root / "landing" / dataset
     folder.mkdir(parents=True, exist_ok=True)
