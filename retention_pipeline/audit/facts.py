@@ -67,8 +67,8 @@ def follows_on(
     """Intervals [start, end) of an owner: none is empty, and each begins `gap` days or more after the one before.
 
     Ordered by start, any two that overlap make two neighbours overlap, however ties lie. `in_chains`: an interval
-    mostly begins where another ends. Owners of whom that is so of all but the first (compared by the sum of hashes)
-    have one at a time: only the others are put in order, which takes five times as long.
+    mostly begins where another ends (so `gap` is 0). Owners of whom that is so of all but the first (compared by the
+    sum of hashes) have one at a time: only the others are put in order, which takes five times as long.
     """
     owned_by = ", ".join(owner)
     facts = _facts(table, touched_only)
