@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, example, given, seed, settings
 from hypothesis import strategies as st
 from oracle.answers import expected_cohorts, expected_kpis, kpi_cells, read_company
 from oracle.companies import made_company, write_home
@@ -34,6 +34,7 @@ pytestmark = pytest.mark.proof
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
+@example(example=142241)  # MRR in two currencies, so little that it is nothing in the reporting currency
 @given(example=st.integers(min_value=0, max_value=2**32 - 1))
 def test_a_random_company_gives_the_cells_of_the_oracle(example: int) -> None:
     company = made_company(Random(example), customers=30, further=True)

@@ -175,6 +175,7 @@ revalued as (
         revalued_counts.profile_key,
         revalued_counts.owner_key,
         revalued_counts.customers,
+        case when revalued_counts.mrr_before > 0 then 1 else 0 end as was_paying,
         {{ mrr_to_reporting('revalued_counts.mrr_before', 'revalued_counts.currency', 'fx_rates.rate') }} as mrr_before,
         {{ mrr_to_reporting('revalued_counts.mrr_now', 'revalued_counts.currency', 'fx_rates.rate') }} as mrr_now
     from revalued_counts
@@ -187,6 +188,7 @@ revalued as (
     where revalued_counts.customers <> 0
 ),
 
+{# Who paid is said by the MRR in its own currency: in the reporting currency the least of it is nothing. #}
 whole_customers as (
     select
         period_start,
@@ -209,7 +211,7 @@ whole_customers as (
         period_start,
         profile_key,
         owner_key
-    having sum(mrr_before) > 0
+    having max(was_paying) = 1
 ),
 
 year_balances as (
