@@ -1,4 +1,5 @@
-"""Random companies computed in this process, held against the oracle: every KPI, grain, basis, segment and cohort.
+"""Random companies computed in this process, held against the oracle: every KPI, grain, basis, segment and cohort, and
+every row of the tables beside them.
 
 RETENTION_RANDOM_COMPANIES says how many to try (a night of many: 200). An example is reproduced from its seed alone.
 """
@@ -15,8 +16,11 @@ from hypothesis import strategies as st
 from oracle.answers import expected_cohorts, expected_kpis, kpi_cells, read_company
 from oracle.companies import made_company, write_home
 from oracle.comparison import differences
+from oracle.intervals import with_intervals
 from support.computed_home import compute_home
+from support.explained import assert_variants_add_up
 from support.member_sums import assert_members_add_up
+from support.oracle_tables import wrong_tables
 from support.published_cells import published_cells
 from support.sizes import SEED, size
 
@@ -39,14 +43,18 @@ pytestmark = pytest.mark.proof
 def test_a_random_company_gives_the_cells_of_the_oracle(example: int) -> None:
     company = made_company(Random(example), customers=30, further=True)
     expected = read_company(company.rows, company.settings, company.as_of)
+    answers = expected_kpis(expected)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "home"
         write_home(company, root)
         compute_home(root, company.as_of)
         kpis, cohorts = published_cells(root)
         assert_members_add_up(root, cells=2, seed=example)
+        assert_variants_add_up(root, cells=2, seed=example)
+        tables = wrong_tables(root, expected, company.rows, answers)
     problems = [
-        differences(kpi_cells(expected_kpis(expected)), kpis),
+        tables,
+        differences(with_intervals(kpi_cells(answers)), kpis),
         differences(expected_cohorts(expected), cohorts),
     ]
     assert not any(problems), "\n".join([f"seed {example}", *problems])

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from oracle.answers import expected_cohorts, expected_kpis, kpi_cells, read_company
 from oracle.companies import MadeCompany, made_company, write_delivery, write_home
 from oracle.comparison import differences
+from oracle.intervals import with_intervals
 from oracle.nights import made_nights, rows_known
+from support.oracle_tables import wrong_tables
 from support.published_cells import published_cells, run_home
 from support.sizes import SEED, size
 
@@ -44,9 +46,12 @@ def test_after_every_night_the_cells_are_those_of_the_oracle(example: int) -> No
             write_delivery(root, f"night{number:02d}", night.rows)
             run_home(root, night.as_of)
             kpis, cohorts = published_cells(root)
-            expected = read_company(rows_known(nights[: number + 1]), company.settings, night.as_of)
+            rows = rows_known(nights[: number + 1])
+            expected = read_company(rows, company.settings, night.as_of)
+            answers = expected_kpis(expected)
             problems = [
-                differences(kpi_cells(expected_kpis(expected)), kpis),
+                wrong_tables(root, expected, rows, answers),
+                differences(with_intervals(kpi_cells(answers)), kpis),
                 differences(expected_cohorts(expected), cohorts),
             ]
             assert not any(problems), "\n".join([f"seed {example}, night {number} ({night.as_of})", *problems])

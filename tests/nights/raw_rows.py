@@ -15,7 +15,8 @@ from oracle.nights import KEYS
 
 from retention_pipeline.ingest.schema import create_tables
 
-OWNED = tuple(dataset for dataset in KEYS if dataset not in ("fx_rates", "acquisition_costs"))
+NOBODYS = ("fx_rates", "acquisition_costs", "kpi_targets", "kpi_benchmarks")
+OWNED = tuple(dataset for dataset in KEYS if dataset not in NOBODYS)
 
 
 def open_raw_in_memory() -> duckdb.DuckDBPyConnection:

@@ -1,5 +1,5 @@
 """Random companies of thousands of customers, full of twins, on compiled models against the oracle: every KPI, grain,
-basis, segment and cohort.
+basis, segment and cohort, and the tables beside them.
 
 RETENTION_LARGE_COMPANIES says how many of the largest are tried, RETENTION_SEED which. A company is reproduced from the
 seed that is printed.
@@ -18,7 +18,9 @@ import pytest
 from oracle.answers import expected_cohorts, expected_kpis, kpi_cells, read_company
 from oracle.companies import MadeCompany, made_company, write_home
 from oracle.comparison import differences
-from oracle.folders import COHORT_COLUMNS, COHORT_KEY, KPI_COLUMNS, KPI_KEY, cells
+from oracle.folders import COHORT_COLUMNS, COHORT_KEY, INTERVAL, KPI_COLUMNS, KPI_KEY, cells
+from oracle.intervals import with_intervals
+from support.oracle_tables import differing_tables, expected_tables
 
 from nights.compiled_models import compile_models
 from nights.warehouse_in_memory import Warehouse
@@ -63,11 +65,14 @@ def problems_of(seed: int, customers: int, folder: Path, days: int = 700) -> lis
             "connected_datasets": settings.connected_datasets,
         }
         compute_kpis(connection, settings, computed_at=now, **arguments)
-        kpis = cells(connection.table("retention_kpis"), KPI_KEY, KPI_COLUMNS)
+        kpis = cells(connection.table("retention_kpis"), KPI_KEY, (*KPI_COLUMNS, *INTERVAL))
         cohorts = cells(connection.table("cohort_retention"), COHORT_KEY, COHORT_COLUMNS)
-    expected = read_company(company.rows, company.settings, company.as_of)
+        expected = read_company(company.rows, company.settings, company.as_of)
+        answers = expected_kpis(expected)
+        tables = differing_tables(connection, expected_tables(expected, company.rows, answers))
     found = [
-        differences(kpi_cells(expected_kpis(expected)), kpis),
+        tables,
+        differences(with_intervals(kpi_cells(answers)), kpis),
         differences(expected_cohorts(expected), cohorts),
     ]
     return [f"seed {seed}, {customers} customers", *found] if any(found) else []

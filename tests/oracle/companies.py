@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+from copy import copy
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -18,6 +19,8 @@ from oracle.business_days import WEEKDAYS
 from oracle.made_activity import activity_settings, made_events
 from oracle.made_customers import made_aliases, made_customers, made_rates, without_dates
 from oracle.made_further import FURTHER, made_costs, made_further, made_further_settings
+from oracle.made_goals import add_goals
+from oracle.made_oddities import with_oddities
 from oracle.made_orders import made_orders
 from oracle.made_subscriptions import made_subscriptions
 from oracle.made_times import Clock
@@ -45,7 +48,7 @@ class MadeCompany:
 
 def made_company(random: Random, customers: int = 15, days: int = 700, *, further: bool = False) -> MadeCompany:
     """A company of so many customers whose facts spread over so many days, and as_of somewhere in their last third.
-    `further`: also payments, surveys, e-mail, tickets and costs of acquisition.
+    `further`: also payments, surveys, e-mail, tickets, costs of acquisition, goals and benchmarks.
     """
     first = date(2022, 1, 1) + timedelta(days=random.randrange(365))
     last = first + timedelta(days=days)
@@ -95,6 +98,13 @@ def made_company(random: Random, customers: int = 15, days: int = 700, *, furthe
         rows["fx_rates"] = made_rates(random, foreign, since, until, business["fx_max_age_days"])
     if "acquisition_costs" in connected:
         rows["acquisition_costs"] = made_costs(random, currencies, first, last)
+    if further:
+        # Of a generator of its own, so that what a caller draws after the company stays what it was.
+        own = copy(random)
+        add_goals(own, rows, settings, first, as_of)
+        rows = with_oddities(own, rows)
+        if own.random() < 0.08:
+            settings["segments"] = []
     return MadeCompany(rows, settings, as_of)
 
 

@@ -13,6 +13,7 @@ import yaml
 
 KPI_KEY = ("kpi", "grain", "period_start", "basis", "segment_dimension", "segment_value")
 KPI_COLUMNS = ("value", "numerator", "denominator", "n", "is_complete", "null_reason")
+INTERVAL = ("ci_low", "ci_high")
 COHORT_KEY = ("basis", "grain", "segment_dimension", "segment_value", "cohort_start", "age")
 COHORT_COLUMNS = (
     "cohort_size",

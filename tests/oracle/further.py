@@ -23,6 +23,7 @@ class Invoice(NamedTuple):
     day: date
     is_failed: bool
     is_recovered: bool
+    failure_reason: str | None  # of the first attempt
 
 
 class Answer(NamedTuple):
@@ -52,6 +53,7 @@ class Ticket(NamedTuple):
     opened: datetime
     replied: Moment | None
     resolved: Moment | None
+    reason: str | None
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ def invoices(rows: list[dict[str, Any]], reader: Reader) -> list[Invoice]:
         is_failed = first["status"] == "failed"
         paid = any(row["status"] == "succeeded" and tried_on <= last for _, _, tried_on, row in tried)
         if reader.is_in_data(day):
-            found.append(Invoice(reader.survivor(first.get("customer_id")), day, is_failed, is_failed and paid))
+            customer, reason = reader.survivor(first.get("customer_id")), first.get("failure_reason") or None
+            found.append(Invoice(customer, day, is_failed, is_failed and paid, reason))
     return found
 
 
@@ -131,7 +134,8 @@ def tickets(rows: list[dict[str, Any]], reader: Reader) -> list[Ticket]:
         if opened and reader.is_in_data(opened.day):
             replied, resolved = reader.at(row.get("first_reply_at")), reader.at(row.get("resolved_at"))
             customer = reader.survivor(row.get("customer_id"))
-            found.append(Ticket(customer, opened.day, opened.instant, replied, resolved))
+            reason = row.get("reason") or None
+            found.append(Ticket(customer, opened.day, opened.instant, replied, resolved, reason))
     return found
 
 

@@ -28,6 +28,8 @@ KEYS = {
     "emails": ("message_id", "customer_id", "event", "occurred_at"),
     "tickets": ("ticket_id",),
     "acquisition_costs": ("month", "currency", "acquisition_channel"),
+    "kpi_targets": ("kpi", "grain", "basis", "segment_dimension", "segment_value", "start_on"),
+    "kpi_benchmarks": ("kpi", "grain", "industry", "source", "year"),
 }
 DATED_BY = {
     "orders": "ordered_at",
@@ -154,6 +156,10 @@ def earlier_version(random: Random, dataset: str, row: Row, names: list[str]) ->
         ]
     elif dataset == "acquisition_costs":
         changes = [{"amount": "7.77"}, {"amount": "0.00"}]
+    elif dataset == "kpi_targets":
+        changes = [{"target": "7.5"}, {"baseline": ""}, {"due_on": moved(row["due_on"], 31)}]
+    elif dataset == "kpi_benchmarks":
+        changes = [{"value": "7.5"}]
     else:
         changes = [{"rate_to_reporting": f"{float(row['rate_to_reporting']) * 1.1:.6f}"}]
     return row | random.choice(changes)

@@ -32,6 +32,7 @@ class Rules:
     csat_positive: dict[int, list[int]] = field(default_factory=lambda: {5: [4, 5], 10: [9, 10], 4: [3, 4]})
     gross_margin: float = 1.0
     min_n: int = 30
+    industry: str | None = None
     history_start: date | None = None
     segments: tuple[str, ...] | None = None
     mau_days: int = 28

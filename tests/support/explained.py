@@ -27,6 +27,14 @@ def assert_explanations_add_up(root: Path, *, figures: int, seed: int = 0) -> No
     assert not wrong, "\n".join(["", *wrong])
 
 
+def assert_variants_add_up(root: Path, *, cells: int, seed: int = 0) -> None:
+    """Of a home with a generation: the customers' differences between the forms of so many figures of each pair."""
+    chance = random.Random(seed)
+    with duckdb.connect(str(Home(root).current), read_only=True, config={"threads": 1}) as connection:
+        wrong = [line for _ in range(cells) for line in _of_variants(connection, chance)]
+    assert not wrong, "\n".join(["", *wrong])
+
+
 def _of_kpi(connection: duckdb.DuckDBPyConnection, kpi: str, chance: random.Random) -> list[str]:
     rows = rows_of(
         connection,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from oracle.folders import COHORT_COLUMNS, COHORT_KEY, KPI_COLUMNS, KPI_KEY, cells
+from oracle.folders import COHORT_COLUMNS, COHORT_KEY, INTERVAL, KPI_COLUMNS, KPI_KEY, cells
 
 from retention_pipeline.settings import Home, load_settings
 from support.plain_run import RunResult, run
@@ -28,6 +28,6 @@ def run_home(root: Path, as_of: date, *, full_refresh: bool = False) -> RunResul
 def published_cells(root: Path) -> tuple[Cells, Cells]:
     """(KPI cells, cohort cells) of the current generation."""
     with duckdb.connect(str(Home(root).current), read_only=True) as connection:
-        kpis = cells(connection.table("retention_kpis"), KPI_KEY, KPI_COLUMNS)
+        kpis = cells(connection.table("retention_kpis"), KPI_KEY, (*KPI_COLUMNS, *INTERVAL))
         cohorts = cells(connection.table("cohort_retention"), COHORT_KEY, COHORT_COLUMNS)
     return kpis, cohorts
