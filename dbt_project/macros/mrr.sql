@@ -58,12 +58,13 @@
   end
 {%- endmacro %}
 
-{# The reason that decided the class. #}
+{# The reason that decided the class; where none has a class the first one that is given. #}
 {% macro lost_reason(lost, close_date) -%}
   case
     when {{ lost }}.is_past_due then 'past_due'
-    when {{ lost }}.own_class is null and {{ lost }}.next_phase_start_date < {{ close_date }} and {{ lost }}.next_class is not null
-      then {{ lost }}.next_end_reason
+    when {{ lost }}.own_class is null and {{ lost }}.next_phase_start_date < {{ close_date }}
+        and ({{ lost }}.next_class is not null or {{ lost }}.end_reason is null)
+      then coalesce({{ lost }}.next_end_reason, '(none)')
     else coalesce({{ lost }}.end_reason, '(none)')
   end
 {%- endmacro %}
