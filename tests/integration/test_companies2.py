@@ -15,6 +15,7 @@ import duckdb
 import pytest
 from oracle.comparison import differences
 from oracle.folders import COMPANIES, KPI_COLUMNS, KPI_KEY, cells_apart, plain
+from oracle.tables import KEYS, SEGMENT
 from support.computed_home import compute_home
 from support.explained import assert_explanations_add_up
 from support.member_sums import assert_members_add_up
@@ -27,7 +28,6 @@ from retention_pipeline.settings import Home
 Cells = dict[tuple[Any, ...], dict[str, Any]]
 
 FOLDERS = sorted(path for path in (COMPANIES.parent / "companies2").glob("*") if path.is_dir())
-SEGMENT = ("segment_dimension", "segment_value")
 CELL = ("grain", "period_start", *SEGMENT)
 # A table and the columns that name a row of it; the others are compared.
 TABLES: dict[str, tuple[str, ...]] = {
@@ -36,12 +36,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "payment_failures": (*CELL, "failure_reason"),
     "engagement_lness": (*CELL, "active_days"),
     "tickets_by_reason": (*CELL, "reason"),
-    "survival_curves": ("basis", *SEGMENT, "t"),
-    "survival_left_out": ("basis", *SEGMENT),
-    "customer_profiles": ("customer_id",),
-    "rfm_cut_points": ("measure", "quantile"),
-    "at_risk": ("customer_id",),
-    "customer_actions": ("customer_id", "action", "subject", "due_on"),
+    **{name: key for name, key in KEYS.items() if name != "lost_by_reason"},
     "kpi_attainment": ("kpi", "grain", "basis", *SEGMENT, "start_on"),
     "kpi_with_benchmark": ("kpi", "grain", "period_start", "basis"),
 }

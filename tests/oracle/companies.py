@@ -18,6 +18,7 @@ import yaml
 from oracle.business_days import WEEKDAYS
 from oracle.made_activity import activity_settings, made_events
 from oracle.made_customers import made_aliases, made_customers, made_rates, without_dates
+from oracle.made_edges import add_edges, made_actions
 from oracle.made_further import FURTHER, made_costs, made_further, made_further_settings
 from oracle.made_goals import add_goals
 from oracle.made_oddities import with_oddities
@@ -48,7 +49,8 @@ class MadeCompany:
 
 def made_company(random: Random, customers: int = 15, days: int = 700, *, further: bool = False) -> MadeCompany:
     """A company of so many customers whose facts spread over so many days, and as_of somewhere in their last third.
-    `further`: also payments, surveys, e-mail, tickets, costs of acquisition, goals and benchmarks.
+    `further`: also payments, surveys, e-mail, tickets, costs of acquisition, goals and benchmarks; and in three of four
+    companies some customers more who stand on the edges of what is asked at as_of.
     """
     first = date(2022, 1, 1) + timedelta(days=random.randrange(365))
     last = first + timedelta(days=days)
@@ -105,6 +107,14 @@ def made_company(random: Random, customers: int = 15, days: int = 700, *, furthe
         rows = with_oddities(own, rows)
         if own.random() < 0.08:
             settings["segments"] = []
+        if own.random() < 0.8:
+            settings["actions"] = made_actions(own)
+        if own.random() < 0.25:  # so long that customers are active who wait longer than others do
+            business["activity_window_days"] = own.choice((120, 400))
+        if "history_start" in settings and own.random() < 0.3:
+            settings["history_start"] = settings["history_start"][:8] + "01"
+        if own.random() < 0.75:
+            add_edges(own, rows, settings, as_of, customers // 3)
     return MadeCompany(rows, settings, as_of)
 
 

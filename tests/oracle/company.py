@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from oracle.acquisition_figures import read_costs
@@ -41,7 +41,8 @@ class Company:
         self.rates = Rates(rows["fx_rates"], rules.reporting_currency, rules.fx_max_age_days)
         self.costs = read_costs(rows["acquisition_costs"], self.rates, rules, as_of)
         self.orders, self.refunds = read_orders(rows["orders"], self.survivor, self.rates, rules, as_of)
-        self.subscriptions = read_phases(rows["subscriptions"], self.survivor, rules, as_of)
+        self.phases_until = partial(read_phases, rows["subscriptions"], self.survivor, rules)
+        self.subscriptions = self.phases_until(as_of)
         self.requests = cancel_requests(rows["subscriptions"], self.survivor, rules, as_of)
         self.activity = read_activity(rows["events"], self.survivor, rules, as_of)
         self.event_days = days_of(self.activity)

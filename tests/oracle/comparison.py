@@ -36,6 +36,7 @@ def differences(
                 for column, value in expected[key].items()
                 if not same(value, actual[key].get(column))
             ]
+            wrong += [f"{column} is not expected" for column in actual[key] if column not in expected[key]]
             if wrong:
                 found[name].append(f"differs {describe(key)}: {'; '.join(wrong)}")
     return "\n".join(

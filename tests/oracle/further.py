@@ -19,11 +19,13 @@ from oracle.rules import Rules
 class Invoice(NamedTuple):
     """All attempts of an invoice that lie before as_of, by its first one."""
 
+    name: str  # of an attempt without an invoice its payment_id
     customer: str | None
     day: date
     is_failed: bool
     is_recovered: bool
     failure_reason: str | None  # of the first attempt
+    is_paid: bool  # at any time
 
 
 class Answer(NamedTuple):
@@ -48,6 +50,7 @@ class Unit(NamedTuple):
 class Ticket(NamedTuple):
     """One ticket; what lies from as_of on has not happened."""
 
+    name: str
     customer: str | None
     day: date
     opened: datetime
@@ -83,14 +86,15 @@ def invoices(rows: list[dict[str, Any]], reader: Reader) -> list[Invoice]:
             name = ("invoice", row["invoice_id"]) if row.get("invoice_id") else ("payment", row["payment_id"])
             attempts[name].append((at.instant, row["payment_id"], at.day, row))
     found = []
-    for tried in attempts.values():
+    for (_, name), tried in attempts.items():
         _, _, day, first = min(tried, key=lambda attempt: attempt[:2])
         last = day + timedelta(days=reader.rules.payment_recovery_days)
         is_failed = first["status"] == "failed"
         paid = any(row["status"] == "succeeded" and tried_on <= last for _, _, tried_on, row in tried)
         if reader.is_in_data(day):
             customer, reason = reader.survivor(first.get("customer_id")), first.get("failure_reason") or None
-            found.append(Invoice(customer, day, is_failed, is_failed and paid, reason))
+            is_paid = any(row["status"] == "succeeded" for _, _, _, row in tried)
+            found.append(Invoice(name, customer, day, is_failed, is_failed and paid, reason, is_paid))
     return found
 
 
@@ -134,8 +138,8 @@ def tickets(rows: list[dict[str, Any]], reader: Reader) -> list[Ticket]:
         if opened and reader.is_in_data(opened.day):
             replied, resolved = reader.at(row.get("first_reply_at")), reader.at(row.get("resolved_at"))
             customer = reader.survivor(row.get("customer_id"))
-            reason = row.get("reason") or None
-            found.append(Ticket(customer, opened.day, opened.instant, replied, resolved, reason))
+            name, reason = row["ticket_id"], row.get("reason") or None
+            found.append(Ticket(name, customer, opened.day, opened.instant, replied, resolved, reason))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -37,17 +38,18 @@ def terms(company: Company) -> list[Term]:
 
 def term_ends(company: Company, phase: Phase, first_counted: date | None) -> list[date]:
     """Days D = anchor + j x interval with the phase counted on D - 1 and D before as_of."""
-    j, step = (1, 1) if phase.term_anchor is None else (-2000, 1)
-    anchor = phase.term_anchor or first_counted
+    return [day for day in ends_of_terms(phase, first_counted, company.as_of) if day - DAY in phase.counted_days]
+
+
+def ends_of_terms(phase: Phase, first_counted: date | None, before: date) -> Iterator[date]:
+    """Days anchor + j x interval before a day: any j from the phase's own anchor, from 1 on from the first counted day
+    of the subscription.
+    """
+    j, anchor = (1, first_counted) if phase.term_anchor is None else (-2000, phase.term_anchor)
     assert anchor is not None
-    found = []
-    day = term_end(anchor, phase, j)
-    while day < company.as_of:
-        if day - DAY in phase.counted_days:
-            found.append(day)
-        j += step
-        day = term_end(anchor, phase, j)
-    return found
+    while (day := term_end(anchor, phase, j)) < before:
+        yield day
+        j += 1
 
 
 def term_end(anchor: date, phase: Phase, j: int) -> date:

@@ -41,6 +41,10 @@ class Rules:
     cohort_max_age: dict[str, int] = field(
         default_factory=lambda: {"week": 104, "month": 60, "quarter": 20, "year": 10}
     )
+    # What customer_actions lists, each with its days (section 8).
+    actions: dict[str, int] = field(
+        default_factory=lambda: {"ticket_reminder": 2, "purchase_follow_up": 7, "payment_failed": 0, "renewal_due": 30}
+    )
     connected: frozenset[str] = frozenset()
     source_zones: dict[str, ZoneInfo] = field(default_factory=dict)
 
@@ -71,7 +75,7 @@ def read_rules(settings: dict[str, Any]) -> Rules:
     """Rules from the parsed settings.yaml (dates as text or dates)."""
     known = {name for name in Rules.__dataclass_fields__}
     business = {name: value for name, value in settings["business"].items() if name in known}
-    for name in ("history_start", "segments", "cohort_max_age"):
+    for name in ("history_start", "segments", "cohort_max_age", "actions"):
         if settings.get(name) is not None:
             business[name] = settings[name]
     for name in ("history_start", "data_start"):

@@ -30,3 +30,8 @@ def test_a_value_a_null_and_a_reason_that_differ_are_named() -> None:
     assert "value 0.0, expected None" in differences(EXPECTED, EXPECTED | {("arpc", "month"): {"value": 0.0}})
     reason = {"value": 3.0, "null_reason": "immature"}
     assert "null_reason 'immature'" in differences(EXPECTED, EXPECTED | {("orders", "month"): reason})
+
+
+def test_a_column_too_many_is_named_also_where_it_is_null() -> None:
+    more = {"value": None, "n": None}
+    assert "n is not expected" in differences(EXPECTED, EXPECTED | {("arpc", "month"): more})

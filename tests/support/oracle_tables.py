@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from oracle import cell_tables, goals
+from oracle import cell_tables, goals, tables
 from oracle.answers import Answer, Key
 from oracle.company import Company
 from oracle.comparison import differences
@@ -17,12 +17,13 @@ from retention_pipeline.settings import Home
 from retention_pipeline.warehouse import tables_in
 
 Cells = dict[tuple[Any, ...], dict[str, Any]]
-TABLES = cell_tables.TABLES | goals.TABLES
+TABLES = cell_tables.TABLES | goals.TABLES | tables.KEYS
 
 
 def expected_tables(company: Company, rows: dict[str, list[dict[str, Any]]], answers: dict[Key, Answer]) -> Cells:
     """Every row by (table, *key), of the rows that the company was read from."""
     found = cell_tables.cell_tables(company, rows)
+    found |= tables.expected_rows(company)
     found |= goals.kpi_attainment(rows.get("kpi_targets", []), answers, company.as_of)
     return found | goals.kpi_with_benchmark(rows.get("kpi_benchmarks", []), answers, company.rules)
 
