@@ -53,14 +53,11 @@
   {{ return(weights | sum) }}
 {%- endmacro %}
 
-{# The profile intervals that figures of a period use: from_period <= period_start < to_period. The row of nobody meets no customer. Without it a company in which
-   nobody has a segment has none, and DuckDB 2.0 takes the sums of what is left joined with nothing for 0: `having sum(customers) <> 0` has no rows. #}
+{# The profile intervals that figures of a period use: from_period <= period_start < to_period. #}
 {% macro profiles_of_periods(rule='period') -%}
   select customer_key, from_period, to_period, profile_key
   from {{ fact('int_profile_spans') }}
   where rule = 'any' or (rule = '{{ rule }}' and grain = {{ this_grain() }})
-  union all
-  select cast(null as bigint), cast(null as date), cast(null as date), cast(null as bigint)
 {%- endmacro %}
 
 {# The join that gives alias.customer_key its profile in alias.period_start; missing = all unknown, key 0. #}

@@ -11,6 +11,7 @@ from datetime import date
 import duckdb
 
 from nights.compiled_models import CompiledModels, Model
+from retention_pipeline.warehouse import LEFT_OUT
 
 HERE, BEFORE = '"next"."main".', "previous.main."
 TOUCHED = "(select customer_key from main.night_touched)"
@@ -20,6 +21,7 @@ class Warehouse:
     """One warehouse over the raw tables in database raw_store of `connection`."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, models: CompiledModels) -> None:
+        connection.execute(f"set disabled_optimizers = '{LEFT_OUT}'")
         self.connection = connection
         self.models = models
 
