@@ -7,12 +7,23 @@
    contributions      sums per `flow_keys`, one grain at a time or, where the text names no grain, all at once: at night the old contributions of touched customers are taken out and the new ones put in;
                       a backfill adds up everybody's contributions and replaces the sums of the periods that it asks for #}
 
-{# Nobody reads the database that is being made, so a table needs no other name until it is whole, as dbt's own `table` gives it. #}
-{% materialization table, default -%}
+{# Nobody reads the database that is being made, so nothing needs another name until it is whole, as dbt-duckdb's own two
+   give it. An adapter's own come before any of `default`. #}
+{% materialization table, adapter='duckdb' -%}
   {%- set target_relation = this.incorporate(type='table') -%}
   {{ run_hooks(pre_hooks) }}
   {%- do drop_existing(this) -%}
   {%- call statement('main') -%} {{ create_table_as(False, target_relation, sql) }} {%- endcall -%}
+  {{ run_hooks(post_hooks) }}
+  {%- do adapter.commit() -%}
+  {{ return({'relations': [target_relation]}) }}
+{%- endmaterialization %}
+
+{% materialization view, adapter='duckdb' -%}
+  {%- set target_relation = this.incorporate(type='view') -%}
+  {{ run_hooks(pre_hooks) }}
+  {%- do drop_existing(this) -%}
+  {%- call statement('main') -%} {{ create_view_as(target_relation, sql) }} {%- endcall -%}
   {{ run_hooks(post_hooks) }}
   {%- do adapter.commit() -%}
   {{ return({'relations': [target_relation]}) }}

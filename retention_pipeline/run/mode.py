@@ -13,13 +13,15 @@ from retention_pipeline.transform.arguments import OWN_MODELS
 @dataclass(frozen=True)
 class Mode:
     """full_refresh: facts and sums are computed from all of raw; is_backfill: the sums of some periods from all
-    facts. reason: one line for people. new_datasets: a night builds their models wholly.
+    facts. reason: one line for people. new_datasets: a night builds their models wholly. by_same_code: a full refresh
+    of what a night could have been made on top of.
     """
 
     full_refresh: bool
     reason: str
     is_backfill: bool = False
     new_datasets: tuple[str, ...] = ()
+    by_same_code: bool = False
 
     @property
     def name(self) -> str:
@@ -79,7 +81,7 @@ def decide_mode(
         return Mode(False, reason, is_backfill=True)
     costs_less = cheaper(previous)
     if costs_less is not None:
-        return Mode(True, costs_less)
+        return Mode(True, costs_less, by_same_code=True)
     reason = f"on top of generation {previous.generation} as of {previous.as_of}"
     if new:
         return Mode(False, f"{reason}, with {', '.join(new)} for the first time", new_datasets=new)

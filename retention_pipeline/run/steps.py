@@ -191,7 +191,7 @@ def build_step(
         )
         say(f"{mode.name}: {mode.reason}")
         notes.update(mode=mode.name, reason=mode.reason, engine=settings.engine, kept_settings=kept, **fingerprints)
-        generations.begin(home, full_refresh=mode.full_refresh)
+        generations.begin(home, full_refresh=mode.full_refresh, by_same_code=mode.by_same_code)
         number = generations.next_number(home)
         result = build(
             home,

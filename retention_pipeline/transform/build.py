@@ -263,7 +263,12 @@ def invoke(
             node.tags.append(EXCLUDED)
     arguments = [*arguments, "--exclude", f"tag:{EXCLUDED}"]
     callbacks = [*([on_event] if on_event else []), *stopping_listeners()]
-    result = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(arguments)
+    try:
+        result = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(arguments)
+        if arguments[0] != "build" or not result.success:
+            dbt_costs.write_texts()
+    finally:
+        dbt_costs.forget_texts()
     dbt_costs.TEMPLATES.keep(folder)
     return result
 

@@ -7,7 +7,11 @@ dbt is made for warehouses that answer in seconds. Each patch replaces one funct
 - events: those of level debug, which no log of ours shows, are neither built nor formatted;
 - CTEs of ephemeral models are put in after a leading `with`, without parsing the SQL around them;
 - the empty result of a statement is one object, and so are the arguments of the invocation;
-- that a graph has no cycle is found by sorting it.
+- that a graph has no cycle is found by sorting it;
+- settings of DuckDB are set once for the database instead of on each of a hundred cursors;
+- texts of nodes are kept and only written where somebody is to read them (`write_texts`), as a build that went well
+  would remove two hundred files in ninety folders;
+- which module has a behaviour flag is read from the frames, without looking for the source of each.
 
 dbt's version is pinned (pyproject.toml, constraints.txt); `tests/integration/test_transform_dbt_costs.py` compares each
 with dbt's own.
@@ -20,6 +24,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from copy import copy
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -82,6 +87,22 @@ def install() -> None:
     _put_ctes_in_quickly()
     _list_arguments_once()
     _look_for_cycles_quickly()
+    _set_settings_once()
+    _keep_texts()
+    _find_flags_quickly()
+
+
+def write_texts() -> None:
+    """Write the nodes' texts of the last invocation where dbt would have."""
+    from dbt_common.clients.system import write_file
+
+    for path, text in _texts.items():
+        write_file(path, text)
+
+
+def forget_texts() -> None:
+    """Before the next invocation."""
+    _texts.clear()
 
 
 def _keep_templates() -> None:
@@ -254,3 +275,48 @@ def _look_for_cycles_quickly() -> None:
         return None if networkx.is_directed_acyclic_graph(self.graph) else name_cycle(self)  # type: ignore[no-untyped-call]
 
     _replace(Linker, find_cycles=find_cycles)
+
+
+def _set_settings_once() -> None:
+    from dbt.adapters.duckdb.environments import Environment
+    from dbt.adapters.duckdb.utils import escape_sql_string
+
+    open_database, open_cursor = Environment.initialize_db, Environment.initialize_cursor
+
+    def initialize_db(creds: Any, *arguments: Any, **named: Any) -> Any:
+        database = open_database(creds, *arguments, **named)
+        for key, value in (creds.settings or {}).items():
+            database.execute(f"set global {key} = '{escape_sql_string(value)}'")
+        return database
+
+    def initialize_cursor(creds: Any, *arguments: Any, **named: Any) -> Any:
+        without_settings = copy(creds)
+        without_settings.settings = None
+        return open_cursor(without_settings, *arguments, **named)
+
+    _replace(Environment, initialize_db=staticmethod(initialize_db), initialize_cursor=staticmethod(initialize_cursor))
+
+
+_texts: dict[str, str] = {}
+
+
+def _keep_texts() -> None:
+    from dbt.contracts.graph import nodes
+
+    def keep(path: str, contents: str = "") -> bool:
+        _texts[path] = contents
+        return True
+
+    _replace(nodes, write_file=keep)
+
+
+def _find_flags_quickly() -> None:
+    from dbt_common import behavior_flags
+
+    def source() -> str:
+        frame = sys._getframe(1)
+        while frame.f_back is not None and frame.f_globals["__name__"] == behavior_flags.__name__:
+            frame = frame.f_back
+        return str(frame.f_globals["__name__"])
+
+    _replace(behavior_flags.BehaviorFlagRendered, _default_source=staticmethod(source))

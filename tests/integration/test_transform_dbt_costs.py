@@ -73,6 +73,25 @@ for edges in ("ab bc ac", "ab bc ca"):
         linker.dependency(other, one)
     graphs.append(linker.find_cycles())
 said["cycles"] = graphs
+from dbt.adapters.duckdb.credentials import DuckDBCredentials
+from dbt.adapters.duckdb.environments.local import LocalEnvironment
+settings = {"TimeZone": "Asia/Kolkata", "memory_limit": "1GB", "disabled_optimizers": "statistics_propagation"}
+environment = LocalEnvironment(DuckDBCredentials(database="memory", schema="main", settings=settings))
+wanted = "select " + ", ".join(f"current_setting('{name}')" for name in settings)
+said["settings"] = [environment.handle().cursor().execute(wanted).fetchall() for _ in range(2)]
+from functools import singledispatch
+from dbt_common.behavior_flags import BehaviorFlagRendered
+flag = singledispatch(BehaviorFlagRendered)({"name": "a", "default": False, "description": "b"}, {})
+said["whose flag"] = flag._behavior_change_event.flag_source
+import tempfile
+from pathlib import Path
+from dbt.contracts.graph.nodes import ModelNode
+path = Path(tempfile.mkdtemp()) / "compiled" / "a.sql"
+ModelNode.write_node(None, "", str(path), "select 1 as é")
+if sys.argv[1] == "patched":
+    assert not path.exists()
+    dbt_costs.write_texts()
+said["text"] = path.read_text(encoding="utf-8")
 print("SAID" + json.dumps(said, sort_keys=True))
 """
 

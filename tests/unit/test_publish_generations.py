@@ -48,18 +48,23 @@ def test_a_night_starts_from_a_writable_copy_of_the_current_generation(home: Hom
         assert connection.execute("select x from t").fetchall() == [(1,)]
 
 
-def test_a_full_refresh_starts_empty_but_for_what_goes_from_generation_to_generation(home: Home) -> None:
+@pytest.mark.parametrize("by_same_code", [False, True])
+def test_a_full_refresh_starts_empty_but_for_what_goes_from_generation_to_generation(
+    home: Home, *, by_same_code: bool
+) -> None:
     publish(
         home,
         1,
         "create table int_days as select 1 as x",
+        "create view days as from int_days",
         "create table retention_kpis (kpi varchar not null, value double)",
         "insert into retention_kpis values ('clv', 2.5)",
         "create table kpi_cells_customers as select 1 as x",
     )
-    generations.begin(home, full_refresh=True)
+    generations.begin(home, full_refresh=True, by_same_code=by_same_code)
     assert tables(home.next_file) == ["kpi_cells_customers", "retention_kpis"]
     with duckdb.connect(str(home.next_file)) as connection:
+        assert connection.execute("select view_name from duckdb_views() where not internal").fetchall() == []
         assert connection.execute("select * from retention_kpis").fetchall() == [("clv", 2.5)]
         with pytest.raises(duckdb.ConstraintException):
             connection.execute("insert into retention_kpis values (null, 1)")

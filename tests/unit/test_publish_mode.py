@@ -92,7 +92,9 @@ def test_any_other_change_of_datasets_is_a_full_refresh(changes: dict[str, Any])
 
 
 def test_what_costs_less_is_done_and_said() -> None:
-    assert decide(cheaper=lambda published: f"so says {published.generation}") == Mode(True, "so says 4")
+    assert decide(cheaper=lambda published: f"so says {published.generation}") == Mode(
+        True, "so says 4", by_same_code=True
+    )
     assert decide(cheaper=lambda published: None).name == "night"
 
 
