@@ -118,13 +118,14 @@ class Edges:
         ]
         interval, count = random.choice((("month", 1), ("month", 3), ("year", 1), ("day", 100), ("week", 9)))
         rows: dict[str, Row] = {}
+        customer = random.choice(ids)  # one: nothing says whose a request is that two customers made for a subscription
         for start, end, status in phases:
             # A moment of its own per row: the key of a phase is when it started.
             started = datetime.combine(start, time(1, len(rows)), self.zone).astimezone(UTC).isoformat()
             ends = random.random() < 0.7 or start == end
             rows[started] = {
                 "subscription_id": f"e{number}",
-                "customer_id": random.choice(ids),
+                "customer_id": customer,
                 "plan": random.choice(("basic", "pro")),
                 "amount": "30.00",
                 "quantity": "1",
