@@ -36,9 +36,9 @@ def mrr_rules(settings: Settings) -> list[Rule]:
             from {MRR}
             where mrr_start + mrr_new + mrr_reactivation + mrr_expansion - mrr_contraction - mrr_churn
                 is distinct from mrr_end
-                and not exists (select 1 from period_mrr where currency not in ('all', {reporting}))
+                and not exists (select 1 from int_mrr_changes where currency <> {reporting})
             """,
-            (table,),
+            (table, "int_mrr_changes"),
         ),
         rows_hold(
             "mrr_kept_within_opening", "0 <= kept <= opening, and kept <= kept and grown", table, kept, shown, MRR

@@ -90,11 +90,11 @@ def order_rules(settings: Settings) -> list[Rule]:
                 "orders and order_revenue of all months are those of int_purchase_days before as_of",
                 """
                 with sums as (
-                    select sum(orders) as orders, sum(order_revenue) as order_revenue
+                    select coalesce(sum(orders), 0) as orders, coalesce(sum(order_revenue), 0) as order_revenue
                     from period_orders where grain = 'month' and segment_dimension = 'all'
                 ),
                 facts as (
-                    select sum(orders) as orders, sum(revenue) as order_revenue
+                    select coalesce(sum(orders), 0) as orders, coalesce(sum(revenue), 0) as order_revenue
                     from int_purchase_days where purchase_date < (select max(close_date) from periods)
                 )
                 select sums.orders, facts.orders as orders_of_facts,

@@ -41,7 +41,8 @@ pytestmark = pytest.mark.proof
 @example(example=142241)  # MRR in two currencies, so little that it is nothing in the reporting currency
 @given(example=st.integers(min_value=0, max_value=2**32 - 1))
 def test_a_random_company_gives_the_cells_of_the_oracle(example: int) -> None:
-    company = made_company(Random(example), customers=30, further=True)
+    # Some are so small that there is nothing of many things.
+    company = made_company(Random(example), customers=30 if example % 4 else 5, further=True)
     expected = read_company(company.rows, company.settings, company.as_of)
     answers = expected_kpis(expected)
     with tempfile.TemporaryDirectory() as folder:
