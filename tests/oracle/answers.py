@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from typing import Any, NamedTuple
@@ -52,7 +53,17 @@ class Group(NamedTuple):
 
 
 def read_company(rows: dict[str, list[dict[str, Any]]], settings: dict[str, Any], as_of: date) -> Company:
-    return Company(rows, read_rules(settings), as_of)
+    rules = read_rules(settings)
+    kept = tuple(name for name in rules.dimensions if has_values(rows, name))
+    return Company(rows, replace(rules, segments=kept), as_of)
+
+
+def has_values(rows: dict[str, list[dict[str, Any]]], dimension: str) -> bool:
+    """Whether a row has a value of the dimension: one that would hold only `(unknown)` is left out."""
+    dataset, column = ("orders", "channel") if dimension == "first_order_channel" else ("customers", dimension)
+    of_dataset = rows.get(dataset, [])
+    always = dimension in ("plan", "engagement_group", "nps_class") or not of_dataset
+    return always or any(row.get(column) for row in of_dataset)
 
 
 def expected_cohorts(company: Company) -> dict[tuple[Any, ...], dict[str, Any]]:
