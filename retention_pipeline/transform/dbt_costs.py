@@ -96,7 +96,7 @@ def write_texts() -> None:
     """Write the nodes' texts of the last invocation where dbt would have."""
     from dbt_common.clients.system import write_file
 
-    for path, text in _texts.items():
+    for path, text in dict(_texts).items():  # after an interruption dbt's threads go on for a moment
         write_file(path, text)
 
 
