@@ -3,7 +3,7 @@
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -162,6 +162,17 @@ def tables_in(connection: duckdb.DuckDBPyConnection, *, database: str | None = N
         [schema, database],
     ).fetchall()
     return {name for (name,) in rows}
+
+
+def drop_named(connection: duckdb.DuckDBPyConnection, is_dropped: Callable[[str], bool]) -> None:
+    """Drop the tables and views of schema main of the open database whose names say so."""
+    for kind in ("view", "table"):
+        found = connection.execute(
+            f"select {kind}_name from duckdb_{kind}s() where database_name = current_database() "
+            "and schema_name = 'main' and not internal"
+        ).fetchall()
+        for name in sorted(name for (name,) in found if is_dropped(name)):
+            connection.execute(f"drop {kind} {sql_name(name)}")
 
 
 def has_table(

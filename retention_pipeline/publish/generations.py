@@ -17,7 +17,7 @@ import duckdb
 from retention_pipeline import formatting
 from retention_pipeline.settings import Home, without_others
 from retention_pipeline.testing import stop_for_test
-from retention_pipeline.warehouse import attach, create_database, opened, sql_name, sql_text, tables_in
+from retention_pipeline.warehouse import attach, create_database, drop_named, opened, sql_text, tables_in
 
 # Tables that are not a function of raw and as_of: they go from generation to generation, also through a full refresh.
 CARRIED_TABLES = (
@@ -245,13 +245,7 @@ def _drop_all_but_carried(file: Path) -> None:
     """A tenth of what it costs to write the carried rows into a new file; the freed blocks are used again."""
     with opened(file) as connection:
         connection.begin()
-        for kind in ("view", "table"):
-            found = connection.execute(
-                f"select {kind}_name from duckdb_{kind}s() where schema_name = 'main' and not internal"
-            ).fetchall()
-            for (name,) in found:
-                if not _is_carried(name):
-                    connection.execute(f"drop {kind} {sql_name(name)}")
+        drop_named(connection, lambda name: not _is_carried(name))
         connection.commit()
         connection.execute("checkpoint")
 

@@ -26,7 +26,7 @@ from retention_pipeline.transform.engine import TEXTS
 from retention_pipeline.transform.input_checks import check_aliases, check_rates
 from retention_pipeline.transform.manifest import PROJECT, manifest_json, manifest_object, parsed_project
 from retention_pipeline.transform.selection import absent_models, excluded_nodes, new_models
-from retention_pipeline.warehouse import attach, create_database, opened, sql_name, sql_text
+from retention_pipeline.warehouse import attach, create_database, drop_named, opened, sql_name, sql_text
 
 NAMED_AT_MOST = 5
 RESULTS_FILE = "run_results.json"
@@ -188,12 +188,7 @@ def drop_tables(warehouse_file: Path, names: Iterable[str]) -> None:
     """Drop these tables and views of schema main where they exist: those of a dataset that was connected before."""
     wanted = set(names)
     with opened(warehouse_file) as connection:
-        for kind in ("view", "table"):
-            found = connection.execute(
-                f"select {kind}_name from duckdb_{kind}s() where schema_name = 'main' and not internal"
-            ).fetchall()
-            for name in sorted(wanted.intersection(name for (name,) in found)):
-                connection.execute(f'drop {kind} "{name}"')
+        drop_named(connection, wanted.__contains__)
 
 
 def comment_on_tables(warehouse_file: Path, manifest: Mapping[str, Any]) -> None:
