@@ -39,7 +39,10 @@ TABLES = {
 
 
 # What a CSV file leaves open.
-KINDS = {"customer_id": "varchar", "subject": "varchar", "quantile": "decimal(2, 1)"}
+KINDS = {
+    **dict.fromkeys(("customer_id", "subject", "segment_value", "failure_reason", "reason", "source"), "varchar"),
+    "quantile": "decimal(2, 1)",
+}
 KEYS = {name: table.key for name, table in TABLES.items()}
 
 
@@ -48,13 +51,15 @@ def expected_rows(company: Company) -> Cells:
     return {(name, *key): row for name, table in TABLES.items() for key, row in table.rows(company).items()}
 
 
-def read_rows(folder: Path, table: str) -> Cells:
-    """The rows of a table that a company's folder expects, by (table, *key)."""
-    types = {name: kind for name, kind in KINDS.items() if name in KEYS[table]}
-    relation = duckdb.read_csv(str(folder / "expected_tables" / f"{table}.csv"), header=True, dtype=types)
+def read_rows(folder: Path, table: str, names: tuple[str, ...]) -> Cells:
+    """The rows of a table that a company's folder expects, by (table, *key); `names`: the columns of the key."""
+    path = folder / "expected_tables" / f"{table}.csv"
+    header = path.read_text(encoding="utf-8").split("\n", 1)[0].strip().split(",")
+    types = {name: kind for name, kind in KINDS.items() if name in header}
+    relation = duckdb.read_csv(str(path), header=True, dtype=types)
     found: Cells = {}
     for row in relation.fetchall():
         named = dict(zip(relation.columns, row, strict=True))
-        key = (table, *(named.pop(column) for column in KEYS[table]))
+        key = (table, *(named.pop(column) for column in names))
         found[key] = {name: value if isinstance(value, date) else plain(value) for name, value in named.items()}
     return found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,12 @@ from oracle.answers import expected_kpis, kpi_cells, read_company
 from oracle.comparison import differences
 from oracle.folders import INTERVAL, KPI_COLUMNS, KPI_KEY, cells, read_folder
 from oracle.intervals import NO_INTERVAL, of_nps, wilson, with_intervals
+from oracle.tables import read_rows
 from oracle.test_oracle import BEHAVIOUR, FURTHER_FOLDERS, MARKS
 
 TABLES = cell_tables.TABLES | goals.TABLES
 # No expected rows: what these say is compared with the product alone.
 UNTOLD = {"order_exclusions", "mrr_by_currency", "mrr_by_plan", "mrr_movements"}
-WORDS = {"status", "source"}
-DAYS = {"due_on", "value_period_start", "start_on", "period_start"}
-WHOLE = {"rank", "tenure_half_years", "active_days"}
 
 
 @pytest.mark.skipif(not FURTHER_FOLDERS, reason="the companies are not laid out beside the repository")
@@ -38,7 +34,7 @@ def test_the_oracle_gives_every_expected_row_and_interval_of_a_company_and_no_ot
     given |= goals.kpi_with_benchmark(rows.get("kpi_benchmarks", []), answers, company.rules)
     told: dict[tuple[Any, ...], dict[str, Any]] = {}
     for table in TABLES.keys() - UNTOLD:
-        told |= expected_rows(folder, table)
+        told |= read_rows(folder, table, TABLES[table])
     problems = differences(told, {key: row for key, row in given.items() if key[0] not in UNTOLD})
 
     columns = (*KPI_COLUMNS, *INTERVAL)
@@ -53,26 +49,6 @@ def test_the_oracle_gives_every_expected_row_and_interval_of_a_company_and_no_ot
 
 def only_intervals(found: dict[tuple[Any, ...], dict[str, Any]], keys: list[Any]) -> dict[Any, dict[str, Any]]:
     return {key: {name: found[key][name] for name in INTERVAL} for key in keys}
-
-
-def expected_rows(folder: Path, table: str) -> dict[tuple[Any, ...], dict[str, Any]]:
-    with (folder / "expected_tables" / f"{table}.csv").open(newline="") as file:
-        found = {}
-        for row in csv.DictReader(file):
-            typed = {name: typed_as(name, text) for name, text in row.items()}
-            found[table, *(typed.pop(name) for name in TABLES[table])] = typed
-    return found
-
-
-def typed_as(name: str, text: str) -> Any:
-    """A cell of a CSV file: empty is null, the rest by its column."""
-    if text == "":
-        return None
-    if name in DAYS:
-        return date.fromisoformat(text)
-    if name in WHOLE:
-        return int(text)
-    return text if name in WORDS | set(KPI_KEY) | {"failure_reason", "reason"} else float(text)
 
 
 def test_an_interval_is_that_of_the_textbook() -> None:
