@@ -40,12 +40,16 @@
 
 {# The class of churn of a reason: null for none and for one that the setting does not name. #}
 {% macro churn_class(reason) -%}
+{%- if var('churn_reason_classes') %}
   case {{ reason }}
 {%- for name, class in var('churn_reason_classes').items() %}
     when '{{ name | replace("'", "''") }}' then '{{ class if class in ['involuntary', 'voluntary'] else 'unknown' }}'
 {%- endfor %}
     else cast(null as string)
   end
+{%- else %}
+  cast(null as string)
+{%- endif %}
 {%- endmacro %}
 
 {# The class of a lost customer at a close, from the columns of int_lost_classes. #}

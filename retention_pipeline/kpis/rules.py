@@ -42,7 +42,8 @@ def rules_from(settings: Any, *, as_of: date, connected_datasets: list[str]) -> 
 
 def number_literal(number: float) -> str:
     """A SQL number; a float is a double."""
-    return f"{number!r}e0" if isinstance(number, float) else str(number)
+    written = repr(number)
+    return written if isinstance(number, int) or "e" in written else f"{written}e0"
 
 
 def date_literal(day: date) -> str:

@@ -39,6 +39,12 @@ def test_the_subscription_lifetime_value_counts_the_margin() -> None:
     assert (row.value, row.numerator, row.denominator) == (pytest.approx(50 * 0.8 * 60), 1000, 20)
 
 
+def test_a_margin_may_be_as_small_as_one_likes() -> None:
+    warehouse = company([0, *[100] * 6], [0, 2, 2, 2, 2, 1, 1])
+    warehouse.compute(AS_OF, gross_margin=0.00001)
+    assert warehouse.row("clv_subscription", JULY).value == pytest.approx(50 * 0.00001 * 60)
+
+
 def test_five_months_are_too_few() -> None:
     """The first fact lies in February: of the six months before 1 August all count, of those before 1 July five."""
     warehouse = company([0, *[100] * 6], [0, *[2] * 6])
