@@ -276,6 +276,13 @@ def _names_of_segments(settings: Settings) -> list[str]:
         " give the column another name in the file or query of customers"
         for name in impossible
     ]
+    own = {column.name for column in CONTRACTS["customers"].columns} - set(DEFAULT_DIMENSIONS)
+    problems += [
+        f"segments: {name!r} is read for what it means and is no dimension: give the file or query of customers another"
+        " column with the values to compare"
+        for name in asked
+        if name in own
+    ]
     if "customers" not in settings.connected_datasets:
         unknown = [name for name in asked if name not in BUILT_IN_DIMENSIONS and name not in impossible]
         problems += [

@@ -248,6 +248,13 @@ def test_segments_that_can_be_no_column_are_all_refused_at_once() -> None:
     assert [line.split("'")[1] for line in str(caught.value).splitlines()] == ["home town", "order"]
 
 
+def test_columns_of_customers_that_mean_something_else_are_no_segments() -> None:
+    names = ["country", "referred_by", "signed_up_at", "size"]
+    with pytest.raises(SettingsError) as caught:
+        parse_settings({"business": BUSINESS, "sources": CUSTOMERS, "segments": names})
+    assert [line.split("'")[1] for line in str(caught.value).splitlines()] == ["referred_by", "signed_up_at"]
+
+
 def test_a_segment_that_is_misspelt_is_refused_where_no_customers_could_have_it() -> None:
     with pytest.raises(SettingsError, match=r"segments: there is no dimension 'plann' \(there are country, "):
         parse_settings({"business": BUSINESS, "segments": ["plann"]})
