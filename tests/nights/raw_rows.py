@@ -87,11 +87,15 @@ def _typed(connection: duckdb.DuckDBPyConnection, dataset: str, rows: list[dict[
         [dataset],
     ).fetchall()
     types = dict(columns)
+    further = [column for column in given if column not in types]
     selected = []
     for name, kind in columns:
         if name.startswith("_") and name != "_extra":
             continue
-        if name.endswith("_is_date"):
+        if name == "_extra" and further:
+            pairs = ", ".join(f"'{column}', \"{column}\"" for column in further)
+            selected.append(f"cast(json_object({pairs}) as {kind}) as _extra")
+        elif name.endswith("_is_date"):
             source = name.removesuffix("_is_date")
             selected.append(
                 f'case when "{source}" is not null then length("{source}") = 10 end as "{name}"'

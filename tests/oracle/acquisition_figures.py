@@ -32,7 +32,8 @@ def read_costs(rows: list[dict[str, Any]], rates: Rates, rules: Rules, as_of: da
         month = date.fromisoformat(row["month"])
         if begins <= month < as_of:
             amount = rates.reporting(Decimal(row["amount"]), row["currency"], month, CENT)
-            found.append(Cost(month, row.get("acquisition_channel") or UNKNOWN, amount))
+            channel = row.get("acquisition_channel") or UNKNOWN
+            found.append(Cost(month, rules.shown.get("acquisition_channel", {}).get(channel, channel), amount))
     return found
 
 

@@ -52,10 +52,16 @@ class Group(NamedTuple):
     moved_out: list[str] | None
 
 
-def read_company(rows: dict[str, list[dict[str, Any]]], settings: dict[str, Any], as_of: date) -> Company:
+def read_company(
+    rows: dict[str, list[dict[str, Any]]],
+    settings: dict[str, Any],
+    as_of: date,
+    shown: dict[str, dict[str, str]] | None = None,
+) -> Company:
+    """`shown`: the names of values that are not shown as they are, by dimension."""
     rules = read_rules(settings)
     kept = tuple(name for name in rules.dimensions if has_values(rows, name))
-    return Company(rows, replace(rules, segments=kept), as_of)
+    return Company(rows, replace(rules, segments=kept, shown=shown or {}), as_of)
 
 
 def has_values(rows: dict[str, list[dict[str, Any]]], dimension: str) -> bool:

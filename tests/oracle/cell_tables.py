@@ -38,13 +38,13 @@ LAST_RANK = 11
 ZERO = Decimal(0)
 
 
-def cell_tables(company: Company, rows: dict[str, list[dict[str, Any]]]) -> Cells:
-    """Every row of TABLES; `rows` are those that the company was read from."""
+def cell_tables(company: Company) -> Cells:
+    """Every row of TABLES."""
     found: Cells = {}
     for table in (order_value_by_rank, revenue_by_tenure, payment_failures, tickets_by_reason):
         found |= table(company)
     found |= engagement_lness(company) | mrr_tables(company) | mrr_movements(company)
-    return found | order_exclusions(company, rows.get("orders", []))
+    return found | order_exclusions(company)
 
 
 def has_rows(company: Company, period: Period) -> bool:
@@ -172,14 +172,14 @@ def mrr_movements(company: Company) -> Cells:
     return found
 
 
-def order_exclusions(company: Company, rows: list[dict[str, Any]]) -> Cells:
+def order_exclusions(company: Company) -> Cells:
     """Orders that do not count, on their own day, and their gross amounts at that day's rate. No figure needs these:
     an order without a rate adds nothing to them.
     """
     rules = company.rules
     found: dict[Any, list[Decimal]] = defaultdict(list)
     zone = rules.source_zones.get("orders", rules.zone)
-    for row in rows:
+    for row in company.order_rows:
         ordered = moment(row["ordered_at"], rules.zone, zone)
         assert ordered is not None
         reason = exclusion(row, company.survivor(row["customer_id"]), rules.count_zero_value)

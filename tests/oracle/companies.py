@@ -23,6 +23,7 @@ from oracle.made_further import FURTHER, made_costs, made_further, made_further_
 from oracle.made_goals import add_goals
 from oracle.made_oddities import with_oddities
 from oracle.made_orders import made_orders
+from oracle.made_refunds import add_refund_rows
 from oracle.made_subscriptions import made_subscriptions
 from oracle.made_times import Clock
 
@@ -47,12 +48,14 @@ class MadeCompany:
     as_of: date
 
 
-def made_company(random: Random, customers: int = 15, days: int = 700, *, further: bool = False) -> MadeCompany:
+def made_company(
+    random: Random, customers: int = 15, days: int = 700, *, further: bool = False, year: int = 2022
+) -> MadeCompany:
     """A company of so many customers whose facts spread over so many days, and as_of somewhere in their last third.
     `further`: also payments, surveys, e-mail, tickets, costs of acquisition, goals and benchmarks; and in three of four
     companies some customers more who stand on the edges of what is asked at as_of.
     """
-    first = date(2022, 1, 1) + timedelta(days=random.randrange(365))
+    first = date(year, 1, 1) + timedelta(days=random.randrange(365))
     last = first + timedelta(days=days)
     as_of = first + timedelta(days=random.randrange(days // 2, days))
     if random.random() < 0.3:
@@ -115,6 +118,8 @@ def made_company(random: Random, customers: int = 15, days: int = 700, *, furthe
             settings["history_start"] = settings["history_start"][:8] + "01"
         if own.random() < 0.75:
             add_edges(own, rows, settings, as_of, customers // 3)
+        if rows.get("orders") and own.random() < 0.25:
+            add_refund_rows(own, clocks["orders"], rows["orders"])
     return MadeCompany(rows, settings, as_of)
 
 

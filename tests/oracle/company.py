@@ -18,8 +18,9 @@ from oracle.identity import survivors
 from oracle.money import MICRO, Rates
 from oracle.orders import Order, read_orders
 from oracle.phases import Phase, cancel_requests, read_phases
+from oracle.refund_rows import with_refund_rows
 from oracle.rules import Rules
-from oracle.segments import Values, attribute_values, attributes_in_order, channel_values, plan_values
+from oracle.segments import ShownValues, Values, attribute_values, attributes_in_order, channel_values, plan_values
 
 ZERO = Decimal(0)
 READ_FURTHER: dict[str, Callable[..., list[Any]]] = {
@@ -40,7 +41,9 @@ class Company:
         self.survivor = survivors(rows["customer_aliases"], as_of, rules.zone, alias_zone)
         self.rates = Rates(rows["fx_rates"], rules.reporting_currency, rules.fx_max_age_days)
         self.costs = read_costs(rows["acquisition_costs"], self.rates, rules, as_of)
-        self.orders, self.refunds = read_orders(rows["orders"], self.survivor, self.rates, rules, as_of)
+        order_zone = rules.source_zones.get("orders", rules.zone)
+        self.order_rows = with_refund_rows(rows["orders"], rules.zone, order_zone)
+        self.orders, self.refunds = read_orders(self.order_rows, self.survivor, self.rates, rules, as_of)
         self.phases_until = partial(read_phases, rows["subscriptions"], self.survivor, rules)
         self.subscriptions = self.phases_until(as_of)
         self.requests = cancel_requests(rows["subscriptions"], self.survivor, rules, as_of)
@@ -144,10 +147,12 @@ class Company:
         if dimension == "nps_class":
             return NpsClasses(self.nps_answers)
         if dimension == "plan":
-            return plan_values(self.phases_of, self.counted_on, self.rates)
-        if dimension == "first_order_channel":
-            return channel_values(self.orders)
-        return attribute_values(dimension, self.attributes)
+            values = plan_values(self.phases_of, self.counted_on, self.rates)
+        elif dimension == "first_order_channel":
+            values = channel_values(self.orders)
+        else:
+            values = attribute_values(dimension, self.attributes)
+        return ShownValues(values, self.rules.shown.get(dimension, {}))
 
     # periods
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from oracle.business_days import moment
 from oracle.money import CENT, Rates
+from oracle.refund_rows import is_test
 from oracle.rules import Rules
 
 
@@ -32,13 +33,20 @@ class Refund(NamedTuple):
 
 
 def refunded_amount(row: dict[str, Any]) -> Decimal:
-    """`refunded` without an amount means all of it; an explicit 0 does not; a negative order has no refund."""
+    """`refunded` without an amount means all of it; an explicit 0 does not; a negative order has no refund. Refunds
+    that are rows are parts of it.
+    """
     amount = Decimal(row["amount"])
     if amount < 0:
         return Decimal(0)
+    whole = amount if row["status"] == "refunded" else Decimal(0)
     if row.get("refunded_amount"):
-        return Decimal(row["refunded_amount"])
-    return amount if row["status"] == "refunded" else Decimal(0)
+        whole = Decimal(row["refunded_amount"])
+    return max(whole, refunded_by_rows(row))
+
+
+def refunded_by_rows(row: dict[str, Any]) -> Decimal:
+    return sum((part for _, part in row["refund_rows"]), Decimal(0))
 
 
 def exclusion(row: dict[str, Any], customer: str | None, count_zero_value: bool) -> str | None:
@@ -59,14 +67,12 @@ def exclusion(row: dict[str, Any], customer: str | None, count_zero_value: bool)
     return None
 
 
-def is_test(row: dict[str, Any]) -> bool:
-    return str(row.get("is_test") or "").lower() == "true"
-
-
 def read_orders(
     rows: list[dict[str, Any]], survivor: Callable[..., Any], rates: Rates, rules: Rules, as_of: date
 ) -> tuple[list[Order], list[Refund]]:
-    """Counted orders and refunds dated in [data_start, as_of), orders in the order of their instants."""
+    """Counted orders and refunds dated in [data_start, as_of), orders in the order of their instants. `rows` know their
+    `refund_rows`.
+    """
     orders, refunds = [], []
     source_zone = rules.source_zones.get("orders", rules.zone)
     first = rules.data_start or date.min
@@ -79,9 +85,9 @@ def read_orders(
             revenue = rates.reporting(amount - refunded, row["currency"], ordered.day, CENT)
             channel = row.get("channel") or None
             orders.append(Order(row["order_id"], customer, ordered.day, ordered.instant, revenue, channel))
-        if refunded != 0 and not is_test(row):
-            # A refund counts by its own day, also against data_start; its rate is still that of the order's day.
-            day = (moment(row.get("refunded_at"), rules.zone, source_zone) or ordered).day
-            if first <= day < as_of:
-                refunds.append(Refund(customer, day, rates.reporting(refunded, row["currency"], ordered.day, CENT)))
+        # A refund counts by its own day, also against data_start; its rate is still that of the order's day.
+        rest_day = (moment(row.get("refunded_at"), rules.zone, source_zone) or ordered).day
+        for day, part in [*row["refund_rows"], (rest_day, refunded - refunded_by_rows(row))]:
+            if part != 0 and not is_test(row) and first <= day < as_of:
+                refunds.append(Refund(customer, day, rates.reporting(part, row["currency"], ordered.day, CENT)))
     return sorted(orders, key=lambda order: (order.instant, order.order_id)), refunds

@@ -45,7 +45,11 @@ def ends_of_terms(phase: Phase, first_counted: date | None, before: date) -> Ite
     """Days anchor + j x interval before a day: any j from the phase's own anchor, from 1 on from the first counted day
     of the subscription.
     """
-    j, anchor = (1, first_counted) if phase.term_anchor is None else (-2000, phase.term_anchor)
+    j, anchor = 1, first_counted
+    if phase.term_anchor is not None:
+        anchor = phase.term_anchor
+        shortest = phase.interval_count * {"day": 1, "week": 7, "month": 28, "quarter": 89, "year": 365}[phase.interval]
+        j = min(0, (phase.start - anchor).days // shortest) - 1  # ends before the phase begins
     assert anchor is not None
     while (day := term_end(anchor, phase, j)) < before:
         yield day
@@ -68,11 +72,13 @@ def renewed_or_not(company: Company, phase: Phase, day: date) -> Term:
     # A term renewed before its grace has passed is still pending.
     due = company.in_reporting({phase.currency: phase.mrr}, day - DAY)
     for candidate in days(day, day + timedelta(days=max(grace, 1))):
-        renewing = [
+        own = [other for other in company.subscriptions[phase.subscription] if candidate in other.counted_days]
+        others = [
             other
             for other in company.counted_on(phase.customer, candidate)
-            if other.status == "active" and other.subscription not in others_before
+            if other.subscription not in (*others_before, phase.subscription)
         ]
+        renewing = [other for other in own + others if other.status == "active"]
         if renewing:
             native: dict[str, Decimal] = defaultdict(Decimal)
             for other in renewing:

@@ -45,6 +45,9 @@ class Rules:
     actions: dict[str, int] = field(
         default_factory=lambda: {"ticket_reminder": 2, "purchase_follow_up": 7, "payment_failed": 0, "renewal_due": 30}
     )
+    # The names under which values of a dimension are shown, where it has more than max_segment_values: chosen by the
+    # product, which keeps its choice.
+    shown: dict[str, dict[str, str]] = field(default_factory=dict)
     connected: frozenset[str] = frozenset()
     source_zones: dict[str, ZoneInfo] = field(default_factory=dict)
 

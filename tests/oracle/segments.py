@@ -51,6 +51,21 @@ class Values:
         return self.changes[customer][before - 1].value if before else UNKNOWN
 
 
+class ShownValues(Values):
+    """Values under the names that figures show: those of little use are (other)."""
+
+    def __init__(self, values: Values, shown: dict[str, str]) -> None:
+        self.changes, self.days, self.shown = values.changes, values.days, shown
+
+    def in_period(self, customer: str | None, start: date, close: date) -> str:
+        value = super().in_period(customer, start, close)
+        return self.shown.get(value, value)
+
+    def on_day(self, customer: str | None, day: date) -> str:
+        value = super().on_day(customer, day)
+        return self.shown.get(value, value)
+
+
 def attributes_in_order(rows: list[dict[str, Any]], rules: Rules) -> list[tuple[Moment, dict[str, Any]]]:
     """The rows of `customers` by the moment from which they hold.
 

@@ -22,7 +22,7 @@ TABLES = cell_tables.TABLES | goals.TABLES | tables.KEYS
 
 def expected_tables(company: Company, rows: dict[str, list[dict[str, Any]]], answers: dict[Key, Answer]) -> Cells:
     """Every row by (table, *key), of the rows that the company was read from."""
-    found = cell_tables.cell_tables(company, rows)
+    found = cell_tables.cell_tables(company)
     found |= tables.expected_rows(company)
     found |= goals.kpi_attainment(rows.get("kpi_targets", []), answers, company.as_of)
     return found | goals.kpi_with_benchmark(rows.get("kpi_benchmarks", []), answers, company.rules)
