@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from retention_pipeline.settings import Home
+from retention_pipeline.transform.missing_rates import MISSING_RATES
 from retention_pipeline.warehouse import has_table, opened, opened_raw, tables_in
 
 NAMED_AT_MOST = 5
@@ -69,57 +70,11 @@ def alias_cycles(connection: duckdb.DuckDBPyConnection, *, timezone: str, as_of:
     return cycles
 
 
-# Days on which a figure needs a rate that there is none for, by dataset; each applies if its tables are there.
-_MISSING_RATES = {
-    # Orders and refunds, found by the model that converts them.
-    ("missing_fx_rates",): """
-        select dataset, currency, rate_date from missing_fx_rates
-    """,
-    # MRR: its changes at the rate of their day, balances and terms at the rate of the eve.
-    ("int_mrr_changes", "int_fx_rates", "int_terms", "periods"): """
-        with balances as (
-            select currency, change_date, next_change_date, mrr_before, mrr_after
-            from int_mrr_changes
-            where currency <> $reporting_currency and change_date < $as_of
-        ),
-        boundaries as (
-            select period_start as boundary from periods
-            union select close_date from periods
-            union select cast(close_date - to_months(12) as date) from periods
-        ),
-        eves as (
-            select currencies.currency, boundaries.boundary - 1 as rate_date
-            from (select distinct currency from balances) as currencies
-            cross join boundaries
-            anti join int_fx_rates as rates
-                on currencies.currency = rates.currency and boundaries.boundary - 1 = rates.rate_date
-        ),
-        needed as (
-            select balances.currency, balances.change_date as rate_date
-            from balances
-            anti join int_fx_rates as rates
-                on balances.currency = rates.currency and balances.change_date = rates.rate_date
-            where balances.mrr_before <> balances.mrr_after
-            union
-            select eves.currency, eves.rate_date
-            from eves
-            inner join balances on eves.currency = balances.currency
-                and balances.change_date <= eves.rate_date and eves.rate_date < balances.next_change_date
-            where balances.mrr_after > 0
-            union
-            select currency, term_date - 1 from int_terms
-            where mrr_due is null and term_date < $as_of and term_date >= (select min(period_start) from periods)
-        )
-        select 'subscriptions', currency, rate_date from needed
-    """,
-}
-
-
 def check_rates(warehouse_file: Path, *, as_of: date, reporting_currency: str) -> None:
     """Raise InputError naming currency and days before `as_of` on which a figure needs a rate that is not there."""
     with opened(warehouse_file, read_only=True) as connection:
         present = tables_in(connection)
-        statements = [statement for tables, statement in _MISSING_RATES.items() if present.issuperset(tables)]
+        statements = [statement for tables, statement in MISSING_RATES.items() if present.issuperset(tables)]
         if not statements:
             return
         missing = connection.execute(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 
 from oracle.company import Company
 from oracle.phases import Phase
@@ -34,7 +35,11 @@ def class_and_reason(company: Company, customer: str, close: date) -> tuple[str,
 
 def leading_phase(company: Company, customer: str, day: date) -> Phase:
     """Of the phases counted on the day that with the highest MRR, then the first subscription_id."""
-    return min(
-        company.counted_on(customer, day),
-        key=lambda phase: (-phase.mrr * company.rates.rate(phase.currency, day), phase.subscription),
-    )
+    counted = company.counted_on(customer, day)
+    one_currency = len({phase.currency for phase in counted}) == 1
+
+    def rank(phase: Phase) -> tuple[Decimal, str]:
+        rate = Decimal(1) if one_currency else company.rates.rate(phase.currency, day)
+        return -phase.mrr * rate, phase.subscription
+
+    return min(counted, key=rank)

@@ -101,7 +101,8 @@ def subscriptions(tmp_path: Path, rates: list[tuple[str, str]]) -> Path:
     with duckdb.connect(str(path)) as connection:
         connection.execute("""
             create table int_mrr_changes as
-            select 'CHF' as currency, change_date, next_change_date, mrr_before, mrr_after from (values
+            select 1 as customer_key, 'CHF' as currency, change_date, next_change_date, mrr_before, mrr_after
+            from (values
                 (date '2024-01-15', date '2024-02-10', 0, 10),
                 (date '2024-02-10', date '2024-03-05', 10, 12),
                 (date '2024-03-05', date '9999-12-31', 12, 0)
@@ -136,3 +137,95 @@ def test_each_day_that_mrr_needs_is_missed_by_name(day: str, tmp_path: Path) -> 
 
 def test_mrr_in_the_reporting_currency_needs_no_rate(tmp_path: Path) -> None:
     check_rates(subscriptions(tmp_path, []), as_of=AS_OF, reporting_currency="CHF")
+
+
+TABLES_OF_TWO_CURRENCIES = {
+    "int_mrr_changes": """
+        customer_key, currency, change_date, next_change_date, mrr_before, mrr_after
+        1 EUR 2024-01-01 2024-04-15 0 10
+        1 EUR 2024-04-15 9999-12-31 10 12
+        1 CHF 2024-02-10 9999-12-31 0 5
+        2 EUR 2024-02-02 2024-03-20 0 10
+        2 EUR 2024-03-20 9999-12-31 10 0
+        2 CHF 2024-02-02 2024-03-20 0 5
+        2 CHF 2024-03-20 9999-12-31 5 0
+        3 EUR 2024-01-01 2024-03-04 0 10
+        3 EUR 2024-03-04 9999-12-31 10 0
+        3 CHF 2024-03-05 9999-12-31 0 5
+    """,
+    "int_counted_phases": """
+        customer_key, currency, start_date, end_date, subscription_id, is_past_due
+        1 EUR 2024-01-01 9999-12-31 a false
+        1 EUR 2024-04-15 9999-12-31 more false
+        1 CHF 2024-02-10 9999-12-31 b false
+        2 EUR 2024-02-02 2024-03-20 c false
+        2 CHF 2024-02-02 2024-03-20 d false
+        3 EUR 2024-01-01 2024-03-04 e false
+        3 CHF 2024-03-05 9999-12-31 f false
+    """,
+    "int_lost_classes": """
+        customer_key, end_date
+        2 2024-03-20
+        3 2024-03-04
+    """,
+    "int_terms": """
+        subscription_id, customer_key, currency, term_date, resolved_date, renewed_date, mrr_due
+        e 3 EUR 2024-03-04 2024-04-03 2024-03-05 10
+    """,
+    "int_segment_spans": """
+        dimension
+        plan
+    """,
+    "periods": """
+        period_start, close_date
+        2024-01-01 2024-02-01
+        2024-02-01 2024-03-01
+        2024-03-01 2024-04-01
+        2024-04-01 2024-05-01
+    """,
+}
+NEEDED_OF_TWO_CURRENCIES = {
+    "2024-01-31": "February's MRR of customer 1, who paid before in euros, at its opening's rate",
+    "2024-02-02": "MRR changes",
+    "2024-02-10": "MRR changes",
+    "2024-02-29": "MRR of a boundary",
+    "2024-03-03": "what renews the term of 4 March, at the rate of its eve",
+    "2024-03-05": "MRR changes",
+    "2024-03-19": "which of two phases says why customer 2 left",
+    "2024-03-20": "MRR changes",
+    "2024-03-31": "MRR of a boundary",
+    "2024-04-15": "which plan customer 1 has once there is a third subscription",
+    "2024-04-30": "MRR of a boundary",
+}
+
+
+def type_of(column: str) -> str:
+    if column.endswith(("_date", "_start")):
+        return "date"
+    return "integer" if column.startswith(("mrr_", "customer_")) else "boolean" if column[:3] == "is_" else "varchar"
+
+
+def two_currencies(tmp_path: Path, rates: list[str]) -> Path:
+    """Customer 1 takes a second subscription, in francs, and a third one; 2 leaves both of two; 3 renews in francs."""
+    path = tmp_path / "next.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        for table, text in TABLES_OF_TWO_CURRENCIES.items():
+            header, *lines = text.strip().splitlines()
+            names = header.strip().split(", ")
+            columns = ", ".join(f"cast({name} as {type_of(name)}) as {name}" for name in names)
+            values = ", ".join(f"({', '.join(repr(value) for value in line.split())})" for line in lines)
+            connection.execute(f"create table {table} as select {columns} from (values {values}) as t ({header})")
+        connection.execute("create table int_fx_rates (currency varchar, rate_date date)")
+        connection.executemany("insert into int_fx_rates values ('CHF', ?)", [[day] for day in rates])
+    return path
+
+
+def test_customers_of_two_currencies_need_the_rates_of_these_days_and_no_other(tmp_path: Path) -> None:
+    check_rates(two_currencies(tmp_path, list(NEEDED_OF_TWO_CURRENCIES)), as_of=AS_OF, reporting_currency="EUR")
+
+
+@pytest.mark.parametrize("day", NEEDED_OF_TWO_CURRENCIES)
+def test_each_day_that_two_currencies_need_is_missed_by_name(day: str, tmp_path: Path) -> None:
+    rates = [other for other in NEEDED_OF_TWO_CURRENCIES if other != day]
+    with pytest.raises(InputError, match=f"CHF: {day}, needed by subscriptions"):
+        check_rates(two_currencies(tmp_path, rates), as_of=AS_OF, reporting_currency="EUR")
