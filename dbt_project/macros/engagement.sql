@@ -24,6 +24,17 @@
 {# Days of the rolling windows: measure → days before the close. #}
 {% macro active_windows() -%} {{ return({'wau': 7, 'mau': var('mau_days'), 'yau': 365}) }} {%- endmacro %}
 
+{# The condition that an active day which keeps its place, and has its next days only from kept_until on, adds to all sums what it added before: each window is over before these days, or is not
+   over yet, and no mark is reached. The dates are tonight's, whichever generation is read. #}
+{% macro counts_alike(fact) -%}
+  {%- if fact != 'int_active_days' -%} {%- do exceptions.raise_compiler_error('nobody says when rows of ' ~ fact ~ ' count alike') -%} {%- endif -%}
+  {%- set tonight = modules.datetime.date.fromisoformat(var('as_of')) -%}
+  {%- for days in active_windows().values() -%}
+    (kept_until >= {{ add_days('active_date', days) }} or (kept_until is not null and active_date >= cast('{{ tonight - modules.datetime.timedelta(days=days) }}' as date))) and{{ ' ' }}
+  {%- endfor -%}
+  ({{ is_due(fact) }}) is not true
+{%- endmacro %}
+
 {# CTE active_at_changes: the customers and periods in which a profile changes, with what they take along: how they were active before the opening. Two look-ups as of the
    opening, of the last active day before it and of the last one before the window of mau_days, among all active days of these customers. Expects the CTE changing_profiles. #}
 {% macro active_at_changes() -%}

@@ -42,36 +42,42 @@
    from the row, from the customer's other facts and from days of the row that have a mark. A model of such sums has the config sums_rows=true. #}
 {% macro merged_facts() -%} {{ return(['int_active_days', 'int_session_lengths']) }} {%- endmacro %}
 
-{# Rows of a merged fact that may differ from the previous generation's, as they are tonight (schema `differing`) and as they were (`differing_before`). #}
+{# Rows of a merged fact that may differ from the previous generation's, as they are tonight (schema `differing`) and as they were (`differing_before`), those that a night replaces: as many as
+   the config `replaces` says. Where the fact has a config `kept_until`, an expression of a replaced row and its change, both have a column of that name: the day from which on something is
+   another of a row that keeps its place, null of other rows. Sums leave out those of which the macro `counts_alike` says that it is nothing that they look at. #}
 {% macro differing_rows(relation) -%} {{ relation.incorporate(path={"schema": "differing"}) }} {%- endmacro %}
 
 {% macro differing_rows_before(relation) -%} {{ relation.incorporate(path={"schema": "differing_before"}) }} {%- endmacro %}
 
-{# The previous generation's rows that a night replaces: as many as a merged fact's config `replaces` says. Schema `replaceable`. #}
-{% macro replaceable_rows(relation) -%} {{ relation.incorporate(path={"schema": "replaceable"}) }} {%- endmacro %}
-
-{# Customers of whom another fact than the merged ones differs or is due: all of their rows may contribute otherwise. #}
+{# Customers of whom another fact than the merged ones differs or is due, and who had rows before: all of their rows may contribute otherwise. Whoever had none has only rows that differ. #}
 {% macro whole_customers(relation) -%} {{ relation.incorporate(path={"schema": "whole"}) }} {%- endmacro %}
+
+{% macro customers_of_whole_rows() -%}
+  select customer_key from ({{ customers_of_sums() }}) as customers
+  where customer_key in (select customer_key from {{ previous('int_first_facts') }} where first_event_date is not null)
+{%- endmacro %}
 
 {# Rows of a merged fact that have a mark tonight, as they were: night_due_active_days, night_due_session_lengths. #}
 {% macro due_rows(model) -%} main.{{ model | replace('int_', 'night_due_') }} {%- endmacro %}
 
-{# Rows of a merged fact that may contribute otherwise: they differ, or have a mark, or are of such customers; each of them once. Turned to the previous generation: the rows there. #}
+{# Rows of a merged fact that may contribute otherwise: they differ in what counts, or have a mark, or are of such customers; each of them once. Turned to the previous generation: the rows there. #}
 {% macro rows_that_may_differ(relation) -%}
-  {%- set row_key = graph.nodes['model.retention.' ~ relation.identifier].config.row_key -%}
+  {%- set node = graph.nodes['model.retention.' ~ relation.identifier] -%}
+  {%- set columns = node.columns.keys() | join(', ') -%}
   {%- set differing_before = differing_rows_before(relation) -%}
   (
-    select * from {{ differing_rows(relation) }} as differing
+    select {{ columns }} from {{ differing_rows(relation) }} as differing
     where not exists (select 1 from {{ whole_customers(this) }} as whole where whole.customer_key = differing.customer_key)
+        {% if node.config.kept_until %}and ({{ counts_alike(relation.identifier) }}) is not true{% endif %}
     union all
-    select * from {{ due_rows(relation.identifier) }} as due
+    select {{ columns }} from {{ due_rows(relation.identifier) }} as due
     where not exists (select 1 from {{ whole_customers(this) }} as whole where whole.customer_key = due.customer_key)
         and not exists (
             select 1 from {{ differing_before }} as gone
-            where {% for column in row_key -%} gone.{{ column }} = due.{{ column }}{{ ' and ' if not loop.last }} {%- endfor %}
+            where {% for column in node.config.row_key -%} gone.{{ column }} = due.{{ column }}{{ ' and ' if not loop.last }} {%- endfor %}
         )
     union all
-    select * from {{ relation }} where customer_key in (select customer_key from {{ whole_customers(this) }})
+    select {{ columns }} from {{ relation }} where customer_key in (select customer_key from {{ whole_customers(this) }})
   )
 {%- endmacro %}
 
@@ -129,10 +135,11 @@
   select customer_key from {{ whole_customers(this) }}
   {%- for node in model.depends_on.nodes if node in graph.nodes and graph.nodes[node].name in merged_facts() %}
   {%- set relation = this.incorporate(path={"identifier": graph.nodes[node].name}) %}
+  {%- set of_these = 'where (' ~ counts_alike(graph.nodes[node].name) ~ ') is not true' if graph.nodes[node].config.kept_until else '' %}
   union
-  select customer_key from {{ differing_rows(relation) }}
+  select customer_key from {{ differing_rows(relation) }} {{ of_these }}
   union
-  select customer_key from {{ differing_rows_before(relation) }}
+  select customer_key from {{ differing_rows_before(relation) }} {{ of_these }}
   union
   select customer_key from {{ due_rows(relation.identifier) }}
   {%- endfor %}

@@ -108,22 +108,24 @@
     {%- call statement('main') -%} {{ create_table_as(False, target_relation, sql) }} {%- endcall -%}
   {%- else -%}
     {%- set columns = column_names(target_relation) -%}
-    {%- set replaceable = replaceable_rows(target_relation) -%}
     {%- set differing = differing_rows(target_relation) -%}
+    {%- set differing_before = differing_rows_before(target_relation) -%}
     {#- With their row numbers, which hold until the commit, so that the table is looked through once. -#}
-    {%- call statement('replaceable') -%}
-      create or replace table {{ replaceable }} as
-      select rows_before.*, rows_before.rowid as row_number__
+    {%- call statement('differing_before') -%}
+      create or replace table {{ differing_before }} as
+      select
+          rows_before.*,
+          rows_before.rowid as row_number__
+          {%- if config.get('kept_until') %},
+          {{ config.get('kept_until') }} as kept_until
+          {%- endif %}
       from {{ target_relation }} as rows_before
       inner join main.{{ config.require('replaced_from') }} as changes
           on rows_before.customer_key = changes.customer_key
           and ({{ config.require('replaces') }})
     {%- endcall -%}
-    {%- call statement('differing') -%} create or replace table {{ differing }} as select {{ columns }} from ({{ sql }}) as tonight {%- endcall -%}
-    {%- call statement('differing_before') -%}
-      create or replace table {{ differing_rows_before(target_relation) }} as select {{ columns }} from {{ replaceable }}
-    {%- endcall -%}
-    {%- call statement('delete') -%} delete from {{ target_relation }} where rowid in (select row_number__ from {{ replaceable }}) {%- endcall -%}
+    {%- call statement('differing') -%} create or replace table {{ differing }} as {{ sql }} {%- endcall -%}
+    {%- call statement('delete') -%} delete from {{ target_relation }} where rowid in (select row_number__ from {{ differing_before }}) {%- endcall -%}
     {%- call statement('main') -%} insert into {{ target_relation }} ({{ columns }}) select {{ columns }} from {{ differing }} {%- endcall -%}
   {%- endif -%}
   {{ run_hooks(post_hooks) }}
@@ -165,7 +167,7 @@
     {%- set is_kept = grains_of(sql) == ['all'] -%}
     {%- set changed = written_sums(target_relation) if is_kept else temporary('changed_sums') -%}
     {%- if config.get('sums_rows') -%}
-      {%- call statement('whole') -%} create or replace table {{ whole_customers(target_relation) }} as {{ customers_of_sums() }} {%- endcall -%}
+      {%- call statement('whole') -%} create or replace table {{ whole_customers(target_relation) }} as {{ customers_of_whole_rows() }} {%- endcall -%}
       {%- call statement('customers') -%} create or replace table {{ changed_customers(target_relation) }} as {{ customers_of_sums_of_rows() }} {%- endcall -%}
     {%- else -%}
       {%- call statement('customers') -%} create or replace table {{ changed_customers(target_relation) }} as {{ customers_of_sums() }} {%- endcall -%}

@@ -102,7 +102,8 @@ class Facts:
     def _rows_of_merged(self, name: str) -> str:
         """SQL: the rows of both generations of a fact of which a night replaced some, looked for in one of them."""
         of_early = "customer_key in (select customer_key from run_customers where is_early)"
-        gone, came = (f"(from {schema}.{name} where {of_early})" for schema in DIFFERING.values())
+        columns = ", ".join(self.columns[MAIN["now"]][name])  # without those that the night adds for itself
+        gone, came = (f"(select {columns} from {schema}.{name} where {of_early})" for schema in DIFFERING.values())
         return f"""
             with rows_before as materialized (from {MAIN["before"]}.{name} where {of_early})
             select * replace ({before_key("customer_key")} as customer_key) from rows_before

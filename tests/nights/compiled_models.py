@@ -40,8 +40,8 @@ assert not {AS_OF + shift for shift in SHIFTS} & {PREVIOUS_AS_OF + shift for shi
 @dataclass(frozen=True)
 class Model:
     """One model: its name, how it is materialized, the keys of its sums, the facts that it reads and those that stand
-    behind them, whether it sums rows of merged facts, which rows of a merged fact a night replaces, the grains of the
-    settings, and its SQL with the placeholders.
+    behind them, whether it sums rows of merged facts, which rows of a merged fact a night replaces and from when on
+    these are others, the grains of the settings, and its SQL with the placeholders.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Model:
     sums_rows: bool
     replaced_from: str
     replaces: str
+    kept_until: str
     grains: tuple[str, ...]
     sql: str
 
@@ -149,6 +150,7 @@ def _compiled(project: dict[str, Any], variables: dict[str, Any], absent: list[s
             bool(nodes[name].config.get("sums_rows")),
             nodes[name].config.get("replaced_from") or "",
             nodes[name].config.get("replaces") or "",
+            nodes[name].config.get("kept_until") or "",
             tuple(variables["grains"]),
             nodes[name].compiled_code,
         )

@@ -84,24 +84,31 @@ class Warehouse:
 
     def _replace_rows(self, model: Model, sql: str) -> None:
         execute = self.connection.execute
-        table, rows = model.name, f"replaceable.{model.name}"
-        execute("create schema if not exists replaceable")
+        table, before, tonight = model.name, f"differing_before.{model.name}", f"differing.{model.name}"
+        for schema in ("differing", "differing_before"):
+            execute(f"create schema if not exists {schema}")
+        kept_until = f", {model.kept_until} as kept_until" if model.kept_until else ""
         execute(
-            f"create or replace table {rows} as select rows_before.* from {table} as rows_before join"
+            f"create or replace table {before} as select rows_before.*{kept_until} from {table} as rows_before join"
             f" {model.replaced_from} as changes on rows_before.customer_key = changes.customer_key"
             f" where {model.replaces}"
         )
-        execute(f"create temp table tonight as {sql}")
-        execute(f"create temp table kept as from {table} except all from {rows}")
+        execute(f"create or replace table {tonight} as {sql}")
+        columns = [column[0] for column in execute(f"select * from {table} limit 0").description]
+        listed = ", ".join(columns)
+        execute(f"create temp table kept as from {table} except all select {listed} from {before}")
         execute(f"delete from {table}")
         execute(f"insert into {table} by name from kept")
-        execute(f"insert into {table} by name from tonight")
-        before = f"previous.main.{table}"
-        for schema, here, there in [("differing", table, before), ("differing_before", before, table)]:
-            execute(f"create schema if not exists {schema}")
-            execute(f"create or replace table {schema}.{table} as from {here} except all from {there}")
-        execute("drop table tonight")
+        execute(f"insert into {table} by name select {listed} from {tonight}")
         execute("drop table kept")
+        # Of rows that take the place of the same ones no sum may depend.
+        equal = " and ".join(f"one.{column} is not distinct from other.{column}" for column in columns)
+        for one, other, name in [(before, tonight, "unlike_before"), (tonight, before, "unlike_tonight")]:
+            unlike = f"from {one} as one where not exists (from {other} as other where {equal})"
+            execute(f"create temp table {name} as {unlike}")
+        for one, name in [(before, "unlike_before"), (tonight, "unlike_tonight")]:
+            execute(f"create or replace table {one} as from {name}")
+            execute(f"drop table {name}")
 
     def _exchange_contributions(self, model: Model, sql: str, as_of: date, previous_as_of: date) -> None:
         execute = self.connection.execute
@@ -121,7 +128,10 @@ class Warehouse:
         if model.sums_rows:
             # Of everybody, so that a row which is wrongly left out is the model's fault.
             execute("create schema if not exists whole")
-            execute(f"create or replace table whole.{model.name} as {customers}")
+            had_rows = "select customer_key from previous.main.int_first_facts where first_event_date is not null"
+            execute(
+                f"create or replace table whole.{model.name} as from ({customers}) where customer_key in ({had_rows})"
+            )
             customers = " union ".join(f"select customer_key from {g}.main.int_customers" for g in ("next", "previous"))
         execute(f"create or replace table changed.{model.name} as {customers}")
         parts = [f"select {keys}, {plus} from {model.name}"]

@@ -1,7 +1,8 @@
 {#- What looks forward may change for days whose window holds a changed day, and for the last one before it; what looks back only from there on. -#}
 {{ config(
     materialized='merged', row_key=['customer_key', 'active_date'], replaced_from='night_event_days',
-    replaces='rows_before.active_date >= changes.window_date or rows_before.next_date is null or rows_before.next_date >= changes.changed_date'
+    replaces='rows_before.active_date >= changes.window_date or rows_before.next_date is null or rows_before.next_date >= changes.changed_date',
+    kept_until='case when rows_before.active_date < changes.changed_date then changes.changed_date end'
 ) }}
 {%- set others = var('mau_days') - 1 -%}
 {%- set kept = ['day_number', 'previous_date', 'days_before'] -%}
@@ -17,12 +18,11 @@ changes as (
 
 rows_before as (
     select
-        replaceable.*,
-        changes.changed_date,
+        rows_before.*,
         changes.is_read_again
-    from {{ replaceable_rows(this) }} as replaceable
+    from {{ differing_rows_before(this) }} as rows_before
     inner join changes
-        on replaceable.customer_key = changes.customer_key
+        on rows_before.customer_key = changes.customer_key
 ),
 
 all_days as (
@@ -31,7 +31,8 @@ all_days as (
         events.occurred_date as active_date
 {%- for column in kept %},
         null as kept_{{ column }}
-{%- endfor %}
+{%- endfor %},
+        null as kept_until
     from events
     inner join changes
         on events.customer_key = changes.customer_key
@@ -41,10 +42,11 @@ all_days as (
         customer_key,
         active_date
 {%- for column in kept %},
-        case when active_date < changed_date then {{ column }} end as kept_{{ column }}
-{%- endfor %}
+        case when kept_until is not null then {{ column }} end as kept_{{ column }}
+{%- endfor %},
+        kept_until
     from rows_before
-    where active_date < changed_date
+    where kept_until is not null
         or not is_read_again
 ),
 {%- endif %}
@@ -57,7 +59,8 @@ days as (
 {%- if is_at_night() %}
 {%- for column in kept %},
         max(kept_{{ column }}) as kept_{{ column }}
-{%- endfor %}
+{%- endfor %},
+        max(kept_until) as kept_until
     from all_days
 {%- else %}
     from (select customer_key, occurred_date as active_date from events) as all_days
@@ -101,4 +104,7 @@ select
     days_before,
 {%- endif %}
     days_after
+{%- if is_at_night() %},
+    kept_until
+{%- endif %}
 from numbered

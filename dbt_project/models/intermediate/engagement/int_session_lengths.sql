@@ -39,13 +39,13 @@ parts as (
         and counted.active_date >= changes.changed_date
     union all
     select
-        replaceable.customer_key,
-        replaceable.active_date,
-        replaceable.duration_seconds,
-        replaceable.events
-    from {{ replaceable_rows(this) }} as replaceable
+        rows_before.customer_key,
+        rows_before.active_date,
+        rows_before.duration_seconds,
+        rows_before.events
+    from {{ differing_rows_before(this) }} as rows_before
     inner join changes
-        on replaceable.customer_key = changes.customer_key
+        on rows_before.customer_key = changes.customer_key
     where not changes.is_read_again
 )
 {%- endif %}
