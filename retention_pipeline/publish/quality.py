@@ -105,14 +105,14 @@ def _about_rows(raw: duckdb.DuckDBPyConnection, dataset: str) -> list[Row]:
     fact = FACT_COLUMNS.get(dataset)
     if fact not in columns:
         fact = None
-    # Three questions that DuckDB answers from its statistics; asked at once they would read every row.
+    # Questions that DuckDB answers from what it knows of blocks; min and max, or all at once, would read every row.
     (count,) = _one(raw, f"select count(*) from raw.{dataset}")
     without, earliest, latest = 0, None, None
     if "customer_id" in columns:
         (without,) = _one(raw, f"select count(*) from raw.{dataset} where customer_id is null")
     if fact:
-        bounds = f"cast(min({fact}) as timestamp), cast(max({fact}) as timestamp)"
-        earliest, latest = _one(raw, f"select {bounds} from raw.{dataset}")
+        first = f"select cast({fact} as timestamp) from raw.{dataset} where {fact} is not null order by {fact}"
+        earliest, latest = _one(raw, f"select ({first} limit 1), ({first} desc limit 1)")
     return _rows_of(dataset, count, without, earliest, latest)
 
 
@@ -241,6 +241,8 @@ def _about_quarantine(raw: duckdb.DuckDBPyConnection, in_lake: Mapping[str, Lake
 def _about_customers(raw: duckdb.DuckDBPyConnection, datasets: list[str]) -> list[Row]:
     rows: list[Row] = []
     for dataset in datasets:
+        if not _one(raw, f"select exists (from raw.{dataset})")[0]:
+            continue  # all customers would be looked up for nobody
         known, missing = _one(
             raw,
             f"""
