@@ -23,8 +23,11 @@ from oracle.made_further import FURTHER, made_costs, made_further, made_further_
 from oracle.made_goals import add_goals
 from oracle.made_oddities import with_oddities
 from oracle.made_orders import made_orders
+from oracle.made_rarities import INTERVALS as RARE_INTERVALS
+from oracle.made_rarities import YEARS, add_rarities
+from oracle.made_rarities import ZONES as RARE_ZONES
 from oracle.made_refunds import add_refund_rows
-from oracle.made_subscriptions import made_subscriptions
+from oracle.made_subscriptions import INTERVALS, made_subscriptions
 from oracle.made_times import Clock
 
 ZONES = (
@@ -53,14 +56,20 @@ def made_company(
 ) -> MadeCompany:
     """A company of so many customers whose facts spread over so many days, and as_of somewhere in their last third.
     `further`: also payments, surveys, e-mail, tickets, costs of acquisition, goals and benchmarks; and in three of four
-    companies some customers more who stand on the edges of what is asked at as_of.
+    companies some customers more who stand on the edges of what is asked at as_of; one of four is full of rarities.
     """
+    # Of a generator of its own, so that other companies stay what they were.
+    odds = Random(copy(random).random())
+    is_rare = further and odds.random() > 0.75
+    year = odds.choice(YEARS) if is_rare and odds.random() < 0.5 else 2022
+    rare_zone = odds.choice(RARE_ZONES) if is_rare and odds.random() < 0.6 else None
+    intervals = RARE_INTERVALS if is_rare and odds.random() < 0.5 else INTERVALS
     first = date(year, 1, 1) + timedelta(days=random.randrange(365))
     last = first + timedelta(days=days)
     as_of = first + timedelta(days=random.randrange(days // 2, days))
     if random.random() < 0.3:
         as_of = as_of.replace(day=1)
-    settings = made_settings(random, first, as_of)
+    settings = made_settings(random, first, as_of, rare_zone)
     if further:
         settings["business"] |= made_further_settings(random)
         for dataset in FURTHER:
@@ -87,7 +96,9 @@ def made_company(
         window = business["activity_window_days"]
         rows["orders"] = made_orders(random, clocks["orders"], ids, first, last, currencies, window)
     if "subscriptions" in connected:
-        rows["subscriptions"] = made_subscriptions(random, clocks["subscriptions"], ids, first, last, currencies)
+        rows["subscriptions"] = made_subscriptions(
+            random, clocks["subscriptions"], ids, first, last, currencies, intervals
+        )
     if "customers" in connected:
         rows["customers"] = made_customers(random, clocks["customers"], ids, first, last)
         if random.random() < 0.4:
@@ -120,12 +131,15 @@ def made_company(
             add_edges(own, rows, settings, as_of, customers // 3)
         if rows.get("orders") and own.random() < 0.25:
             add_refund_rows(own, clocks["orders"], rows["orders"])
+        if is_rare:
+            add_rarities(own, rows, settings, as_of, names)
     return MadeCompany(rows, settings, as_of)
 
 
-def made_settings(random: Random, first: date, as_of: date) -> dict[str, Any]:
+def made_settings(random: Random, first: date, as_of: date, rare_zone: str | None = None) -> dict[str, Any]:
     """Every setting that moves a figure of orders and subscriptions, drawn."""
     zone = random.choice(ZONES)
+    zone = rare_zone or zone
     business: dict[str, Any] = {
         "timezone": zone,
         "reporting_currency": "EUR",

@@ -13,9 +13,13 @@ from oracle.business_days import moment
 def survivors(
     rows: list[dict[str, Any]], as_of: date, zone: ZoneInfo, source_zone: ZoneInfo
 ) -> Callable[[str | None], str | None]:
-    """A function from any customer id to the surviving one; an alias valid from as_of on is not yet known."""
+    """A function from any customer id to the surviving one; an alias valid from as_of on is not yet known, and one of
+    itself says nothing.
+    """
     owner: dict[str, str] = {}
     for row in rows:
+        if row["alias_id"] == row["customer_id"]:
+            continue
         valid_from = moment(row.get("valid_from"), zone, source_zone)
         if valid_from is None or valid_from.day < as_of:
             owner[row["alias_id"]] = row["customer_id"]

@@ -34,14 +34,20 @@ FOLLOWS = {
 
 
 def made_subscriptions(
-    random: Random, clock: Clock, customers: list[str], first: date, last: date, currencies: list[str]
+    random: Random,
+    clock: Clock,
+    customers: list[str],
+    first: date,
+    last: date,
+    currencies: list[str],
+    intervals: tuple[tuple[str, int], ...] = INTERVALS,
 ) -> list[dict[str, str]]:
     """Rows of `subscriptions` that start over [first, last], in random order."""
     rows: list[dict[str, str]] = []
     for customer in customers:
         start = first + timedelta(days=random.randrange((last - first).days))
         for number in range(random.choice((0, 1, 1, 1, 2, 3))):
-            phases = made_phases(random, clock, f"s{customer}-{number}", customer, start, last, currencies)
+            phases = made_phases(random, clock, f"s{customer}-{number}", customer, start, last, currencies, intervals)
             rows += phases
             # A further subscription: anywhere, or close to the days on which the one before changed.
             change = date.fromisoformat(random.choice(phases)["started_at"][:10])
@@ -51,13 +57,20 @@ def made_subscriptions(
 
 
 def made_phases(
-    random: Random, clock: Clock, subscription: str, customer: str, start: date, last: date, currencies: list[str]
+    random: Random,
+    clock: Clock,
+    subscription: str,
+    customer: str,
+    start: date,
+    last: date,
+    currencies: list[str],
+    intervals: tuple[tuple[str, int], ...],
 ) -> list[dict[str, str]]:
     """The phases of one subscription, no two of which start at the same instant."""
     phases: list[dict[str, str]] = []
     instants: set[datetime] = set()
     status = random.choice(("active", "active", "active", "trialing", "past_due"))
-    terms = made_terms(random, currencies)
+    terms = made_terms(random, currencies, intervals)
     while start <= last and len(phases) < 9:
         started, instant = clock.text(start)
         if instant in instants:
@@ -86,15 +99,15 @@ def made_phases(
         start = max(start, instant.astimezone(clock.business_zone).date())
         status = random.choice(FOLLOWS[status])
         if random.random() < 0.5:
-            terms = made_terms(random, currencies)
+            terms = made_terms(random, currencies, intervals)
         if random.random() < 0.18:
             break
     return phases
 
 
-def made_terms(random: Random, currencies: list[str]) -> dict[str, str]:
+def made_terms(random: Random, currencies: list[str], intervals: tuple[tuple[str, int], ...]) -> dict[str, str]:
     """Plan, price, discount (some, all, none), currency and interval."""
-    interval, interval_count = random.choice(INTERVALS)
+    interval, interval_count = random.choice(intervals)
     amount = random.choice(("9.00", "10.00", "49.50", "99.99", "2000.00", "0.00", "0.000001", "33.333333"))
     quantity = random.choice((1, 1, 1, 2, 3))
     share = random.choice((0, 0, 0, 0, 0.2, 0.6, 1))
