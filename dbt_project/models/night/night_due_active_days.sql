@@ -10,8 +10,8 @@ select
     cast(null as integer) as days_after
 where false
 {%- else %}
-{#- Of each day it is asked once whether it is due, not of each customer's. -#}
-select * from {{ previous('int_active_days') }}
+{#- Of each day it is asked once whether it is due, not of each customer's. Read where the night has not replaced anything yet, so that it has these blocks in memory when it looks for what it replaces. -#}
+select * from main.int_active_days
 where active_date in (
         select active_date from (
             select calendar_date as active_date from {{ ref('int_calendar') }}

@@ -6,6 +6,6 @@ select
     cast(null as bigint) as events
 where false
 {%- else %}
-select * from {{ previous('int_session_lengths') }}
+select * from main.int_session_lengths
 where {{ is_due('int_session_lengths') }}
 {%- endif %}
