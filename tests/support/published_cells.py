@@ -31,3 +31,14 @@ def published_cells(root: Path) -> tuple[Cells, Cells]:
         kpis = cells(connection.table("retention_kpis"), KPI_KEY, (*KPI_COLUMNS, *INTERVAL))
         cohorts = cells(connection.table("cohort_retention"), COHORT_KEY, COHORT_COLUMNS)
     return kpis, cohorts
+
+
+def shown_names(root: Path) -> dict[str, dict[str, str]]:
+    """The names of segment values that are shown under another one, by dimension: the choice of the first run."""
+    found: dict[str, dict[str, str]] = {}
+    with duckdb.connect(str(Home(root).current), read_only=True) as connection:
+        for dimension, value, shown in connection.execute(
+            "select dimension, segment_value, shown_value from int_segment_values where segment_value <> shown_value"
+        ).fetchall():
+            found.setdefault(dimension, {})[value] = shown
+    return found
