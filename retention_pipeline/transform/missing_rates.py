@@ -106,7 +106,7 @@ MISSING_RATES = {
             and others.start_date <= days.change_date and days.change_date < others.end_date
             and phases.currency <> others.currency
         anti join int_fx_rates as rates on phases.currency = rates.currency and days.change_date = rates.rate_date
-        where days.change_date < $as_of
+        where days.change_date < $as_of and phases.currency <> $reporting_currency
     """,
     # What renews a term is compared at the rates of the term's eve.
     ("int_terms", "int_counted_phases", "int_fx_rates", "periods"): """
