@@ -23,11 +23,15 @@ class OpenEventLog(SqliteEventLogStorage):
     """Keeps its connections until it is disposed of. With a write-ahead log `synchronous = normal` loses the last
     events at a power cut and never damages the file.
 
-    Overrides `_connect`, which is not public: Dagster's version is pinned, and without it this class is only slow.
+    It asks once whether a table or a column is there, not for each event: they come with a migration and stay.
+
+    Overrides names which are not public: Dagster's version is pinned, and without them this class is only slow.
     """
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: dict[str, Engine] = {}
+        self._tables: set[str] = set()
+        self._columns: set[str] = set()
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -44,6 +48,16 @@ class OpenEventLog(SqliteEventLogStorage):
                 self._initialized_dbs.add(shard)
             with engine.connect() as connection, connection.begin():
                 yield connection
+
+    def has_table(self, table_name: str) -> bool:
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
+
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        if column_name not in self._columns and super()._has_asset_key_col_on_connection(conn, column_name):
+            self._columns.add(column_name)
+        return column_name in self._columns
 
     def dispose(self) -> None:
         super().dispose()
