@@ -126,11 +126,14 @@ def of_reasons(reasons: Iterable[str], columns: dict[str, str | None], *, has_zo
         reading = f"{{expression: 'number(\"{'…' if named == MADE else named}\")'}}"
         found.append(f"amounts are written for people: columns: {{{column}: {reading}}} reads them")
     times: dict[str, list[str]] = {}
-    for column, value in re.findall(r"(\w+): '([^']*)' is not a timestamp or date", together):
+    known: dict[str, list[str]] = {}
+    of_times = r"(\w+): '([^']*)' is not a (?:timestamp or date|time of the form ([^;\n]*))"
+    for column, value, given in re.findall(of_times, together):
         times.setdefault(column, []).append(value)
+        known[column] = given.split(" or ") if given else []
     for column, values in times.items():
         named = columns.get(column) or column
-        forms = _form_of(values, column, "…" if named == MADE else named)
+        forms = _form_of(values, column, "…" if named == MADE else named, known[column])
         found += [
             f"{form}; and in which zone they are (timezone: …)" if "%H" in form and not has_zone else form
             for form in forms
@@ -158,18 +161,28 @@ def of_lines_without(reasons: Sequence[str], columns: dict[str, str | None], goo
     return [f"{lines} no {named}, as totals have none? (where: '\"{named}\" is not null' leaves {them} out)"]
 
 
-def _form_of(values: list[str], column: str, source_column: str) -> list[str]:
-    """How times are written that are not ISO 8601, as the setting that reads them."""
+def _form_of(values: list[str], column: str, source_column: str, known: list[str]) -> list[str]:
+    """How times are written that are not ISO 8601, as the setting that reads them; `known`: the forms that it has, of
+    which one with the same parts in another order gives its place.
+    """
+
+    def setting(what: str, form: str, note: str = "") -> list[str]:
+        if form in known:
+            return []  # there is no such day
+        kept = [one for one in known if sorted(_parts(one)) != sorted(_parts(form))]
+        forms = [one if one == "epoch" else f"'{one}'" for one in (*kept, form)]
+        written = f"[{', '.join(forms)}]" if kept else forms[0]
+        return [f"{what}: columns: {{{column}: {{column: {source_column}, format: {written}}}}}{note}"]
+
     if all(re.fullmatch(r"[0-9]{9,16}(\.[0-9]+)?", value) for value in values):
-        return [f"Unix timestamps: columns: {{{column}: {{column: {source_column}, format: epoch}}}}"]
+        return setting("Unix timestamps", "epoch")
     if all(re.fullmatch(r"(19|20)[0-9]{6}", value) for value in values):
-        return [f"days without dashes: columns: {{{column}: {{column: {source_column}, format: '%Y%m%d'}}}}"]
+        return setting("days without dashes", "%Y%m%d")
     parts = [found for value in values if (found := _TIME.fullmatch(value))]
     named = next((found for value in values if (found := _WITH_NAME.fullmatch(value))), None)
     if not parts and named is not None:
         time = (" %H:%M" if named[2] else "") + (":%S" if named[3] else "")
-        form = f"%d{named[1]}%b{named[1]}%Y{time}"
-        return [f"times: columns: {{{column}: {{column: {source_column}, format: '{form}'}}}}"]
+        return setting("times", f"%d{named[1]}%b{named[1]}%Y{time}")
     if not parts:
         return []
     months = {name for name in ("first", "second") if all(1 <= int(part[name]) <= 12 for part in parts)}
@@ -181,13 +194,16 @@ def _form_of(values: list[str], column: str, source_column: str) -> list[str]:
         time = one["gap"] + ("%I:%M" if one["half"] else "%H:%M") + (":%S" if one["seconds"] else "")
         time += (" %p" if one["half"].startswith(" ") else "%p") if one["half"] else ""
     if len(one["first"]) == 4:
-        days, note = f"%Y{one['between']}%m{one['between']}%d", ""
-    else:
-        order = "%m{0}%d{0}" if months == {"first"} else "%d{0}%m{0}"
-        days = order.format(one["between"]) + ("%Y" if len(one["third"]) == 4 else "%y")
-        first = "the month" if months == {"first"} else "the day"
-        note = f" if {first} comes first, which no value tells" if len(months) == 2 else f"; {first} comes first"
-    return [f"times: columns: {{{column}: {{column: {source_column}, format: '{days}{time}'}}}}{note}"]
+        return setting("times", f"%Y{one['between']}%m{one['between']}%d{time}")
+    order = "%m{0}%d{0}" if months == {"first"} else "%d{0}%m{0}"
+    days = order.format(one["between"]) + ("%Y" if len(one["third"]) == 4 else "%y")
+    first = "the month" if months == {"first"} else "the day"
+    note = f" if {first} comes first, which no value tells" if len(months) == 2 else f"; {first} comes first"
+    return setting("times", f"{days}{time}", note)
+
+
+def _parts(form: str) -> list[str]:
+    return re.findall("%.", form)
 
 
 def of_repeated_keys(connection: duckdb.DuckDBPyConnection, contract: Contract, mapping: Mapping) -> list[str]:

@@ -25,7 +25,7 @@ from retention_pipeline.ingest.values import (
     text_name,
     value_reading,
 )
-from retention_pipeline.settings import Source
+from retention_pipeline.settings import Made, Source
 
 # ISO 4217: currencies without a smaller unit, and those whose smaller unit is a thousandth.
 WITHOUT_DECIMALS = (
@@ -247,6 +247,9 @@ def _unread(column: Column, source: Source, kind: str, given: str) -> str:
     """An expression for what is wrong with a value that could not be read."""
     if column.kind == "decimal":
         return _no_number(column, source, f"cast({given} as varchar)")
+    made = source.columns.get(column.name)
+    if isinstance(made, Made) and made.format:
+        return literal(f" is not a time of the form {' or '.join(made.format)}")
     if column.kind in ("instant", "version") and source.timezone is None:
         local = f"regexp_full_match({given}, '{DAY}{TIME}')" if kind == "VARCHAR" else str(kind != "DATE").lower()
         return (

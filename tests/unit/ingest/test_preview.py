@@ -305,6 +305,25 @@ def test_a_form_that_does_not_fit_is_told_with_the_one_that_does(company: Compan
     assert found.hints == ["times: columns: {ordered_at: {column: …, format: '%m/%d/%Y'}}; the month comes first"]
 
 
+@pytest.mark.parametrize(
+    ("at", "hints"),
+    [
+        ("31/02/2024 10:00", []),
+        (
+            "28/02/2024",
+            ["times: columns: {ordered_at: {column: …, format: ['%d/%m/%Y %H:%M', '%d/%m/%Y']}}; the day comes first"],
+        ),
+    ],
+)
+def test_a_time_beside_the_form_of_the_others_is_told_so(company: Company, at: str, hints: list[str]) -> None:
+    columns = {"ordered_at": {"column": "ordered_at", "format": "%d/%m/%Y %H:%M"}}
+    company.source("orders", columns=columns, timezone="UTC")
+    company.deliver("orders", "a.csv", orders_csv(order("a", at="28/02/2024 10:00"), order("b", at=at)))
+    found = preview(company)
+    assert [reason for reason, _ in found.reasons] == [f"ordered_at: '{at}' is not a time of the form %d/%m/%Y %H:%M"]
+    assert found.hints == hints
+
+
 DUTCH = """Besteloverzicht;;;;
 Bestelnr;Klantnr;Datum;Regeltotaal;Status
 1;K1;05-01-2025 10:12;€ 12,50;Betaald
