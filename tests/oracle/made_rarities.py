@@ -10,8 +10,8 @@ from typing import Any
 
 Row = dict[str, str]
 Rows = dict[str, list[Row]]
-# Clocks change at midnight, by two hours, not any more; a day begins 12 hours late or 14 early. None whose years to come
-# are told anew in most releases of the time zone database, as Morocco's: DuckDB and Python may have different ones.
+# Clocks change at midnight, by two hours, not any more; a day begins 12 hours late or 14 early. None whose years to
+# come are told anew in most releases of the time zone database, as Morocco's, of which DuckDB and Python may differ.
 ZONES = (
     "Africa/Cairo",
     "America/Havana",
