@@ -104,10 +104,9 @@ def _rows(connection: duckdb.DuckDBPyConnection, table: str) -> str:
     so once for each value that a block of the file has, and then writes numbers instead of comparing each row's text,
     which was four fifths of the time. The copy has the same texts.
     """
-    described = connection.table(table)
     if connection.execute(f"select count(*) from {table}").fetchall()[0][0] < MANY_ROWS:
         return f"from {table}"
-    listed = []
+    described, listed = connection.table(table), []
     for name, kind in zip(described.columns, map(str, described.types), strict=True):
         column = sql_name(name)
         if kind == "VARCHAR":
