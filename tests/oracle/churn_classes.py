@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
-from decimal import Decimal
 
 from oracle.company import Company
-from oracle.phases import Phase
+from oracle.phases import Phase, comparable_mrr
 
 
 def churn_class(company: Company, customer: str, close: date) -> str:
@@ -36,10 +35,5 @@ def class_and_reason(company: Company, customer: str, close: date) -> tuple[str,
 def leading_phase(company: Company, customer: str, day: date) -> Phase:
     """Of the phases counted on the day that with the highest MRR, then the first subscription_id."""
     counted = company.counted_on(customer, day)
-    one_currency = len({phase.currency for phase in counted}) == 1
-
-    def rank(phase: Phase) -> tuple[Decimal, str]:
-        rate = Decimal(1) if one_currency else company.rates.rate(phase.currency, day)
-        return -phase.mrr * rate, phase.subscription
-
-    return min(counted, key=rank)
+    mrr = comparable_mrr(counted, day, company.rates)
+    return min(counted, key=lambda phase: (-mrr[phase], phase.subscription))

@@ -51,9 +51,7 @@ class MadeCompany:
     as_of: date
 
 
-def made_company(
-    random: Random, customers: int = 15, days: int = 700, *, further: bool = False, year: int = 2022
-) -> MadeCompany:
+def made_company(random: Random, customers: int = 15, days: int = 700, *, further: bool = False) -> MadeCompany:
     """A company of so many customers whose facts spread over so many days, and as_of somewhere in their last third.
     `further`: also payments, surveys, e-mail, tickets, costs of acquisition, goals and benchmarks; and in three of four
     companies some customers more who stand on the edges of what is asked at as_of; one of four is full of rarities.

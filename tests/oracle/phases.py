@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from oracle.business_days import DAY, days, moment
-from oracle.money import MICRO, rounded
+from oracle.money import MICRO, Rates, rounded
 from oracle.rules import Rules
 
 # Months in an interval as (numerator, denominator), so that MRR is rounded only once.
@@ -125,6 +125,13 @@ def mark_counted_days(phases: list[Phase], rules: Rules, as_of: date) -> None:
             phase.counted_days_of_all_rows.add(day)
             if day >= (rules.data_start or date.min):
                 phase.counted_days.add(day)
+
+
+def comparable_mrr(phases: list[Phase], day: date, rates: Rates) -> dict[Phase, Decimal]:
+    """The MRR of phases by which one is the highest: at the day's rates, natively where they have one currency."""
+    if len({phase.currency for phase in phases}) == 1:
+        return {phase: phase.mrr for phase in phases}
+    return {phase: phase.mrr * rates.rate(phase.currency, day) for phase in phases}
 
 
 def cancel_requests(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from oracle.business_days import DAY, Moment, moment
 from oracle.money import Rates
 from oracle.orders import Order
-from oracle.phases import Phase
+from oracle.phases import Phase, comparable_mrr
 from oracle.rules import Rules
 
 UNKNOWN = "(unknown)"
@@ -119,11 +119,6 @@ def plan_values(phases_of: dict[str, list[Phase]], counted_on: Callable[..., Any
 
 
 def leading_plan(counted: list[Phase], day: date, rates: Rates) -> str:
-    """Highest MRR, ties by earliest start day, then subscription_id; rates only where currencies differ."""
-    one_currency = len({phase.currency for phase in counted}) == 1
-
-    def rank(phase: Phase) -> tuple[Any, ...]:
-        rate = 1 if one_currency else rates.rate(phase.currency, day)
-        return (-phase.mrr * rate, phase.start, phase.subscription)
-
-    return min(counted, key=rank).plan
+    """Highest MRR, ties by earliest start day, then subscription_id."""
+    mrr = comparable_mrr(counted, day, rates)
+    return min(counted, key=lambda phase: (-mrr[phase], phase.start, phase.subscription)).plan
