@@ -136,5 +136,11 @@ MISSING_RATES = {
             and phases.subscription_id = before.subscription_id
             and renewing.subscription_id <> before.subscription_id
             and before.start_date <= renewing.eve and renewing.eve < before.end_date
+        union  -- the subscription itself, which may be another customer's by then
+        select 'subscriptions', renewing.currency, renewing.eve
+        from renewing
+        inner join int_counted_phases as phases on renewing.subscription_id = phases.subscription_id
+            and renewing.currency = phases.currency and not phases.is_past_due
+            and phases.start_date <= renewing.renewed_date and renewing.renewed_date < phases.end_date
     """,
 }

@@ -152,6 +152,9 @@ TABLES_OF_TWO_CURRENCIES = {
         3 EUR 2024-01-01 2024-03-04 0 10
         3 EUR 2024-03-04 9999-12-31 10 0
         3 CHF 2024-03-05 9999-12-31 0 5
+        4 EUR 2024-01-01 2024-03-15 0 10
+        4 EUR 2024-03-15 9999-12-31 10 0
+        5 CHF 2024-03-15 9999-12-31 0 5
     """,
     "int_counted_phases": """
         customer_key, currency, start_date, end_date, subscription_id, is_past_due
@@ -162,15 +165,19 @@ TABLES_OF_TWO_CURRENCIES = {
         2 CHF 2024-02-02 2024-03-20 d false
         3 EUR 2024-01-01 2024-03-04 e false
         3 CHF 2024-03-05 9999-12-31 f false
+        4 EUR 2024-01-01 2024-03-15 g false
+        5 CHF 2024-03-15 9999-12-31 g false
     """,
     "int_lost_classes": """
         customer_key, end_date
         2 2024-03-20
         3 2024-03-04
+        4 2024-03-15
     """,
     "int_terms": """
         subscription_id, customer_key, currency, term_date, resolved_date, renewed_date, mrr_due
         e 3 EUR 2024-03-04 2024-04-03 2024-03-05 10
+        g 4 EUR 2024-03-15 2024-04-14 2024-03-15 10
     """,
     "int_segment_spans": """
         dimension
@@ -191,6 +198,8 @@ NEEDED_OF_TWO_CURRENCIES = {
     "2024-02-29": "MRR of a boundary",
     "2024-03-03": "what renews the term of 4 March, at the rate of its eve",
     "2024-03-05": "MRR changes",
+    "2024-03-14": "what renews the term of 15 March, at the rate of its eve, though it is customer 5's",
+    "2024-03-15": "MRR changes",
     "2024-03-19": "which of two phases says why customer 2 left",
     "2024-03-20": "MRR changes",
     "2024-03-31": "MRR of a boundary",
@@ -206,7 +215,9 @@ def type_of(column: str) -> str:
 
 
 def two_currencies(tmp_path: Path, rates: list[str]) -> Path:
-    """Customer 1 takes a second subscription, in francs, and a third one; 2 leaves both of two; 3 renews in francs."""
+    """Customer 1 takes a second subscription, in francs, and a third one; 2 leaves both of two; 3 renews in francs;
+    5 takes over the subscription of 4, in francs.
+    """
     path = tmp_path / "next.duckdb"
     with duckdb.connect(str(path)) as connection:
         for table, text in TABLES_OF_TWO_CURRENCIES.items():
