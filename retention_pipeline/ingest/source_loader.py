@@ -190,6 +190,13 @@ class SourceLoader:
         self.waiting = [(file, record) for file, record in self.waiting if record.result.load_id is not None]
         return no_key_twice
 
+    def _loads_that_give_days(self) -> list[int]:
+        """Those that wait and have `valid_from`, where replaced versions count."""
+        if not self.contract.history_counts:
+            return []
+        given = ((record.result.load_id, record.given) for _, record in self.waiting)
+        return [load_id for load_id, names in given if load_id is not None and "valid_from" in names]
+
     def commit_batch(self) -> None:
         """Make what is waiting durable, in one transaction."""
         if not self.waiting and not self.seen:
@@ -217,6 +224,7 @@ class SourceLoader:
                 rereads_are_whole=self.rereads_are_whole,
                 rereads_of_ties_only=self.rereads_of_ties_only,
                 no_key_twice=no_key_twice,
+                from_the_beginning=self._loads_that_give_days(),
             )
             if self.contract.customer_columns:
                 hints += hints_of_ids(self.connection, self.source, known_keys=keys_before)

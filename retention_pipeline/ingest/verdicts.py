@@ -54,6 +54,7 @@ class Verdicts:
         self.content = [quoted(name) for name, _ in contract.typed_columns] + ["_extra"]
         self.by_weight = [quoted(name) for name in by_weight(contract)]
         self.version = contract.version_column
+        self.from_the_beginning: list[int] = []
         self.all_new = False
         self.no_key_twice = False
         self.are_fetched = False
@@ -249,7 +250,7 @@ class Verdicts:
             self.all_new = True  # as mostly with events
             return
         newer = self._is_newer()
-        outcome = f"""case when here.current_row is null then {NEW} when {self.same_content("stage", "here")}
+        outcome = f"""case when here.current_row is null then {NEW} when {self._says_nothing_new()}
             then {UNCHANGED} when {newer} then {CHANGED} else {STALE} end"""
         groups = ""
         if self.replace_by:
@@ -294,6 +295,23 @@ class Verdicts:
         )
         return """left join pairs on pairs.stage_row = stage.rowid
             left join current_rows as here on here.current_row = pairs.current_row"""
+
+    def _says_nothing_new(self) -> str:
+        """Whether a row of the stage is the current one again. Where replaced versions count, a row that says "from the
+        beginning" of what holds since a later day takes the versions before it away, and so is a version itself.
+        """
+        same = self.same_content("stage", "here")
+        if not self.from_the_beginning:
+            return same
+        loads = ", ".join(str(load_id) for load_id in self.from_the_beginning)
+        return f"""({same} and not (
+            stage.valid_from is null and stage._load_id in ({loads})
+            and here._load_id not in (
+                select load_id from raw.ledger
+                where dataset = '{self.contract.dataset}' and json_contains(drift, '{{"given": ["valid_from"]}}')
+            )
+            and here._customer_key in (select _customer_key from {self.history} where valid_from is null)
+        ))"""
 
     def _is_newer(self) -> str:
         if self.version is None:

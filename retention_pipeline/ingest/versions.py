@@ -8,6 +8,7 @@ is one version. Call within a transaction.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from datetime import datetime
 
 import duckdb
@@ -29,6 +30,7 @@ def merge(
     rereads_are_whole: bool = False,
     rereads_of_ties_only: bool = False,
     no_key_twice: bool = False,
+    from_the_beginning: Collection[int] = (),
 ) -> dict[int, dict[str, int]]:
     """Bring the good rows of the stage into `raw.<dataset>`; the result counts outcomes per load.
 
@@ -37,9 +39,11 @@ def merge(
     settings, what former loads had read: what is current from those gives way to it. Where they are whole, what they
     have no longer (rows that got another key, rows that are refused now) is taken out. Of ties only: where versions
     are equal too, and not whatever they are. `no_key_twice`: it is known that no key stands twice on the stage.
+    `from_the_beginning`: loads whose rows hold from the beginning where they name no day, instead of from now on.
     """
     merger = _Merger(connection, contract, replace_by, now)
     merger.no_key_twice = no_key_twice
+    merger.from_the_beginning = sorted(from_the_beginning)
     merger.note_rereads(rereads or {}, rereads_of_ties_only)
     merger.ghosts_leave = bool(rereads) and rereads_are_whole
     merger.register_customers()

@@ -118,6 +118,32 @@ def test_a_second_source_with_valid_from_corrects_what_the_first_has_told(
     ]
 
 
+def test_a_correction_may_say_that_todays_value_held_from_the_beginning(
+    tmp_path: Path, staging: dict[str, str]
+) -> None:
+    """Word for word the row that is current since 10 February; what comes after it holds from its own day."""
+    home = Home(tmp_path)
+    both: dict[str, Any] = {"customers": {}, "corrections": {}}
+    correction = {"customer_id": "anna", "valid_from": None, "country": "DE"}
+    nights(
+        home,
+        ("2024-01-10T01:00", PLAIN, rows(anna="NL")),
+        ("2024-02-10T01:00", PLAIN, rows(anna="DE")),
+        ("2024-02-20T01:00", both, [correction]),
+    )
+    assert values_over_time(home, staging) == [("anna", BEGINNING, "DE")]
+    nights(
+        home,
+        ("2024-03-10T01:00", {"corrections": {}, "customers": {}}, rows(anna="BE", bert="NL")),
+        ("2024-03-20T01:00", both, [correction | {"customer_id": "bert", "country": "NL"}]),
+    )
+    assert values_over_time(home, staging) == [
+        ("anna", BEGINNING, "DE"),
+        ("anna", "2024-03-10", "BE"),
+        ("bert", BEGINNING, "NL"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("told", "expected"),
     [
