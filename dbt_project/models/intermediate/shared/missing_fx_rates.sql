@@ -8,6 +8,35 @@ acquisition_costs as (
 
 fx_rates as (
     select * from {{ ref('int_fx_rates') }}
+),
+
+{# An order counts by its own day, a refund by the day on which it came. #}
+needed as (
+    select
+        currency,
+        ordered_date
+    from orders
+    where currency <> '{{ var("reporting_currency") }}'
+        and rate is null
+        and ordered_date < {{ as_of() }}
+        and (
+            (exclusion_reason is null and {{ is_since_data_start('ordered_date') }})
+            or (
+                refund <> refund_rows
+                and not is_test
+                and {{ is_since_data_start('refunded_date') }}
+                and refunded_date < {{ as_of() }}
+            )
+            or (
+                refund_rows <> 0
+                and not is_test
+                and order_id in (
+                    select order_id from {{ ref('stg_refunds') }}
+                    where {{ is_since_data_start('refunded_date') }}
+                        and refunded_date < {{ as_of() }}
+                )
+            )
+        )
 )
 
 select
@@ -15,11 +44,7 @@ select
     currency,
     ordered_date as rate_date,
     cast(count(*) as bigint) as affected_rows
-from orders
-where currency <> '{{ var("reporting_currency") }}'
-    and rate is null
-    and (exclusion_reason is null or (refund <> 0 and not is_test))
-    and ordered_date < {{ as_of() }}
+from needed
 group by
     currency,
     ordered_date
