@@ -43,7 +43,7 @@ def init(folder: Path, template: str | None = None) -> None:
     """A new environment: settings.yaml with every setting explained, or the template for an export."""
     from retention_pipeline.demo import settings_template
 
-    home = Home(folder.expanduser().resolve())
+    home = resolve_home(folder)
     if home.settings_file.exists():
         raise AlreadyThere(f"{home.settings_file} already exists; nothing was changed")
     if template is not None and template not in templates.names():

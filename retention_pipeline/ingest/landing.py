@@ -67,8 +67,7 @@ def delivered_files(home: Home, source: FileSource, *, with_waiting: bool = Fals
         for folder in _closed_folders(home.root, pattern):
             name = _name(home, folder)
             found[name] = DeliveredFile(folder, name, problem="the folder cannot be read: permission denied")
-        for path_text in glob.glob(str(home.root / pattern), recursive=True):
-            path = Path(path_text)
+        for path in _found(home.root, pattern):
             if not _is_finished(path.name):
                 continue
             name = _name(home, path)
@@ -79,7 +78,7 @@ def delivered_files(home: Home, source: FileSource, *, with_waiting: bool = Fals
             except OSError as error:
                 found[name] = DeliveredFile(path, name, problem=f"cannot be read: {error.strerror}")
                 continue
-            if _leaves_its_folder(home.root / pattern, path):
+            if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(_named_in_full(home.root, pattern))):
                 found[name] = DeliveredFile(path, name, problem="is a link that leaves the folder of its source")
                 continue
             if not stat.S_ISREG(status.st_mode):
@@ -98,7 +97,7 @@ def closed_paths(home: Home, source: FileSource) -> list[Path]:
     """Folders and files on this machine that a source names and this process may not read."""
     local = [pattern for pattern in source.paths if not is_in_cloud(pattern)]
     folders = [folder for pattern in local for folder in _closed_folders(home.root, pattern)]
-    files = [Path(found) for pattern in local for found in glob.glob(str(home.root / pattern), recursive=True)]
+    files = [path for pattern in local for path in _found(home.root, pattern)]
     return list(dict.fromkeys([*folders, *(path for path in sorted(files) if not os.access(path, os.R_OK))]))
 
 
@@ -123,12 +122,17 @@ def _objects(store: Store, pattern: str, source: FileSource) -> dict[str, Delive
     }
 
 
-def _leaves_its_folder(pattern: Path, path: Path) -> bool:
-    """Whether links on the way behind the folder that a pattern names in full lead out of it."""
-    named = pattern.parent
+def _found(root: Path, pattern: str) -> list[Path]:
+    """What a pattern names; what the path of the home has of a pattern's signs is its name."""
+    return [Path(found) for found in glob.glob(os.path.join(glob.escape(str(root)), pattern), recursive=True)]
+
+
+def _named_in_full(root: Path, pattern: str) -> Path:
+    """The folder that a pattern names without a sign; links on the way behind it may not lead out of it."""
+    named = Path(pattern).parent
     while glob.has_magic(str(named)):
         named = named.parent
-    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(named))
+    return root / named
 
 
 def _unsettled(path: Path, status: os.stat_result, source: FileSource) -> str | None:
@@ -222,7 +226,8 @@ def _name(home: Home, path: Path) -> str:
 
 def _closed_folders(root: Path, pattern: str) -> list[Path]:
     """The folders on the way of a pattern that may not be listed; glob passes over them without a word."""
-    parts = (root / pattern).parts
+    path = root / pattern
+    parts, home_parts = path.parts, len(root.parts) if path.is_relative_to(root) else 0
     folders = {parts[0]}
     closed = []
     for position, part in enumerate(parts[1:], start=2):
@@ -232,6 +237,8 @@ def _closed_folders(root: Path, pattern: str) -> list[Path]:
                 closed.append(Path(folder))
             elif position == len(parts) and part != "**":
                 continue  # files
+            elif position <= home_parts:
+                entered.add(os.path.join(folder, part))
             elif part == "**":
                 entered.update(found for found, _, _ in os.walk(folder))
             elif glob.has_magic(part):

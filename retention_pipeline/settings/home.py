@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from retention_pipeline.settings.kinds import SettingsError
+
 OWNER_ONLY, OWNER_AND_GROUP = 0o077, 0o027  # taken from the rights of new files
 MEMORY_VARIABLE = "RETENTION_MEMORY_LIMIT"
 LARGEST_MEMORY_LIMIT_GB = 8  # 100 million orders need no more; DuckDB spills to disk beyond it
@@ -92,5 +94,11 @@ class Home:
 
 
 def resolve_home(home: str | Path | None) -> Home:
-    """The environment to work in: the argument, else the variable RETENTION_HOME, else the current folder."""
-    return Home(Path(home or os.environ.get("RETENTION_HOME") or ".").expanduser().resolve())
+    """The environment to work in: the argument, else the variable RETENTION_HOME, else the current folder.
+
+    Raises SettingsError for a path that DuckDB takes for another: it ends at a question mark, and \\ is / to it.
+    """
+    root = Path(home or os.environ.get("RETENTION_HOME") or ".").expanduser().resolve()
+    if found := next((sign for sign in "?\\" if sign in str(root)), None):
+        raise SettingsError(f"the home {root} has a {found} in its path, which DuckDB cannot open: choose another folder")
+    return Home(root)

@@ -205,6 +205,12 @@ def test_the_home_is_the_argument_else_the_environment_else_here(
     assert resolve_home(None).root == tmp_path
 
 
+@pytest.mark.parametrize("name", ["what?", "back\\slash"])
+def test_a_home_that_duckdb_would_look_for_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match="which DuckDB cannot open: choose another folder"):
+        resolve_home(tmp_path / name / "home")
+
+
 def test_settings_that_move_figures_are_plain_and_do_not_hold_the_others() -> None:
     one = parse_settings({"business": BUSINESS, "publish": {"keep_generations": 9}, "history_start": "2020-01-01"})
     figures = figure_settings(one)

@@ -296,3 +296,14 @@ def test_links_that_leave_the_folder_of_a_source_are_refused(company: Company, t
     inside.parent.rename(moved)
     inside.parent.symlink_to(moved)  # the folder itself may be a link: that is where the sender delivers
     assert company.run().loads[0].status == "already_loaded"
+
+
+def test_signs_of_patterns_in_the_path_of_the_home_are_its_name(tmp_path: Path) -> None:
+    company = Company(tmp_path / "exports [2024] *")
+    inside = company.deliver("orders", "orders [1].csv", ROWS)
+    outside = tmp_path / "secret.csv"
+    outside.write_bytes(orders_csv(order("secret")))
+    (inside.parent / "2.csv").symlink_to(outside)
+    loads = {load.file_name: load for load in company.run().loads}
+    assert loads["landing/orders/orders [1].csv"].good == 2
+    assert loads["landing/orders/2.csv"].error == "is a link that leaves the folder of its source"
