@@ -237,7 +237,9 @@ def quarantine(
 
 @app.command(rich_help_panel=READING)
 def export(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go, one per table.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where the files go, one each.", show_default="the current folder")
+    ] = Path("."),
     home: HomeOption = None,
     format: Annotated[str, typer.Option(help="parquet or csv.")] = "parquet",
     table: Annotated[

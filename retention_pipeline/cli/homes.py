@@ -20,7 +20,7 @@ from retention_pipeline.freshness.marks import published_reasons
 from retention_pipeline.freshness.sources import states_now
 from retention_pipeline.read import published
 from retention_pipeline.run.dagster_storage import schedule_state
-from retention_pipeline.settings import Home, load_settings, resolve_home
+from retention_pipeline.settings import load_settings, resolve_home
 from retention_pipeline.settings.cron import next_after
 from retention_pipeline.warehouse import DamagedFile
 

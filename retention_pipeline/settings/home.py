@@ -100,5 +100,5 @@ def resolve_home(home: str | Path | None) -> Home:
     """
     root = Path(home or os.environ.get("RETENTION_HOME") or ".").expanduser().resolve()
     if found := next((sign for sign in "?\\" if sign in str(root)), None):
-        raise SettingsError(f"the home {root} has a {found} in its path, which DuckDB cannot open: choose another folder")
+        raise SettingsError(f"the home {root} has a {found} in its path, which DuckDB cannot open: choose another")
     return Home(root)

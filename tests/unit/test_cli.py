@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,17 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -
     assert ended.value.code == code
     captured = capsys.readouterr()
     return captured.out, captured.err
+
+
+@pytest.mark.parametrize(
+    "locale", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "latin-1"}]
+)
+def test_answers_are_utf_8_for_files_and_programs_whatever_the_locale(home: Home, locale: dict[str, str]) -> None:
+    program = "import sys; from retention_pipeline.cli.entry import main; main()"
+    command = [sys.executable, "-c", program, "kpis", "--home", str(home.root)]
+    done = subprocess.run(command, capture_output=True, env=os.environ | locale)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "− Lost" in done.stdout.decode()
 
 
 def test_reading_verbs_import_neither_dagster_nor_dbt_nor_pandas(home: Home) -> None:

@@ -207,7 +207,7 @@ def test_the_home_is_the_argument_else_the_environment_else_here(
 
 @pytest.mark.parametrize("name", ["what?", "back\\slash"])
 def test_a_home_that_duckdb_would_look_for_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(SettingsError, match="which DuckDB cannot open: choose another folder"):
+    with pytest.raises(SettingsError, match="which DuckDB cannot open: choose another"):
         resolve_home(tmp_path / name / "home")
 
 
