@@ -67,6 +67,41 @@ MISSING_RATES = {
             and paid.change_date < gaps.opening and gaps.opening <= paid.next_change_date
         where held.mrr_after > 0 and paid.mrr_after > 0
     """,
+    # Revenue of cohorts, which also have periods before history_start, at the rate of each close.
+    ("int_cohort_level_flows", "cohort_retention", "int_fx_rates", "int_periods"): """
+        with eves as (
+            select grain, period_number, period_start, close_date - 1 as eve
+            from int_periods
+            where period_start >= (select min(cohort_start) from cohort_retention where basis = 'subscription')
+        ),
+        gaps as (
+            select currencies.currency, eves.*
+            from (select distinct currency from int_cohort_level_flows) as currencies
+            cross join eves
+            anti join int_fx_rates as rates on currencies.currency = rates.currency and eves.eve = rates.rate_date
+        ),
+        levels as (
+            select grain, cohort_number, currency, period_number as from_number,
+                lead(period_number) over (
+                    partition by grain, cohort_number, currency, mrr order by period_number
+                ) as to_number,
+                sum(customers) over (
+                    partition by grain, cohort_number, currency, mrr order by period_number
+                ) as customers
+            from int_cohort_level_flows
+            where segment_dimension = 'all' and exists (from gaps)
+        )
+        select distinct 'subscriptions', gaps.currency, gaps.eve
+        from gaps
+        inner join levels on gaps.grain = levels.grain and gaps.currency = levels.currency
+            and levels.from_number <= gaps.period_number
+            and (levels.to_number is null or gaps.period_number < levels.to_number)
+        inner join eves as begun on levels.grain = begun.grain and levels.cohort_number = begun.period_number
+        semi join cohort_retention as cells on cells.basis = 'subscription' and cells.segment_dimension = 'all'
+            and gaps.grain = cells.grain and begun.period_start = cells.cohort_start
+            and gaps.period_number - levels.cohort_number = cells.age
+        where levels.customers <> 0
+    """,
     # The phase with the highest MRR on the last day that counts decides the class of churn.
     ("int_lost_classes", "int_counted_phases", "int_fx_rates"): """
         with unrated as (

@@ -1,5 +1,6 @@
 """Input that contradicts itself is named in the user's words."""
 
+from contextlib import nullcontext
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -211,16 +212,16 @@ NEEDED_OF_TWO_CURRENCIES = {
 def type_of(column: str) -> str:
     if column.endswith(("_date", "_start")):
         return "date"
-    return "integer" if column.startswith(("mrr_", "customer_")) else "boolean" if column[:3] == "is_" else "varchar"
+    if column.startswith(("mrr", "customer")) or column.endswith("_number") or column == "age":
+        return "integer"
+    return "boolean" if column[:3] == "is_" else "varchar"
 
 
-def two_currencies(tmp_path: Path, rates: list[str]) -> Path:
-    """Customer 1 takes a second subscription, in francs, and a third one; 2 leaves both of two; 3 renews in francs;
-    5 takes over the subscription of 4, in francs.
-    """
+def with_tables(tmp_path: Path, tables: dict[str, str], rates: list[str]) -> Path:
+    """Tables as they are written, and rates of the franc on these days."""
     path = tmp_path / "next.duckdb"
     with duckdb.connect(str(path)) as connection:
-        for table, text in TABLES_OF_TWO_CURRENCIES.items():
+        for table, text in tables.items():
             header, *lines = text.strip().splitlines()
             names = header.strip().split(", ")
             columns = ", ".join(f"cast({name} as {type_of(name)}) as {name}" for name in names)
@@ -229,6 +230,13 @@ def two_currencies(tmp_path: Path, rates: list[str]) -> Path:
         connection.execute("create table int_fx_rates (currency varchar, rate_date date)")
         connection.executemany("insert into int_fx_rates values ('CHF', ?)", [[day] for day in rates])
     return path
+
+
+def two_currencies(tmp_path: Path, rates: list[str]) -> Path:
+    """Customer 1 takes a second subscription, in francs, and a third one; 2 leaves both of two; 3 renews in francs;
+    5 takes over the subscription of 4, in francs.
+    """
+    return with_tables(tmp_path, TABLES_OF_TWO_CURRENCIES, rates)
 
 
 def test_customers_of_two_currencies_need_the_rates_of_these_days_and_no_other(tmp_path: Path) -> None:
@@ -240,3 +248,43 @@ def test_each_day_that_two_currencies_need_is_missed_by_name(day: str, tmp_path:
     rates = [other for other in NEEDED_OF_TWO_CURRENCIES if other != day]
     with pytest.raises(InputError, match=f"CHF: {day}, needed by subscriptions"):
         check_rates(two_currencies(tmp_path, rates), as_of=AS_OF, reporting_currency="EUR")
+
+
+TABLES_OF_COHORTS = {
+    "int_periods": """
+        grain, period_number, period_start, close_date
+        month 1 2023-01-01 2023-02-01
+        month 2 2023-02-01 2023-03-01
+        month 3 2023-03-01 2023-04-01
+    """,
+    "int_cohort_level_flows": """
+        grain, segment_dimension, cohort_number, period_number, currency, mrr, customers
+        month all 1 1 CHF 5 2
+        month all 1 2 CHF 5 -1
+        month all 1 3 CHF 5 -1
+        month all 2 2 CHF 7 1
+        month plan 1 3 CHF 9 1
+    """,
+    "cohort_retention": """
+        basis, grain, segment_dimension, cohort_start, age
+        subscription month all 2023-01-01 0
+        subscription month all 2023-01-01 1
+        subscription month all 2023-01-01 2
+        subscription month all 2023-02-01 0
+    """,
+}
+
+
+@pytest.mark.parametrize(
+    ("rates", "missed"),
+    [
+        (["2023-01-31", "2023-02-28"], None),  # in March one cohort has left, the other has no cell
+        (["2023-02-28"], "CHF: 2023-01-31, needed by subscriptions"),
+        (["2023-01-31"], "CHF: 2023-02-28, needed by subscriptions"),
+    ],
+)
+def test_revenue_of_cohorts_needs_the_rate_of_each_close(rates: list[str], missed: str | None, tmp_path: Path) -> None:
+    """Also of periods before history_start, which are not among `periods`."""
+    path = with_tables(tmp_path, TABLES_OF_COHORTS, rates)
+    with pytest.raises(InputError, match=missed) if missed else nullcontext():
+        check_rates(path, as_of=AS_OF, reporting_currency="EUR")
