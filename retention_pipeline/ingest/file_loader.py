@@ -49,6 +49,7 @@ class FileLoader(SourceLoader):
     reload: frozenset[str] = frozenset()
     left: list[tuple[str, str]] = field(default_factory=list)
     rereads_are_whole = True
+    rereads_of_then = True
 
     def load(self) -> None:
         assert isinstance(self.source, FileSource)

@@ -65,6 +65,7 @@ class SourceLoader:
     broken: dict[str, str] = field(default_factory=dict)
     rereads_are_whole = False
     rereads_of_ties_only = False
+    rereads_of_then = False
     guards_deletes = True
 
     def run(self) -> list[LoadResult]:
@@ -223,6 +224,7 @@ class SourceLoader:
                 rereads={load_id: former for load_id, former in self.rereads.items() if load_id in loaded},
                 rereads_are_whole=self.rereads_are_whole,
                 rereads_of_ties_only=self.rereads_of_ties_only,
+                rereads_of_then=self.rereads_of_then,
                 no_key_twice=no_key_twice,
                 from_the_beginning=self._loads_that_give_days(),
             )

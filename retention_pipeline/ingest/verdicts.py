@@ -55,6 +55,7 @@ class Verdicts:
         self.by_weight = [quoted(name) for name in by_weight(contract)]
         self.version = contract.version_column
         self.from_the_beginning: list[int] = []
+        self.has_places = False
         self.all_new = False
         self.no_key_twice = False
         self.are_fetched = False
@@ -99,9 +100,26 @@ class Verdicts:
         content = f"case when {version} is not null then {self.content_of(alias)} end"
         return f"{version} desc nulls last, {content} desc nulls last, {alias}._load_id desc, {alias}.rowid desc"
 
-    def note_rereads(self, rereads: dict[int, list[int]], ties_only: bool) -> None:
+    def note_rereads(self, rereads: dict[int, list[int]], *, ties_only: bool, of_then: bool) -> None:
+        """`of_then`: they say what was true when it was first read, so that what other sources said since is newer."""
         for load_id, former_loads in rereads.items():
             self.connection.execute("insert into rereads values ($1, $2, $3)", [load_id, former_loads, ties_only])
+        self.has_places = of_then and bool(rereads)
+        if self.has_places:
+            self.run(
+                f"""
+                create or replace temp table places as
+                select load_id, source, max(case when is_new then load_id end) over (
+                    partition by source, sha256 order by load_id rows unbounded preceding
+                ) as place
+                from (
+                    select load_id, source, sha256, mapping = lag(mapping, 1, mapping) over (
+                        partition by source, sha256 order by load_id
+                    ) as is_new
+                    from raw.ledger where dataset = '{self.contract.dataset}' and status = 'loaded'
+                )
+                """
+            )
 
     def conflicts(self) -> dict[int, str]:
         """Loads in which one key stands on several rows of other content, though nothing says which is newer."""
@@ -315,10 +333,21 @@ class Verdicts:
 
     def _is_newer(self) -> str:
         if self.version is None:
-            return "true"  # the later load is the newer version
+            return self._is_later()
         ours, theirs = f"stage.{self.version}", f"here.{self.version}"
         return f"""case when (not rereads.ties_only or {ours} = {theirs})
                 and list_contains(rereads.former_loads, here._load_id) then true
-            when {ours} is null then {theirs} is null when {theirs} is null then true
+            when {ours} is null then {theirs} is null and {self._is_later()} when {theirs} is null then true
             when {ours} = {theirs} then {self.content_of("stage")} > {self.content_of("here")}
             else {ours} > {theirs} end"""
+
+    def _is_later(self) -> str:
+        """Where nothing else orders versions, the later load is the newer. What is read again stays behind what another
+        source has said since; files of one source are read again in the order in which they came.
+        """
+        if not self.has_places:
+            return "true"
+        of_another = """(select here_place.place > former.place and here_place.source <> former.source
+            from places as here_place, places as former
+            where here_place.load_id = here._load_id and former.load_id = list_max(rereads.former_loads))"""
+        return f"coalesce(not {of_another}, true)"

@@ -29,6 +29,7 @@ def merge(
     rereads: dict[int, list[int]] | None = None,
     rereads_are_whole: bool = False,
     rereads_of_ties_only: bool = False,
+    rereads_of_then: bool = False,
     no_key_twice: bool = False,
     from_the_beginning: Collection[int] = (),
 ) -> dict[int, dict[str, int]]:
@@ -38,13 +39,14 @@ def merge(
     not in the delivery are taken out. `rereads` says which loads read again, by other
     settings, what former loads had read: what is current from those gives way to it. Where they are whole, what they
     have no longer (rows that got another key, rows that are refused now) is taken out. Of ties only: where versions
-    are equal too, and not whatever they are. `no_key_twice`: it is known that no key stands twice on the stage.
+    are equal too, and not whatever they are. Of then: they say again what was true when it was first read, not what is
+    true now. `no_key_twice`: it is known that no key stands twice on the stage.
     `from_the_beginning`: loads whose rows hold from the beginning where they name no day, instead of from now on.
     """
     merger = _Merger(connection, contract, replace_by, now)
     merger.no_key_twice = no_key_twice
     merger.from_the_beginning = sorted(from_the_beginning)
-    merger.note_rereads(rereads or {}, rereads_of_ties_only)
+    merger.note_rereads(rereads or {}, ties_only=rereads_of_ties_only, of_then=rereads_of_then)
     merger.ghosts_leave = bool(rereads) and rereads_are_whole
     merger.register_customers()
     merger.find_superseded()
@@ -205,7 +207,9 @@ class _Merger(Verdicts):
         )
 
     def _insert_late(self, names: list[str]) -> None:
-        """Versions that came too late go to the history, each content once however often it comes."""
+        """Versions that came too late go to the history, each content once however often it comes; where replaced
+        versions count, also what is read again, for it stands in place of what was read then."""
+        again = "stage._load_id in (select load_id from rereads)" if self.contract.history_counts else "false"
         values, joins = self._keys()
         content = ", ".join(f"stage.{name}" for name in self.content)
         self.run(
@@ -213,7 +217,7 @@ class _Merger(Verdicts):
             insert into {self.history} ({", ".join(names)})
             select {content}, stage._load_id, {self.now}{values}, late.by_load, {self.now}
             from stage join late on stage.rowid = late.stage_row{joins}
-            where not exists (
+            where {again} or not exists (
                 from {self.history} as known
                 where {self.same_key("stage", "known")} and {self.same_content("stage", "known")}
             )

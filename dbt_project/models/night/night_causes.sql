@@ -60,7 +60,7 @@ with changed_rows as (
     inner join {{ source('raw', 'ledger') }} as again
         on former.source = again.source
         and former.sha256 = again.sha256
-        and former.load_id < again.load_id
+        and former.load_id <= again.load_id
     where again.dataset = 'customers'
         and again.load_id > {{ var('applied_load_id') }}
     union all

@@ -31,10 +31,13 @@ read_by as (
         and status = 'loaded'
 ),
 
-{# What is read again was known when it was first read. #}
+{# What is read again was known when it was first read, and has its place among other loads. #}
 loads as (
     select
         load_id,
+        max(case when mapping_before is null or mapping_before = mapping then load_id end) over (
+            partition by source, sha256 order by load_id nulls last rows unbounded preceding
+        ) as first_load_id,
         max(case when mapping_before is null or mapping_before = mapping then finished_at end) over (
             partition by source, sha256 order by load_id nulls last rows unbounded preceding
         ) as known_at,
@@ -73,9 +76,9 @@ current_versions as (
 
 {# A row that its source has taken back takes its versions along. #}
 delivered as (
-    select {{ columns }}, true as is_current from current_versions
+    select {{ columns }}, true as is_current, false as came_late from current_versions
     union all
-    select {{ columns }}, false as is_current from replaced
+    select {{ columns }}, false as is_current, _superseded_by < _load_id as came_late from replaced
     where _customer_key in (select _customer_key from current_versions)
 ),
 
@@ -83,7 +86,9 @@ versions as (
     select
         delivered._customer_key as customer_key,
         cast({{ local_time('coalesce(loads.known_at, delivered._loaded_at)') }} as date) as known_date,
+        coalesce(loads.first_load_id, delivered._load_id) as first_load_id,
         loads.read_again_by,
+        delivered.came_late,
         coalesce(loads.gives_days, false) as gives_days,
         case when signed_up_at is not null then {{ business_day('signed_up_at') }} end as signed_up_date,
         delivered.referred_by,
@@ -102,14 +107,15 @@ judged as (
         customer_key,
         known_date,
         load_id,
+        first_load_id,
         min(known_date) over (
-            partition by customer_key order by load_id desc nulls last rows between unbounded preceding and 1 preceding
+            partition by customer_key order by first_load_id desc nulls last, load_id desc nulls last rows between unbounded preceding and 1 preceding
         ) as later_known_date,
-        max(case when gives_days then load_id end) over (partition by customer_key) as last_dated_load_id
+        max(case when gives_days then first_load_id end) over (partition by customer_key) as last_dated_load_id
     from versions
 ),
 
-{# What is read again stands in its own day's place. Where that gave what was current, raw has no version of it: then what was current at that load shows. #}
+{# What is read again stands in its own day's place. Where that gave what was current, raw has no version of it: then what was current at that load shows, which no version was that came too late. #}
 contents as (
     select
         versions.customer_key,
@@ -119,6 +125,7 @@ contents as (
     inner join versions as candidates
         on versions.customer_key = candidates.customer_key
         and candidates.load_id <= coalesce(versions.read_again_by, versions.load_id)
+        and (not candidates.came_late or candidates.load_id = coalesce(versions.read_again_by, versions.load_id))
     group by
         versions.customer_key,
         versions.load_id
@@ -136,7 +143,7 @@ standing as (
         on judged.customer_key = contents.customer_key
         and judged.load_id = contents.load_id
     where (later_known_date is null or later_known_date > known_date)
-        and (last_dated_load_id is null or judged.load_id >= last_dated_load_id)
+        and (last_dated_load_id is null or judged.first_load_id >= last_dated_load_id)
 ),
 
 {# The first value of an attribute holds from the beginning, also one that came later. The instant lies a second before the day, so that a row that its source dates for that day wins. #}

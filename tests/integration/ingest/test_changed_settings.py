@@ -57,6 +57,29 @@ def test_files_are_read_again_from_the_archive_and_in_the_order_in_which_they_ca
     assert company.query("select amount::varchar, channel from raw.orders") == [("2.00", "web")]
 
 
+def test_what_is_read_again_stays_behind_what_another_source_has_said_since(company: Company) -> None:
+    company.source("orders")
+    company.sources["corrections"] = {"type": "files", "path": "landing/corrections/*", "dataset": "orders"}
+    company.deliver("orders", "1.csv", orders_csv(order("a", "1.00"), order("b", "1.00")))
+    company.run()
+    company.deliver("corrections", "1.csv", orders_csv(order("a", "2.00"), order("b", "2.00")))
+    company.run()
+    company.deliver("orders", "2.csv", orders_csv(order("b", "3.00")))
+    company.run()
+    company.source("orders", timezone="UTC")
+    company.run()
+    assert company.query("select order_id, amount::varchar from raw.orders order by 1") == [
+        ("a", "2.00"),
+        ("b", "3.00"),
+    ]
+    company.sources["corrections"]["timezone"] = "Asia/Tokyo"
+    company.run()
+    assert company.query("select order_id, amount::varchar from raw.orders order by 1") == [
+        ("a", "2.00"),
+        ("b", "3.00"),
+    ]
+
+
 @pytest.mark.parametrize("files_at_once", [1, 500])
 def test_a_late_version_stays_late_when_it_is_read_again_and_afterwards(
     company: Company, monkeypatch: pytest.MonkeyPatch, files_at_once: int

@@ -170,3 +170,37 @@ def test_what_is_read_again_by_other_settings_holds_from_when_it_first_came(
     found = [(day, value) for customer, day, value in values_over_time(home, staging) if customer == "anna"]
     merged = [pair for number, pair in enumerate(found) if number == 0 or found[number - 1][1] != pair[1]]
     assert merged == expected
+
+
+RENAMED: dict[str, Any] = {"values": {"country": {"NL": ["Holland"]}}}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"customers": {}, "corrections": RENAMED},
+        {"customers": RENAMED, "corrections": {}},
+        {"customers": RENAMED, "corrections": RENAMED},
+        {"corrections": RENAMED, "customers": RENAMED},
+    ],
+)
+@pytest.mark.parametrize("country", ["DE", "Holland"])
+def test_what_is_read_again_stays_before_and_behind_what_the_other_source_said(
+    country: str, settings: dict[str, dict[str, Any]], tmp_path: Path, staging: dict[str, str]
+) -> None:
+    """A correction of 10 February, and what the source said on 10 March: both stand, whichever settings changed."""
+    home = Home(tmp_path)
+    nights(
+        home,
+        ("2024-01-10T01:00", PLAIN, rows(anna="XX")),
+        (
+            "2024-02-10T01:00",
+            {"customers": {}, "corrections": {}},
+            [{"customer_id": "anna", "valid_from": None, "country": country}],
+        ),
+        ("2024-03-10T01:00", {"corrections": {}, "customers": {}}, rows(anna="FR", bert="SE")),
+        ("2024-04-10T01:00", settings, []),
+    )
+    first = "NL" if country == "Holland" and settings["corrections"] else country
+    found = [(day, value) for customer, day, value in values_over_time(home, staging) if customer == "anna"]
+    assert found == [(BEGINNING, first), ("2024-03-10", "FR")]
