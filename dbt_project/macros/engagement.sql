@@ -35,6 +35,9 @@
   ({{ is_due(fact) }}) is not true
 {%- endmacro %}
 
+{# The same as a column of replaced rows and of those in their place, so that it is asked once of each. #}
+{% macro says_counts_alike(fact) -%} ({{ counts_alike(fact) }}) is true as counts_alike {%- endmacro %}
+
 {# CTE active_at_changes: the customers and periods in which a profile changes, with what they take along: how they were active before the opening. Two look-ups as of the
    opening, of the last active day before it and of the last one before the window of mau_days, among all active days of these customers. Expects the CTE changing_profiles. #}
 {% macro active_at_changes() -%}

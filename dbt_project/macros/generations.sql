@@ -44,10 +44,22 @@
 
 {# Rows of a merged fact that may differ from the previous generation's, as they are tonight (schema `differing`) and as they were (`differing_before`), those that a night replaces: as many as
    the config `replaces` says. Where the fact has a config `kept_until`, an expression of a replaced row and its change, both have a column of that name: the day from which on something is
-   another of a row that keeps its place, null of other rows. Sums leave out those of which the macro `counts_alike` says that it is nothing that they look at. #}
+   another of a row that keeps its place, null of other rows. Sums leave out those of which the macro `counts_alike` says that it is nothing that they look at, which both have as a column of that name, so that it is asked once. #}
 {% macro differing_rows(relation) -%} {{ relation.incorporate(path={"schema": "differing"}) }} {%- endmacro %}
 
 {% macro differing_rows_before(relation) -%} {{ relation.incorporate(path={"schema": "differing_before"}) }} {%- endmacro %}
+
+{# The days of the first rows (`condition`) of touched customers in a merged fact, each with its customer: those that a night did not replace are in `column` of this model, as it was. #}
+{% macro first_days_of_merged(fact, day, condition, column) -%}
+  select customer_key, {{ column }} as fact_date from {{ previous(model.name) }}
+  where {{ column }} is not null
+      and customer_key in (select customer_key from main.night_touched)
+      and customer_key not in (select customer_key from {{ differing_rows_before(ref(fact)) }} where {{ condition }})
+  union all
+  select customer_key, {{ day }} as fact_date from {{ differing_rows(ref(fact)) }}
+  where {{ condition }}
+      and customer_key in (select customer_key from main.night_touched)
+{%- endmacro %}
 
 {# Customers of whom another fact than the merged ones differs or is due, and who had rows before: all of their rows may contribute otherwise. Whoever had none has only rows that differ. #}
 {% macro whole_customers(relation) -%} {{ relation.incorporate(path={"schema": "whole"}) }} {%- endmacro %}
@@ -68,7 +80,7 @@
   (
     select {{ columns }} from {{ differing_rows(relation) }} as differing
     where not exists (select 1 from {{ whole_customers(this) }} as whole where whole.customer_key = differing.customer_key)
-        {% if node.config.kept_until %}and ({{ counts_alike(relation.identifier) }}) is not true{% endif %}
+        {% if node.config.kept_until %}and not counts_alike{% endif %}
     union all
     select {{ columns }} from {{ due_rows(relation.identifier) }} as due
     where not exists (select 1 from {{ whole_customers(this) }} as whole where whole.customer_key = due.customer_key)
@@ -135,7 +147,7 @@
   select customer_key from {{ whole_customers(this) }}
   {%- for node in model.depends_on.nodes if node in graph.nodes and graph.nodes[node].name in merged_facts() %}
   {%- set relation = this.incorporate(path={"identifier": graph.nodes[node].name}) %}
-  {%- set of_these = 'where (' ~ counts_alike(graph.nodes[node].name) ~ ') is not true' if graph.nodes[node].config.kept_until else '' %}
+  {%- set of_these = 'where not counts_alike' if graph.nodes[node].config.kept_until else '' %}
   union
   select customer_key from {{ differing_rows(relation) }} {{ of_these }}
   union

@@ -114,15 +114,22 @@
     {%- call statement('differing_before') -%}
       create or replace table {{ differing_before }} as
       select
-          rows_before.*,
-          rows_before.rowid as row_number__
+          *
           {%- if config.get('kept_until') %},
-          {{ config.get('kept_until') }} as kept_until
+          {{ says_counts_alike(model.name) }}
           {%- endif %}
-      from {{ target_relation }} as rows_before
-      inner join main.{{ config.require('replaced_from') }} as changes
-          on rows_before.customer_key = changes.customer_key
-          and ({{ config.require('replaces') }})
+      from (
+          select
+              rows_before.*,
+              rows_before.rowid as row_number__
+              {%- if config.get('kept_until') %},
+              {{ config.get('kept_until') }} as kept_until
+              {%- endif %}
+          from {{ target_relation }} as rows_before
+          inner join main.{{ config.require('replaced_from') }} as changes
+              on rows_before.customer_key = changes.customer_key
+              and ({{ config.require('replaces') }})
+      ) as replaced
     {%- endcall -%}
     {%- call statement('differing') -%} create or replace table {{ differing }} as {{ sql }} {%- endcall -%}
     {%- call statement('delete') -%} delete from {{ target_relation }} where rowid in (select row_number__ from {{ differing_before }}) {%- endcall -%}
@@ -184,18 +191,21 @@
         ) as contributions
         {{ group_of(keys, measures) }}
       {%- endcall -%}
+      {#- What is taken out of the table is added up as it goes, so that it is looked for once. -#}
       {%- call statement('changed') -%}
         create or replace {{ '' if is_kept else 'temporary ' }}table {{ changed }} as
+        with gone as (
+          delete from {{ target_relation }}
+          where ({{ keys | join(', ') }}) in (select ({{ keys | join(', ') }}) from {{ difference }})
+          returning {{ columns | join(', ') }}
+        )
+
         {{ summed(keys, measures) }} from (
           select {{ columns | join(', ') }} from {{ difference }}
           union all
-          select {{ columns | join(', ') }} from {{ target_relation }}
-          where ({{ keys | join(', ') }}) in (select ({{ keys | join(', ') }}) from {{ difference }})
+          select {{ columns | join(', ') }} from gone
         ) as sums
         {{ group_of(keys, measures) }}
-      {%- endcall -%}
-      {%- call statement('delete') -%}
-        delete from {{ target_relation }} where ({{ keys | join(', ') }}) in (select ({{ keys | join(', ') }}) from {{ difference }})
       {%- endcall -%}
       {%- call statement('main') -%}
         insert into {{ target_relation }} ({{ columns | join(', ') }}) select {{ columns | join(', ') }} from {{ changed }}

@@ -69,14 +69,28 @@
 {%- endmacro %}
 
 {# Profiles of those who have one for life, so that their facts can be added up by day before they are added up by period; -1: it changes; missing: key 0.
-   One group-by, by which DuckDB knows that customers are few, and puts them in the hash table of a join with their facts. #}
+   One group-by, by which DuckDB knows that customers are few, and puts them in the hash table of a join with their facts; of a night's rows the facts are as few. #}
 {% macro lasting_profiles() -%}
+{%- if config.get('sums_rows') and is_at_night() and not var('backfill') %}
+  select
+      customer_key,
+      profile_key
+  from {{ fact('int_profile_spans') }}
+  where rule = 'any'
+  union all
+  select distinct
+      customer_key,
+      cast(-1 as bigint) as profile_key
+  from {{ fact('int_profile_spans') }}
+  where rule = 'period'
+{%- else %}
   select
       customer_key,
       max(case when rule = 'any' then profile_key else -1 end) as profile_key
   from {{ fact('int_profile_spans') }}
   where rule in ('any', 'period')
   group by customer_key
+{%- endif %}
 {%- endmacro %}
 
 {# The profile intervals of the others, in every grain. #}

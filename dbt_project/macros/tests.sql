@@ -15,8 +15,11 @@
 {%- endfor -%}
 {%- set shown = (unique or (not_null + (accepted | list))) | join(', ') -%}
 {%- set rows = model -%}
-{%- if by_customer and var('night') -%} {%- set rows = rows_of_tonight(model) -%}
-{%- elif written and var('night') and not var('backfill') and model.identifier not in var('new_models') -%} {%- set rows = sums_of_tonight(model, unique) -%}
+{%- if by_customer and var('night') -%} {%- set rows = rows_of_tonight(model) -%} {%- endif -%}
+{%- set values = rows -%}
+{%- if written and var('night') and not var('backfill') and model.identifier not in var('new_models') -%}
+  {%- set rows = sums_of_tonight(model, unique) -%}
+  {%- set values = written_sums(model) -%}
 {%- endif -%}
 select
     case
@@ -26,7 +29,7 @@ select
     end as broken_rule,
     {{ shown }},
     cast(1 as bigint) as number_of_rows
-from {{ rows }} as tested
+from {{ values }} as tested
 where {% for sentence, broken in conditions %}{{ broken }}{{ ' or ' if not loop.last }}{% endfor %}
 {%- if unique %}
 {#- Groups of one number are found in half the time of groups of the columns; which rows share a key is asked where two share the number. #}

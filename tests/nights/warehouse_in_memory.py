@@ -6,6 +6,7 @@ of the models must not depend on the macros that do it in production (three hist
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
 import duckdb
@@ -88,10 +89,12 @@ class Warehouse:
         for schema in ("differing", "differing_before"):
             execute(f"create schema if not exists {schema}")
         kept_until = f", {model.kept_until} as kept_until" if model.kept_until else ""
+        counts_alike = re.findall(r"\S.* as counts_alike$", sql, re.MULTILINE)
         execute(
-            f"create or replace table {before} as select rows_before.*{kept_until} from {table} as rows_before join"
+            f"create or replace table {before} as select {', '.join(['*', *counts_alike])} from ("
+            f"select rows_before.*{kept_until} from {table} as rows_before join"
             f" {model.replaced_from} as changes on rows_before.customer_key = changes.customer_key"
-            f" where {model.replaces}"
+            f" where {model.replaces})"
         )
         execute(f"create or replace table {tonight} as {sql}")
         columns = [column[0] for column in execute(f"select * from {table} limit 0").description]

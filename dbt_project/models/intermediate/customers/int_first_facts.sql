@@ -34,7 +34,11 @@ facts as (
     select 'cancel_request' as fact, customer_key, request_date as fact_date from cancel_requests
 {%- for column, family in families.items() if is_built(family[0]) %}
     union all
+{%- if is_at_night() and family[0] in merged_facts() and family[0] not in var('new_models') %}
+    select '{{ column }}' as fact, customer_key, fact_date from ({{ first_days_of_merged(family[0], family[1], family[2], column) }}) as first_days
+{%- else %}
     select '{{ column }}' as fact, customer_key, min({{ family[1] }}) as fact_date from {{ fact(family[0]) }} {% if family[2] %}where {{ family[2] }} {% endif %}group by customer_key
+{%- endif %}
 {%- endfor %}
 )
 

@@ -105,6 +105,7 @@ select
 {%- endif %}
     days_after
 {%- if is_at_night() %},
-    kept_until
+    kept_until,
+    {{ says_counts_alike('int_active_days') }}
 {%- endif %}
 from numbered
