@@ -61,6 +61,10 @@
       and customer_key in (select customer_key from main.night_touched)
 {%- endmacro %}
 
+{# All rows, as they were, of customers of whom something is another in a complete period: what the history asks for, of a fact with the config `keeps_late`. A night that has just looked through the
+   table has its blocks in memory. #}
+{% macro late_rows_before(relation) -%} {{ relation.incorporate(path={"schema": "late"}) }} {%- endmacro %}
+
 {# Customers of whom another fact than the merged ones differs or is due, and who had rows before: all of their rows may contribute otherwise. Whoever had none has only rows that differ. #}
 {% macro whole_customers(relation) -%} {{ relation.incorporate(path={"schema": "whole"}) }} {%- endmacro %}
 

@@ -131,6 +131,12 @@
               and ({{ config.require('replaces') }})
       ) as replaced
     {%- endcall -%}
+    {%- if config.get('keeps_late') -%}
+      {%- call statement('late') -%}
+        create or replace table {{ late_rows_before(target_relation) }} as
+        select * from {{ target_relation }} where customer_key in (select customer_key from main.{{ config.require('replaced_from') }} where is_late)
+      {%- endcall -%}
+    {%- endif -%}
     {%- call statement('differing') -%} create or replace table {{ differing }} as {{ sql }} {%- endcall -%}
     {%- call statement('delete') -%} delete from {{ target_relation }} where rowid in (select row_number__ from {{ differing_before }}) {%- endcall -%}
     {%- call statement('main') -%} insert into {{ target_relation }} ({{ columns }}) select {{ columns }} from {{ differing }} {%- endcall -%}

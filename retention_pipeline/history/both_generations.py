@@ -16,6 +16,8 @@ SIDES = {"before": "published", "now": None}
 MAIN = {"before": "published.main", "now": "main"}  # schemas of each side, as Facts.columns names them
 TOUCHED = {"before": "touched_before", "now": "touched"}  # those of a night, with rows of all customers whom it touched
 DIFFERING = {"before": "differing_before", "now": "differing"}  # with the rows that a night replaced in merged facts
+LATE = "late"  # with all rows, as they were, of customers of whom a complete period has changed ones
+LATE_CUSTOMERS = "select customer_key from main.night_event_days where is_late"
 PERIODS = "int_periods"
 
 
@@ -101,11 +103,17 @@ class Facts:
 
     def _rows_of_merged(self, name: str) -> str:
         """SQL: the rows of both generations of a fact of which a night replaced some, looked for in one of them."""
-        of_early = "customer_key in (select customer_key from run_customers where is_early)"
+        early = "select customer_key from run_customers where is_early"
+        of_early = f"customer_key in ({early})"
         columns = ", ".join(self.columns[MAIN["now"]][name])  # without those that the night adds for itself
         gone, came = (f"(select {columns} from {schema}.{name} where {of_early})" for schema in DIFFERING.values())
+        before = f"from {MAIN['before']}.{name} where {of_early}"
+        if name in self.columns[LATE]:  # only where others are early, too, all rows are looked through
+            others = f"({early} and customer_key not in ({LATE_CUSTOMERS}))"
+            before = f"from {LATE}.{name} where {of_early} union all by name"
+            before += f" from {MAIN['before']}.{name} where customer_key in {others}"
         return f"""
-            with rows_before as materialized (from {MAIN["before"]}.{name} where {of_early})
+            with rows_before as materialized ({before})
             select * replace ({before_key("customer_key")} as customer_key) from rows_before
             union all by name (from rows_before except all from {gone})
             union all by name from {came}"""

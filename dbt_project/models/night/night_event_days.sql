@@ -5,7 +5,8 @@ select
     cast(null as bigint) as customer_key,
     cast(null as date) as changed_date,
     cast(null as date) as window_date,
-    cast(null as boolean) as is_read_again
+    cast(null as boolean) as is_read_again,
+    cast(null as boolean) as is_late
 where false
 {%- else %}
 with {{ merged_identities() }},
@@ -63,7 +64,8 @@ select
     customer_key,
     min(changed_date) as changed_date,
     {{ add_days('min(changed_date)', 1 - var('mau_days')) }} as window_date,
-    max(has_gone) = 1 as is_read_again
+    max(has_gone) = 1 as is_read_again,
+    min(changed_date) < (select max(period_end) from {{ previous('int_periods') }} where is_complete) as is_late
 from owned
 group by customer_key
 {%- endif %}

@@ -1,5 +1,5 @@
 {{ config(post_hook=['create schema if not exists touched', 'create schema if not exists touched_before', 'create schema if not exists changed',
-    'create schema if not exists differing', 'create schema if not exists differing_before', 'create schema if not exists whole', 'create schema if not exists written']) }}
+    'create schema if not exists differing', 'create schema if not exists differing_before', 'create schema if not exists late', 'create schema if not exists whole', 'create schema if not exists written']) }}
 {#- Events of somebody who has been active for longer change none of their other facts, unless behaviour is a segment; what is merged into the days says night_event_days. -#}
 {%- set by_days = is_built('night_event_days') and 'night_event_days' not in var('new_models') and 'engagement_group' not in var('segments') %}
 {%- do ref('night_causes') %}{% do ref('night_event_days') %}{% do ref('night_due') %}{% do ref('int_identities') %}{% do source('raw', 'customer_keys') %}

@@ -2,7 +2,7 @@
 {{ config(
     materialized='merged', row_key=['customer_key', 'active_date'], replaced_from='night_event_days',
     replaces='rows_before.active_date >= changes.window_date or rows_before.next_date is null or rows_before.next_date >= changes.changed_date',
-    kept_until='case when rows_before.active_date < changes.changed_date then changes.changed_date end'
+    keeps_late=true, kept_until='case when rows_before.active_date < changes.changed_date then changes.changed_date end'
 ) }}
 {%- set others = var('mau_days') - 1 -%}
 {%- set kept = ['day_number', 'previous_date', 'days_before'] -%}
