@@ -17,6 +17,7 @@ from retention_pipeline.contracts import Contract
 from retention_pipeline.ingest.schema import literal, quoted
 from retention_pipeline.ingest.verdicts import CHANGED, NEW, REMOVED, STALE, UNCHANGED, Verdicts
 
+MANY_ROWS = 100_000
 OUTCOMES = {NEW: "new", CHANGED: "changed", UNCHANGED: "unchanged", STALE: "stale", REMOVED: "changed"}
 
 
@@ -106,16 +107,41 @@ def register_customers(connection: duckdb.DuckDBPyConnection, ids: str) -> None:
 
 class _Merger(Verdicts):
     ghosts_leave = False
+    keys = "raw.customer_keys"  # with those of the ids of good rows
 
     def register_customers(self) -> None:
-        """Give every customer id of the good rows its integer key."""
+        """Give every customer id of the good rows its integer key. Of many rows the keys are looked up once: those of
+        their ids are `stage_keys`, where others are known.
+        """
         if not self.contract.customer_columns:
             return
         ids = " union all ".join(
             f"select {name} as customer_id from stage where _error is null and {name} is not null"
             for name in self.contract.customer_columns
         )
-        register_customers(self.connection, ids)
+        last = 0
+        if self.number("select count(*) from stage") >= MANY_ROWS:
+            last = self.number("select coalesce(max(customer_key), 0) from raw.customer_keys")
+        if last == 0:
+            register_customers(self.connection, ids)
+            return
+        self.run(
+            f"""
+            create or replace temp table stage_keys as
+            select found.customer_id, known.customer_key
+            from (select distinct customer_id from ({ids}) as ids) as found
+                left join raw.customer_keys as known on known.customer_id = found.customer_id
+            """
+        )
+        self.keys = "stage_keys"
+        new = "select customer_id from stage_keys where customer_key is null"
+        if self.number(f"select count(*) from ({new})"):
+            numbered = (
+                f"select customer_id, {last} + row_number() over (order by customer_id) as customer_key from ({new})"
+            )
+            self.run(f"create or replace temp table new_keys as {numbered}")
+            self.run("insert into raw.customer_keys select customer_id, customer_key from new_keys")
+            self.keys = "(from stage_keys where customer_key is not null union all from new_keys)"
 
     def write(self) -> None:
         raw_names = [quoted(name) for name, _ in self.contract.raw_columns]
@@ -192,7 +218,7 @@ class _Merger(Verdicts):
         values, joins = "", ""
         for position, (name, _) in enumerate(self.contract.customer_columns.items()):
             values += f", keys_{position}.customer_key"
-            joins += f" left join raw.customer_keys as keys_{position} on keys_{position}.customer_id = stage.{name}"
+            joins += f" left join {self.keys} as keys_{position} on keys_{position}.customer_id = stage.{name}"
         return values, joins
 
     def _insert(self, table: str, names: list[str], condition: str) -> None:

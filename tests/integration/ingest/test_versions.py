@@ -7,6 +7,8 @@ import itertools
 import pytest
 from support.delivering import ORDER_HEADER, SUBSCRIPTION_HEADER, Company, order, orders_csv
 
+from retention_pipeline.ingest import versions
+
 VERSIONED = "order_id,customer_id,ordered_at,amount,currency,status,updated_at"
 
 
@@ -197,3 +199,17 @@ def test_with_replace_by_a_delivery_with_a_refused_phase_takes_none_away(company
     load = company.load("subscriptions", phases(phase("s1", "2024-01-01", "basic"), phase("s1", "yesterday")), "2.csv")
     assert (load.changed, load.bad) == (1, 1)
     assert starts(company) == [("s1", "2024-01-01"), ("s1", "2024-02-01")]
+
+
+@pytest.mark.parametrize("many", [1, 100])
+def test_ids_have_the_keys_of_before_and_new_ones_the_next(
+    company: Company, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    monkeypatch.setattr(versions, "MANY_ROWS", many)
+    header = "alias_id,customer_id,valid_from"
+    for number, rows in enumerate([["a1,a,2024-01-01"], ["c1,a,2024-01-02", "b,c1,2024-01-03"], ["a1,b,2024-01-04"]]):
+        company.load("customer_aliases", "\n".join([header, *rows, ""]).encode(), f"{number}.csv")
+    keys = company.query("select customer_id, customer_key from raw.customer_keys order by customer_key")
+    assert keys == [("a", 1), ("a1", 2), ("b", 3), ("c1", 4)]
+    rows = company.query("select alias_id, customer_id, _alias_key, _customer_key from raw.customer_aliases order by 1")
+    assert rows == [("a1", "b", 2, 3), ("b", "c1", 3, 4), ("c1", "a", 4, 1)]
