@@ -16,6 +16,8 @@ A cause that may move a cell is not yet one that did: restatements.py.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
@@ -27,7 +29,7 @@ from retention_pipeline.freshness.figures import MONEY_SETTING, datasets_of, dat
 from retention_pipeline.history.publications import Publication
 from retention_pipeline.ingest.checks import business_day
 from retention_pipeline.kpis.declaration import Kpi
-from retention_pipeline.kpis.registry import FAMILIES, KPIS
+from retention_pipeline.kpis.registry import BY_ID, FAMILIES, KPIS
 from retention_pipeline.kpis.rules import date_literal
 from retention_pipeline.read.members import JOINED, columns_in
 from retention_pipeline.settings import Settings
@@ -49,6 +51,39 @@ OF_SEGMENTS = frozenset({"segments", "max_segment_values"})
 OF_NO_FIGURE = frozenset({"cohort_max_age", "grains", "industry"})
 
 
+@dataclass(frozen=True)
+class Reach:
+    """The days from which on no row counts for what changed: `end` of all periods, and later ones of datasets that a
+    KPI reads behind its periods.
+    """
+
+    end: date
+    of_datasets: dict[str, date] = field(default_factory=dict)
+
+    def of(self, dataset: str) -> date:
+        """The day from which on no row of a dataset counts."""
+        return self.of_datasets.get(dataset, self.end)
+
+    @property
+    def is_within(self) -> str:
+        """SQL over dataset and first_day: whether a row may count."""
+        days = " ".join(f"when {sql_text(name)} then {date_literal(day)}" for name, day in self.of_datasets.items())
+        before = f"case dataset {days} else {date_literal(self.end)} end" if days else date_literal(self.end)
+        return f"(first_day is null or first_day < {before})"
+
+
+def reach(figures: Iterable[tuple[str, str, str, date]], settings: Settings) -> Reach:
+    """How far rows count for figures: (kpi, basis, segment dimension, end of the last period)."""
+    figures = list(figures)
+    end, of_datasets = max(one[-1] for one in figures), dict[str, date]()
+    for name, basis, dimension, period_end in figures:
+        horizon = horizon_days(BY_ID[name], settings) if name in BY_ID else 0
+        if horizon:
+            for dataset in _datasets_behind(BY_ID[name], basis) | _datasets_of(dimension):
+                of_datasets[dataset] = max(of_datasets.get(dataset, end), period_end + timedelta(days=horizon))
+    return Reach(end, of_datasets)
+
+
 def find_rows(
     connection: duckdb.DuckDBPyConnection,
     settings: Settings,
@@ -57,11 +92,11 @@ def find_rows(
     *,
     by_content: bool,
     applied: int,
-    until: date | None = None,
+    until: Reach | None = None,
 ) -> None:
     """run_rows. `applied`: the last load that the published generation contains; by_content: load numbers of raw and of
-    the generation are not comparable, so loads are told by what was in them. until: rows that count from this day on
-    are not behind anything that changed, as most rows of a night.
+    the generation are not comparable, so loads are told by what was in them. until: rows that count from a day of it
+    on are not behind anything that changed, as most rows of a night.
     """
     datasets, timezone = settings.connected_datasets, settings.business.timezone
     known = tables_in(connection, database="published")
@@ -102,9 +137,9 @@ def _name_versions(connection: duckdb.DuckDBPyConnection, versions: list[str]) -
         connection.execute(f"insert into run_versions {' union all '.join(versions)}")
 
 
-def _tell_causes(connection: duckdb.DuckDBPyConnection, identities: str, until: date | None) -> None:
+def _tell_causes(connection: duckdb.DuckDBPyConnection, identities: str, until: Reach | None) -> None:
     """run_rows from run_versions; identities: SQL of the keys of customers, by the keys in raw."""
-    reaching = f"first_day is null or first_day < {date_literal(until)}" if until else "true"
+    reaching = until.is_within if until else "true"
     key = "(dataset, row_key)"
     connection.execute(f"""
         create or replace temp table run_rows as
@@ -135,10 +170,10 @@ def _tell_causes(connection: duckdb.DuckDBPyConnection, identities: str, until: 
 
 
 def _versions(
-    connection: duckdb.DuckDBPyConnection, dataset: str, there: set[str], timezone: str, until: date | None
+    connection: duckdb.DuckDBPyConnection, dataset: str, there: set[str], timezone: str, until: Reach | None
 ) -> list[str]:
     """SQL: the versions of a dataset's rows that new loads brought, and those of before that they replaced. until: rows
-    that certainly count from this day on may be left out, as most of a night that brings a million.
+    that certainly count from a day of it on may be left out, as most of a night that brings a million.
     """
     contract = CONTRACTS[dataset]
     column = FACT_COLUMNS.get(dataset)
@@ -154,7 +189,7 @@ def _versions(
             or not connection.execute(f"select 1 from raw_{dataset}_history where {replaced} limit 1").fetchall()
         )
         if until and is_instant and is_of_one:
-            reaching = f"and ({column} is null or {column} < {_begins(until, timezone)})"
+            reaching = f"and ({column} is null or {column} < {_begins(until.of(dataset), timezone)})"
     found = []
     for said in _owners(contract):
         found.append(
@@ -211,14 +246,14 @@ def find_causes(
     for kpi in KPIS:
         horizon = horizon_days(kpi, settings)
         for basis in kpi.bases or kpi.family.bases:
-            needed = _datasets_behind(kpi, basis)
+            of_everybody = _datasets_behind(kpi, basis)
             for dimension in dimensions:
-                of_dimension = {DIMENSION_DATASETS.get(dimension, "customers")} if dimension != "all" else set()
+                needed = of_everybody | _datasets_of(dimension)
                 place = (kpi.id, basis, dimension)
                 rows += [
                     (*place, cause, dataset, first_day, horizon)
                     for dataset, cause, first_day in came
-                    if dataset in needed | of_dimension and dataset != "fx_rates"
+                    if dataset in needed and dataset != "fx_rates"
                 ]
                 if fx and "fx_rates" in needed:
                     rows.append((*place, FX, "fx_rates", None, horizon))
@@ -235,6 +270,11 @@ def find_causes(
     if rows:
         columns = [list(column) for column in zip(*rows, strict=True)]
         connection.execute(f"insert into kpi_causes select {', '.join(['unnest(?)'] * len(columns))}", columns)
+
+
+def _datasets_of(dimension: str) -> set[str]:
+    """What says the values of a dimension."""
+    return {DIMENSION_DATASETS.get(dimension, "customers")} if dimension != "all" else set()
 
 
 def _datasets_behind(kpi: Kpi, basis: str) -> frozenset[str]:

@@ -9,18 +9,17 @@ Where only one cause may move a figure, it is the cause; where several may, the 
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-
 import duckdb
 
-from retention_pipeline.freshness.figures import horizon_days
 from retention_pipeline.history.causes import (
     BACKFILL,
     DEFINITION,
     ORDER,
+    Reach,
     find_causes,
     find_rows,
     rates_differ,
+    reach,
 )
 from retention_pipeline.history.closing import newly_held
 from retention_pipeline.history.figures import NUMBERED, number_figures
@@ -42,7 +41,6 @@ from retention_pipeline.history.restatement_tables import COLUMNS, RESTATEMENTS,
 from retention_pipeline.history.rows import ROWS_AT_MOST, find_rows_behind, is_of_everybody
 from retention_pipeline.history.split import find_deltas, split
 from retention_pipeline.kpis.keys import same_key
-from retention_pipeline.kpis.registry import BY_ID
 from retention_pipeline.kpis.store import TABLE as FIGURES
 from retention_pipeline.settings import Settings
 
@@ -129,17 +127,15 @@ def restate(
     return restated
 
 
-def _reached(connection: duckdb.DuckDBPyConnection, settings: Settings) -> date:
-    """The day from which on no row counts for what changed or is held back: behind the periods and the days after them
+def _reached(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Reach:
+    """From which days on no row counts for what changed or is held back: behind the periods and the days after them
     that a KPI looks at.
     """
-    rows = connection.execute("""
-        select kpi, max(period_end) from (
-            select kpi, period_end from restated union all select kpi, period_end from newly_held
-        ) group by kpi""").fetchall()
-    horizons = {kpi: horizon_days(BY_ID[kpi], settings) if kpi in BY_ID else 0 for kpi, _ in rows}
-    until: date = max(end + timedelta(days=horizons[kpi]) for kpi, end in rows)
-    return until
+    figures = " union all ".join(
+        f"select kpi, basis, segment_dimension, period_end from {table}" for table in ("restated", "newly_held")
+    )
+    grouped = f"select kpi, basis, segment_dimension, max(period_end) from ({figures}) group by all"
+    return reach(connection.execute(grouped).fetchall(), settings)
 
 
 def find_cell_causes(connection: duckdb.DuckDBPyConnection) -> None:

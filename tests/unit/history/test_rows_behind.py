@@ -6,7 +6,7 @@ from datetime import date, datetime
 import duckdb
 import pytest
 
-from retention_pipeline.history.causes import find_rows
+from retention_pipeline.history.causes import Reach, find_rows, reach
 from retention_pipeline.history.publications import Publication
 from retention_pipeline.settings import Settings, parse_settings
 
@@ -44,16 +44,30 @@ def raw() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def found(connection: duckdb.DuckDBPyConnection, settings: Settings, until: date | None) -> list[tuple[int, str, str]]:
+def found(connection: duckdb.DuckDBPyConnection, settings: Settings, until: Reach | None) -> list[tuple[int, str, str]]:
     find_rows(connection, settings, NIGHT, NIGHT, by_content=False, applied=1, until=until)
     rows = connection.execute("select customer_key, row_key, cause from run_rows order by all").fetchall()
     return [(int(key), str(row), str(cause)) for key, row, cause in rows]
 
 
 def test_rows_that_count_later_are_behind_nothing(raw: duckdb.DuckDBPyConnection) -> None:
-    assert found(raw, SETTINGS, date(2026, 3, 1)) == [(1, "late", "late"), (3, "moved", "corrected")]
+    assert found(raw, SETTINGS, Reach(date(2026, 3, 1))) == [(1, "late", "late"), (3, "moved", "corrected")]
     assert len(found(raw, SETTINGS, None)) == 4
 
 
 def test_where_no_row_reaches_what_changed_the_run_still_has_its_causes(raw: duckdb.DuckDBPyConnection) -> None:
-    assert found(raw, SETTINGS, date(2026, 1, 1)) == found(raw, SETTINGS, None)
+    assert found(raw, SETTINGS, Reach(date(2026, 1, 1))) == found(raw, SETTINGS, None)
+
+
+def test_rows_count_behind_the_last_period_where_a_kpi_of_their_dataset_looks_there(
+    raw: duckdb.DuckDBPyConnection,
+) -> None:
+    figures = [("active_customers", "all", "all", date(2026, 3, 1)), ("aov", "all", "all", date(2026, 2, 1))]
+    assert reach(figures, SETTINGS) == Reach(date(2026, 3, 1))
+    further = reach([*figures, ("repurchase_within_30d", "order", "country", date(2026, 2, 20))], SETTINGS)
+    assert further == Reach(
+        date(2026, 3, 1), {name: date(2026, 3, 22) for name in ("customer_aliases", "customers", "orders")}
+    )
+    rows = [(1, "late", "late"), (1, "today", "late"), (2, "other", "late"), (3, "moved", "corrected")]
+    assert found(raw, SETTINGS, further) == rows
+    assert found(raw, SETTINGS, Reach(date(2026, 3, 1), {"emails": date(2026, 3, 22)})) == rows[::3]
