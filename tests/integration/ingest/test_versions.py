@@ -211,5 +211,7 @@ def test_ids_have_the_keys_of_before_and_new_ones_the_next(
         company.load("customer_aliases", "\n".join([header, *rows, ""]).encode(), f"{number}.csv")
     keys = company.query("select customer_id, customer_key from raw.customer_keys order by customer_key")
     assert keys == [("a", 1), ("a1", 2), ("b", 3), ("c1", 4)]
-    rows = company.query("select alias_id, customer_id, _alias_key, _customer_key from raw.customer_aliases order by 1")
-    assert rows == [("a1", "b", 2, 3), ("b", "c1", 3, 4), ("c1", "a", 4, 1)]
+    aliases = company.query(
+        "select alias_id, customer_id, _alias_key, _customer_key from raw.customer_aliases order by 1"
+    )
+    assert aliases == [("a1", "b", 2, 3), ("b", "c1", 3, 4), ("c1", "a", 4, 1)]
