@@ -11,6 +11,8 @@ from retention_pipeline.ingest.checks import WITH_THREE_DECIMALS, WITHOUT_DECIMA
 from retention_pipeline.settings import Ids, Source
 
 LARGE = 100
+# As a spreadsheet shows a number of more than eleven digits, and writes it into a file.
+SHORTENED = r"[0-9](\.[0-9]+)?[Ee]\+[0-9]{2,3}"
 FEW_YEARS = 20
 ROWS_FOR_SHARES, IMPLAUSIBLE_SHARE, SAMPLE = 50, 0.2, 20_000
 
@@ -51,6 +53,8 @@ def hints_of_rows(
 def hints_before_loading(connection: duckdb.DuckDBPyConnection, contract: Contract, source: Source) -> list[str]:
     """Of the rows on the stage, what a run tells once they are loaded and counted."""
     hints = []
+    if "customer_id" in contract.names:
+        hints += _shortened(connection, "stage where _error is null")
     if "customer_id" in contract.names and not (source.ids or Ids()).lower:
         number, example = _one(
             connection,
@@ -76,8 +80,28 @@ def hints_before_loading(connection: duckdb.DuckDBPyConnection, contract: Contra
 
 def hints_of_ids(connection: duckdb.DuckDBPyConnection, source: Source, *, known_keys: int) -> list[str]:
     """Of customers that are new since there were `known_keys`."""
-    if (source.ids or Ids()).lower:
+    hints = _shortened(connection, f"raw.customer_keys where customer_key > {known_keys}")
+    return hints if (source.ids or Ids()).lower else hints + _of_case(connection, known_keys)
+
+
+def _shortened(connection: duckdb.DuckDBPyConnection, ids: str) -> list[str]:
+    """Of customers' ids: long numbers of which a spreadsheet has left but the first digits."""
+    number, example = _one(
+        connection,
+        f"select count(distinct customer_id), min(customer_id) from {ids}"
+        f" and contains(customer_id, '+') and regexp_full_match(customer_id, '{SHORTENED}')",
+    )
+    if not number:
         return []
+    are = "1 customer's id is a number" if number == 1 else f"{number:,} customers' ids are numbers"
+    return [
+        f"{are} that a spreadsheet has shortened, such as {example}: other customers may have become the same"
+        " (export the file again, and do not save it from a spreadsheet)"
+    ]
+
+
+def _of_case(connection: duckdb.DuckDBPyConnection, known_keys: int) -> list[str]:
+    """Of customers that are new, beside each other and beside those that were known."""
     (mixed,) = _one(
         connection,
         "select count(*) from raw.customer_keys"

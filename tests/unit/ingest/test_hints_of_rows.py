@@ -31,3 +31,14 @@ def test_subscriptions_whose_amount_was_cleared_when_they_ended_are_told(
     load = company.load("subscriptions", orders_csv(*rows, header=SUBSCRIPTION_HEADER))
     assert [hint for hint in load.hints if "have amount 0, unlike those that run" in hint] == load.hints
     assert bool(load.hints) == is_told
+
+
+@pytest.mark.parametrize("lower", [False, True])
+def test_ids_that_a_spreadsheet_has_shortened_are_told_once(company: Company, lower: bool) -> None:
+    """Of 31612345678 and 31612349999 it leaves 3.16123E+10; 1E+05 is 100000. Phone numbers and e-mail are whole."""
+    company.source("orders", ids={"lower": lower})
+    ids = ("3.16123E+10", "3.16123E+10", "1E+05", "+31612345678", "a+1@b.example", "E+", "12E+05", "1.5E-07")
+    rows = [f"{number},{one},2024-01-31,1.00,EUR,paid" for number, one in enumerate(ids)]
+    [hint] = company.load("orders", orders_csv(*rows)).hints
+    assert hint.startswith("2 customers' ids are numbers that a spreadsheet has shortened, such as 1")
+    assert not company.load("orders", orders_csv("9,1E+05,2024-01-31,1.00,EUR,paid")).hints
