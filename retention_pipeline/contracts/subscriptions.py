@@ -42,7 +42,7 @@ SUBSCRIPTIONS = Contract(
             "recurring revenue is negative: amount × quantity is less than recurring_discount",
         ),
         Rule(
-            f"abs(cast(amount as decimal(38,6))) * {BOUNDED_QUANTITY} >= 1000000000000",
+            f"quantity is not null and abs(cast(amount as decimal(38,6))) * {BOUNDED_QUANTITY} >= 1000000000000",
             "amount × quantity is too large: it must be less than 1,000,000,000,000",
         ),
         Rule("interval_count > 36600", "interval_count is greater than 36,600, a hundred years of days"),

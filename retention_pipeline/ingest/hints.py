@@ -35,6 +35,8 @@ def hints_of_rows(
                 f"{never:,} of {rows:,} phases never count: status cancelled with an end"
                 " (one row per subscription as it is today: shape: snapshot)"
             )
+    if contract.dataset == "subscriptions":
+        hints += _surcharges(connection, rows)
     if contract.dataset == "subscriptions" and source.shape == "snapshot":
         hints += _ended_for_nothing(connection)
         hints += _stopped_since_nobody_knows(connection, rows)
@@ -175,6 +177,18 @@ def _early(connection: duckdb.DuckDBPyConnection, contract: Contract, rows: int)
     if not number or number > rows / 10:
         return []
     return [f"{number:,} of {rows:,} rows lie decades before the others ({fact} {first:%Y-%m-%d}): are these dates?"]
+
+
+def _surcharges(connection: duckdb.DuckDBPyConnection, rows: int) -> list[str]:
+    """Where discounts are written with a minus they would be added to what is paid."""
+    (negative,) = _one(connection, "select count(*) from stage where _error is null and recurring_discount < 0")
+    if not negative:
+        return []
+    have = "1 phase has" if negative == 1 else f"{negative:,} phases have"
+    return [
+        f"{have} a negative recurring_discount, of {rows:,}: more is paid than amount × quantity. Are discounts"
+        " written with a minus? (columns: recurring_discount: {expression: -…})"
+    ]
 
 
 def _ended_for_nothing(connection: duckdb.DuckDBPyConnection) -> list[str]:

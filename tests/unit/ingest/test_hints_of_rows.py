@@ -42,3 +42,20 @@ def test_ids_that_a_spreadsheet_has_shortened_are_told_once(company: Company, lo
     [hint] = company.load("orders", orders_csv(*rows)).hints
     assert hint.startswith("2 customers' ids are numbers that a spreadsheet has shortened, such as 1")
     assert not company.load("orders", orders_csv("9,1E+05,2024-01-31,1.00,EUR,paid")).hints
+
+
+def test_discounts_that_are_written_with_a_minus_are_told(company: Company) -> None:
+    """30 - (-5) = 35 is more than the list price."""
+    header = SUBSCRIPTION_HEADER + ",recurring_discount"
+    rows = [f"s{number},a,pro,30,EUR,month,active,2024-01-01,,{off}" for number, off in enumerate(("5", "", "-5"))]
+    [hint] = company.load("subscriptions", orders_csv(*rows, header=header)).hints
+    assert hint.startswith("1 phase has a negative recurring_discount, of 3: more is paid than amount × quantity.")
+
+
+def test_a_quantity_that_is_no_whole_number_is_not_called_too_large_as_well(company: Company) -> None:
+    company.max_quarantine_rate = 1.0
+    company.load(
+        "subscriptions",
+        orders_csv("s,a,pro,30,EUR,month,active,2024-01-01,,1.5", header=SUBSCRIPTION_HEADER + ",quantity"),
+    )
+    assert company.query("select reason from raw.quarantine") == [("quantity: '1.5' is not a whole number",)]
