@@ -63,6 +63,7 @@ with changed_rows as (
         and former.load_id <= again.load_id
     where again.dataset = 'customers'
         and again.load_id > {{ var('applied_load_id') }}
+        and (former.load_id < again.load_id or versions._superseded_by < versions._load_id)
     union all
     select
         _alias_key as raw_key,
