@@ -25,6 +25,7 @@ HomeOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON for programs.")]
 MONTH = "%Y-%m"
 CLOSED_PIPE = 141
+MOST_ROWS = 1_000_000_000  # that can be asked for
 OWNER_ONLY = 0o077
 
 app = typer.Typer(
@@ -138,7 +139,7 @@ def kpis(
         typer.Option(metavar="DIM[=VALUE]", help="One segment value, or all values of a dimension side by side."),
     ] = None,
     basis: Annotated[str | None, typer.Option(help="subscription, order or any; default: all side by side.")] = None,
-    last: Annotated[int, typer.Option(min=1, help="How many periods.")] = 12,
+    last: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="How many periods.")] = 12,
     known_at: Annotated[
         str | None,
         typer.Option(
@@ -204,7 +205,7 @@ def query(
     ],
     home: HomeOption = None,
     format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
-    limit: Annotated[int, typer.Option(min=0, help="Rows shown in a table; 0: all.")] = 50,
+    limit: Annotated[int, typer.Option(min=0, max=MOST_ROWS, help="Rows shown in a table; 0: all.")] = 50,
     timeout: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="0: no limit.")] = 600,
     engine: Annotated[
         str, typer.Option(help="spark: ask the lake, in Spark's SQL (docs/spark.md); else duckdb.")
@@ -226,7 +227,7 @@ def quarantine(
     home: HomeOption = None,
     by_reason: Annotated[bool, typer.Option("--by-reason", help="How many rows for each reason.")] = False,
     to: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all of them as CSV.")] = None,
-    limit: Annotated[int, typer.Option(min=0, help="Rows shown; 0: all.")] = 50,
+    limit: Annotated[int, typer.Option(min=0, max=MOST_ROWS, help="Rows shown; 0: all.")] = 50,
     json: JsonOption = False,
 ) -> None:
     """The refused rows that still miss: file, line, reason, and what was delivered."""

@@ -19,7 +19,7 @@ from retention_pipeline import formatting
 from retention_pipeline.cli.json_output import as_json_text, print_json
 from retention_pipeline.cli.printing import print_rows, print_rows_as_they_come
 from retention_pipeline.cli.terminal import terminal
-from retention_pipeline.publish.csv_files import FORMATS, guarded, guarded_value, write_file
+from retention_pipeline.publish.csv_files import guarded, guarded_value, write_file
 from retention_pipeline.publish.generations import current_number
 from retention_pipeline.read import published
 from retention_pipeline.read.published import Row, UnknownName, did_you_mean, open_published
@@ -159,6 +159,8 @@ def export(home: Path | None, folder: Path, *, form: str, tables: list[str], as_
         if unknown:
             raise UnknownName(f"There is no table {unknown[0]!r}{did_you_mean(unknown[0], there)}")
         chosen = tables or exported_tables(connection)
+        if folder.exists() and not folder.is_dir():
+            raise UnknownName(f"{folder} is a file; name a folder, in which each table becomes one")
         folder.mkdir(parents=True, exist_ok=True)
         is_guarded, with_customers = guards_csv(place), exports_customers(place)
         written = [
@@ -217,7 +219,7 @@ def quarantine(
         named = f"where dataset = {sql_text(dataset)}" if dataset else ""
         if to is not None:
             rows = guarded(connection, f"(from quarantine {named})", is_guarded=guards_csv(place))
-            connection.execute(f"copy ({rows}) to {sql_text(str(to))} ({FORMATS['csv']})")
+            write_file(connection, rows, to, "csv")
             terminal().print(str(to), soft_wrap=True, highlight=False)
             return
         if by_reason:

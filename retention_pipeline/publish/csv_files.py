@@ -47,6 +47,7 @@ def guarded(
 def write_file(connection: duckdb.DuckDBPyConnection, rows: str, target: Path, form: str) -> int:
     """Write the rows of a query to a file, atomically: whole, or not at all. Returns how many rows."""
     partial = target.with_name(f".{target.name}.part")
+    partial.touch()  # who may not write there is told by the system, in its words
     try:
         copied = connection.execute(f"copy ({rows}) to {sql_text(str(partial))} ({FORMATS[form]})").fetchone()
         os.replace(partial, target)

@@ -7,15 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from retention_pipeline.settings.kinds import Currency, Days, Strict, Timezone, Weekday
+from retention_pipeline.settings.kinds import Count, Currency, Days, DaysOrNone, Strict, Timezone, Weekday
 
 
 class ClvGates(Strict):
     """What the data must fulfil before a predicted lifetime value is given."""
 
-    min_buyers: int = 500
-    min_history_days: int = 180
-    min_repeaters: int = 100
+    min_buyers: Count = 500
+    min_history_days: DaysOrNone = 180
+    min_repeaters: Count = 100
     max_correlation: float = 0.3
 
 
@@ -28,9 +28,9 @@ class Business(Strict):
     fiscal_year_start: Annotated[int, Field(ge=1, le=12)] = 1
     activity_window_days: Days = 90
     count_zero_value: bool = False
-    loyal_purchase_days: Annotated[int, Field(ge=1)] = 3
-    count_past_due_days: Annotated[int, Field(ge=0)] = 30
-    fx_max_age_days: Annotated[int, Field(ge=0)] = 7
+    loyal_purchase_days: Annotated[Count, Field(ge=1)] = 3
+    count_past_due_days: DaysOrNone = 30
+    fx_max_age_days: Annotated[DaysOrNone, Field(le=36_500)] = 7
     data_start: date | None = None
     cohort_event: Literal["first_activity", "signup"] = "first_activity"
     renewal_min_term_months: Annotated[float, Field(ge=0)] = 2
@@ -40,10 +40,10 @@ class Business(Strict):
         default={"payment_failed": "involuntary"}
     )
     gross_margin: Annotated[float, Field(gt=0, le=1)] = 1.0
-    min_n: Annotated[int, Field(ge=0)] = 30
+    min_n: Count = 30
     mau_days: Annotated[int, Field(ge=7, le=365)] = 28
     active_events: Annotated[list[str], Field(min_length=1)] | None = None
-    engagement_cuts: Annotated[list[int], Field(min_length=3, max_length=3)] = Field(default=[1, 4, 12])
+    engagement_cuts: Annotated[list[Count], Field(min_length=3, max_length=3)] = Field(default=[1, 4, 12])
     email_window_days: Days = 7
     email_unit: Literal["delivered", "sent"] = "delivered"
     csat_positive: dict[int, list[int]] = Field(default={5: [4, 5], 10: [9, 10], 4: [3, 4]})
@@ -61,7 +61,7 @@ class Business(Strict):
 class CohortMaxAge(Strict):
     """The greatest age of a cohort that is shown, in periods of the grain."""
 
-    week: Annotated[int, Field(ge=0)] = 104
-    month: Annotated[int, Field(ge=0)] = 60
-    quarter: Annotated[int, Field(ge=0)] = 20
-    year: Annotated[int, Field(ge=0)] = 10
+    week: Count = 104
+    month: Count = 60
+    quarter: Count = 20
+    year: Count = 10

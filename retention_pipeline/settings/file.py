@@ -20,7 +20,7 @@ from retention_pipeline.settings.alerts import Alerts, alert_problems
 from retention_pipeline.settings.business import Business, CohortMaxAge
 from retention_pipeline.settings.engine import Spark
 from retention_pipeline.settings.home import Home
-from retention_pipeline.settings.kinds import Age, Cron, SettingsError, Share, Strict
+from retention_pipeline.settings.kinds import Age, Cron, DaysOrNone, SettingsError, Share, Strict
 from retention_pipeline.settings.sources import (
     DATABASES,
     AnySource,
@@ -128,7 +128,7 @@ class Settings(Strict):
     business: Business
     history_start: date | None = None
     segments: list[str] | None = None
-    max_segment_values: Annotated[int, Field(ge=1)] = 50
+    max_segment_values: Annotated[int, Field(ge=1, le=3_000_000)] = 50
     grains: Annotated[list[Grain], AfterValidator(_with_months)] = Field(default=list(GRAINS))
     cohort_max_age: CohortMaxAge = CohortMaxAge()
     actions: dict[Action, ActionDays] = Field(default=DEFAULT_ACTIONS)
@@ -143,7 +143,7 @@ class Settings(Strict):
     engine: Literal["duckdb", "spark"] = "duckdb"
     spark: Spark | None = None
     readable_by: Literal["owner", "group"] = "owner"
-    close_after_days: Annotated[int, Field(ge=0)] | None = None
+    close_after_days: DaysOrNone | None = None
     closed_periods: Literal["tell", "hold"] = "tell"
     max_quarantine_rate: Share = 0.05
     max_run_time: Age = timedelta(hours=24)
@@ -165,12 +165,25 @@ class Settings(Strict):
         return [dataset for dataset in CONTRACTS if dataset in connected]
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """YAML whose mappings name no key twice: the last would count, and the first be lost without a word."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for name, line in ((str(key.value), key.start_mark.line + 1) for key, _ in node.value):
+            if name in lines:
+                raise yaml.YAMLError(f"{name} is there twice, in lines {lines[name]} and {line}")
+            lines[name] = line
+        return node
+
+
 def load_settings(home: Home) -> Settings:
     """Read `settings.yaml` of an environment; raises SettingsError that lists every problem with its key path."""
     if not home.settings_file.is_file():
         raise SettingsError(f"{home.settings_file} does not exist (make one with: retention init {home.root})")
     try:
-        content = yaml.safe_load(home.settings_file.read_text(encoding="utf-8"))
+        content = yaml.load(home.settings_file.read_text(encoding="utf-8"), Loader=_EachKeyOnce)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(f"{home.settings_file} is not valid YAML: {error}") from error
     return parse_settings(content if content is not None else {})

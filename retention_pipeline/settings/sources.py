@@ -230,7 +230,7 @@ class ServerSource(DatabaseSource):
 
     dsn: FromEnvironment
     cursor: str | None = None
-    overlap_hours: Annotated[float, Field(ge=0)] = 24
+    overlap_hours: Annotated[float, Field(ge=0, le=87_600)] = 24
 
 
 class PostgresSource(ServerSource):

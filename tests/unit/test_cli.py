@@ -108,6 +108,8 @@ def test_json_holds_the_stored_rows(home: Home, capsys: pytest.CaptureFixture[st
         (["query", "from read_csv('settings.yaml')"], "disabled"),
         (["export", "out", "--table", "retention_kpi"], "did you mean retention_kpis"),
         (["export", "out", "--format", "xlsx"], "parquet and csv"),
+        (["export", __file__], "test_cli.py is a file; name a folder"),
+        (["export", "/proc"], "no such file or directory"),
         (["backfill", "--from", "2024-03", "--to", "2024-01"], "later than"),
     ],
 )
@@ -126,7 +128,13 @@ def test_a_mistake_is_json_too_where_json_was_asked_for(home: Home, capsys: pyte
 
 
 @pytest.mark.parametrize(
-    "arguments", [["run", "--as-of", "yesterday"], ["backfill", "--from", "2024", "--to", "2024-02"], ["frobnicate"]]
+    "arguments",
+    [
+        ["run", "--as-of", "yesterday"],
+        ["backfill", "--from", "2024", "--to", "2024-02"],
+        ["frobnicate"],
+        ["kpis", "mrr_end", "--last", "99999999999999999999"],
+    ],
 )
 def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     _, err = answer(capsys, *arguments, code=2)

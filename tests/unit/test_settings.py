@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -185,7 +186,15 @@ def test_a_dataset_may_have_several_sources() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"), [(None, "does not exist"), ("a: [", "not valid YAML"), ("- 1", "mapping")]
+    ("content", "problem"),
+    [
+        (None, "does not exist"),
+        ("a: [", "not valid YAML"),
+        ("- 1", "mapping"),
+        ("sources:\n  orders: {path: 1}\n  orders: {path: 2}\n", "orders is there twice, in lines 2 and 3"),
+        ("business: {min_n: 1, min_n: 5}", "min_n is there twice, in lines 1 and 1"),
+        ("? [a]\n: 1\n", "not valid YAML"),
+    ],
 )
 def test_a_file_that_is_no_settings_is_one_clear_line(tmp_path: Path, content: str | None, problem: str) -> None:
     if content is not None:
@@ -203,6 +212,20 @@ def test_the_home_is_the_argument_else_the_environment_else_here(
     assert resolve_home(None).root == tmp_path / "from_environment"
     monkeypatch.delenv("RETENTION_HOME")
     assert resolve_home(None).root == tmp_path
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"business": BUSINESS | {"activity_window_days": 10**10}},
+        {"business": BUSINESS | {"fx_max_age_days": 10**6}},
+        {"business": BUSINESS, "close_after_days": 10**10},
+        {"business": BUSINESS, "max_segment_values": 10**12},
+    ],
+)
+def test_numbers_that_no_calendar_and_no_table_holds_are_refused(content: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match="should be less than or equal to"):
+        parse_settings(content)
 
 
 @pytest.mark.parametrize("name", ["what?", "back\\slash"])
