@@ -12,6 +12,7 @@ from datetime import datetime
 import duckdb
 from oracle.companies import Rows
 from oracle.nights import KEYS
+from oracle.source_forms import CORRECTIONS
 
 from retention_pipeline.ingest.schema import create_tables
 
@@ -35,7 +36,7 @@ def put_in_force(
 ) -> None:
     """Make these the current rows of every dataset. zones: of timestamps without one, per dataset; now: naive UTC."""
     connection.execute("use raw_store")
-    for dataset in KEYS:
+    for dataset in (dataset for dataset in KEYS if dataset != CORRECTIONS):
         given = json.dumps({"given": sorted({column for row in rows.get(dataset, []) for column in row})})
         connection.execute(
             """insert into raw.ledger (load_id, dataset, source, sha256, status, drift, mapping, finished_at)

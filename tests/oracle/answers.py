@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from oracle.acquisition_figures import MONTHS, acquisition_figures
-from oracle.business_days import GRAINS, Period, add_months
+from oracle.business_days import Period, add_months
 from oracle.cohort_cells import cohort_cells
 from oracle.company import Company
 from oracle.customer_figures import customer_figures, is_active_within
@@ -21,6 +21,7 @@ from oracle.lifetime_figures import Lifetimes
 from oracle.order_figures import order_figures
 from oracle.rules import read_rules
 from oracle.segments import UNKNOWN
+from oracle.source_forms import plain_rows
 from oracle.subscription_figures import Subscriptions
 
 
@@ -60,6 +61,7 @@ def read_company(
 ) -> Company:
     """`shown`: the names of values that are not shown as they are, by dimension."""
     rules = read_rules(settings)
+    rows = plain_rows(rows, settings["sources"], rules)
     kept = tuple(name for name in rules.dimensions if has_values(rows, name))
     return Company(rows, replace(rules, segments=kept, shown=shown or {}), as_of)
 
@@ -141,7 +143,7 @@ def acquisition_family(company: Company, answers: dict[Key, Answer]) -> dict[Key
             for customer, first in company.first_day["any"].items()
         )
 
-    for grain in ("month", "quarter", "year"):
+    for grain in (grain for grain in company.rules.grains if grain != "week"):
         for period in company.periods(grain, begun):
             if company.rules.history_start and period.end <= company.rules.history_start:
                 continue
@@ -241,7 +243,7 @@ def family(
     answers: dict[Key, Answer] = {}
     if not begun:
         return answers
-    for grain in GRAINS:
+    for grain in company.rules.grains:
         for period in company.periods(grain, min(begun.values())):
             if company.rules.history_start and period.end <= company.rules.history_start:
                 continue

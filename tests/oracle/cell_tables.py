@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from oracle.activity import NONE, count_between
-from oracle.business_days import DAY, GRAINS, Period, days, moment
+from oracle.business_days import DAY, Period, days, moment
 from oracle.company import Company
 from oracle.money import CENT, MICRO
 from oracle.orders import exclusion
@@ -53,7 +53,7 @@ def has_rows(company: Company, period: Period) -> bool:
 
 def cells_of(company: Company, customer: str | None, day: date) -> Iterator[tuple[Period, Cell]]:
     """The cells that a fact of a customer on a day belongs to: per grain `all`, and the value of each dimension."""
-    for grain in GRAINS:
+    for grain in company.rules.grains:
         period = company.period_holding(grain, day)
         if has_rows(company, period):
             for dimension in ("all", *company.rules.dimensions):
@@ -117,7 +117,7 @@ def tickets_by_reason(company: Company) -> Cells:
 def periods_with_rows(company: Company, first_days: Iterable[date]) -> Iterator[Period]:
     """The periods of every grain from the one with the first of these days on."""
     begun = min(first_days, default=company.as_of)
-    for grain in GRAINS if begun < company.as_of else ():
+    for grain in company.rules.grains if begun < company.as_of else ():
         yield from (period for period in company.periods(grain, begun) if has_rows(company, period))
 
 
@@ -185,7 +185,7 @@ def order_exclusions(company: Company) -> Cells:
         reason = exclusion(row, company.survivor(row["customer_id"]), rules.count_zero_value)
         if reason and (rules.data_start or date.min) <= ordered.day < company.as_of:
             amount = in_reporting(company, Decimal(row["amount"]), row["currency"], ordered.day)
-            for grain in GRAINS:
+            for grain in company.rules.grains:
                 period = company.period_holding(grain, ordered.day)
                 if has_rows(company, period):
                     found["order_exclusions", grain, period.start, reason].append(amount)

@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from oracle.business_days import GRAINS, Period, moment
+from oracle.business_days import Period, moment
 from oracle.company import Company
 
 ZERO = Decimal(0)
@@ -19,7 +19,7 @@ def cohort_cells(company: Company) -> dict[tuple[Any, ...], dict[str, Any]]:
     cells = {}
     for basis in company.rules.bases:
         begun = begin_days(company, basis)
-        for grain in GRAINS:
+        for grain in company.rules.grains:
             for dimension in ("all", *company.rules.dimensions):
                 for (value, cohort), members in cohorts(company, begun, grain, dimension).items():
                     if not company.is_cut(basis, cohort.start):

@@ -19,6 +19,7 @@ from oracle.business_days import WEEKDAYS
 from oracle.made_activity import activity_settings, made_events
 from oracle.made_customers import made_aliases, made_customers, made_rates, without_dates
 from oracle.made_edges import add_edges, made_actions
+from oracle.made_forms import add_forms
 from oracle.made_further import FURTHER, made_costs, made_further, made_further_settings
 from oracle.made_goals import add_goals
 from oracle.made_oddities import with_oddities
@@ -58,6 +59,7 @@ def made_company(random: Random, customers: int = 15, days: int = 700, *, furthe
     """
     # Of a generator of its own, so that other companies stay what they were.
     odds = Random(copy(random).random())
+    forms = Random(f"forms {copy(random).random()}")
     is_rare = further and odds.random() > 0.75
     year = odds.choice(YEARS) if is_rare and odds.random() < 0.5 else 2022
     rare_zone = odds.choice(RARE_ZONES) if is_rare and odds.random() < 0.6 else None
@@ -131,6 +133,8 @@ def made_company(random: Random, customers: int = 15, days: int = 700, *, furthe
             add_refund_rows(own, clocks["orders"], rows["orders"])
         if is_rare:
             add_rarities(own, rows, settings, as_of, names)
+        if forms.random() < 0.3:
+            add_forms(forms, rows, settings, first, as_of)
     return MadeCompany(rows, settings, as_of)
 
 

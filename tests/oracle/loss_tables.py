@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from oracle.business_days import GRAINS
 from oracle.churn_classes import class_and_reason
 from oracle.company import Company
 
@@ -19,7 +18,7 @@ def lost_by_reason(company: Company) -> Cells:
     begun = company.first_day["subscription"]
     history_start = company.rules.history_start
     found: Counter[tuple[Any, ...]] = Counter()
-    for grain in GRAINS if begun else ():
+    for grain in company.rules.grains if begun else ():
         for period in company.periods(grain, min(begun.values())):
             if (history_start and period.end <= history_start) or company.is_cut("subscription", period.start):
                 continue

@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
 
+from oracle.business_days import Moment, moment
+
 EDGES = ((0, 0, 0), (0, 0, 1), (23, 59, 59), (12, 0, 0), (2, 30, 0), (11, 59, 59))
 
 
@@ -30,6 +32,12 @@ class Clock:
         else:
             instant = after if after is not None else instant
         return self._written(instant), instant
+
+    def moment_of(self, text: str) -> Moment:
+        """What a text of this source means."""
+        found = moment(text, self.business_zone, self.source_zone)
+        assert found is not None
+        return found
 
     def days_of_change(self, day: date, count: int) -> list[date]:
         """The days of the next `count` on which the business zone's clocks change: they have no 24 hours."""

@@ -15,11 +15,13 @@ from random import Random
 from typing import Any
 
 from oracle.companies import MadeCompany, Rows
+from oracle.source_forms import CORRECTIONS
 
 KEYS = {
     "orders": ("order_id",),
     "subscriptions": ("subscription_id", "started_at"),
     "customers": ("customer_id", "valid_from"),
+    CORRECTIONS: ("customer_id", "valid_from"),
     "customer_aliases": ("alias_id",),
     "fx_rates": ("date", "currency"),
     "events": ("event_id",),
@@ -35,6 +37,7 @@ DATED_BY = {
     "orders": "ordered_at",
     "subscriptions": "started_at",
     "customers": "valid_from",
+    CORRECTIONS: "valid_from",
     "events": "occurred_at",
     "payments": "attempted_at",
     "surveys": "responded_at",
@@ -116,7 +119,7 @@ def earlier_version(random: Random, dataset: str, row: Row, names: list[str]) ->
             {"term_ends_at": "", "cancel_requested_at": ""},
             {"customer_id": random.choice(names)},
         ]
-    elif dataset == "customers":
+    elif dataset in ("customers", CORRECTIONS):
         changes = [{"country": random.choice(("NL", "DE", ""))}, {"acquisition_channel": "ads"}, {"signed_up_at": ""}]
     elif dataset == "customer_aliases":
         others = [name for name in names if name < row["alias_id"]]
@@ -155,7 +158,7 @@ def earlier_version(random: Random, dataset: str, row: Row, names: list[str]) ->
             {"reason": "unclear"},
         ]
     elif dataset == "acquisition_costs":
-        changes = [{"amount": "7.77"}, {"amount": "0.00"}]
+        changes = [{"amount": "777"}, {"amount": "0.00"}]
     elif dataset == "kpi_targets":
         changes = [{"target": "7.5"}, {"baseline": ""}, {"due_on": moved(row["due_on"], 31)}]
     elif dataset == "kpi_benchmarks":
@@ -176,8 +179,8 @@ def has_versions(dataset: str) -> bool:
 
 
 def tells_the_present(dataset: str, row: Row) -> bool:
-    """Whether a row of attributes comes from a source that has no `valid_from`."""
-    return dataset == "customers" and "valid_from" not in row
+    """Whether a row of attributes comes from a source that has no `valid_from`, or corrects such a row."""
+    return (dataset == "customers" and "valid_from" not in row) or (dataset == CORRECTIONS and not row["valid_from"])
 
 
 def stamped(dataset: str, row: Row, night: int) -> Row:
@@ -202,16 +205,20 @@ def rows_in_force(nights: Iterable[Night]) -> Rows:
 
 
 def rows_known(nights: Iterable[Night]) -> Rows:
-    """The rows in force; of customers without `valid_from` every version in order, with the instant of its delivery.
+    """The rows in force; of customers that tell the present every version in order, with the instant of its delivery.
 
     A night's run is at 02:00 UTC of its as_of.
     """
     nights = list(nights)
     found = rows_in_force(nights)
-    versions = [
-        row | {"delivered_at": f"{night.as_of}T02:00:00Z"}
-        for night in nights
-        for row in night.rows.get("customers", ())
-        if tells_the_present("customers", row)
-    ]
-    return found | {"customers": versions} if versions else found
+    for dataset in ("customers", CORRECTIONS):
+        versions = [
+            row | {"delivered_at": f"{night.as_of}T02:00:00Z"}
+            for night in nights
+            for row in night.rows.get(dataset, ())
+            if tells_the_present(dataset, row)
+        ]
+        if versions:
+            dated = [row for row in found[dataset] if not tells_the_present(dataset, row)]
+            found[dataset] = versions + dated
+    return found

@@ -7,6 +7,8 @@ from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from oracle.business_days import GRAINS
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -48,6 +50,7 @@ class Rules:
     # The names under which values of a dimension are shown, where it has more than max_segment_values: chosen by the
     # product, which keeps its choice.
     shown: dict[str, dict[str, str]] = field(default_factory=dict)
+    grains: tuple[str, ...] = GRAINS
     connected: frozenset[str] = frozenset()
     source_zones: dict[str, ZoneInfo] = field(default_factory=dict)
 
@@ -86,6 +89,7 @@ def read_rules(settings: dict[str, Any]) -> Rules:
             business[name] = date.fromisoformat(business[name])
     if "segments" in business:
         business["segments"] = tuple(business["segments"])
+    grains = tuple(settings.get("grains", GRAINS))
     sources = settings["sources"]
     zones = {name: ZoneInfo(source.get("timezone", "UTC")) for name, source in sources.items()}
-    return Rules(**business, connected=frozenset(sources), source_zones=zones)
+    return Rules(**business, grains=grains, connected=frozenset(sources), source_zones=zones)

@@ -70,31 +70,38 @@ def attributes_in_order(rows: list[dict[str, Any]], rules: Rules) -> list[tuple[
     """The rows of `customers` by the moment from which they hold.
 
     Where the source tells no day, the last version of a day stands: that of the first day from the beginning, a later
-    one from the day of its delivery.
+    one from the day of its delivery, before what another source dates for that day. A version of a source that could
+    tell a day, and does not, takes those before it away.
     """
     source_zone = rules.source_zones.get("customers", rules.zone)
-    dated, of_day = [], {}
+    dated: list[tuple[Moment, dict[str, Any]]] = []
+    of_day: dict[tuple[str, date], tuple[Moment, dict[str, Any]]] = {}
     for row in rows:
         delivered_at = moment(row.get("delivered_at"), rules.zone, source_zone)
         if delivered_at:
+            if "valid_from" in row:
+                of_day = {key: version for key, version in of_day.items() if key[0] != row["customer_id"]}
             of_day[row["customer_id"], delivered_at.day] = (delivered_at, row)
         else:
             dated.append((moment(row.get("valid_from"), rules.zone, source_zone) or BEGINNING, row))
     first_days = {customer: day for customer, day in sorted(of_day, reverse=True)}
     for (customer, day), (delivered_at, row) in of_day.items():
         dated.append((BEGINNING if day == first_days[customer] else delivered_at, row))
-    return sorted(dated, key=lambda pair: pair[0].instant)
+    return sorted(dated, key=lambda pair: (pair[0].day, "delivered_at" not in pair[1], pair[0].instant))
 
 
 def attribute_values(dimension: str, dated_rows: list[tuple[Moment, dict[str, Any]]]) -> Values:
     """A column of `customers`; an empty one is not a value. Rows of ids that were merged away are nobody's: facts
     carry the surviving id. Where the source tells no day, the first value holds from the beginning."""
     changes: dict[str, list[Change]] = defaultdict(list)
+    told: set[str] = set()
     for valid_from, row in dated_rows:
         if row.get(dimension):
             of_customer = changes[row["customer_id"]]
-            is_first = not of_customer and "valid_from" not in row
-            of_customer.append(Change(date.min if is_first else valid_from.day, row[dimension]))
+            if "delivered_at" in row and row["customer_id"] not in told:
+                told.add(row["customer_id"])
+                of_customer.insert(0, Change(date.min, row[dimension]))
+            of_customer.append(Change(valid_from.day, row[dimension]))
     return Values(changes)
 
 
