@@ -14,6 +14,7 @@ from datetime import datetime
 import duckdb
 
 from retention_pipeline.contracts import Contract
+from retention_pipeline.ingest.hints import known_keys
 from retention_pipeline.ingest.schema import literal, quoted
 from retention_pipeline.ingest.verdicts import CHANGED, NEW, REMOVED, STALE, UNCHANGED, Verdicts
 
@@ -110,8 +111,8 @@ class _Merger(Verdicts):
     keys = "raw.customer_keys"  # with those of the ids of good rows
 
     def register_customers(self) -> None:
-        """Give every customer id of the good rows its integer key. Of many rows the keys are looked up once: those of
-        their ids are `stage_keys`, where others are known.
+        """Give every customer id of the good rows its integer key. Of many rows the keys are looked up once, where some
+        are known: `keys` are then those of their ids.
         """
         if not self.contract.customer_columns:
             return
@@ -119,10 +120,9 @@ class _Merger(Verdicts):
             f"select {name} as customer_id from stage where _error is null and {name} is not null"
             for name in self.contract.customer_columns
         )
-        last = 0
-        if self.number("select count(*) from stage") >= MANY_ROWS:
-            last = self.number("select coalesce(max(customer_key), 0) from raw.customer_keys")
-        if last == 0:
+        is_large = self.number("select count(*) from stage") >= MANY_ROWS
+        before = known_keys(self.connection) if is_large else 0
+        if not before:
             register_customers(self.connection, ids)
             return
         self.run(
@@ -133,15 +133,11 @@ class _Merger(Verdicts):
                 left join raw.customer_keys as known on known.customer_id = found.customer_id
             """
         )
-        self.keys = "stage_keys"
-        new = "select customer_id from stage_keys where customer_key is null"
-        if self.number(f"select count(*) from ({new})"):
-            numbered = (
-                f"select customer_id, {last} + row_number() over (order by customer_id) as customer_key from ({new})"
-            )
-            self.run(f"create or replace temp table new_keys as {numbered}")
-            self.run("insert into raw.customer_keys select customer_id, customer_key from new_keys")
-            self.keys = "(from stage_keys where customer_key is not null union all from new_keys)"
+        register_customers(self.connection, "select customer_id from stage_keys where customer_key is null")
+        self.keys = f"""(
+            from stage_keys where customer_key is not null
+            union all select customer_id, customer_key from raw.customer_keys where customer_key > {before}
+        )"""
 
     def write(self) -> None:
         raw_names = [quoted(name) for name, _ in self.contract.raw_columns]

@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from retention_pipeline.settings.kinds import Count, Currency, Days, DaysOrNone, Strict, Timezone, Weekday
+from retention_pipeline.settings.kinds import Count, Currency, Days, DaysFromZero, Strict, Timezone, Weekday
 
 
 class ClvGates(Strict):
     """What the data must fulfil before a predicted lifetime value is given."""
 
     min_buyers: Count = 500
-    min_history_days: DaysOrNone = 180
+    min_history_days: DaysFromZero = 180
     min_repeaters: Count = 100
     max_correlation: float = 0.3
 
@@ -29,8 +29,8 @@ class Business(Strict):
     activity_window_days: Days = 90
     count_zero_value: bool = False
     loyal_purchase_days: Annotated[Count, Field(ge=1)] = 3
-    count_past_due_days: DaysOrNone = 30
-    fx_max_age_days: Annotated[DaysOrNone, Field(le=36_500)] = 7
+    count_past_due_days: DaysFromZero = 30
+    fx_max_age_days: Annotated[DaysFromZero, Field(le=36_500)] = 7
     data_start: date | None = None
     cohort_event: Literal["first_activity", "signup"] = "first_activity"
     renewal_min_term_months: Annotated[float, Field(ge=0)] = 2

@@ -20,7 +20,7 @@ from retention_pipeline.settings.alerts import Alerts, alert_problems
 from retention_pipeline.settings.business import Business, CohortMaxAge
 from retention_pipeline.settings.engine import Spark
 from retention_pipeline.settings.home import Home
-from retention_pipeline.settings.kinds import Age, Cron, DaysOrNone, SettingsError, Share, Strict
+from retention_pipeline.settings.kinds import Age, Cron, DaysFromZero, SettingsError, Share, Strict
 from retention_pipeline.settings.sources import (
     DATABASES,
     AnySource,
@@ -143,7 +143,7 @@ class Settings(Strict):
     engine: Literal["duckdb", "spark"] = "duckdb"
     spark: Spark | None = None
     readable_by: Literal["owner", "group"] = "owner"
-    close_after_days: DaysOrNone | None = None
+    close_after_days: DaysFromZero | None = None
     closed_periods: Literal["tell", "hold"] = "tell"
     max_quarantine_rate: Share = 0.05
     max_run_time: Age = timedelta(hours=24)

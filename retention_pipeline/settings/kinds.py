@@ -59,7 +59,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Age = Annotated[timedelta, BeforeValidator(_age)]
 # A million days, so that no day from here on is beyond the calendar.
 Days = Annotated[int, Field(ge=1, le=1_000_000)]
-DaysOrNone = Annotated[int, Field(ge=0, le=1_000_000)]
+DaysFromZero = Annotated[int, Field(ge=0, le=1_000_000)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 

@@ -48,15 +48,9 @@ def corrected(customers: list[Row], corrections: list[Row], sources: list[str]) 
     """Both sources as one. Of what both say from the beginning the later source stands, where all came in one night;
     else each row is a version that knows when it was delivered, in order.
     """
+    rows_of = {"customers": customers, CORRECTIONS: corrections}
+    earlier, later = (rows_of[source] for source in sources if source in rows_of)
     if any("delivered_at" in row for row in corrections + customers):
-        first, second = sorted(
-            (("customers", customers), (CORRECTIONS, corrections)), key=lambda one: sources.index(one[0])
-        )
-        return sorted([*first[1], *second[1]], key=lambda row: row.get("delivered_at", ""))
-    both = (
-        [corrections, customers]
-        if sources.index(CORRECTIONS) < sources.index("customers")
-        else [customers, corrections]
-    )
-    told = {row["customer_id"] for row in both[1] if not row.get("valid_from")}
-    return [row for row in both[0] if row.get("valid_from") or row["customer_id"] not in told] + both[1]
+        return sorted(earlier + later, key=lambda row: row.get("delivered_at", ""))
+    told = {row["customer_id"] for row in later if not row.get("valid_from")}
+    return [row for row in earlier if row.get("valid_from") or row["customer_id"] not in told] + later
