@@ -16,8 +16,6 @@ A cause that may move a cell is not yet one that did: restatements.py.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
@@ -25,15 +23,14 @@ import duckdb
 
 from retention_pipeline.contracts import CONTRACTS, FACT_COLUMNS
 from retention_pipeline.contracts.columns import Contract
-from retention_pipeline.freshness.figures import MONEY_SETTING, datasets_of, datasets_of_kpi, horizon_days
+from retention_pipeline.freshness.figures import MONEY_SETTING, horizon_days
 from retention_pipeline.history.publications import Publication
+from retention_pipeline.history.reach import Reach, datasets_behind, datasets_of_dimension
 from retention_pipeline.ingest.checks import business_day
 from retention_pipeline.kpis.declaration import Kpi
-from retention_pipeline.kpis.registry import BY_ID, FAMILIES, KPIS
-from retention_pipeline.kpis.rules import date_literal
-from retention_pipeline.read.members import JOINED, columns_in
+from retention_pipeline.kpis.registry import KPIS
 from retention_pipeline.settings import Settings
-from retention_pipeline.transform.arguments import DIMENSION_DATASETS, resolved_segments
+from retention_pipeline.transform.arguments import resolved_segments
 from retention_pipeline.warehouse import has_table, sql_text, tables_in
 
 LATE, CORRECTED, DELETED, MERGE, ATTRIBUTE = "late", "corrected", "deleted", "merge", "attribute"
@@ -49,39 +46,6 @@ WITHOUT_FIGURES = frozenset({"kpi_targets", "kpi_benchmarks", "memberships"})
 OF_ALL_FIGURES = frozenset({"timezone", "week_start", "fiscal_year_start", "data_start", "history_start"})
 OF_SEGMENTS = frozenset({"segments", "max_segment_values"})
 OF_NO_FIGURE = frozenset({"cohort_max_age", "grains", "industry"})
-
-
-@dataclass(frozen=True)
-class Reach:
-    """The days from which on no row counts for what changed: `end` of all periods, and later ones of datasets that a
-    KPI reads behind its periods.
-    """
-
-    end: date
-    of_datasets: dict[str, date] = field(default_factory=dict)
-
-    def of(self, dataset: str) -> date:
-        """The day from which on no row of a dataset counts."""
-        return self.of_datasets.get(dataset, self.end)
-
-    @property
-    def is_within(self) -> str:
-        """SQL over dataset and first_day: whether a row may count."""
-        days = " ".join(f"when {sql_text(name)} then {date_literal(day)}" for name, day in self.of_datasets.items())
-        before = f"case dataset {days} else {date_literal(self.end)} end" if days else date_literal(self.end)
-        return f"(first_day is null or first_day < {before})"
-
-
-def reach(figures: Iterable[tuple[str, str, str, date]], settings: Settings) -> Reach:
-    """How far rows count for figures: (kpi, basis, segment dimension, end of the last period)."""
-    figures = list(figures)
-    end, of_datasets = max(one[-1] for one in figures), dict[str, date]()
-    for name, basis, dimension, period_end in figures:
-        horizon = horizon_days(BY_ID[name], settings) if name in BY_ID else 0
-        if horizon:
-            for dataset in _datasets_behind(BY_ID[name], basis) | _datasets_of(dimension):
-                of_datasets[dataset] = max(of_datasets.get(dataset, end), period_end + timedelta(days=horizon))
-    return Reach(end, of_datasets)
 
 
 def find_rows(
@@ -246,9 +210,9 @@ def find_causes(
     for kpi in KPIS:
         horizon = horizon_days(kpi, settings)
         for basis in kpi.bases or kpi.family.bases:
-            of_everybody = _datasets_behind(kpi, basis)
+            of_everybody = datasets_behind(kpi, basis)
             for dimension in dimensions:
-                needed = of_everybody | _datasets_of(dimension)
+                needed = of_everybody | datasets_of_dimension(dimension)
                 place = (kpi.id, basis, dimension)
                 rows += [
                     (*place, cause, dataset, first_day, horizon)
@@ -270,18 +234,6 @@ def find_causes(
     if rows:
         columns = [list(column) for column in zip(*rows, strict=True)]
         connection.execute(f"insert into kpi_causes select {', '.join(['unnest(?)'] * len(columns))}", columns)
-
-
-def _datasets_of(dimension: str) -> set[str]:
-    """What says the values of a dimension."""
-    return {DIMENSION_DATASETS.get(dimension, "customers")} if dimension != "all" else set()
-
-
-def _datasets_behind(kpi: Kpi, basis: str) -> frozenset[str]:
-    """What a KPI needs; who joined is asked of the customers, whatever the costs' own dataset is."""
-    needed = datasets_of_kpi(kpi, basis)
-    joined = kpi.family.name == "acquisition" and set(JOINED) & set().union(*map(columns_in, kpi.expressions))
-    return needed | datasets_of(next(one for one in FAMILIES if one.name == "customers"), "any") if joined else needed
 
 
 def rates_differ(connection: duckdb.DuckDBPyConnection) -> bool:

@@ -15,11 +15,9 @@ from retention_pipeline.history.causes import (
     BACKFILL,
     DEFINITION,
     ORDER,
-    Reach,
     find_causes,
     find_rows,
     rates_differ,
-    reach,
 )
 from retention_pipeline.history.closing import newly_held
 from retention_pipeline.history.figures import NUMBERED, number_figures
@@ -35,6 +33,7 @@ from retention_pipeline.history.pending import (
     write_found_rows,
 )
 from retention_pipeline.history.publications import Publication
+from retention_pipeline.history.reach import Reach, reach
 from retention_pipeline.history.record import Recorded
 from retention_pipeline.history.reported import CHANGES, ROW_KEY, TABLE, count, differs, instant
 from retention_pipeline.history.restatement_tables import COLUMNS, RESTATEMENTS, ROWS, create_tables

@@ -6,8 +6,9 @@ from datetime import date, datetime
 import duckdb
 import pytest
 
-from retention_pipeline.history.causes import Reach, find_rows, reach
+from retention_pipeline.history.causes import find_rows
 from retention_pipeline.history.publications import Publication
+from retention_pipeline.history.reach import Reach, reach
 from retention_pipeline.settings import Settings, parse_settings
 
 SETTINGS = parse_settings(
