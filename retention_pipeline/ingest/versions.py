@@ -95,13 +95,23 @@ def remove_missing(
 
 def register_customers(connection: duckdb.DuckDBPyConnection, ids: str) -> None:
     """Give every customer id of a query (one column, customer_id) its integer key; keys are never given twice."""
+    _add_customers(
+        connection,
+        f"""
+        select customer_id from (select distinct customer_id from ({ids}) as ids) as found
+        where not exists (from raw.customer_keys as known where known.customer_id = found.customer_id)
+        """,
+    )
+
+
+def _add_customers(connection: duckdb.DuckDBPyConnection, new_ids: str) -> None:
+    """Give every id of a query its key; it has each once, and none that has a key."""
     connection.execute(
         f"""
         insert into raw.customer_keys
         select customer_id, (select coalesce(max(customer_key), 0) from raw.customer_keys)
             + row_number() over (order by customer_id)
-        from (select distinct customer_id from ({ids}) as ids) as found
-        where not exists (from raw.customer_keys as known where known.customer_id = found.customer_id)
+        from ({new_ids}) as new_ids
         """
     )
 
@@ -133,7 +143,7 @@ class _Merger(Verdicts):
                 left join raw.customer_keys as known on known.customer_id = found.customer_id
             """
         )
-        register_customers(self.connection, "select customer_id from stage_keys where customer_key is null")
+        _add_customers(self.connection, "select customer_id from stage_keys where customer_key is null")
         self.keys = f"""(
             from stage_keys where customer_key is not null
             union all select customer_id, customer_key from raw.customer_keys where customer_key > {before}
