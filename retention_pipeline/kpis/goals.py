@@ -11,7 +11,8 @@ as_of.
 kpi_with_benchmark: one row per figure of everyone (kpi, grain, period_start, basis) that has a benchmark of the setting
 `industry`: of the latest year up to the period's, the first source by code points.
 
-More daily than monthly actives cannot be: such a pair, equal in everything else, is left out, both rows.
+What cannot be is left out, both rows: more daily than monthly actives, equal in everything else; two different targets
+of one figure and start, as with an empty basis and with its name.
 """
 
 from __future__ import annotations
@@ -52,22 +53,29 @@ def impossible(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 
 def is_impossible(table: str) -> str:
-    """SQL: a row of `given` is one of a pair of which the smaller KPI is given a greater number."""
+    """SQL: a row of `given` is one of a pair of which the smaller KPI is given a greater number, or one of two targets
+    that have the same key and say different things.
+    """
     key: tuple[str, ...] = ("grain", "industry", "source", "year")
-    number = "value"
+    number, contradicts = "value", ""
     if table == TARGETS:
         key, number = ("grain", "basis", "segment_dimension", "segment_value", "start_on"), "target"
+        says = ("due_on", "baseline", "target")
+        differs = " or ".join(f"other.{name} is distinct from given.{name}" for name in says)
+        contradicts = f" or (given.kpi = other.kpi and ({differs}))"
     same = " and ".join(f"other.{name} = given.{name}" for name in key)
     return (
         f"exists (select 1 from given as other where {same} and ("
         f"(given.kpi = '{SMALLER}' and other.kpi = '{GREATER}' and given.{number} > other.{number}) or "
-        f"(given.kpi = '{GREATER}' and other.kpi = '{SMALLER}' and other.{number} > given.{number})))"
+        f"(given.kpi = '{GREATER}' and other.kpi = '{SMALLER}' and other.{number} > given.{number}){contradicts}))"
     )
 
 
 def resolved_targets() -> str:
-    """SQL: the targets with the basis and the segment that an empty one stands for."""
-    return f"""select
+    """SQL: the targets with the basis and the segment that an empty one stands for; one that is given in both ways
+    once.
+    """
+    return f"""select distinct
         targets.kpi,
         targets.grain,
         coalesce(

@@ -39,7 +39,8 @@ MEASURES = {
     "without_customer": "rows that name no customer",
     "not_in_customers": "share of customers with an order or a subscription that have no row in customers",
     "excluded_orders": "orders that do not count, per reason, with their gross amount",
-    "impossible": "targets or benchmarks that ask for more daily than monthly actives, left out in pairs",
+    "impossible": "targets or benchmarks that cannot be, left out in pairs: more daily than monthly actives, or two "
+    "different targets of one figure and start",
     "excluded_answers": "answers of kind csat on scales that csat_positive does not list, per scale",
     "overlapping_phases": "phases of a subscription that were ended where the next begins",
 }

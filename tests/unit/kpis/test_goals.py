@@ -84,10 +84,18 @@ class Goals:
                 [start, end, value],
             )
 
-    def target(self, kpi: str, start: str, due: str, target: float, baseline: float | None = None) -> None:
+    def target(
+        self,
+        kpi: str,
+        start: str,
+        due: str,
+        target: float,
+        baseline: float | None = None,
+        basis: str | None = None,
+    ) -> None:
         self.connection.execute(
-            "insert into int_kpi_targets values (?, 'month', null, null, null, ?, ?, ?, ?)",
-            [kpi, start, due, baseline, target],
+            "insert into int_kpi_targets values (?, 'month', ?, null, null, ?, ?, ?, ?)",
+            [kpi, basis, start, due, baseline, target],
         )
 
     def benchmark(self, kpi: str, value: float, source: str, year: int) -> None:
@@ -148,6 +156,28 @@ def test_more_daily_than_monthly_actives_cannot_be_and_both_rows_are_left_out() 
         goals.benchmark(kpi, value, "Alpha", year)
     assert goals.rows("kpi_attainment", "kpi, start_on") == [("mau", date(2023, 3, 1))]
     assert impossible(goals.connection) == {"kpi_targets": 2, "kpi_benchmarks": 2}
+
+
+def test_a_target_that_is_given_with_and_without_its_basis_is_one() -> None:
+    goals = Goals(50, 60)
+    for basis in (None, "subscription"):
+        goals.target("arpc", "2023-02-01", "2024-02-01", 70, basis=basis)
+    assert goals.rows("kpi_attainment", "basis, value, progress") == [("subscription", 60.0, pytest.approx(0.5))]
+    assert impossible(goals.connection) == {}
+
+
+@pytest.mark.parametrize(
+    ("due", "target", "baseline"), [("2023-03-01", 70, None), ("2024-02-01", 71, None), ("2024-02-01", 70, 50)]
+)
+def test_two_different_targets_of_one_figure_and_start_cannot_be(
+    due: str, target: float, baseline: float | None
+) -> None:
+    goals = Goals(50, 60, 65)
+    goals.target("arpc", "2023-02-01", "2024-02-01", 70)
+    goals.target("arpc", "2023-02-01", due, target, baseline, basis="subscription")
+    goals.target("arpc", "2023-03-01", "2024-02-01", 70)
+    assert goals.rows("kpi_attainment", "start_on, value") == [(date(2023, 3, 1), 65.0)]
+    assert impossible(goals.connection) == {"kpi_targets": 2}
 
 
 def test_what_is_no_longer_given_leaves_no_table_behind() -> None:
