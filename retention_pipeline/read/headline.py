@@ -139,7 +139,7 @@ def read_headline(connection: duckdb.DuckDBPyConnection, *, as_of: date, grain: 
         customer_bridge=_bridge(CUSTOMER_BRIDGE, bases, by_key, start),
         mrr_bridge=_bridge(MRR_BRIDGE, ["subscription"], by_key, start),
         marked=frozenset(of_bridges),
-        cautions=_cautions(lines, by_key, start),
+        cautions=[*_cautions(lines, by_key, start), *_left_out_goals(connection)],
         footnotes=footnotes([*of_bridges.values(), *(line.mark for line in lines if line.mark)]),
     )
 
@@ -247,6 +247,20 @@ def _cautions(lines: list[Line], by_key: dict[tuple[str, str], dict[date, Row]],
                 " or longer; lifetime values that use it too"
             )
     return found
+
+
+def _left_out_goals(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Targets and benchmarks that cannot be: nobody would miss them in kpi_attainment."""
+    if not has_table(connection, "data_quality"):
+        return []
+    counts = connection.execute(
+        "select dataset, cast(value as bigint) from data_quality where measure = 'impossible' order by dataset"
+    ).fetchall()
+    reasons = {
+        "kpi_targets": "more daily than monthly actives, or two different targets of one figure and start",
+        "kpi_benchmarks": "more daily than monthly actives",
+    }
+    return [f"{dataset}: {formatting.counted(rows, 'row')} left out, {reasons[dataset]}" for dataset, rows in counts]
 
 
 def _bridge(

@@ -8,7 +8,16 @@ from rich.console import Console
 from support.published_sample import AS_OF, make_published
 
 from retention_pipeline.cli.print_headline import print_headline
-from retention_pipeline.read.headline import LIFESPAN, Headline, Line, _cautions, as_markdown, goal_lines, read_headline
+from retention_pipeline.read.headline import (
+    LIFESPAN,
+    Headline,
+    Line,
+    _cautions,
+    _left_out_goals,
+    as_markdown,
+    goal_lines,
+    read_headline,
+)
 from retention_pipeline.read.published import open_published
 
 
@@ -80,6 +89,19 @@ def test_a_lifespan_from_few_lost_customers_is_not_printed_without_a_word() -> N
     assert caution.startswith("Customer lifespan, buyers: from 1 customer lost in 2,402 customer-months")
     assert _cautions([line], {(LIFESPAN, "order"): {start: row | {"denominator": 120.0}}}, start) == []
     assert _cautions([line], {(LIFESPAN, "order"): {start: row | {"denominator": None}}}, start) == []
+
+
+def test_goals_that_cannot_be_are_told() -> None:
+    with duckdb.connect() as connection:
+        assert _left_out_goals(connection) == []
+        connection.execute(
+            "create table data_quality as from (values ('kpi_targets', 'impossible', 2.0), ('orders', 'rows', 9.0))"
+            " as rows (dataset, measure, value)"
+        )
+        assert _left_out_goals(connection) == [
+            "kpi_targets: 2 rows left out, more daily than monthly actives, or two different targets of one figure and"
+            " start"
+        ]
 
 
 def test_goals_are_named_with_their_value_and_status() -> None:
