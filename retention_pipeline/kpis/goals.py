@@ -26,6 +26,11 @@ TARGETS, BENCHMARKS = "int_kpi_targets", "int_kpi_benchmarks"
 ATTAINMENT, WITH_BENCHMARK = "kpi_attainment", "kpi_with_benchmark"
 # A smaller number cannot be above the greater one of its pair.
 SMALLER, GREATER = "dau", "mau"
+# What is_impossible finds, in words.
+IMPOSSIBLE = {
+    "kpi_targets": "more daily than monthly actives, or two different targets of one figure and start",
+    "kpi_benchmarks": "more daily than monthly actives",
+}
 AHEAD_BY = "0.1e0"
 TOLERANCE = "1e-9"
 

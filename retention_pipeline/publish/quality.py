@@ -18,7 +18,7 @@ import duckdb
 from retention_pipeline.contracts import CONTRACTS, FACT_COLUMNS
 from retention_pipeline.freshness.sources import SourceState
 from retention_pipeline.ingest.lake_tables import LakeTable, lake_tables
-from retention_pipeline.kpis.goals import impossible
+from retention_pipeline.kpis.goals import IMPOSSIBLE, impossible
 from retention_pipeline.settings import Home, Settings
 from retention_pipeline.warehouse import opened_raw, tables_in
 
@@ -39,8 +39,7 @@ MEASURES = {
     "without_customer": "rows that name no customer",
     "not_in_customers": "share of customers with an order or a subscription that have no row in customers",
     "excluded_orders": "orders that do not count, per reason, with their gross amount",
-    "impossible": "targets or benchmarks that cannot be, left out in pairs: more daily than monthly actives, or two "
-    "different targets of one figure and start",
+    "impossible": f"targets or benchmarks that cannot be, left out in pairs: {IMPOSSIBLE['kpi_targets']}",
     "excluded_answers": "answers of kind csat on scales that csat_positive does not list, per scale",
     "overlapping_phases": "phases of a subscription that were ended where the next begins",
 }

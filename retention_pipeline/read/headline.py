@@ -15,6 +15,7 @@ import duckdb
 from retention_pipeline import formatting
 from retention_pipeline.freshness.marks import SIGN, Mark, Marks, footnotes, read_marks
 from retention_pipeline.kpis.declaration import Kpi
+from retention_pipeline.kpis.goals import IMPOSSIBLE
 from retention_pipeline.kpis.registry import headline_places
 from retention_pipeline.read.published import Row, figures_until, last_complete_period
 from retention_pipeline.warehouse import has_table
@@ -250,17 +251,13 @@ def _cautions(lines: list[Line], by_key: dict[tuple[str, str], dict[date, Row]],
 
 
 def _left_out_goals(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Targets and benchmarks that cannot be: nobody would miss them in kpi_attainment."""
+    """Targets and benchmarks that cannot be, of which kpi_attainment and kpi_with_benchmark say nothing."""
     if not has_table(connection, "data_quality"):
         return []
     counts = connection.execute(
         "select dataset, cast(value as bigint) from data_quality where measure = 'impossible' order by dataset"
     ).fetchall()
-    reasons = {
-        "kpi_targets": "more daily than monthly actives, or two different targets of one figure and start",
-        "kpi_benchmarks": "more daily than monthly actives",
-    }
-    return [f"{dataset}: {formatting.counted(rows, 'row')} left out, {reasons[dataset]}" for dataset, rows in counts]
+    return [f"{dataset}: {formatting.counted(rows, 'row')} left out, {IMPOSSIBLE[dataset]}" for dataset, rows in counts]
 
 
 def _bridge(
